@@ -1,0 +1,1 @@
+"""What each operation does: check the caller, ask storage, hand the answer back."""

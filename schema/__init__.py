@@ -1,0 +1,1 @@
+"""The words of the API, and how a document in those words is received, priced and run."""

@@ -1,0 +1,1 @@
+"""How a GraphQL document is received, priced, prepared and run."""

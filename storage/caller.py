@@ -1,0 +1,19 @@
+"""Who is asking: pure values that every read and write is scoped by."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    VIEWER = "VIEWER"
+    COORDINATOR = "COORDINATOR"
+    ADMIN = "ADMIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`locations` are the IDs of the only locations in sight; None: every location."""
+
+    subject: str
+    roles: frozenset[Role]
+    locations: frozenset[str] | None = None
