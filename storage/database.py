@@ -1,0 +1,222 @@
+"""The embedded database: one writer, a few readers, what each may do and for how long."""
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import aiosqlite
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
+
+T = TypeVar("T")
+
+READERS = 2
+BUSY_SECONDS = 5.0
+STATEMENT_SECONDS = 3.0
+WAIT_SECONDS = 2.0
+TRIES = 5
+DIALECT = sa.create_engine("sqlite://", paramstyle="qmark").dialect
+
+EVERY_CONNECTION = (
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+)
+WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION)
+# Only the writer may move pages out of the log: before SQLite 3.51.3 two connections doing so can corrupt the file.
+READER = ("query_only = ON", "wal_autocheckpoint = 0", "cache_size = -16000", "mmap_size = 268435456", *EVERY_CONNECTION)
+
+
+class Statement(NamedTuple):
+    """SQL as the driver takes it, and the names of its parameters in their order."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+def compiled(query: sa.Select[Any]) -> Statement:
+    """Compile once what runs often: values that differ between calls must be named parameters."""
+    done = query.compile(dialect=DIALECT)
+    if done.positiontup is None:
+        raise TypeError("the dialect must number its parameters")
+    fixed = {name: value for name, value in done.params.items() if value is not None}
+    if fixed:
+        raise TypeError(f"values compiled into a statement: {fixed}")
+    return Statement(str(done), tuple(done.positiontup))
+
+
+def database_path(url: str) -> Path:
+    """Return the file that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise DatabaseUnusable("The database URL cannot be read: write it like sqlite:///home_visits.db.") from None
+    if parsed.get_backend_name() != "sqlite":
+        raise DatabaseUnusable(f"{parsed.get_backend_name()} databases are not served: give a URL like sqlite:///home_visits.db.")
+    if not parsed.database or parsed.database == ":memory:":
+        raise DatabaseUnusable("The database must be a file: give a URL like sqlite:///home_visits.db.")
+    return Path(parsed.database)
+
+
+class _Reader:
+    """A connection that gives up a statement when its time is over, or when nobody waits for it any more."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._until = 0.0
+
+    @classmethod
+    async def open(cls, path: Path) -> "_Reader":
+        connection = await aiosqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        for pragma in READER:
+            await connection.execute_fetchall(f"PRAGMA {pragma}")
+        reader = cls(connection)
+        await connection.set_progress_handler(lambda: time.monotonic() > reader._until, 10_000)
+        return reader
+
+    async def fetch(self, text: str, values: Sequence[Any], seconds: float) -> list[Any]:
+        self._until = time.monotonic() + seconds
+        try:
+            return await self._connection.execute_fetchall(text, values)  # type: ignore[return-value]  # it is a list
+        except asyncio.CancelledError:
+            self._until = 0.0
+            raise
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+class Database:
+    """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
+
+    def __init__(self, path: Path, *, statement_seconds: float = STATEMENT_SECONDS) -> None:
+        self.path = path
+        self.fetched = 0
+        self.written = 0
+        self._statement_seconds = statement_seconds
+        self._readers: list[_Reader] = []
+        self._idle: list[_Reader] = []
+        self._free = asyncio.Semaphore(READERS)
+        self._writing: set[asyncio.Task[Any]] = set()
+        self._engine = create_async_engine(
+            f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, pool_reset_on_return=None
+        )
+        sa.event.listen(self._engine.sync_engine, "connect", _prepare_writer)
+        sa.event.listen(self._engine.sync_engine, "begin", _begin)
+
+    async def open(self) -> "Database":
+        """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
+        with _told_plainly():
+            async with self._engine.connect():
+                pass
+            for _ in range(READERS):
+                self._readers.append(await _Reader.open(self.path))
+        self._idle = list(self._readers)
+        return self
+
+    async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
+        """Run one statement and return its rows, each a tuple as stored."""
+        self.fetched += 1
+        async with self._free:
+            reader = self._idle.pop()
+            try:
+                with _told_plainly():
+                    return await reader.fetch(statement.text, [values[name] for name in statement.names], self._statement_seconds)
+            finally:
+                self._idle.append(reader)
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run `work` in one transaction that nobody else writes beside, and commit it.
+
+        It goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
+        `work` runs again from its start when the database was busy.
+        """
+        task = asyncio.ensure_future(self._attempts(work))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        return await asyncio.shield(task)
+
+    def _written(self, task: "asyncio.Task[Any]") -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # somebody has asked for it, even if the caller is gone
+
+    async def _attempts(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        until = time.monotonic() + BUSY_SECONDS
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await self._attempt(work)
+            except DatabaseBusy:
+                if attempt == TRIES or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        with _told_plainly():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                done = await work(session)
+        self.written += 1
+        return done
+
+    async def close(self) -> None:
+        """Finish what is being written, then disconnect."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+        for reader in self._readers:
+            await reader.close()
+        self._readers.clear()
+        await self._engine.dispose()
+
+
+def _prepare_writer(connection: Any, _record: Any) -> None:
+    # The driver's own transactions begin too late; ours take the write lock with their first word.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in WRITER:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Turn what the driver says about the database itself into what the caller can do."""
+    try:
+        yield
+    except PoolTimeout as waited:
+        raise DatabaseBusy from waited
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _plain(error) from error
+
+
+def _plain(error: DBAPIError | sqlite3.Error) -> Exception:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return DatabaseFull()
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT:
+            return DatabaseBusy()
+        case (
+            sqlite3.SQLITE_CANTOPEN
+            | sqlite3.SQLITE_NOTADB
+            | sqlite3.SQLITE_CORRUPT
+            | sqlite3.SQLITE_READONLY
+            | sqlite3.SQLITE_IOERR
+        ):
+            return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
+    return error

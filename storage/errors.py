@@ -1,0 +1,97 @@
+"""Why storage refuses.
+
+Refusal                      nothing was read or written
+├── HomeVisitNotFound        no such visit, or none that the caller may see
+├── HomeVisitNotPending      the visit was cancelled or completed
+├── VersionConflict          the visit has changed since it was read
+├── IdempotencyConflict      the key was used before, with other input
+├── InvalidInput             values refused, all of them at once
+├── InvalidPage              a page or cursor that cannot be served
+└── DatabaseUnusable         cannot be opened, is newer than the code, is full, is locked or too slow
+    ├── DatabaseFull
+    └── DatabaseBusy
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from storage.models import HomeVisit
+
+ProblemCode = Literal["INVALID", "NOT_FOUND", "REQUIRED", "TOO_LONG"]
+
+
+class Problem(NamedTuple):
+    """One refused value: the name of the field, why, and what to do about it."""
+
+    field: str
+    code: ProblemCode
+    message: str
+
+
+class Refusal(Exception):
+    """Nothing was read or written."""
+
+
+class HomeVisitNotFound(Refusal):
+    """No home visit with this ID exists, or you may not see it. Check the ID."""
+
+    def __init__(self, home_visit_id: str) -> None:
+        super().__init__(self.__doc__)
+        self.home_visit_id = home_visit_id
+
+
+class HomeVisitNotPending(Refusal):
+    """Only a pending home visit can be changed. This one was {status} on {on}."""
+
+    def __init__(self, home_visit: "HomeVisit") -> None:
+        ended = home_visit.cancelled or home_visit.completed
+        super().__init__(
+            f"Only a pending home visit can be changed. This one was {home_visit.status.lower()} at {ended:%H:%M UTC on %d %B %Y}."
+        )
+        self.home_visit = home_visit
+
+
+class VersionConflict(Refusal):
+    """Somebody else has changed this home visit. Look at it as it is now, then try again with its version."""
+
+    def __init__(self, home_visit: "HomeVisit") -> None:
+        super().__init__(self.__doc__)
+        self.home_visit = home_visit
+
+
+class IdempotencyConflict(Refusal):
+    """This idempotency key was used for another booking. Use a new key for each booking, the same key only to retry it."""
+
+    def __init__(self, idempotency_key: str) -> None:
+        super().__init__(self.__doc__)
+        self.idempotency_key = idempotency_key
+
+
+class InvalidInput(Refusal):
+    """Some values were refused. Nothing was saved: correct them and try again."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(self.__doc__)
+        self.problems = problems
+
+
+class InvalidPage(Refusal):
+    """The page that was asked for cannot be served; the message says why."""
+
+
+class DatabaseUnusable(Refusal):
+    """The database cannot be used; the message says what to do."""
+
+
+class DatabaseFull(DatabaseUnusable):
+    """There is no room left to save this. Nothing was changed: try again once space has been freed."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class DatabaseBusy(DatabaseUnusable):
+    """The database did not answer in time. Nothing was changed: try again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

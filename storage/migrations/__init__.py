@@ -1,0 +1,50 @@
+"""The database grown up: each change of the tables as a step that Alembic applies once."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from storage.errors import DatabaseUnusable
+
+HEAD = "0001"
+
+
+def revision(path: Path) -> str | None:
+    """Return the step that a database is at, None for an empty one; raise DatabaseUnusable for what is no database of ours."""
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            if not tables:
+                return None
+            if "alembic_version" not in tables:
+                raise DatabaseUnusable(f"{path} holds other tables: name a file of its own for the home visits.")
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"{path} cannot be opened as a database: {error}. Check the file and its permissions.") from None
+    return row[0] if row else None
+
+
+def migrate(path: Path) -> bool:
+    """Bring a database up to date and return whether there was anything to do; raise DatabaseUnusable where that cannot be."""
+    current = revision(path)
+    if current == HEAD:
+        return False
+    known = {step.name.split("_")[0] for step in (Path(__file__).parent / "versions").glob("[0-9]*.py")}
+    if current is not None and current not in known:
+        raise DatabaseUnusable(
+            f"{path} was made by a newer version of this program (step {current}): install that one or a later one."
+        )
+    # An up-to-date database, the usual case, starts faster without Alembic.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["path"] = path
+    try:
+        command.upgrade(config, "head")
+    except OSError as error:
+        raise DatabaseUnusable(f"{path} cannot be written: {error}") from None
+    return True

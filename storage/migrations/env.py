@@ -1,0 +1,24 @@
+"""Runs the steps on the database that `migrate` was given."""
+
+import sqlalchemy as sa
+from alembic import context
+
+from storage.database import EVERY_CONNECTION
+from storage.models import SQLModel
+
+engine = sa.create_engine(
+    f"sqlite:///{context.config.attributes['path']}", poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT"
+)
+with engine.connect() as connection:
+    for pragma in ("journal_mode = WAL", *EVERY_CONNECTION):
+        connection.exec_driver_sql(f"PRAGMA {pragma}")
+    # Two servers that start at once: the second waits here, then finds nothing to do.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        context.configure(connection=connection, target_metadata=SQLModel.metadata, transactional_ddl=False)
+        context.run_migrations()
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+engine.dispose()

@@ -1,0 +1,203 @@
+"""The tables. Names are the source's own; an ID of another record stands under the name of what it refers to."""
+
+import unicodedata
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from storage.instants import Instant
+
+
+class VisitType(StrEnum):
+    IN_PERSON = "IN_PERSON"
+    VIRTUAL = "VIRTUAL"
+
+
+class VisitHost(StrEnum):
+    MANAGER = "MANAGER"
+    DEPUTY_MANAGER = "DEPUTY_MANAGER"
+    ADMINISTRATOR = "ADMINISTRATOR"
+    RECEPTIONIST = "RECEPTIONIST"
+    SENIOR_CARER = "SENIOR_CARER"
+    CARER = "CARER"
+    CUSTOMER_RELATIONS_ADVISER = "CUSTOMER_RELATIONS_ADVISER"
+    NURSE = "NURSE"
+    OTHER = "OTHER"
+
+
+class HomeVisitStatus(StrEnum):
+    PENDING = "PENDING"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+
+
+class HomeVisitEventType(StrEnum):
+    BOOKED = "BOOKED"
+    UPDATED = "UPDATED"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+    ANONYMIZED = "ANONYMIZED"
+    IMPORTED = "IMPORTED"
+
+
+class ConfirmationStatus(StrEnum):
+    """What became of a visit's last confirmation email."""
+
+    NOT_REQUIRED = "NOT_REQUIRED"
+    SUPPRESSED = "SUPPRESSED"
+    NOT_POSSIBLE = "NOT_POSSIBLE"
+    QUEUED = "QUEUED"
+    SENT = "SENT"
+    WITHDRAWN = "WITHDRAWN"
+    FAILED = "FAILED"
+
+
+def folded(text: str) -> str:
+    """Return the text as the keyword search compares it: whatever the case, `ﬁ` as `fi`, but accents kept."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _id(**options: Any) -> Any:
+    return Field(max_length=24, **options)
+
+
+def _reference(to: str, **options: Any) -> Any:
+    return Field(max_length=24, foreign_key=f"{to}.id", **options)
+
+
+def _instant(**options: Any) -> Any:
+    return Field(sa_type=Instant, **options)
+
+
+def _name_of(kind: type[StrEnum], **options: Any) -> Any:
+    return Field(sa_type=sa.Enum(kind, native_enum=False, length=32), **options)  # type: ignore[call-overload]  # an instance is fine
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+
+    id: str = _id(primary_key=True)
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+
+
+class Location(SQLModel, table=True):
+    __tablename__ = "locations"
+
+    id: str = _id(primary_key=True)
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    time_zone: str | None = None
+
+
+class CareEnquiry(SQLModel, table=True):
+    __tablename__ = "care_enquiries"
+
+    id: str = _id(primary_key=True)
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    assigned_to: str | None = _reference("users", default=None)
+    location: str | None = _reference("locations", default=None, index=True)
+    anonymized: datetime | None = _instant(default=None)
+
+
+class ServiceUserContact(SQLModel, table=True):
+    __tablename__ = "service_user_contacts"
+
+    id: str = _id(primary_key=True)
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    care_enquiry: str | None = _reference("care_enquiries", default=None, index=True)
+
+
+class Derived:
+    """What a visit tells beyond its columns, whether it came as a record to read or as one to write."""
+
+    __slots__ = ()
+
+    @property
+    def status(self: Any) -> HomeVisitStatus:
+        if self.cancelled is not None:
+            return HomeVisitStatus.CANCELLED
+        return HomeVisitStatus.PENDING if self.completed is None else HomeVisitStatus.COMPLETED
+
+
+PENDING = sa.text("cancelled IS NULL AND completed IS NULL")
+
+
+class HomeVisit(Derived, SQLModel, table=True):
+    __tablename__ = "home_visits"
+    __table_args__ = (
+        sa.CheckConstraint("cancelled IS NULL OR completed IS NULL", name="not_both"),
+        sa.Index("home_visits_by_time", "date_time", "id"),
+        sa.Index("home_visits_by_created", "created", "id"),
+        sa.Index("home_visits_by_modified", "modified", "id"),
+        sa.Index("home_visits_of_location", "location", "date_time", "id"),
+        sa.Index("home_visits_of_user", "assigned_to", "date_time", "id"),
+        sa.Index("home_visits_of_care_enquiry", "care_enquiry", "date_time", "id"),
+        sa.Index("home_visits_of_contact", "service_user_contact", "date_time", "id"),
+        sa.Index(
+            "home_visits_pending_of_location", "location", "date_time", "id", sqlite_where=PENDING, postgresql_where=PENDING
+        ),
+    )
+
+    # The search index finds rows by this number; SQLite's implicit one changes when the file is vacuumed.
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = _id(unique=True)
+    care_enquiry: str = _reference("care_enquiries")
+    location: str = _reference("locations")
+    date_time: datetime = _instant()
+    visit_type: VisitType = _name_of(VisitType)
+    host: VisitHost = _name_of(VisitHost)
+    notes: str = ""
+    assigned_to: str | None = _reference("users", default=None)
+    service_user_contact: str | None = _reference("service_user_contacts", default=None)
+    created: datetime = _instant()
+    modified: datetime = _instant()
+    cancelled: datetime | None = _instant(default=None)
+    completed: datetime | None = _instant(default=None)
+    anonymized: datetime | None = _instant(default=None)
+    version: int = 1
+    confirmation: ConfirmationStatus = _name_of(ConfirmationStatus, default=ConfirmationStatus.NOT_REQUIRED)
+    notes_folded: str = ""
+
+
+class HomeVisitEvent(SQLModel, table=True):
+    """`changes` lists [field, before, after]; `sequence` has no gaps: it is taken under the write lock."""
+
+    __tablename__ = "home_visit_events"
+    __table_args__ = (
+        sa.Index("home_visit_events_of_visit", "home_visit", "sequence"),
+        sa.Index("home_visit_events_of_location", "location", "sequence"),
+    )
+
+    sequence: int | None = Field(default=None, primary_key=True)
+    at: datetime = _instant()
+    actor: str
+    type: HomeVisitEventType = _name_of(HomeVisitEventType)
+    home_visit: str = _reference("home_visits")
+    care_enquiry: str = _id()
+    location: str = _id()
+    version: int
+    changes: list[list[str | None]] = Field(default_factory=list, sa_type=sa.JSON)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """`fingerprint` is the SHA-256 of the input that the key was first used with."""
+
+    __tablename__ = "idempotency_keys"
+
+    subject: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    home_visit: str = _reference("home_visits")
+    created: datetime = _instant(index=True)
