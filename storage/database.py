@@ -78,7 +78,7 @@ class _Reader:
 
     @classmethod
     async def open(cls, path: Path) -> "_Reader":
-        connection = await aiosqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
         for pragma in READER:
             await connection.execute_fetchall(f"PRAGMA {pragma}")
         reader = cls(connection)
@@ -101,7 +101,7 @@ class Database:
     """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
 
     def __init__(self, path: Path, *, statement_seconds: float = STATEMENT_SECONDS) -> None:
-        self.path = path
+        self.path = path.absolute()
         self.fetched = 0
         self.written = 0
         self._statement_seconds = statement_seconds
@@ -110,7 +110,7 @@ class Database:
         self._free = asyncio.Semaphore(READERS)
         self._writing: set[asyncio.Task[Any]] = set()
         self._engine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, pool_reset_on_return=None
+            f"sqlite+aiosqlite:///{self.path}", pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, pool_reset_on_return=None
         )
         sa.event.listen(self._engine.sync_engine, "connect", _prepare_writer)
         sa.event.listen(self._engine.sync_engine, "begin", _begin)

@@ -41,12 +41,12 @@ class HomeVisitNotFound(Refusal):
 
 
 class HomeVisitNotPending(Refusal):
-    """Only a pending home visit can be changed. This one was {status} on {on}."""
+    """Only a pending home visit can be changed. This one was cancelled or completed."""
 
     def __init__(self, home_visit: "HomeVisit") -> None:
         ended = home_visit.cancelled or home_visit.completed
         super().__init__(
-            f"Only a pending home visit can be changed. This one was {home_visit.status.lower()} at {ended:%H:%M UTC on %d %B %Y}."
+            f"Only a pending home visit can be changed. This one was {home_visit.status.lower()} on {ended:%d %B %Y}."
         )
         self.home_visit = home_visit
 

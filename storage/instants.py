@@ -51,5 +51,5 @@ class Instant(types.TypeDecorator[datetime]):
             raise ValueError("an instant needs an offset")
         return stored(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return instant(value) if isinstance(value, str) else value

@@ -73,7 +73,10 @@ def _instant(**options: Any) -> Any:
 
 
 def _name_of(kind: type[StrEnum], **options: Any) -> Any:
-    return Field(sa_type=sa.Enum(kind, native_enum=False, length=32), **options)  # type: ignore[call-overload]  # an instance is fine
+    return Field(sa_type=sa.Enum(kind, native_enum=False, length=32), **options)
+
+
+metadata = SQLModel.metadata
 
 
 class User(SQLModel, table=True):

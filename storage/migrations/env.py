@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from storage.database import EVERY_CONNECTION
-from storage.models import SQLModel
+from storage.models import metadata
 
 engine = sa.create_engine(
     f"sqlite:///{context.config.attributes['path']}", poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT"
@@ -15,7 +15,7 @@ with engine.connect() as connection:
     # Two servers that start at once: the second waits here, then finds nothing to do.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
-        context.configure(connection=connection, target_metadata=SQLModel.metadata, transactional_ddl=False)
+        context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)
         context.run_migrations()
         connection.exec_driver_sql("COMMIT")
     except BaseException:
