@@ -45,7 +45,7 @@ class Statement(NamedTuple):
     names: tuple[str, ...]
 
 
-def compiled(query: sa.Select[Any]) -> Statement:
+def compiled(query: sa.Select[*tuple[Any, ...]]) -> Statement:
     """Compile once what runs often: values that differ between calls must be named parameters."""
     done = query.compile(dialect=DIALECT)
     if done.positiontup is None:

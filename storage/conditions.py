@@ -1,0 +1,146 @@
+"""Which visits are asked for: conditions, as SQL whose text depends on their shape and not on their values."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple, TypedDict
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from storage.errors import InvalidPage
+from storage.instants import stored
+from storage.models import HomeVisit, HomeVisitStatus, folded
+
+LIST_LENGTH = 250
+KEYWORD_LENGTH = 100
+
+VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every table model has one
+
+
+class HomeVisitFilter(TypedDict, total=False):
+    """All conditions given must hold; None is no condition, an empty list matches nothing."""
+
+    ids: list[str] | None
+    care_enquiry: list[str] | None
+    location: list[str] | None
+    assigned_to: list[str] | None
+    service_user_contact: list[str] | None
+    status: list[HomeVisitStatus] | None
+    host: list[str] | None
+    visit_type: list[str] | None
+    anonymized: bool | None
+    cancelled: bool | None
+    completed: bool | None
+    start_date: date | None
+    end_date: date | None
+    time_zone: str
+    modified_after: datetime | None
+    modified_before: datetime | None
+    keyword: str | None
+
+
+class Condition(NamedTuple):
+    """`form` is the part that shapes the SQL, `value` the one that does not."""
+
+    name: str
+    form: str
+    value: Any = None
+
+
+class Conditions(NamedTuple):
+    """`shape` tells which SQL it is: its names and forms; `values` are its parameters."""
+
+    shape: tuple[tuple[str, str], ...]
+    values: dict[str, Any]
+
+
+LISTS = {
+    "ids": VISITS.c.id,
+    "care_enquiry": VISITS.c.care_enquiry,
+    "location": VISITS.c.location,
+    "assigned_to": VISITS.c.assigned_to,
+    "service_user_contact": VISITS.c.service_user_contact,
+    "host": VISITS.c.host,
+    "visit_type": VISITS.c.visit_type,
+    "scope": VISITS.c.location,
+}
+FLAGS = {"anonymized": VISITS.c.anonymized, "cancelled": VISITS.c.cancelled, "completed": VISITS.c.completed}
+STATUSES = {
+    HomeVisitStatus.PENDING: sa.and_(VISITS.c.cancelled.is_(None), VISITS.c.completed.is_(None)),
+    HomeVisitStatus.CANCELLED: VISITS.c.cancelled.is_not(None),
+    HomeVisitStatus.COMPLETED: VISITS.c.completed.is_not(None),
+}
+BOUNDS: dict[str, Callable[[sa.BindParameter[Any]], sa.ColumnElement[bool]]] = {
+    "start": lambda value: VISITS.c.date_time >= value,
+    "end": lambda value: VISITS.c.date_time < value,
+    "modified_after": lambda value: VISITS.c.modified > value,
+    "modified_before": lambda value: VISITS.c.modified < value,
+    "keyword": lambda value: sa.func.instr(VISITS.c.notes_folded, value) > sa.literal_column("0"),
+}
+
+
+def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Conditions:
+    """Say what a filter asks for, within the caller's locations; raise InvalidPage where it asks too much."""
+    found = [one for name in filter if (one := _condition(name, filter)) is not None]
+    if locations is not None:
+        found.append(_one_of("scope", sorted(locations)))
+    return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
+
+
+def clause(name: str, form: str) -> sa.ColumnElement[bool]:
+    """Return the SQL of one part of a shape."""
+    if name in LISTS:
+        column, value = LISTS[name], sa.bindparam(name, type_=sa.String())
+        return column == value if form == "one" else column.in_(json_list(value))
+    if name == "status":
+        return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
+    if name in FLAGS:
+        return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
+    return BOUNDS[name](sa.bindparam(name, type_=sa.String()))
+
+
+def json_list(value: sa.BindParameter[Any]) -> sa.Select[Any]:
+    """Read a list out of one parameter, so that its length does not change the SQL."""
+    return sa.select(sa.func.json_each(value).table_valued("value").c.value)
+
+
+def _condition(name: str, filter: HomeVisitFilter) -> Condition | None:
+    value: Any = filter.get(name)
+    if value is None or name == "time_zone":
+        return None
+    if name in FLAGS:
+        return Condition(name, "set" if value else "unset")
+    if name in ("start_date", "end_date"):
+        return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
+    return _one_of(name, value) if name in LISTS else _single(name, value)
+
+
+def _single(name: str, value: Any) -> Condition | None:
+    if name == "status":
+        return None if len(set(value)) == len(HomeVisitStatus) else Condition(name, " ".join(sorted(set(value))))
+    return _keyword(value) if name == "keyword" else Condition(name, "", stored(value))
+
+
+def _one_of(name: str, values: list[str]) -> Condition:
+    if len(values) > LIST_LENGTH:
+        raise InvalidPage(f"A list of at most {LIST_LENGTH} values can be asked for at once: `{name}` has {len(values)}.")
+    # A single value is by far the most usual, and lets an index give the order as well.
+    return Condition(name, "one", values[0]) if len(values) == 1 else Condition(name, "any", json.dumps(values))
+
+
+def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:
+    """Turn a day into the instant at which it starts or is over, where the calendar has one."""
+    try:
+        if name == "start_date":
+            return Condition("start", "", stored(datetime.combine(day, time(), zone)))
+        return Condition("end", "", stored(datetime.combine(day + timedelta(days=1), time(), zone)))
+    except OverflowError:  # the first or the last day there is: no visit lies beyond it
+        return None
+
+
+def _keyword(text: str) -> Condition | None:
+    sought = folded(text.strip())
+    if len(sought) > KEYWORD_LENGTH:
+        raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(sought)}.")
+    return Condition("keyword", "", sought) if sought else None

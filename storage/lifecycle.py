@@ -1,0 +1,153 @@
+"""What may happen to a visit, and what it changes: rules over plain values, the clock passed in."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from storage.errors import HomeVisitNotPending, Problem, VersionConflict
+from storage.instants import rfc3339
+from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, folded
+
+NOTES_LENGTH = 10_000
+IDEMPOTENCY_KEY_LENGTH = 255
+
+
+class HomeVisitOperation(StrEnum):
+    UPDATE = "UPDATE"
+    CANCEL = "CANCEL"
+    COMPLETE = "COMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a booking asks for. No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends."""
+
+    care_enquiry: str
+    date_time: datetime
+    host: VisitHost
+    visit_type: VisitType
+    assigned_to: str | None = None
+    service_user_contact: str | None = None
+    notes: str = ""
+
+
+def allowed_operations(visit: HomeVisit) -> list[HomeVisitOperation]:
+    return list(HomeVisitOperation) if visit.status is HomeVisitStatus.PENDING else []
+
+
+def require_pending(visit: HomeVisit) -> None:
+    if visit.status is not HomeVisitStatus.PENDING:
+        raise HomeVisitNotPending(visit)
+
+
+def require_version(visit: HomeVisit, expected: int | None) -> None:
+    if expected is not None and visit.version != expected:
+        raise VersionConflict(visit)
+
+
+def booking_problems(
+    booking: Booking, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_known: bool
+) -> list[Problem]:
+    """Say all that is wrong with a booking, by what is known of the records it names."""
+    problems = (
+        _enquiry_problem(enquiry),
+        _contact_problem(enquiry, booking.service_user_contact, contact),
+        user_problem(booking.assigned_to, user_known),
+        notes_problem(booking.notes),
+    )
+    return [problem for problem in problems if problem]
+
+
+def key_problem(key: str | None) -> Problem | None:
+    if key is None or 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH:
+        return None
+    return Problem(
+        "idempotency_key", "TOO_LONG" if key else "INVALID", f"Give a key of 1 to {IDEMPOTENCY_KEY_LENGTH} characters."
+    )
+
+
+def _enquiry_problem(enquiry: CareEnquiry | None) -> Problem | None:
+    if enquiry is None:
+        return Problem("care_enquiry", "NOT_FOUND", "No care enquiry with this ID exists, or you may not see it. Check the ID.")
+    if enquiry.location is None:
+        return Problem("care_enquiry", "REQUIRED", "This care enquiry has no location to visit. Give it one first.")
+    if enquiry.anonymized is not None:
+        return Problem("care_enquiry", "INVALID", "This care enquiry has been anonymized. Book for a current one.")
+    return None
+
+
+def _contact_problem(enquiry: CareEnquiry | None, asked: str | None, contact: ServiceUserContact | None) -> Problem | None:
+    if asked is None:
+        return None
+    if contact is None:
+        return Problem(
+            "service_user_contact", "NOT_FOUND", "No contact with this ID exists, or you may not see it. Check the ID."
+        )
+    if enquiry is not None and contact.care_enquiry != enquiry.id:
+        return Problem(
+            "service_user_contact", "INVALID", "This contact belongs to another care enquiry. Choose one of this enquiry."
+        )
+    return None
+
+
+def user_problem(asked: str | None, known: bool) -> Problem | None:
+    if asked is None or known:
+        return None
+    return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+
+
+def notes_problem(notes: str) -> Problem | None:
+    if len(notes) > NOTES_LENGTH:
+        return Problem("notes", "TOO_LONG", f"Notes may have at most {NOTES_LENGTH:,} characters: these have {len(notes):,}.")
+    if "\0" in notes:
+        return Problem("notes", "INVALID", "Notes cannot hold the NUL character. Remove it.")
+    return None
+
+
+def required_problems(wanted: Mapping[str, Any]) -> list[Problem]:
+    labels = {"date_time": "A visit needs a time. Leave the field out to keep the time it has.",
+              "host": "A visit needs a host. Leave the field out to keep the host it has."}  # fmt: skip
+    return [Problem(name, "REQUIRED", label) for name, label in labels.items() if name in wanted and wanted[name] is None]
+
+
+def booked(id: str, booking: Booking, enquiry: CareEnquiry, now: datetime) -> HomeVisit:
+    """Make the visit of a booking that has no problems."""
+    if enquiry.location is None:
+        raise ValueError("a booking without problems has a location")
+    values = dataclasses.asdict(booking) | {"assigned_to": booking.assigned_to or enquiry.assigned_to}
+    return HomeVisit(id=id, location=enquiry.location, created=now, modified=now, notes_folded=folded(booking.notes), **values)
+
+
+def change(visit: HomeVisit, wanted: Mapping[str, Any], now: datetime) -> list[list[str | None]]:
+    """Change the fields that differ, the time of change and the version; return them as an event tells them."""
+    changed = {name: value for name, value in wanted.items() if getattr(visit, name) != value}
+    told = [[name, *_told(name, getattr(visit, name), value)] for name, value in changed.items()]
+    if changed:
+        changed |= {"modified": now, "version": visit.version + 1}
+        if "notes" in changed:
+            changed["notes_folded"] = folded(changed["notes"])
+        for name, value in changed.items():
+            setattr(visit, name, value)
+    return told
+
+
+def _told(name: str, before: Any, after: Any) -> tuple[str | None, str | None]:
+    # Notes hold personal data, and events are kept for good.
+    return (None, None) if name == "notes" else (_text(before), _text(after))
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return None if value is None else str(value)
+
+
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """Return what is equal for equal input, and tells nothing of it."""
+    canonical = json.dumps({name: _text(value) for name, value in values.items()}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,148 @@
+"""Pages of a list that changes while it is read: order, cursor, keyset condition."""
+
+import base64
+import binascii
+import operator
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+import sqlalchemy as sa
+
+from storage.errors import InvalidPage
+from storage.identifiers import is_identifier
+from storage.instants import instant, stored
+
+T = TypeVar("T")
+
+PAGE = 10
+LARGEST_PAGE = 100
+
+
+class Window(NamedTuple):
+    """Which page: its size, from which end of the list it is counted, and the cursors that bound it."""
+
+    size: int
+    backward: bool
+    after: str | None
+    before: str | None
+
+    @classmethod
+    def of(cls, first: int | None, after: str | None, last: int | None, before: str | None) -> "Window":
+        """Raise InvalidPage for both directions at once, and for sizes out of range."""
+        if first is not None and last is not None:
+            raise InvalidPage("Ask for either the `first` or the `last` visits of a list, not both at once.")
+        for name, size in (("first", first), ("last", last)):
+            if size is not None and not 0 <= size <= LARGEST_PAGE:
+                raise InvalidPage(
+                    f"`{name}` must be from 0 to {LARGEST_PAGE}: it is {size}. Page through longer lists with cursors."
+                )
+        if last is not None:
+            return cls(last, True, after, before)
+        return cls(PAGE if first is None else first, False, after, before)
+
+
+class Order:
+    """`keys` are (column, descending), ending in the ID, ascending unless asked otherwise: no two rows are equal."""
+
+    __slots__ = ("_positions", "code", "keys")
+
+    def __init__(self, keys: Iterable[tuple[str, bool]], columns: Sequence[str]) -> None:
+        distinct = dict[str, bool]()
+        for name, descending in [*keys, ("id", False)]:
+            distinct.setdefault(name, descending)
+        names = list(distinct)
+        # Nothing that comes after the ID could change the order.
+        self.keys = tuple((name, distinct[name]) for name in names[: names.index("id") + 1])
+        # A cursor carries the order it belongs to: `d` for `date_time`, `D` for the same descending.
+        self.code = "".join(name[0].upper() if descending else name[0] for name, descending in self.keys)
+        self._positions = tuple(columns.index(name) for name, _ in self.keys)
+
+    def cursor(self, record: Sequence[Any]) -> str:
+        parts = [self.code, *(record[position] for position in self._positions)]
+        return base64.urlsafe_b64encode("|".join(parts).encode()).decode()
+
+    def position(self, cursor: str, argument: str) -> dict[str, str]:
+        """Return the key values in a cursor as the parameters `after_0`, `after_1`…; raise InvalidPage for any other string."""
+        try:
+            content = base64.b64decode(cursor, b"-_", validate=True)
+            code, *values = content.decode().split("|")
+            genuine = code == self.code and len(values) == len(self.keys) and all(map(_genuine, self.keys, values))
+            genuine = genuine and base64.urlsafe_b64encode(content).decode() == cursor
+        except (ValueError, binascii.Error):
+            genuine = False
+        if not genuine:
+            raise InvalidPage(
+                f"`{argument}` is no cursor of this list: pass a cursor from it unchanged, with the `orderBy` it came with."
+            )
+        return {f"{argument}_{index}": value for index, value in enumerate(values)}
+
+    def sorting(self, table: sa.FromClause, *, backward: bool) -> list[sa.ColumnElement[Any]]:
+        return [table.c[name].desc() if descending != backward else table.c[name].asc() for name, descending in self.keys]
+
+    def beyond(self, table: sa.FromClause, argument: str, *, backward: bool, inclusive: bool = False) -> sa.ColumnElement[bool]:
+        """Hold for the rows after a cursor (before it when `backward`), in a form that an index can seek."""
+        columns = [table.c[name] for name, _ in self.keys]
+        bounds = [sa.bindparam(f"{argument}_{index}", type_=sa.String()) for index in range(len(columns))]
+        falling = [descending != backward for _, descending in self.keys]
+        if len(set(falling)) == 1 and len(columns) > 1:
+            return _compared(sa.tuple_(*columns), sa.tuple_(*bounds), falling[0], inclusive)
+        return _nested(list(zip(columns, bounds, falling, strict=True)), inclusive)
+
+
+def _nested(keys: list[tuple[Any, Any, bool]], inclusive: bool) -> sa.ColumnElement[bool]:
+    (column, bound, falling), *rest = keys
+    if not rest:
+        return _compared(column, bound, falling, inclusive)
+    further = sa.or_(_compared(column, bound, falling, False), _nested(rest, inclusive))
+    return sa.and_(_compared(column, bound, falling, True), further)
+
+
+def _compared(left: Any, right: Any, falling: bool, inclusive: bool) -> sa.ColumnElement[bool]:
+    compare = (operator.le if inclusive else operator.lt) if falling else (operator.ge if inclusive else operator.gt)
+    return cast("sa.ColumnElement[bool]", compare(left, right))
+
+
+def _genuine(key: tuple[str, bool], value: str) -> bool:
+    return is_identifier(value) is not None if key[0] == "id" else stored(instant(value)) == value
+
+
+class Edge(Generic[T]):
+    __slots__ = ("_order", "node")
+
+    def __init__(self, node: T, order: Order) -> None:
+        self.node = node
+        self._order = order
+
+    @property
+    def cursor(self) -> str:
+        return self._order.cursor(self.node)  # type: ignore[arg-type]  # a record is a tuple
+
+
+class Page(Generic[T]):
+    """One page, and what is known of the list around it; cursors and counts are made only when they are read."""
+
+    def __init__(
+        self, nodes: list[T], order: Order, *, has_previous_page: bool, has_next_page: bool, count: Callable[[], Awaitable[int]]
+    ) -> None:
+        self.nodes = nodes
+        self.has_previous_page = has_previous_page
+        self.has_next_page = has_next_page
+        self.total_count = count
+        self._order = order
+
+    @cached_property
+    def edges(self) -> list[Edge[T]]:
+        return [Edge(node, self._order) for node in self.nodes]
+
+    @property
+    def page_info(self) -> "Page[T]":
+        return self
+
+    @property
+    def start_cursor(self) -> str | None:
+        return self._order.cursor(self.nodes[0]) if self.nodes else None  # type: ignore[arg-type]  # a record is a tuple
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self._order.cursor(self.nodes[-1]) if self.nodes else None  # type: ignore[arg-type]  # a record is a tuple

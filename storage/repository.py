@@ -1,0 +1,255 @@
+"""The only reader and writer of visits: each statement limited to what its caller may see, each change by the lifecycle."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage import lifecycle, listing
+from storage.caller import Caller
+from storage.conditions import Conditions, HomeVisitFilter, conditions
+from storage.database import Database
+from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
+from storage.identifiers import new_identifier
+from storage.lifecycle import Booking
+from storage.models import (
+    CareEnquiry,
+    HomeVisit,
+    HomeVisitEvent,
+    HomeVisitEventType,
+    IdempotencyKey,
+    ServiceUserContact,
+    User,
+)
+from storage.paging import Page, Window
+from storage.records import HomeVisitRecord
+
+KEYS_KEPT = timedelta(hours=24)
+WIDTH = len(listing.COLUMNS)
+
+OrderKeys = Sequence[tuple[str, bool]]
+
+
+class HomeVisits:
+    """The visits that `caller` may see. `clock` tells the time of a change."""
+
+    def __init__(self, database: Database, caller: Caller, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._caller = caller
+        self._clock = clock
+
+    async def get(self, id: str) -> HomeVisit | None:
+        asked = conditions({"ids": [id]}, self._caller.locations)
+        rows = await self._database.fetch(listing.one(asked.shape), asked.values)
+        return HomeVisitRecord(rows[0]) if rows else None
+
+    async def page(self, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
+        """Return a page of the visits that meet `filter`; raise InvalidPage for a cursor of another order or list."""
+        asked = conditions(filter, self._caller.locations)
+        shape, values = self._shape(asked, order, window, None)
+        rows = await self._database.fetch(listing.page(shape), values)
+        beyond: Sequence[Any] = rows[0][WIDTH:] if rows else ()
+        if not rows and (shape.after or shape.before):
+            beyond = (await self._database.fetch(listing.beyond_cursors(shape), values))[0]
+
+        async def count() -> int:
+            counted = await self._database.fetch(listing.count(listing.Shape(asked.shape)), asked.values)
+            return cast("int", counted[0][0])
+
+        return _page([row[:WIDTH] for row in rows] if beyond else rows, shape, window, beyond, count)
+
+    async def pages(
+        self, parent: str, ids: Sequence[str], filter: HomeVisitFilter, order: OrderKeys, window: Window
+    ) -> list[Page[HomeVisit]]:
+        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
+        asked = conditions(filter, self._caller.locations)
+        shape, values = self._shape(asked, order, window, parent)
+        values["parents"] = json.dumps(list(ids))
+        found: dict[str, list[Any]] = {id: [] for id in ids}
+        for row in await self._database.fetch(listing.page(shape), values):
+            found[row[0]].append(row[1:])
+        counts: dict[str, int] = {}
+
+        def counter(id: str) -> Callable[[], Any]:
+            async def count() -> int:
+                if not counts:
+                    counted = listing.count(listing.Shape(asked.shape, parent=parent))
+                    counts.update(await self._database.fetch(counted, asked.values | {"parents": values["parents"]}))
+                return counts[id]
+
+            return count
+
+        return [
+            _page([row[:WIDTH] for row in found[id] if row[0] is not None], shape, window, found[id][0][WIDTH:], counter(id))
+            for id in ids
+        ]
+
+    def _shape(
+        self, asked: Conditions, keys: OrderKeys, window: Window, parent: str | None
+    ) -> tuple[listing.Shape, dict[str, Any]]:
+        order = listing.order_of(tuple(keys))
+        values = {**asked.values, "limit": window.size + 1}
+        for argument, cursor in (("after", window.after), ("before", window.before)):
+            if cursor is not None:
+                values |= order.position(cursor, argument)
+        given = window.after is not None, window.before is not None
+        return listing.Shape(asked.shape, order.keys, window.backward, *given, parent), values
+
+    async def book(
+        self, booking: Booking, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
+    ) -> HomeVisit:
+        """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
+        asked = lifecycle.fingerprint(dataclasses.asdict(booking) | {"suppress_confirmation": suppress_confirmation})
+
+        async def work(session: AsyncSession) -> HomeVisit:
+            if idempotency_key and (visit := await self._booked_before(session, idempotency_key, asked)):
+                return visit
+            enquiry = await self._bookable(session, booking, idempotency_key)
+            now = self._clock()
+            visit = lifecycle.booked(new_identifier(now), booking, enquiry, now)
+            session.add_all([visit, self._event(visit, HomeVisitEventType.BOOKED, [])])
+            if idempotency_key:
+                used = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": asked}
+                session.add(IdempotencyKey(**used, home_visit=visit.id, created=now))
+            return visit
+
+        return await self._database.write(work)
+
+    async def update(
+        self, id: str, wanted: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
+    ) -> HomeVisit:
+        """Change the fields in `wanted` (`date_time`, `host`, `notes`, `assigned_to`).
+
+        Raises HomeVisitNotFound, HomeVisitNotPending, VersionConflict or InvalidInput.
+        """
+
+        async def work(session: AsyncSession) -> HomeVisit:
+            visit = await self._pending(session, id, expected_version)
+            changed = lifecycle.change(visit, await self._accepted(session, visit, wanted), self._clock())
+            if changed:
+                session.add(self._event(visit, HomeVisitEventType.UPDATED, changed))
+            return visit
+
+        return await self._database.write(work)
+
+    async def cancel(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
+        """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
+        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version)
+
+    async def complete(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
+        """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
+        return await self._end(id, "completed", HomeVisitEventType.COMPLETED, expected_version)
+
+    async def forget_keys(self) -> int:
+        """Delete the idempotency keys that nobody can count on any more; return how many there were."""
+
+        async def work(session: AsyncSession) -> int:
+            old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEYS_KEPT)
+            return (await session.exec(old)).rowcount
+
+        return await self._database.write(work)
+
+    async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
+        async def work(session: AsyncSession) -> HomeVisit:
+            visit = await self._pending(session, id, expected_version)
+            now = self._clock()
+            session.add(self._event(visit, type, lifecycle.change(visit, {field: now}, now)))
+            return visit
+
+        return await self._database.write(work)
+
+    async def _pending(self, session: AsyncSession, id: str, expected_version: int | None) -> HomeVisit:
+        query = select(HomeVisit).where(HomeVisit.id == id).with_for_update()
+        if self._caller.locations is not None:
+            query = query.where(col(HomeVisit.location).in_(sorted(self._caller.locations)))
+        visit = (await session.exec(query)).one_or_none()
+        if visit is None:
+            raise HomeVisitNotFound(id)
+        lifecycle.require_pending(visit)
+        lifecycle.require_version(visit, expected_version)
+        return visit
+
+    async def _accepted(self, session: AsyncSession, visit: HomeVisit, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        accepted = dict(wanted)
+        problems: list[Problem | None] = [*lifecycle.required_problems(wanted)]
+        if "notes" in wanted:
+            accepted["notes"] = wanted["notes"] or ""
+            problems.append(lifecycle.notes_problem(accepted["notes"]))
+        if "assigned_to" in wanted:
+            enquiry, _, known = await self._named(session, visit.care_enquiry, None, wanted["assigned_to"])
+            problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
+            accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
+        if any(problems):
+            raise InvalidInput(*(problem for problem in problems if problem))
+        return accepted
+
+    async def _booked_before(self, session: AsyncSession, key: str, fingerprint: str) -> HomeVisit | None:
+        query = select(IdempotencyKey, HomeVisit).join(HomeVisit, col(HomeVisit.id) == IdempotencyKey.home_visit)
+        query = query.where(IdempotencyKey.subject == self._caller.subject, IdempotencyKey.key == key)
+        found = (await session.exec(query)).one_or_none()
+        if found is None:
+            return None
+        if found[0].fingerprint != fingerprint:
+            raise IdempotencyConflict(key)
+        return found[1]
+
+    async def _bookable(self, session: AsyncSession, booking: Booking, key: str | None) -> CareEnquiry:
+        enquiry, contact, user_known = await self._named(
+            session, booking.care_enquiry, booking.service_user_contact, booking.assigned_to
+        )
+        problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
+        if problem := lifecycle.key_problem(key):
+            problems.append(problem)
+        if problems or enquiry is None:
+            raise InvalidInput(*problems)
+        return enquiry
+
+    async def _named(
+        self, session: AsyncSession, care_enquiry: str, contact: str | None, user: str | None
+    ) -> tuple[CareEnquiry | None, ServiceUserContact | None, bool]:
+        """Read, by one statement, the enquiry to book for, the contact, and whether the user is known."""
+        enquiry_is: Any = CareEnquiry.id == care_enquiry
+        if self._caller.locations is not None:
+            # The visit would stand at the enquiry's location: it must be one that the caller may see.
+            enquiry_is = sa.and_(enquiry_is, col(CareEnquiry.location).in_(sorted(self._caller.locations)))
+        query = (
+            sa.select(CareEnquiry, ServiceUserContact, col(User.id))
+            .select_from(sa.select(sa.literal_column("1")).subquery())
+            .outerjoin(CareEnquiry, enquiry_is)
+            .outerjoin(ServiceUserContact, col(ServiceUserContact.id) == contact)
+            .outerjoin(User, col(User.id) == user)
+        )
+        found_enquiry, found_contact, found_user = (await session.execute(query)).one()
+        return found_enquiry, found_contact, found_user is not None
+
+    def _event(self, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> HomeVisitEvent:
+        return HomeVisitEvent(
+            at=visit.modified,
+            actor=self._caller.subject,
+            type=type,
+            home_visit=visit.id,
+            care_enquiry=visit.care_enquiry,
+            location=visit.location,
+            version=visit.version,
+            changes=changes,
+        )
+
+
+def _page(
+    rows: list[Any], shape: listing.Shape, window: Window, beyond: Sequence[Any], count: Callable[[], Any]
+) -> Page[HomeVisit]:
+    more = len(rows) > window.size
+    nodes = [HomeVisitRecord(row) for row in rows[: window.size]]
+    told = iter(beyond)
+    earlier, later = (bool(next(told)) if given else False for given in (shape.after, shape.before))
+    if window.backward:
+        nodes.reverse()
+        earlier = more or earlier
+    else:
+        later = more or later
+    return Page(nodes, listing.order_of(shape.order), has_previous_page=earlier, has_next_page=later, count=count)
