@@ -1,0 +1,42 @@
+"""Whom a letter can be sent to, and whom it comes from."""
+
+from typing import NamedTuple
+
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+
+EXAMPLE = "write it like `Our Homes <visits@homes.example>`"
+LONGEST_SENDER = 40
+
+
+class Sender(NamedTuple):
+    name: str
+    address: str
+
+
+def usable_address(text: str | None) -> str | None:
+    """Return the one address that mail can be sent to, as servers take it; None where there is none.
+
+    A list of addresses, a display name, and a mailbox whose name is not ASCII, which many servers refuse, are not usable.
+    """
+    try:
+        return _validated((text or "").strip()).ascii_email
+    except EmailNotValidError:
+        return None
+
+
+def sender(setting: str) -> Sender:
+    """Read `visits@homes.example` or `Our Homes <visits@homes.example>`; raise ValueError for anything else."""
+    try:
+        validated = _validated(setting.strip(), named=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"The sender must be one address: {EXAMPLE}. {error}") from None
+    name = validated.display_name or "Home visits"
+    # The standard library breaks long and quoted names apart in a way that makes several senders of one.
+    if len(name.encode()) > LONGEST_SENDER or not name.isprintable() or {'"', "\\"} & set(name):
+        raise ValueError(f"The sender's name must be short and without quotes inside: {EXAMPLE}.")
+    return Sender(name, str(validated.ascii_email))
+
+
+def _validated(text: str, *, named: bool = False) -> ValidatedEmail:
+    # The domain .test is as good as any other: whether mail arrives there is for the server to say.
+    return validate_email(text, allow_smtputf8=False, allow_display_name=named, check_deliverability=False, test_environment=True)

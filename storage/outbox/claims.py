@@ -1,0 +1,155 @@
+"""How a message is sent at most once while a lease holds: claimed by one courier, then marked with what became of it."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased, defer
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import compiled
+from storage.instants import Instant, rfc3339
+from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
+from storage.outbox.addresses import usable_address
+from storage.outbox.messages import OPEN_STATUSES, OutboxMessage
+
+LEASE = timedelta(seconds=60)
+FIRST_DELAY = timedelta(seconds=30)
+LONGEST_DELAY = timedelta(hours=1)
+REASONS_KEPT = 10
+
+# A letter never tells the notes: they are not even read.
+NO_NOTES = [defer(getattr(HomeVisit, name), raiseload=True) for name in ("notes", "notes_folded")]
+
+
+class Claimed(NamedTuple):
+    """A message, and the records that its letter is made from. Nobody else sends it until `message.leased_until`."""
+
+    message: OutboxMessage
+    visit: HomeVisit
+    enquiry: CareEnquiry
+    location: Location
+
+
+class _Ending(NamedTuple):
+    status: ConfirmationStatus
+    reason: str = ""
+
+
+def _is_due() -> sa.ColumnElement[bool]:
+    now: sa.BindParameter[datetime] = sa.bindparam("now", type_=Instant)
+    due_by: sa.BindParameter[datetime] = sa.bindparam("due_by", type_=Instant)
+    other = aliased(OutboxMessage)
+    on_its_way = sa.exists().where(
+        col(other.home_visit) == OutboxMessage.home_visit, col(other.id) != OutboxMessage.id, col(other.leased_until) > now
+    )
+    return sa.and_(
+        # Spelt out, not a parameter: the index on what waits serves only conditions that say so.
+        col(OutboxMessage.status) == sa.literal_column("'QUEUED'"),
+        col(OutboxMessage.due) <= due_by,
+        sa.or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) <= now),
+        ~on_its_way,
+    )
+
+
+ANY_DUE = compiled(sa.select(sa.exists().where(_is_due())))
+NEXT_DUE = (
+    sa.select(OutboxMessage, HomeVisit, CareEnquiry, Location)
+    .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
+    .join(CareEnquiry, col(CareEnquiry.id) == HomeVisit.care_enquiry)
+    .join(Location, col(Location.id) == HomeVisit.location)
+    .options(*NO_NOTES)
+    .where(_is_due())
+    .order_by(col(OutboxMessage.due), col(OutboxMessage.id))
+    .limit(1)
+)
+
+
+async def claim(session: AsyncSession, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
+    """Take the message that has been due for longest, or close it where it must not be sent: then its status says so."""
+    row = (await session.execute(NEXT_DUE, {"now": now, "due_by": due_by})).first()
+    if row is None:
+        return None
+    claimed = Claimed(*row)
+    if ending := _ending(claimed, now):
+        _close(claimed.message, ending.status, now, ending.reason)
+        claimed.visit.confirmation = ending.status
+        return claimed
+    claimed.message.attempts += 1
+    claimed.message.leased_until = now + lease
+    return claimed
+
+
+def _ending(claimed: Claimed, now: datetime) -> _Ending | None:
+    message, visit, enquiry, _ = claimed
+    moved = visit.date_time != message.date_time
+    if visit.status is not HomeVisitStatus.PENDING or moved or enquiry.anonymized is not None:
+        return _Ending(ConfirmationStatus.WITHDRAWN)
+    if message.give_up <= now:
+        return _Ending(ConfirmationStatus.FAILED, "There was no time left to send it.")
+    if usable_address(enquiry.email) is None:
+        return _Ending(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
+    return None
+
+
+def next_try(attempts: int, now: datetime, jitter: float) -> datetime:
+    """Say when to try again after so many attempts; `jitter`, from 0 to 1, spreads those that failed together."""
+    # Doubling without end would overflow.
+    delay = min(FIRST_DELAY * (1 << min(attempts - 1, 10)), LONGEST_DELAY)
+    return now + delay * (1 + jitter / 4)
+
+
+async def mark_sent(session: AsyncSession, claimed: Claimed, now: datetime) -> None:
+    """Keep that the mail server took it, even where it was withdrawn meanwhile, or the lease was lost."""
+    message, visit, newest = await _as_it_is_now(session, claimed)
+    if message.leased_until == claimed.message.leased_until:
+        message.leased_until = None
+    if message.status is ConfirmationStatus.SENT:
+        return
+    tells_of_this = newest and visit.confirmation in {*OPEN_STATUSES, ConfirmationStatus.WITHDRAWN}
+    _close(message, ConfirmationStatus.SENT, now)
+    if tells_of_this:
+        visit.confirmation = ConfirmationStatus.SENT
+
+
+async def mark_unsent(session: AsyncSession, claimed: Claimed, reason: str, now: datetime, again: datetime | None) -> bool:
+    """Keep why it was not sent, and when to try again (None: never); return whether it is given up."""
+    message, visit, _ = await _as_it_is_now(session, claimed)
+    if message.leased_until != claimed.message.leased_until:
+        return False
+    message.leased_until = None
+    if message.status is not ConfirmationStatus.QUEUED:
+        return False
+    if again is not None and again < message.give_up:
+        message.due = again
+        _note(message, now, reason)
+        return False
+    _close(message, ConfirmationStatus.FAILED, now, reason)
+    visit.confirmation = ConfirmationStatus.FAILED
+    return True
+
+
+async def _as_it_is_now(session: AsyncSession, claimed: Claimed) -> tuple[OutboxMessage, HomeVisit, bool]:
+    later = aliased(OutboxMessage)
+    followed = sa.exists().where(col(later.home_visit) == OutboxMessage.home_visit, col(later.sequence) > OutboxMessage.sequence)
+    query = (
+        select(OutboxMessage, HomeVisit, ~followed)
+        .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
+        .where(OutboxMessage.id == claimed.message.id)
+        .options(*NO_NOTES)
+    )
+    found: Any = (await session.exec(query)).one()
+    return found[0], found[1], found[2]
+
+
+def _close(message: OutboxMessage, status: ConfirmationStatus, now: datetime, reason: str = "") -> None:
+    message.status = status
+    message.ended = now
+    if reason:
+        _note(message, now, reason)
+
+
+def _note(message: OutboxMessage, now: datetime, reason: str) -> None:
+    lines = [*message.reasons.splitlines(), f"{rfc3339(now)} {reason}"]
+    message.reasons = "\n".join(lines[-REASONS_KEPT:])

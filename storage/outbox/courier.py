@@ -1,0 +1,154 @@
+"""The courier: takes messages out of the outbox one by one, and tells the outbox what became of each."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.errors import DatabaseUnusable
+from storage.instants import clock as system_clock
+from storage.instants import stored
+from storage.models import ConfirmationStatus
+from storage.outbox.claims import ANY_DUE, LEASE, Claimed, claim, mark_sent, mark_unsent, next_try
+from storage.outbox.letter import Letterhead, compose
+from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
+
+T = TypeVar("T")
+
+POLL_SECONDS = 1.0
+OUTAGE_SECONDS = 10.0
+GRACE_SECONDS = 5.0
+# What is left of a lease is for writing down what became of the letter.
+SENDING_SHARE = 0.75
+
+log = logging.getLogger(__name__)
+
+
+class Courier:
+    """Sends one letter at a time, so that a crash repeats one at most. `sent` and `given_up` count what it did."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        letterhead: Letterhead,
+        *,
+        clock: Callable[[], datetime] = system_clock,
+        jitter: Callable[[], float] = random.random,
+        lease: timedelta = LEASE,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self.sent = 0
+        self.given_up = 0
+        self._database = database
+        self._transport = transport
+        self._letterhead = letterhead
+        self._clock = clock
+        self._jitter = jitter
+        self._lease = lease
+        self._poll_seconds = poll_seconds
+
+    async def run(self) -> None:
+        """Send what is due and what becomes due, until cancelled; nothing that goes wrong ends it."""
+        while True:
+            pause = self._poll_seconds
+            try:
+                await self.deliver_once()
+            except Unreachable:
+                pause = OUTAGE_SECONDS
+            except DatabaseUnusable as unusable:
+                log.warning("The outbox cannot be read or written: %s", unusable)
+                pause = OUTAGE_SECONDS
+            except Exception:
+                log.exception("The courier stumbled and goes on")
+                pause = OUTAGE_SECONDS
+            await asyncio.sleep(pause)
+
+    async def deliver_once(self) -> int:
+        """Try each message that is due now and return how many were sent; raise Unreachable where no other would be."""
+        before, due_by = self.sent, self._clock()
+        while await self._any_due(due_by):
+            await _finished(self._deliver_next(due_by))
+        return self.sent - before
+
+    async def _any_due(self, due_by: datetime) -> bool:
+        rows = await self._database.fetch(ANY_DUE, {"now": stored(self._clock()), "due_by": stored(due_by)})
+        return bool(rows[0][0])
+
+    async def _deliver_next(self, due_by: datetime) -> None:
+        async def work(session: AsyncSession) -> Claimed | None:
+            return await claim(session, self._clock(), due_by=due_by, lease=self._lease)
+
+        claimed = await self._database.write(work)
+        if claimed is None:
+            return
+        if claimed.message.status is ConfirmationStatus.QUEUED:
+            await self._deliver(claimed)
+        elif claimed.message.status is ConfirmationStatus.FAILED:
+            self._tell_given_up(claimed)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        try:
+            await self._send(claimed)
+        except Refused as refused:
+            await self._keep_unsent(claimed, str(refused), final=True)
+        except NotSent as failure:
+            await self._keep_unsent(claimed, str(failure))
+            if isinstance(failure, Unreachable):
+                raise
+        except Exception as mistake:
+            log.exception("Message %s could not be made into a letter and sent", claimed.message.id)
+            await self._keep_unsent(claimed, f"The email could not be made and sent: {type(mistake).__name__}")
+        else:
+            await self._keep(claimed, lambda session: mark_sent(session, claimed, self._clock()))
+            self.sent += 1
+            log.info("Message %s of visit %s was sent", claimed.message.id, claimed.visit.id)
+
+    async def _send(self, claimed: Claimed) -> None:
+        # Composing takes milliseconds that requests need not wait for.
+        letter = await asyncio.to_thread(compose, *claimed, self._letterhead)
+        try:
+            async with asyncio.timeout(self._lease.total_seconds() * SENDING_SHARE):
+                await self._transport.send(letter)
+        except TimeoutError:
+            raise Unreachable("The mail server took too long.") from None
+
+    async def _keep_unsent(self, claimed: Claimed, reason: str, *, final: bool = False) -> None:
+        now = self._clock()
+        again = None if final else next_try(claimed.message.attempts, now, self._jitter())
+        if await self._keep(claimed, lambda session: mark_unsent(session, claimed, reason, now, again)):
+            self._tell_given_up(claimed)
+        else:
+            log.warning("Message %s of visit %s was not sent. %s", claimed.message.id, claimed.visit.id, reason)
+
+    def _tell_given_up(self, claimed: Claimed) -> None:
+        self.given_up += 1
+        log.error("Message %s of visit %s was given up: see the outbox", claimed.message.id, claimed.visit.id)
+
+    async def _keep(self, claimed: Claimed, mark: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Write down what became of a letter, trying for as long as nobody else may send it."""
+        while True:
+            try:
+                return await self._database.write(mark)
+            except DatabaseUnusable as unusable:
+                if claimed.message.leased_until is None or self._clock() >= claimed.message.leased_until:
+                    raise
+                log.warning("What became of message %s is not written down yet: %s", claimed.message.id, unusable)
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for a piece of work; when cancelled, let it come to its end first, if that is near."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=GRACE_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -1,0 +1,45 @@
+"""The invitation: a visit as calendars take it in, and move it when another one comes."""
+
+from datetime import timedelta
+
+from icalendar import STATUS, Calendar, Event, vCalAddress
+
+from storage.models import HomeVisit, Location
+from storage.outbox import wording
+from storage.outbox.addresses import Sender
+from storage.outbox.messages import OutboxMessage
+
+VISIT_LASTS = timedelta(hours=1)
+PRODUCT = "-//Home visits//Confirmation//EN"
+
+
+def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, organizer: Sender, attendee: str) -> bytes:
+    """Write the visit as iCalendar.
+
+    The UID is that of the visit and the sequence grows with each message: both are what moves the entry. The organizer
+    is the sender of all letters, because calendars ignore a change that comes from anybody else. Times are UTC, which
+    every calendar shows in the zone of its reader.
+    """
+    host = vCalAddress(f"mailto:{organizer.address}")
+    host.params["CN"] = wording.home_name(location) if location.name else organizer.name
+    guest = vCalAddress(f"mailto:{attendee}")
+    guest.params.update({"ROLE": "REQ-PARTICIPANT", "PARTSTAT": "NEEDS-ACTION", "RSVP": "FALSE"})
+    event = Event.new(
+        uid=f"home-visit-{visit.id}",
+        sequence=message.sequence,
+        stamp=message.created,
+        start=message.date_time,
+        end=message.date_time + VISIT_LASTS,
+        summary=wording.invitation_title(location),
+        location=wording.invitation_place(visit, location),
+        description=wording.rearranging(location),
+        organizer=host,
+        attendees=[guest],
+        status=STATUS.CONFIRMED,
+    )
+    # Not Calendar.new: it makes up an ID, and a copy sent twice must be the same.
+    calendar = Calendar()
+    for name, value in (("prodid", PRODUCT), ("version", "2.0"), ("method", "REQUEST")):
+        calendar.add(name, value)
+    calendar.add_component(event)
+    return bytes(calendar.to_ical())

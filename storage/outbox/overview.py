@@ -1,0 +1,79 @@
+"""What staff see of the outbox, and what they can do about it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database, compiled
+from storage.instants import instant
+from storage.models import PENDING, ConfirmationStatus, HomeVisit
+from storage.outbox.claims import NO_NOTES
+from storage.outbox.messages import OPEN, WAITING, OutboxMessage, give_up_at
+from storage.records import record_of
+
+OutboxMessageRecord = record_of(OutboxMessage)
+MESSAGES: sa.Table = OutboxMessage.__table__  # type: ignore[attr-defined]  # every table model has one
+
+
+class Figures(NamedTuple):
+    """`oldest_seconds` is the age of the message that has waited longest, 0 where none waits."""
+
+    waiting: int
+    oldest_seconds: float
+    given_up: int
+
+
+# A few of very many: said in the words of the indexes that hold only those.
+IS_GIVEN_UP = sa.and_(OPEN, sa.text("status = 'FAILED'"), PENDING)
+WITH_VISITS = MESSAGES.join(HomeVisit, col(HomeVisit.id) == MESSAGES.c.home_visit)
+
+_WAITING = compiled(sa.select(MESSAGES).where(WAITING).order_by(MESSAGES.c.created, MESSAGES.c.id))
+_GIVEN_UP = compiled(sa.select(MESSAGES).select_from(WITH_VISITS).where(IS_GIVEN_UP).order_by(MESSAGES.c.created, MESSAGES.c.id))
+_FIGURES = compiled(
+    sa.select(
+        sa.select(sa.func.count()).select_from(MESSAGES).where(WAITING).scalar_subquery(),
+        sa.select(sa.func.min(MESSAGES.c.created)).where(WAITING).scalar_subquery(),
+        sa.select(sa.func.count()).select_from(WITH_VISITS).where(IS_GIVEN_UP).scalar_subquery(),
+    )
+)
+
+
+async def waiting(database: Database) -> list[OutboxMessage]:
+    """Return the messages still to be sent, oldest first."""
+    return [OutboxMessageRecord(row) for row in await database.fetch(_WAITING, {})]
+
+
+async def given_up(database: Database) -> list[OutboxMessage]:
+    """Return the messages of pending visits that will not be tried again unless `retry` says so, oldest first."""
+    return [OutboxMessageRecord(row) for row in await database.fetch(_GIVEN_UP, {})]
+
+
+async def figures(database: Database, now: datetime) -> Figures:
+    count, oldest, ended = (await database.fetch(_FIGURES, {}))[0]
+    return Figures(count, (now - instant(oldest)).total_seconds() if oldest else 0.0, ended)
+
+
+async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[str]:
+    """Queue these messages again and return the IDs of those that were given up and are still of use."""
+
+    async def work(session: AsyncSession) -> list[str]:
+        query = (
+            select(OutboxMessage, HomeVisit)
+            .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
+            .where(col(OutboxMessage.id).in_(ids), OutboxMessage.status == ConfirmationStatus.FAILED, PENDING)
+            .options(*NO_NOTES)
+        )
+        again = (await session.exec(query)).all()
+        for message, visit in again:
+            message.status = visit.confirmation = ConfirmationStatus.QUEUED
+            message.due = now
+            message.attempts = 0
+            message.give_up = give_up_at(message.date_time, now)
+            message.ended = None
+        return [message.id for message, _ in again]
+
+    return await database.write(work)

@@ -1,0 +1,96 @@
+"""What families read: every sentence of the confirmation email and of its invitation."""
+
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from storage.models import CareEnquiry, HomeVisit, Location, VisitType
+from storage.outbox.addresses import usable_address
+from storage.outbox.messages import OutboxMessage
+
+LONGEST_NAME = 100
+NAMELESS_HOME = "the care home"
+VISIT_TYPES = {VisitType.IN_PERSON: "In person, at {home}", VisitType.VIRTUAL: "By video call"}
+
+
+class Wording(NamedTuple):
+    """`facts` are labels and values, to be set out as a table."""
+
+    subject: str
+    greeting: str
+    opening: str
+    facts: list[tuple[str, str]]
+    paragraphs: list[str]
+    closing: tuple[str, str]
+
+
+def letter_wording(message: OutboxMessage, visit: HomeVisit, enquiry: CareEnquiry, location: Location, zone: ZoneInfo) -> Wording:
+    """Word the email that confirms a booking, or a move where the message has a previous time."""
+    home = home_name(location)
+    time, when = _time(message.date_time.astimezone(zone)), moment(message.date_time, zone)
+    facts = [("When", when)]
+    subject, opening = f"Your visit to {home} on {time}", f"Your visit to {home} is booked."
+    calendar = "The invitation in this email puts the visit in your calendar."
+    if message.previous is not None:
+        facts = [("New time", when), ("Old time", moment(message.previous, zone))]
+        subject, opening = f"New time for your visit to {home}: {time}", f"Your visit to {home} has moved to another time."
+        calendar = "The invitation in this email moves the visit in your calendar."
+    facts.append(("How", VISIT_TYPES[visit.visit_type].format(home=home)))
+    if phone := plain(location.phone):
+        facts.append(("Phone", phone))
+    return Wording(
+        subject, _greeting(enquiry), opening, facts, [rearranging(location), calendar], ("Kind regards", _capital(home))
+    )
+
+
+def invitation_title(location: Location) -> str:
+    return f"Visit to {home_name(location)}"
+
+
+def invitation_place(visit: HomeVisit, location: Location) -> str:
+    return "Video call" if visit.visit_type is VisitType.VIRTUAL else _capital(home_name(location))
+
+
+def rearranging(location: Location) -> str:
+    """Say how to reach the care home, by what is known of it."""
+    home, phone, email = home_name(location), plain(location.phone), usable_address(location.email)
+    if phone and email:
+        return f"To change or cancel the visit, phone {home} on {phone} or write to {email}."
+    if phone:
+        return f"To change or cancel the visit, phone {home} on {phone}."
+    if email:
+        return f"To change or cancel the visit, write to {home} at {email}."
+    return f"To change or cancel the visit, please get in touch with {home}."
+
+
+def home_name(location: Location) -> str:
+    return plain(location.name) or NAMELESS_HOME
+
+
+def moment(instant: datetime, zone: ZoneInfo) -> str:
+    """Write `Sunday 3 November 2024 at 11:00 (GMT, Europe/London)`: the hour alone is ambiguous when clocks go back."""
+    local = instant.astimezone(zone)
+    offset = local.tzname() or ""
+    names = [f"UTC{offset}" if offset[:1] in {"+", "-"} else offset, zone.key]
+    return f"{_time(local)} ({', '.join(dict.fromkeys(names))})"
+
+
+def plain(text: str | None) -> str:
+    """Return what fits on one line of an email: no line breaks, no control characters, not endless."""
+    # Two joiners cannot be seen, but Persian and Indic names are not written right without them.
+    seen = "".join(letter if letter.isprintable() or letter in "\u200c\u200d" else " " for letter in text or "")
+    words = " ".join(seen.split())
+    return words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1].rstrip()}…"
+
+
+def _time(local: datetime) -> str:
+    return f"{local:%A} {local.day} {local:%B %Y at %H:%M}"
+
+
+def _greeting(enquiry: CareEnquiry) -> str:
+    name = plain(f"{enquiry.first_name or ''} {enquiry.last_name or ''}")
+    return f"Dear {name}," if name else "Hello,"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
