@@ -1,0 +1,77 @@
+"""From what storage refuses to what a client is told; everything unexpected is masked."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+from graphql import GraphQLError
+from strawberry import ID
+
+from schema import results
+from schema.enums import InputProblemCode
+from schema.types import HomeVisit
+from storage import errors
+from storage import models
+
+T = TypeVar("T")
+
+ERRORS_TOLD = 10
+MASKED = "Something went wrong on our side, and it has been noted. Try again; if it happens again, report the request ID."
+CODES: dict[type[errors.Refusal], str] = {
+    errors.InvalidPage: "BAD_USER_INPUT",
+    errors.DatabaseUnusable: "OVERLOADED",
+}
+
+
+async def answered(success: Callable[..., T], work: Awaitable[models.HomeVisit]) -> T | Any:
+    """Answer with the success type, or with the typed result of the refusal."""
+    try:
+        return success(home_visit=await work)
+    except errors.Refusal as refusal:
+        return _result(refusal)
+
+
+def _result(refusal: errors.Refusal) -> Any:
+    message = str(refusal)
+    match refusal:
+        case errors.HomeVisitNotFound():
+            return results.HomeVisitNotFoundError(message=message, home_visit_id=ID(refusal.home_visit_id))
+        case errors.HomeVisitNotPending():
+            return results.HomeVisitNotPendingError(message=message, home_visit=cast("HomeVisit", refusal.home_visit))
+        case errors.VersionConflict():
+            return results.VersionConflictError(message=message, home_visit=cast("HomeVisit", refusal.home_visit))
+        case errors.IdempotencyConflict():
+            return results.IdempotencyConflictError(message=message, idempotency_key=refusal.idempotency_key)
+        case errors.InvalidInput():
+            return results.InvalidInputError(message=message, problems=[_problem(problem) for problem in refusal.problems])
+    raise refusal
+
+
+def _problem(problem: errors.Problem) -> results.InputProblem:
+    path = ["input", re.sub(r"_(\w)", lambda part: part[1].upper(), problem.field)]
+    return results.InputProblem(path=path, code=InputProblemCode(problem.code), message=problem.message)
+
+
+def unexpected(error: GraphQLError) -> Exception | None:
+    """Return what went wrong where nobody refused anything: what must be logged and never told."""
+    cause = error.original_error
+    if "code" in (error.extensions or {}) or isinstance(cause, errors.Refusal):
+        return None
+    return cause if isinstance(cause, Exception) else error
+
+
+def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """Return the error as a client is told it: message, place, `extensions.code` and `extensions.requestId`."""
+    extensions = {**(error.extensions or {}), "requestId": request_id}
+    message = error.message
+    if isinstance(error.original_error, errors.Refusal):
+        extensions["code"] = next(code for kind, code in CODES.items() if isinstance(error.original_error, kind))
+        message = str(error.original_error)
+    elif unexpected(error):
+        extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
+    told: dict[str, Any] = {"message": message, "extensions": extensions}
+    if error.locations:
+        told["locations"] = [location.formatted for location in error.locations]
+    if error.path:
+        told["path"] = error.path
+    return told

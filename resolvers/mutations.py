@@ -1,0 +1,64 @@
+"""Writes: each root field once, with its input and what it does."""
+
+from typing import Annotated, cast
+
+import strawberry
+
+from resolvers.errors import answered
+from resolvers.queries import permit
+from schema import inputs, results
+from schema.context import Info
+
+Input = strawberry.argument(description="What to do, and to which visit.")
+
+
+@strawberry.type(
+    description="Writes. Each returns a union: the success type, or a `UserError`. A null field means an unexpected error, told "
+    "in `errors`."
+)
+class Mutation:
+    @strawberry.mutation(
+        description="Book a home visit. Unless suppressed, and if possible, the care seeker is sent a confirmation email."
+    )
+    async def book_home_visit(
+        self, info: Info, input: Annotated[inputs.BookHomeVisitInput, Input]
+    ) -> results.BookHomeVisitResult | None:
+        permit(info)
+        booked = info.context.visits.book(
+            inputs.booking_of(input),
+            suppress_confirmation=input.suppress_confirmation,
+            idempotency_key=inputs.given(input.idempotency_key),
+        )
+        return cast("results.BookHomeVisitResult", await answered(results.BookHomeVisitSuccess, booked))
+
+    @strawberry.mutation(
+        description="Update a pending home visit. Unless suppressed, and if possible, a changed time is confirmed to the care "
+        "seeker by email."
+    )
+    async def update_home_visit(
+        self, info: Info, input: Annotated[inputs.UpdateHomeVisitInput, Input]
+    ) -> results.UpdateHomeVisitResult | None:
+        permit(info)
+        updated = info.context.visits.update(
+            input.id,
+            inputs.changes_of(input),
+            suppress_confirmation=input.suppress_confirmation,
+            expected_version=inputs.given(input.expected_version),
+        )
+        return cast("results.UpdateHomeVisitResult", await answered(results.UpdateHomeVisitSuccess, updated))
+
+    @strawberry.mutation(description="Cancel a pending home visit.")
+    async def cancel_home_visit(
+        self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, Input]
+    ) -> results.CancelHomeVisitResult | None:
+        permit(info)
+        cancelled = info.context.visits.cancel(input.id, expected_version=inputs.given(input.expected_version))
+        return cast("results.CancelHomeVisitResult", await answered(results.CancelHomeVisitSuccess, cancelled))
+
+    @strawberry.mutation(description="Complete a pending home visit.")
+    async def complete_home_visit(
+        self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, Input]
+    ) -> results.CompleteHomeVisitResult | None:
+        permit(info)
+        completed = info.context.visits.complete(input.id, expected_version=inputs.given(input.expected_version))
+        return cast("results.CompleteHomeVisitResult", await answered(results.CompleteHomeVisitSuccess, completed))

@@ -1,0 +1,82 @@
+"""Reads: each root field once, with its arguments and what it does."""
+
+from typing import Annotated, Any, cast
+
+import strawberry
+from strawberry import ID, UNSET
+
+from resolvers.auth import require
+from schema.context import Info
+from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
+from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
+from storage.references import Kind
+
+Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
+
+
+def permit(info: Info) -> None:
+    """Raise Forbidden unless the caller may ask for this root field."""
+    require(info.context.caller, (info._raw_info.parent_type.name, info.field_name))
+
+
+async def _in_sight(info: Info, kind: Kind, id: str) -> Any:
+    permit(info)
+    return await info.context.record(kind, id, by_id=True)
+
+
+@strawberry.type(description="Reads.")
+class Query:
+    @strawberry.field(description="The home visit with this ID, or null where there is none that the caller may see.")
+    async def home_visit(self, info: Info, id: Id) -> HomeVisit | None:
+        permit(info)
+        return cast("HomeVisit | None", await info.context.visits.get(id))
+
+    @strawberry.field(
+        description="A page of home visits. `first`/`after` page forwards, `last`/`before` backwards; the first 10 by default, "
+        "100 at most."
+    )
+    async def home_visits(
+        self,
+        info: Info,
+        filter: Filter = UNSET,
+        order_by: OrderBy = BY_ID,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> HomeVisitConnection:
+        permit(info)
+        window = window_of(first, after, last, before)
+        return cast("HomeVisitConnection", await info.context.visits.page(filter_of(filter), order_of(order_by), window))
+
+    @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
+    async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:
+        return cast("CareEnquiry | None", await _in_sight(info, "care_enquiry", id))
+
+    @strawberry.field(description="The location with this ID, or null where there is none that the caller may see.")
+    async def location(self, info: Info, id: Id) -> Location | None:
+        return cast("Location | None", await _in_sight(info, "location", id))
+
+    @strawberry.field(description="The user with this ID, or null where there is none that the caller may see.")
+    async def user(self, info: Info, id: Id) -> User | None:
+        return cast("User | None", await _in_sight(info, "user", id))
+
+    @strawberry.field(description="The object with this ID, whatever its type, or null where there is none that the caller may see.")
+    async def node(self, info: Info, id: Id) -> Node | None:
+        permit(info)
+        kinds: tuple[Kind, ...] = ("care_enquiry", "location", "user", "service_user_contact")
+        found: Any = await info.context.visits.get(id)
+        for kind in kinds:
+            found = found or await info.context.record(kind, id, by_id=True)
+        return cast("Node | None", found)
+
+    @strawberry.field(description="Who is asking, and what they may do.")
+    async def viewer(self, info: Info) -> Viewer:
+        permit(info)
+        caller = info.context.caller
+        roles = [role for role in type(next(iter(caller.roles))) if role in caller.roles]
+        locations = None
+        if caller.locations is not None:
+            known = await info.context.records("location", sorted(caller.locations), by_id=True)
+            locations = [known[id] for id in sorted(caller.locations) if known[id] is not None]
+        return Viewer(subject=caller.subject, roles=roles, locations=cast("list[Location] | None", locations))

@@ -1,0 +1,111 @@
+"""The values that a field may have, each with what it means."""
+
+from enum import Enum
+from typing import TypeVar
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from storage.caller import Role
+from storage.lifecycle import HomeVisitOperation
+from storage.models import HomeVisitStatus, VisitHost, VisitType
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def _described(enum: E, description: str, **values: str) -> E:
+    """Make an enum of storage one of the API: what its values mean is said here, in the words of the API."""
+    strawberry.enum(enum, description=description)
+    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]  # set a line ago
+    for value in definition.values:
+        value.description = values[value.name]
+    return enum
+
+
+class HomeVisitOrderField(Enum):
+    ID = "id"
+    DATE_TIME = "date_time"
+    CREATED = "created"
+    MODIFIED = "modified"
+
+
+class OrderDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+class InputProblemCode(Enum):
+    INVALID = "INVALID"
+    NOT_FOUND = "NOT_FOUND"
+    REQUIRED = "REQUIRED"
+    TOO_LONG = "TOO_LONG"
+
+
+_described(
+    HomeVisitStatus,
+    "PENDING may become CANCELLED or COMPLETED; both are final.",
+    PENDING="Booked, and neither cancelled nor completed yet.",
+    CANCELLED="Called off. `cancelled` tells when.",
+    COMPLETED="Took place. `completed` tells when that was recorded.",
+)
+_described(
+    VisitType,
+    "How a visit takes place.",
+    IN_PERSON="The visitors come to the location.",
+    VIRTUAL="By video call.",
+)
+_described(
+    VisitHost,
+    "The role, at the location, of the staff member who hosts a visit.",
+    MANAGER="The manager of the location.",
+    DEPUTY_MANAGER="The manager's deputy.",
+    ADMINISTRATOR="An administrator.",
+    RECEPTIONIST="A receptionist.",
+    SENIOR_CARER="A senior carer.",
+    CARER="A carer.",
+    CUSTOMER_RELATIONS_ADVISER="A customer relations adviser.",
+    NURSE="A nurse.",
+    OTHER="Somebody in another role.",
+)
+_described(
+    HomeVisitOperation,
+    "What can be done to a visit.",
+    UPDATE="Change its time, host, notes or user: `updateHomeVisit`.",
+    CANCEL="Call it off: `cancelHomeVisit`.",
+    COMPLETE="Record that it took place: `completeHomeVisit`.",
+)
+_described(
+    Role,
+    "What a caller may do.",
+    VIEWER="Read.",
+    COORDINATOR="Read, book, update, cancel and complete.",
+    ADMIN="All that a coordinator may, and operate the gateway.",
+)
+_described(
+    HomeVisitOrderField,
+    "What visits can be ordered by.",
+    ID="The ID, which is the order in which visits were booked.",
+    DATE_TIME="When the visit takes place.",
+    CREATED="When the visit was booked.",
+    MODIFIED="When the visit was last changed.",
+)
+_described(OrderDirection, "Which end comes first.", ASC="Earliest or lowest first.", DESC="Latest or highest first.")
+_described(
+    InputProblemCode,
+    "Why a value was refused.",
+    INVALID="The value cannot be used here.",
+    NOT_FOUND="It names something that does not exist, or that the caller may not see.",
+    REQUIRED="A value is needed.",
+    TOO_LONG="The value is longer than it may be.",
+)
+
+__all__ = [
+    "HomeVisitOperation",
+    "HomeVisitOrderField",
+    "HomeVisitStatus",
+    "InputProblemCode",
+    "OrderDirection",
+    "Role",
+    "VisitHost",
+    "VisitType",
+]

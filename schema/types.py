@@ -1,0 +1,250 @@
+"""What clients read. A field is the attribute of the same name on a storage record, unless it says otherwise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import strawberry
+from graphql import FieldNode, GraphQLResolveInfo
+from strawberry import ID, UNSET
+
+from schema.context import Info
+from schema.enums import HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
+from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
+from schema.scalars import TimeZone
+from storage import models, records
+from storage.references import RECORDS, Kind
+
+Parent = strawberry.Parent[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field that is a record of `kind`, whose ID the attribute `holder` keeps."""
+
+    kind: Kind
+    holder: str
+    by_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A field computed from the record and the context, at once and without arguments."""
+
+    value: Callable[[Any, Any], Any]
+
+
+def _plain(description: str) -> Any:
+    return strawberry.field(description=description)
+
+
+def _derived(value: Callable[[Any, Any], Any], type: Any, description: str) -> Any:
+    def resolve(root: Parent, info: Info) -> Any:
+        return value(root, info.context)
+
+    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": Derived(value)})
+
+
+def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: bool = False) -> Any:
+    """`by_id`: no visit in sight refers to it itself, so the caller must be allowed to see it by its ID alone."""
+    unknown = RECORDS[kind]
+    rest = (None,) * (len(unknown.columns) - 1)  # type: ignore[attr-defined]  # the class tells its columns
+
+    async def resolve(root: Parent, info: Info) -> Any:
+        id = getattr(root, holder)
+        if id is None:
+            return None
+        if not by_id and _selects_only_id(info):
+            return unknown((id, *rest))
+        return await info.context.record(kind, id, by_id=by_id)
+
+    plan = Reference(kind, holder, by_id)
+    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": plan})
+
+
+def _selects_only_id(info: Info) -> bool:
+    parts = [node.selection_set for node in info._raw_info.field_nodes]
+    return all(
+        isinstance(selection, FieldNode) and selection.name.value in ("id", "__typename")
+        for part in parts
+        if part
+        for selection in part.selections
+    )
+
+
+def _visits_of(parent: str, description: str) -> Any:
+    async def home_visits(
+        root: Parent,
+        info: Info,
+        filter: Filter = UNSET,
+        order_by: OrderBy = BY_TIME,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> "HomeVisitConnection":
+        window = window_of(first, after, last, before)
+        page = await info.context.visits_of(parent, root.id, filter_of(filter), order_of(order_by), window)
+        return cast("HomeVisitConnection", page)
+
+    return strawberry.field(resolver=home_visits, description=description)
+
+
+def _source(*classes: Any) -> "classmethod[Any, Any, bool]":
+    def is_type_of(cls: type, value: object, info: GraphQLResolveInfo) -> bool:  # noqa: ARG001 - Strawberry's signature
+        return isinstance(value, classes)
+
+    return classmethod(is_type_of)
+
+
+@strawberry.interface(description="An object that `node` can fetch again by its ID.")
+class Node:
+    id: ID = _plain("The ID of the object: 24 hexadecimal characters, unique over all types. Treat it as opaque.")
+
+
+@strawberry.type(description="A location (care home). Details are null where only the ID is known.")
+class Location(Node):
+    is_type_of = _source(models.Location, records.LocationRecord)
+
+    name: str | None = _plain("What the location is called.")
+    email: str | None = _plain("The location's email address.")
+    phone: str | None = _plain("The location's telephone number.")
+    time_zone: TimeZone = _plain("The zone that the location's clocks show.")
+    home_visits: "HomeVisitConnection" = _visits_of("location", "A page of the visits to this location, by time unless asked otherwise.")
+
+
+@strawberry.type(description="A user of the CRM. Details are null where only the ID is known.")
+class User(Node):
+    is_type_of = _source(models.User, records.UserRecord)
+
+    first_name: str | None = _plain("The user's first name.")
+    last_name: str | None = _plain("The user's last name.")
+    email: str | None = _plain("The user's email address.")
+    home_visits: "HomeVisitConnection" = _visits_of("assigned_to", "A page of the visits assigned to this user, by time unless asked otherwise.")
+
+
+@strawberry.type(description="The person seeking care, as the care enquiry names them.")
+class CareSeeker:
+    is_type_of = _source(models.CareEnquiry, records.CareEnquiryRecord)
+
+    first_name: str | None = _plain("The care seeker's first name.")
+    last_name: str | None = _plain("The care seeker's last name.")
+    email: str | None = _plain("The email address that confirmations are sent to.")
+    phone: str | None = _plain("The care seeker's telephone number.")
+
+
+def _care_seeker(enquiry: models.CareEnquiry, _context: Any) -> models.CareEnquiry | None:
+    known = enquiry.first_name, enquiry.last_name, enquiry.email, enquiry.phone
+    return None if known == (None, None, None, None) else enquiry
+
+
+@strawberry.type(description="A care enquiry. Details are null where only the ID is known.")
+class CareEnquiry(Node):
+    is_type_of = _source(models.CareEnquiry, records.CareEnquiryRecord)
+
+    care_seeker: CareSeeker | None = _derived(
+        _care_seeker,
+        CareSeeker | None,
+        "The person seeking care, who attends unless a contact is named, and who is sent confirmations.",
+    )
+    assigned_to: User | None = _reference(
+        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", by_id=True
+    )
+    location: Location | None = _reference(
+        "location", "location", Location | None, "The location that visits are booked to.", by_id=True
+    )
+    anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
+    home_visits: "HomeVisitConnection" = _visits_of("care_enquiry", "A page of the visits booked for this enquiry, by time unless asked otherwise.")
+
+
+@strawberry.type(description="A contact of a service user. Details are null where only the ID is known.")
+class ServiceUserContact(Node):
+    is_type_of = _source(models.ServiceUserContact, records.ServiceUserContactRecord)
+
+    first_name: str | None = _plain("The contact's first name.")
+    last_name: str | None = _plain("The contact's last name.")
+    email: str | None = _plain("The contact's email address.")
+    phone: str | None = _plain("The contact's telephone number.")
+    care_enquiry: CareEnquiry | None = _reference(
+        "care_enquiry", "care_enquiry", CareEnquiry | None, "The care enquiry that the contact belongs to.", by_id=True
+    )
+
+
+def _allowed_operations(visit: models.HomeVisit, context: Any) -> list[HomeVisitOperation]:
+    return cast("list[HomeVisitOperation]", context.allowed_operations(visit))
+
+
+@strawberry.type(description="A visit by a care seeker to a location (care home), in person or virtual.")
+class HomeVisit(Node):
+    is_type_of = _source(models.HomeVisit, records.HomeVisitRecord)
+
+    status: HomeVisitStatus = _plain("Where the visit is in its life, derived from `cancelled` and `completed`.")
+    date_time: datetime = _plain("When the visit takes place.")
+    visit_type: VisitType = _plain("Whether the visitors come in person or by video call.")
+    host: VisitHost = _plain("The host, by role at the location.")
+    notes: str = _plain("Notes regarding the visit. Empty when there are none.")
+    care_enquiry: CareEnquiry = _reference(
+        "care_enquiry", "care_enquiry", CareEnquiry, "The care enquiry that the visit was booked for."
+    )
+    location: Location = _reference(
+        "location", "location", Location, "The location visited: that of the care enquiry when the visit was booked."
+    )
+    assigned_to: User | None = _reference(
+        "user",
+        "assigned_to",
+        User | None,
+        "The user that the visit is assigned to. Null when neither the booking nor the care enquiry named one.",
+    )
+    service_user_contact: ServiceUserContact | None = _reference(
+        "service_user_contact",
+        "service_user_contact",
+        ServiceUserContact | None,
+        "The contact who will attend. Null: the care seeker of the care enquiry attends.",
+    )
+    created: datetime = _plain("When the visit was booked.")
+    modified: datetime = _plain("When the visit was last changed.")
+    cancelled: datetime | None = _plain("When the visit was cancelled. Null: it was not.")
+    completed: datetime | None = _plain("When the visit was recorded as completed. Null: it was not.")
+    anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
+    version: int = _plain("Grows by one with every change; pass it as `expectedVersion` to refuse a write based on a stale read.")
+    allowed_operations: list[HomeVisitOperation] = _derived(
+        _allowed_operations,
+        list[HomeVisitOperation],
+        "What the lifecycle allows now, to this caller: what a screen should offer.",
+    )
+
+
+@strawberry.type(description="One visit in a page.")
+class HomeVisitEdge:
+    node: HomeVisit = _plain("The visit.")
+    cursor: str = _plain("Opaque; valid only with the `orderBy` it came from.")
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool = _plain("Whether the list goes on behind this page.")
+    has_previous_page: bool = _plain("Whether the list has something before this page.")
+    start_cursor: str | None = _plain("The cursor of the first item: pass it as `before` to page backwards. Null on an empty page.")
+    end_cursor: str | None = _plain("The cursor of the last item: pass it as `after` to page on. Null on an empty page.")
+
+
+async def _total_count(root: Parent) -> int:
+    return cast("int", await root.total_count())
+
+
+@strawberry.type(description="A page of home visits.")
+class HomeVisitConnection:
+    edges: list[HomeVisitEdge] = _plain("The visits of the page with their cursors.")
+    nodes: list[HomeVisit] = _plain("The nodes of `edges`, for clients that need no cursors.")
+    page_info: PageInfo = _plain("Where the page stands in the list.")
+    total_count: int = strawberry.field(
+        resolver=_total_count, description="How many visits meet `filter`, over all pages. Counted only when selected."
+    )
+
+
+@strawberry.type(description="The caller, as authenticated.")
+class Viewer:
+    subject: str = _plain("Who the caller is, as the token says.")
+    roles: list[Role] = _plain("What the caller may do.")
+    locations: list[Location] | None = _plain("The locations that the caller is limited to. Null: every location.")
