@@ -1,0 +1,83 @@
+"""Who may do what: one row for each operation of the API, and the errors of those who may not."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from graphql import GraphQLError
+
+from storage.caller import Caller, Role
+from storage.lifecycle import HomeVisitOperation
+
+Operation = tuple[str, str]
+
+INTROSPECTION: Final = ("Query", "__schema")
+
+NEEDED: Final[dict[Operation, Role]] = {
+    ("Query", "homeVisit"): Role.VIEWER,
+    ("Query", "homeVisits"): Role.VIEWER,
+    ("Query", "homeVisitEvents"): Role.VIEWER,
+    ("Query", "careEnquiry"): Role.VIEWER,
+    ("Query", "location"): Role.VIEWER,
+    ("Query", "user"): Role.VIEWER,
+    ("Query", "node"): Role.VIEWER,
+    ("Query", "viewer"): Role.VIEWER,
+    ("Subscription", "homeVisitChanged"): Role.VIEWER,
+    ("Mutation", "bookHomeVisit"): Role.COORDINATOR,
+    ("Mutation", "updateHomeVisit"): Role.COORDINATOR,
+    ("Mutation", "cancelHomeVisit"): Role.COORDINATOR,
+    ("Mutation", "completeHomeVisit"): Role.COORDINATOR,
+    INTROSPECTION: Role.ADMIN,
+}
+
+CHANGING: Final[dict[HomeVisitOperation, Operation]] = {
+    HomeVisitOperation.UPDATE: ("Mutation", "updateHomeVisit"),
+    HomeVisitOperation.CANCEL: ("Mutation", "cancelHomeVisit"),
+    HomeVisitOperation.COMPLETE: ("Mutation", "completeHomeVisit"),
+}
+
+# Each role may do all that the ones before it may.
+_RANKS: Final = (Role.VIEWER, Role.COORDINATOR, Role.ADMIN)
+_HOLDERS: Final = {operation: frozenset(_RANKS[_RANKS.index(role) :]) for operation, role in NEEDED.items()}
+
+DEVELOPER: Final = Caller("developer", frozenset(Role))
+
+
+class Unauthenticated(GraphQLError):
+    """Nobody is known to be asking; the message says why, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, extensions={"code": "UNAUTHENTICATED"})
+
+
+class Forbidden(GraphQLError):
+    """The caller is known and may not do this; the message says which role may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, extensions={"code": "FORBIDDEN"})
+
+
+class SignInUnavailable(GraphQLError):
+    """Who is asking cannot be found out for now, and it is not the caller's fault."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Tokens cannot be checked at the moment: the keys of their issuer cannot be fetched. Try again in a moment.",
+            extensions={"code": "OVERLOADED"},
+        )
+
+
+def may(caller: Caller, operation: Operation) -> bool:
+    """Tell whether a role of the caller, or one that it implies, is the one that the operation needs."""
+    return not caller.roles.isdisjoint(_HOLDERS[operation])
+
+
+def require(caller: Caller, operation: Operation) -> None:
+    """Raise Forbidden unless the caller may do this."""
+    if may(caller, operation):
+        return
+    raise Forbidden(f"{operation[1]} needs the role {NEEDED[operation]}. Ask whoever manages your account for it.")
+
+
+def allowed_operations(caller: Caller, operations: Iterable[HomeVisitOperation]) -> list[HomeVisitOperation]:
+    """Leave of what can be done to a visit what the caller may do."""
+    return [operation for operation in operations if may(caller, CHANGING[operation])]
