@@ -1,0 +1,215 @@
+"""Who is asking: a bearer token to the caller that it names, verified once and remembered."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import jwt
+
+from resolvers.auth import Forbidden, SignInUnavailable, Unauthenticated
+from resolvers.keys import PUBLISHED_ALGORITHMS, REFRESH_SECONDS, KeysUnavailable, PublishedKeys, UnknownKey, secret_key
+from storage.caller import Caller, Role
+from storage.identifiers import is_identifier
+
+TOKENS_KEPT: Final = 2_000
+HEADER_LENGTH: Final = 8_192
+SUBJECT_LENGTH: Final = 255
+
+_ABSENT: Final = object()
+_is_bearer = re.compile(r"(?i:Bearer) +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII).fullmatch
+
+_SENTENCES: Final[dict[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "The token has expired. Sign in again for a new one.",
+    jwt.ImmatureSignatureError: "The token is not valid yet. Wait for its time, or set the clock of its issuer right.",
+    jwt.InvalidIssuerError: "The token comes from an issuer that is not trusted here. Sign in with the one that is.",
+    jwt.InvalidAudienceError: "The token was made for another audience. Ask its issuer for one made for this API.",
+    jwt.MissingRequiredClaimError: "The token lacks one of the claims that are needed here: {claims}. Ask its issuer for them.",
+    jwt.InvalidSignatureError: "The token was not signed by an issuer that is trusted here. Sign in again.",
+}
+_UNREADABLE: Final = "The token cannot be read. Sign in again for a new one, and send it as it was given to you."
+_UNKNOWN_KEY: Final = "The token was signed with a key that is not known here. Sign in again for a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """Whose tokens are believed, and where they say what.
+
+    `leeway` is how far clocks may be apart, `refresh_seconds` how old published keys may be before they are fetched anew.
+    """
+
+    secret: str | None = field(default=None, repr=False)
+    jwks_url: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    roles_claim: str = "roles"
+    locations_claim: str = "locations"
+    leeway: int = 30
+    refresh_seconds: float = REFRESH_SECONDS
+
+    @property
+    def required(self) -> list[str]:
+        return ["exp", "iat", "sub", *(["iss"] if self.issuer else []), *(["aud"] if self.audience else [])]
+
+
+class _Verified(NamedTuple):
+    caller: Caller
+    until: float
+    key: jwt.PyJWK
+
+
+class Tokens:
+    """The tokens that name a caller. Made within rules that give a secret, an address of keys, or both."""
+
+    def __init__(self, rules: TokenRules, *, now: Callable[[], float] = time.time) -> None:
+        if rules.secret is None and rules.jwks_url is None:
+            raise ValueError("Nobody can sign in: give a secret for tokens, or the address of their issuer's keys.")
+        self._rules = rules
+        self._now = now
+        self._secret = None if rules.secret is None else secret_key(rules.secret)
+        self._published = _published(rules, self._forget)
+        self._verified: dict[str | None, _Verified] = {}
+
+    def cached(self, authorization: str | None) -> Caller | None:
+        """Return the caller that this header was found to name before, while that still holds."""
+        verified = self._verified.get(authorization)
+        if verified is None or verified.until <= self._now():
+            return None
+        return verified.caller
+
+    def authenticate(self, authorization: str | None) -> Caller | Awaitable[Caller]:
+        """Return the caller at once where the header is remembered, else what to wait for."""
+        return self.cached(authorization) or self.caller(authorization)
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Return whom the header names; raise Unauthenticated, Forbidden (no role) or SignInUnavailable."""
+        known = self.cached(authorization)
+        if known is not None:
+            return known
+        token = _bearer(authorization)
+        try:
+            key = await self._key(jwt.get_unverified_header(token))
+            claims = _claims(token, key, self._rules)
+        except jwt.PyJWTError as refusal:
+            raise Unauthenticated(_sentence(refusal, self._rules)) from None
+        caller = _named(claims, self._rules)
+        self._remember(authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key))
+        return caller
+
+    async def close(self) -> None:
+        """Stop keeping the keys fresh."""
+        if self._published is not None:
+            await self._published.close()
+
+    async def _key(self, header: dict[str, Any]) -> jwt.PyJWK:
+        algorithm = header.get("alg")
+        if self._secret is not None and algorithm == "HS256":
+            return self._secret
+        if self._published is None or algorithm not in list(PUBLISHED_ALGORITHMS.values()):
+            raise Unauthenticated(_UNKNOWN_KEY)
+        try:
+            return await self._published.key(header.get("kid"), algorithm)
+        except UnknownKey:
+            raise Unauthenticated(_UNKNOWN_KEY) from None
+        except KeysUnavailable:
+            raise SignInUnavailable from None
+
+    def _remember(self, authorization: str | None, verified: _Verified) -> None:
+        if len(self._verified) >= TOKENS_KEPT:
+            del self._verified[next(iter(self._verified))]
+        self._verified[authorization] = verified
+
+    def _forget(self, withdrawn: Collection[jwt.PyJWK]) -> None:
+        self._verified = {header: kept for header, kept in self._verified.items() if kept.key not in withdrawn}
+
+
+def mint(rules: TokenRules, caller: Caller, lifetime: timedelta, now: datetime) -> str:
+    """Return a token that these rules find to name this caller; raise ValueError where they could not."""
+    if rules.secret is None:
+        raise ValueError("Tokens are signed with a secret, and none is set. Ask the issuer whose keys are used for one.")
+    claims: dict[str, Any] = {"sub": caller.subject, "iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
+    claims |= {name: value for name, value in (("iss", rules.issuer), ("aud", rules.audience)) if value}
+    claims[rules.roles_claim] = sorted(caller.roles)
+    if caller.locations is not None:
+        claims[rules.locations_claim] = sorted(caller.locations)
+    try:
+        _named(claims, rules)
+    except (Unauthenticated, Forbidden) as refusal:
+        raise ValueError(refusal.message) from None
+    return jwt.encode(claims, secret_key(rules.secret), "HS256")
+
+
+def _published(rules: TokenRules, withdrawn: Callable[[Collection[jwt.PyJWK]], None]) -> PublishedKeys | None:
+    if rules.jwks_url is None:
+        return None
+    return PublishedKeys(rules.jwks_url, withdrawn, refresh_seconds=rules.refresh_seconds)
+
+
+def _bearer(authorization: str | None) -> str:
+    if not authorization:
+        raise Unauthenticated("Sign in first: send the header `Authorization: Bearer`, then a space and your token.")
+    found = _is_bearer(authorization) if len(authorization) <= HEADER_LENGTH else None
+    if found is None:
+        raise Unauthenticated("The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.")
+    return found[1]
+
+
+def _claims(token: str, key: jwt.PyJWK, rules: TokenRules) -> dict[str, Any]:
+    return jwt.decode(
+        token,
+        key,
+        algorithms=[key.algorithm_name],
+        audience=rules.audience,
+        issuer=rules.issuer,
+        leeway=rules.leeway,
+        options={"require": rules.required, "verify_sub": False},
+    )
+
+
+def _sentence(refusal: jwt.PyJWTError, rules: TokenRules) -> str:
+    return _SENTENCES.get(type(refusal), _UNREADABLE).format(claims=", ".join(rules.required))
+
+
+def _named(claims: dict[str, Any], rules: TokenRules) -> Caller:
+    return Caller(
+        _subject(claims["sub"]),
+        _roles(_claim(claims, rules.roles_claim)),
+        _locations(_claim(claims, rules.locations_claim), rules.locations_claim),
+    )
+
+
+def _claim(claims: dict[str, Any], name: str) -> Any:
+    """Return the claim of this name, or the one that its dots lead to: names have dots of their own, as in addresses."""
+    if name in claims:
+        return claims[name]
+    for dot in (at for at, letter in enumerate(name) if letter == "."):
+        outer = claims.get(name[:dot])
+        found = _claim(outer, name[dot + 1 :]) if isinstance(outer, dict) else _ABSENT
+        if found is not _ABSENT:
+            return found
+    return _ABSENT
+
+
+def _subject(value: Any) -> str:
+    if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= SUBJECT_LENGTH:
+        return value
+    raise Unauthenticated(f"The token's `sub` must be a text of 1 to {SUBJECT_LENGTH} printable characters. Ask its issuer.")
+
+
+def _roles(value: Any) -> frozenset[Role]:
+    names = value.split() if isinstance(value, str) else value
+    roles = frozenset(role for role in Role if isinstance(names, list) and role in names)
+    if not roles:
+        raise Forbidden(f"You have none of the roles {', '.join(Role)}. Ask whoever manages your account for one.")
+    return roles
+
+
+def _locations(value: Any, claim: str) -> frozenset[str] | None:
+    if value is _ABSENT:
+        return None
+    identifiers = [item.lower() for item in value if isinstance(item, str)] if isinstance(value, list) else None
+    if identifiers is None or len(identifiers) != len(value) or not all(map(is_identifier, identifiers)):
+        raise Unauthenticated(f"The token's `{claim}` must be a list of location IDs, 24 hexadecimal characters each, or absent.")
+    return frozenset(identifiers)
