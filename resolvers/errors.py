@@ -10,8 +10,7 @@ from strawberry import ID
 from schema import results
 from schema.enums import InputProblemCode
 from schema.types import HomeVisit
-from storage import errors
-from storage import models
+from storage import errors, models
 
 T = TypeVar("T")
 

@@ -61,7 +61,9 @@ class Query:
     async def user(self, info: Info, id: Id) -> User | None:
         return cast("User | None", await _in_sight(info, "user", id))
 
-    @strawberry.field(description="The object with this ID, whatever its type, or null where there is none that the caller may see.")
+    @strawberry.field(
+        description="The object with this ID, whatever its type, or null where there is none that the caller may see."
+    )
     async def node(self, info: Info, id: Id) -> Node | None:
         permit(info)
         kinds: tuple[Kind, ...] = ("care_enquiry", "location", "user", "service_user_contact")

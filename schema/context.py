@@ -17,7 +17,6 @@ from storage.paging import Page, Window
 from storage.references import Kind, References
 from storage.repository import HomeVisits, OrderKeys
 
-
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
 
 
@@ -42,12 +41,16 @@ class Context:
 
         `by_id`: asked for by ID alone, so the caller must be allowed to; else a visit in sight refers to them.
         """
-        known = self._known.setdefault((kind, by_id), {})
+        known = self.known(kind, by_id=by_id)
         missing = [id for id in dict.fromkeys(ids) if id not in known]
         if missing:
             read = await (self._references.in_sight if by_id else self._references.named)(kind, missing)
             known.update((id, read.get(id)) for id in missing)
         return known
+
+    def known(self, kind: Kind, *, by_id: bool) -> dict[str, Any]:
+        """Return what `records` has read so far."""
+        return self._known.setdefault((kind, by_id), {})
 
     async def record(self, kind: Kind, id: str, *, by_id: bool) -> Any:
         """Like `records` for one ID; those asked for in the same step are read together."""
@@ -58,9 +61,7 @@ class Context:
 
         return await self._loader((kind, by_id), load).load(id)
 
-    async def visits_of(
-        self, parent: str, id: str, filter: HomeVisitFilter, order: OrderKeys, window: Window
-    ) -> Page[HomeVisit]:
+    async def visits_of(self, parent: str, id: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
         """Return a page of the visits that refer to a record; those of many records are read together."""
 
         async def load(ids: list[str]) -> Sequence[Any]:

@@ -111,7 +111,9 @@ class Location(Node):
     email: str | None = _plain("The location's email address.")
     phone: str | None = _plain("The location's telephone number.")
     time_zone: TimeZone = _plain("The zone that the location's clocks show.")
-    home_visits: "HomeVisitConnection" = _visits_of("location", "A page of the visits to this location, by time unless asked otherwise.")
+    home_visits: "HomeVisitConnection" = _visits_of(
+        "location", "A page of the visits to this location, by time unless asked otherwise."
+    )
 
 
 @strawberry.type(description="A user of the CRM. Details are null where only the ID is known.")
@@ -121,7 +123,9 @@ class User(Node):
     first_name: str | None = _plain("The user's first name.")
     last_name: str | None = _plain("The user's last name.")
     email: str | None = _plain("The user's email address.")
-    home_visits: "HomeVisitConnection" = _visits_of("assigned_to", "A page of the visits assigned to this user, by time unless asked otherwise.")
+    home_visits: "HomeVisitConnection" = _visits_of(
+        "assigned_to", "A page of the visits assigned to this user, by time unless asked otherwise."
+    )
 
 
 @strawberry.type(description="The person seeking care, as the care enquiry names them.")
@@ -155,7 +159,9 @@ class CareEnquiry(Node):
         "location", "location", Location | None, "The location that visits are booked to.", by_id=True
     )
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
-    home_visits: "HomeVisitConnection" = _visits_of("care_enquiry", "A page of the visits booked for this enquiry, by time unless asked otherwise.")
+    home_visits: "HomeVisitConnection" = _visits_of(
+        "care_enquiry", "A page of the visits booked for this enquiry, by time unless asked otherwise."
+    )
 
 
 @strawberry.type(description="A contact of a service user. Details are null where only the ID is known.")
@@ -225,7 +231,9 @@ class HomeVisitEdge:
 class PageInfo:
     has_next_page: bool = _plain("Whether the list goes on behind this page.")
     has_previous_page: bool = _plain("Whether the list has something before this page.")
-    start_cursor: str | None = _plain("The cursor of the first item: pass it as `before` to page backwards. Null on an empty page.")
+    start_cursor: str | None = _plain(
+        "The cursor of the first item: pass it as `before` to page backwards. Null on an empty page."
+    )
     end_cursor: str | None = _plain("The cursor of the last item: pass it as `after` to page on. Null on an empty page.")
 
 

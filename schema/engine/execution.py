@@ -1,8 +1,31 @@
-"""Documents prepared once (parsed, limited, validated), and run."""
+"""Documents run: prepared once, then served by plans wherever they can, by the standard executor wherever they cannot."""
 
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple, cast
 
-from graphql import GraphQLError, OperationDefinitionNode
+import strawberry
+from graphql import (
+    GraphQLError,
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    OperationDefinitionNode,
+    OperationType,
+    default_field_resolver,
+    default_type_resolver,
+    is_non_null_type,
+    is_object_type,
+)
+from graphql.execution.collect_fields import collect_subfields
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import Path
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from schema.engine.documents import ERRORS_TOLD, Documents, Operation, Refused, coded
+from schema.engine.limits import Limits, require_affordable
+from schema.engine.plans import Plan
 
 
 class Request(NamedTuple):
@@ -20,3 +43,169 @@ class Answer(NamedTuple):
     errors: list[GraphQLError]
     executed: bool
     operation: OperationDefinitionNode | None
+
+
+class Engine:
+    """Runs documents over a schema. `may_introspect` tells of a context whether it may see the schema itself."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        *,
+        may_introspect: Callable[[Any], bool] = lambda _context: True,
+        planned: bool = True,
+        suggest: bool = True,
+    ) -> None:
+        self._schema = schema._schema
+        self._limits = limits
+        self._may_introspect = may_introspect
+        self._executor = PlannedExecutor if planned else StandardExecutor
+        self._suggest = suggest
+        self.documents = Documents(self._schema, limits, suggest=suggest)
+
+    async def execute(self, request: Request, context: Any) -> Answer:
+        """Run one operation; refusals and errors are in the answer, each with a code where it is the client's to mend."""
+        operation: Operation | None = None
+        try:
+            operation = self.documents.prepare(request.document).operation(request.operation_name)
+            variables = self._admitted(operation, request.variables, context)
+        except Refused as refused:
+            return Answer(None, refused.errors, False, operation.node if operation else None)
+        if operation.answer is not None:
+            return Answer(operation.answer, [], True, operation.node)
+        executor = self._executor(self._schema, operation, variables, context)
+        result: Any = executor.execute_operation()
+        if executor.is_awaitable(result):
+            result = await result
+        if operation.constant and not result.errors:
+            operation.answer = result.data
+        return Answer(result.data, (result.errors or [])[:ERRORS_TOLD], True, operation.node)
+
+    def _admitted(self, operation: Operation, given: dict[str, Any], context: Any) -> VariableValues:
+        """Return the values of the variables; raise Refused where the operation may not be run with them."""
+        node = operation.node
+        if operation.prepared.introspects and not self._may_introspect(context):
+            message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
+            raise Refused(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
+        if node.operation is OperationType.SUBSCRIPTION:
+            message = "Subscriptions are not served over HTTP: send a query or a mutation."
+            raise Refused(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
+        definitions = node.variable_definitions or ()
+        variables = get_variable_values(
+            self._schema, definitions, given, max_errors=ERRORS_TOLD, hide_suggestions=not self._suggest
+        )
+        if isinstance(variables, list):
+            raise Refused(*(coded(error, "BAD_USER_INPUT") for error in variables[:ERRORS_TOLD]))
+        try:
+            require_affordable(operation.price, variables.coerced, self._limits)
+        except GraphQLError as error:
+            raise Refused(error) from None
+        return variables
+
+
+class StandardExecutor(StrawberryGraphQLCoreExecutionContext):
+    """graphql-core's executor as Strawberry sets it up, for an operation that was prepared before."""
+
+    def __init__(self, schema: Any, operation: Operation, variables: VariableValues, context: Any) -> None:
+        prepared = operation.prepared
+        super().__init__(
+            schema,
+            prepared.fragment_definitions,
+            prepared.fragments,
+            None,
+            context,
+            operation.node,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            operation_extensions={},
+        )
+
+
+class PlannedExecutor(StandardExecutor):
+    """Serves objects, and lists of them, by the plan of their selection; leaves to its parent what is not in the plan.
+
+    A plan is made when its selection is met first, and kept with the operation. Whatever goes wrong in one, the parent does
+    the same work again from its start: what a client is told of an error is never of our making.
+    """
+
+    def __init__(self, schema: Any, operation: Operation, variables: VariableValues, context: Any) -> None:
+        super().__init__(schema, operation, variables, context)
+        self._plans = operation.plans(variables.coerced)
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo,
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        plan = self._plan(return_type, field_details_list)
+        standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
+        if not plan.serves:
+            return standard()
+        if not plan.rest:
+            return self._served(plan, (result,), lambda: plan.build(result, self.context_value), standard)
+
+        def both() -> Any:
+            built = plan.build(result, self.context_value)
+            others = self.execute_fields(return_type, result, path, plan.rest, position_context)
+            return self._joined(built, others) if self.is_awaitable(others) else {**built, **others}
+
+        return self._served(plan, (result,), both, standard)
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo,
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        standard = partial(super().complete_list_value, return_type, field_details_list, info, path, result, position_context)
+        item_type = return_type.of_type
+        if not is_non_null_type(item_type) or not is_object_type(item_type.of_type) or not isinstance(result, list):
+            return standard()
+        plan = self._plan(item_type.of_type, field_details_list)
+        if plan.rest or not plan.serves:
+            return standard()
+        return self._served(plan, result, lambda: [plan.build(item, self.context_value) for item in result], standard)
+
+    def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan:
+        # Nodes live as long as the operation, and so do its plans: their identity tells them apart.
+        key = (type.name, *(id(part.node) for part in details))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(type, self._collect(type, details), self._collect)
+        return cast("Plan", plan)
+
+    def _collect(self, type: GraphQLObjectType, details: list[Any]) -> dict[str, list[Any]]:
+        return collect_subfields(
+            self.schema, self.fragments, self.variable_values, self.operation, type, details
+        ).grouped_field_set
+
+    def _served(self, plan: Plan, sources: Iterable[Any], build: Callable[[], Any], standard: Callable[[], Any]) -> Any:
+        if plan.reads:
+            return self._read_and_served(plan, sources, build, standard)
+        try:
+            return build()
+        except Exception:  # noqa: BLE001 - whatever it is, the standard executor tells it
+            return standard()
+
+    async def _read_and_served(
+        self, plan: Plan, sources: Iterable[Any], build: Callable[[], Any], standard: Callable[[], Any]
+    ) -> Any:
+        try:
+            await plan.read(sources, self.context_value)
+            served = build()
+        except Exception:  # noqa: BLE001 - whatever it is, the standard executor tells it
+            served = standard()
+        return await served if self.is_awaitable(served) else served
+
+    async def _joined(self, built: dict[str, Any], others: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        return {**built, **await others}
