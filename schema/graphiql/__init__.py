@@ -52,7 +52,7 @@ def page(*, offline: bool, demo: bool) -> Page:
     body = template.substitute(
         styles="\n".join(_style(file, offline) for file in STYLES),
         scripts="\n".join(_script(file, offline) for file in SCRIPTS),
-        cdn_notice_hidden="hidden" if offline else "",
+        cdn_notice_hidden=" hidden" if offline else "",
         demo="true" if demo else "false",
         examples=_data_block([example._asdict() for example in examples()]),
     )

@@ -33,7 +33,7 @@ async function mount() {
       }),
       storage,
       defaultTabs: tabs,
-      // Told what the active tab holds, GraphiQL finds it again; left to itself, it opens an empty one at every reload.
+      // Told what the active tab holds, GraphiQL finds it again; left to itself, it may open one more at a reload.
       query: active.query,
       variables: active.variables ?? "",
       headers: active.headers ?? "",

@@ -1,0 +1,287 @@
+"""The explorer as its users have it: a real Chromium on a running server."""
+
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import build_schema
+
+from schema import graphiql
+from schema.graphiql import assets_present
+from schema.graphiql.vendor import ASSETS, SCRIPTS, STYLES
+
+playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here: pip install -e '.[browser]'")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SDL = Path(__file__).parents[3] / "schema/schema.graphql"
+
+# Nothing is resolved but this machine, so that a request that tries to leave fails, besides being seen.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.skipif(not assets_present(), reason="the explorer's files are not here: python -m schema.graphiql"),
+]
+
+
+class Explorer:
+    """The page as its user sees and handles it, and what it asked for meanwhile."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.context.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None)
+
+    async def open(self) -> None:
+        await self.page.goto(f"{self.url}/graphql")
+        await self.page.get_by_role("tab", name="ComingVisits").wait_for()
+
+    async def choose(self, tab: str) -> None:
+        await self.page.get_by_role("tab", name=tab).click()
+        await self.recognised(tab)
+
+    async def recognised(self, operation: str) -> None:
+        """Wait a tenth of a second, after which GraphiQL looks which operation there is to run."""
+        await self.page.wait_for_function(
+            "name => document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === name",
+            arg=operation,
+        )
+
+    async def run(self) -> dict[str, Any]:
+        """Press the button, and read the answer off the answer pane."""
+        await self.page.get_by_role("button", name="Execute query").click()
+        text = await self.page.wait_for_function(
+            "() => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue() || null"
+        )
+        return json.loads(await text.json_value())
+
+    async def write(self, editor: str, text: str) -> None:
+        await self.page.locator(f"section[aria-label='{editor}'] .graphiql-editor:not(.hidden) .CodeMirror").click()
+        await self.page.keyboard.press("Control+A")
+        await self.page.keyboard.insert_text(text)
+
+    async def read(self, editor: str) -> str:
+        place = self.page.locator(f"section[aria-label='{editor}'] .graphiql-editor:not(.hidden) .CodeMirror")
+        return await place.evaluate("place => place.CodeMirror.getValue()")
+
+    def left_the_machine(self) -> list[str]:
+        here = re.compile(rf"(http|ws)://{re.escape(self.url.removeprefix('http://'))}/|data:|blob:")
+        return [url for url in self.requests if not here.match(url)]
+
+
+@pytest.fixture
+async def explorer(running_server: Any) -> AsyncIterator[Explorer]:
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(10_000)
+        yield Explorer(page, running_server.url)
+        await browser.close()
+
+
+async def test_a_newcomer_reads_books_and_looks_up_with_no_request_leaving_the_machine(explorer: Explorer) -> None:
+    description = build_schema(SDL.read_text(encoding="utf-8")).mutation_type.fields["bookHomeVisit"].description
+
+    await explorer.open()
+    coming = await explorer.run()
+    await explorer.choose("BookVisit")
+    booked = await explorer.run()
+    await explorer.page.get_by_role("button", name="Show Documentation Explorer").click()
+    await explorer.page.get_by_role("link", name="Mutation", exact=True).click()
+
+    seeker = coming["data"]["homeVisits"]["nodes"][0]["careEnquiry"]["careSeeker"]
+    assert set(seeker) == {"firstName", "lastName", "phone"}
+    assert booked["data"]["bookHomeVisit"]["__typename"] == "BookHomeVisitSuccess"
+    await explorer.page.locator(".result-window").get_by_text('"BookHomeVisitSuccess"').wait_for()
+    await explorer.page.get_by_text(description.partition("\n")[0]).wait_for()
+    assert await explorer.page.title() == "Home visits · GraphQL explorer"
+    assert explorer.left_the_machine() == []
+    assert explorer.complaints == []
+
+
+async def test_every_example_runs_at_the_first_click(explorer: Explorer) -> None:
+    await explorer.open()
+
+    answers = {}
+    for tab in ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit", "FollowChanges"):
+        await explorer.choose(tab)
+        answers[tab] = await explorer.run()
+
+    assert {tab for tab, answer in answers.items() if "errors" in answer} == set()
+    assert len(answers["NextPage"]["data"]["homeVisits"]["edges"]) == 3
+    assert answers["MoveVisit"]["data"]["updateHomeVisit"]["__typename"] == "UpdateHomeVisitSuccess"
+    assert answers["CancelVisit"]["data"]["cancelHomeVisit"]["__typename"] == "CancelHomeVisitSuccess"
+    assert answers["CompleteVisit"]["data"]["completeHomeVisit"]["__typename"] == "CompleteHomeVisitSuccess"
+    assert set(answers["FollowChanges"]["data"]["homeVisitChanged"]) == {"cursor", "node"}
+    assert explorer.left_the_machine() == []
+    assert explorer.complaints == []
+
+
+async def test_a_booking_run_twice_is_one_booking(explorer: Explorer) -> None:
+    await explorer.open()
+    await explorer.choose("BookVisit")
+
+    first = await explorer.run()
+    second = await explorer.run()
+
+    assert second == first
+
+
+async def test_a_query_of_ones_own_is_answered(explorer: Explorer) -> None:
+    await explorer.open()
+
+    await explorer.write("Query Editor", "query Mine { homeVisits { totalCount } }")
+    await explorer.recognised("Mine")
+    answer = await explorer.run()
+
+    assert answer == {"data": {"homeVisits": {"totalCount": answer["data"]["homeVisits"]["totalCount"]}}}
+    assert answer["data"]["homeVisits"]["totalCount"] > 3
+
+
+async def test_a_reload_brings_the_tabs_back_as_they_were(explorer: Explorer) -> None:
+    await explorer.open()
+    tabs = await explorer.page.get_by_role("tab").all_inner_texts()
+    variables = await explorer.read("Variables")
+
+    await explorer.page.wait_for_function("() => sessionStorage['graphiql:tabState']")
+    await explorer.page.reload()
+    await explorer.page.get_by_role("tab", name="ComingVisits").wait_for()
+
+    assert await explorer.page.get_by_role("tab").all_inner_texts() == tabs
+    assert await explorer.read("Variables") == variables
+
+
+async def test_a_token_is_typed_once_and_ends_with_the_browsers_tab(explorer: Explorer) -> None:
+    await explorer.open()
+    headers = '{"Authorization": "Bearer typed"}'
+
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+    await explorer.write("Headers", headers)
+    await explorer.choose("NextPage")
+    in_another_tab = await explorer.read("Headers")
+    # GraphiQL keeps what was typed half a second after the last key.
+    await explorer.page.wait_for_function("() => sessionStorage['graphiql:tabState']?.includes('Bearer typed')")
+    # As if the reload came before it had kept each editor by itself, too.
+    await explorer.page.evaluate(
+        "() => { for (const editor of ['query', 'variables', 'headers']) delete sessionStorage[`graphiql:${editor}`]; }"
+    )
+    await explorer.page.reload()
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+
+    assert in_another_tab == headers
+    assert await explorer.read("Headers") == headers
+    assert await explorer.page.get_by_role("tab").count() == 7
+    assert await explorer.page.evaluate("() => localStorage.length") == 0
+
+
+async def test_a_schema_refused_is_explained_and_follows_once_there_is_a_token(explorer: Explorer) -> None:
+    refusal = {"errors": [{"message": "Send a token.", "extensions": {"code": "UNAUTHENTICATED"}}]}
+
+    async def refuse_without_token(route: Any) -> None:
+        if route.request.method == "POST" and "authorization" not in route.request.headers:
+            await route.fulfill(status=401, json=refusal)
+        else:
+            await route.continue_(
+                headers={name: value for name, value in route.request.headers.items() if name != "authorization"}
+            )
+
+    await explorer.page.route("**/graphql", refuse_without_token)
+    await explorer.open()
+    notice = explorer.page.locator("#notice")
+    await notice.get_by_text("The server does not show its schema: Send a token.").wait_for()
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+    await explorer.write("Headers", '{"Authorization": "Bearer typed"}')
+
+    await notice.wait_for(state="hidden")
+    await explorer.page.get_by_role("button", name="Show Documentation Explorer").click()
+    await explorer.page.get_by_role("link", name="Mutation", exact=True).wait_for()
+
+
+async def test_outside_a_demo_no_visit_is_chosen_for_the_reader(explorer: Explorer) -> None:
+    async def serve_without_demo(route: Any) -> None:
+        page = graphiql.page(offline=True, demo=False)
+        await route.fulfill(body=page.body, headers=page.headers, content_type="text/html; charset=utf-8")
+
+    await explorer.page.route("**/graphql", serve_without_demo, times=1)
+    await explorer.open()
+    coming = await explorer.run()
+    await explorer.choose("CancelVisit")
+
+    assert "errors" not in coming
+    assert json.loads(await explorer.read("Variables")) == {"input": {"id": "<ID of another pending visit>"}}
+
+
+@pytest.mark.parametrize("width", [390, 768, 1000, 1440])
+async def test_nothing_is_cut_off_at_the_side(explorer: Explorer, width: int) -> None:
+    await explorer.page.set_viewport_size({"width": width, "height": 844})
+
+    await explorer.open()
+    await explorer.run()
+    await explorer.page.get_by_role("button", name="Show Documentation Explorer").click()
+
+    overflow = (
+        "() => ['.graphiql-container', 'html'].map(at => document.querySelector(at)).map(it => it.scrollWidth - it.clientWidth)"
+    )
+    assert await explorer.page.evaluate(overflow) == [0, 0]
+    docs = await explorer.page.locator(".graphiql-doc-explorer").bounding_box()
+    assert docs["x"] >= 0
+    assert docs["x"] + docs["width"] <= width
+    assert docs["width"] >= 260
+
+
+async def test_a_cdns_copies_are_let_in_only_if_they_are_genuine(explorer: Explorer) -> None:
+    async def serve_from_cdn(route: Any) -> None:
+        page = graphiql.page(offline=False, demo=True)
+        await route.fulfill(body=page.body, headers=page.headers, content_type="text/html; charset=utf-8")
+
+    copies = {file.cdn_url: ASSETS / file.name for file in STYLES + SCRIPTS}
+
+    async def answer_as_cdn(route: Any) -> None:
+        await route.fulfill(path=copies[route.request.url], headers={"Access-Control-Allow-Origin": "*"})
+
+    async def answer_with_another_react(route: Any) -> None:
+        forged = copies[route.request.url].read_text(encoding="utf-8") + "//"
+        await route.fulfill(body=forged, headers={"Access-Control-Allow-Origin": "*"}, content_type="text/javascript")
+
+    await explorer.page.route("**/graphql", serve_from_cdn, times=1)
+    await explorer.page.route("https://cdn.jsdelivr.net/**", answer_as_cdn)
+    await explorer.open()
+    answer = await explorer.run()
+    complaints = list(explorer.complaints)
+    await explorer.page.evaluate("() => sessionStorage.clear()")
+    await explorer.page.route("**/graphql", serve_from_cdn, times=1)
+    await explorer.page.route("**/react.production.min.js", answer_with_another_react)
+    await explorer.page.reload()
+
+    assert "errors" not in answer
+    assert complaints == []
+    await explorer.page.get_by_text("GraphiQL could not be loaded.").wait_for()
+    await explorer.page.get_by_text("python -m schema.graphiql").first.wait_for()
+
+
+async def test_the_settings_open_and_turn_the_page_dark(explorer: Explorer) -> None:
+    await explorer.open()
+
+    await explorer.page.get_by_role("button", name="Open settings dialog").click()
+    await explorer.page.get_by_role("button", name="Dark").click()
+
+    assert await explorer.page.evaluate("() => document.body.className") == "graphiql-dark"
+    assert explorer.complaints == []
