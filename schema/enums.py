@@ -8,7 +8,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from storage.caller import Role
 from storage.lifecycle import HomeVisitOperation
-from storage.models import HomeVisitStatus, VisitHost, VisitType
+from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -68,6 +68,17 @@ _described(
     OTHER="Somebody in another role.",
 )
 _described(
+    ConfirmationStatus,
+    "What became of a confirmation email.",
+    NOT_REQUIRED="No email was due: nothing was booked or moved since the visit was imported.",
+    SUPPRESSED="The request set `suppressConfirmation`.",
+    NOT_POSSIBLE="The care seeker has no usable email address.",
+    QUEUED="Waiting to be sent, or to be tried again.",
+    SENT="Handed to the mail server.",
+    WITHDRAWN="The visit was moved, closed or anonymized before the email went out.",
+    FAILED="Given up; the reason is in the outbox.",
+)
+_described(
     HomeVisitOperation,
     "What can be done to a visit.",
     UPDATE="Change its time, host, notes or user: `updateHomeVisit`.",
@@ -100,6 +111,7 @@ _described(
 )
 
 __all__ = [
+    "ConfirmationStatus",
     "HomeVisitOperation",
     "HomeVisitOrderField",
     "HomeVisitStatus",

@@ -37,7 +37,9 @@ class HomeVisitFilter:
     )
     modified_after: datetime | None = _optional("The visit was last changed after this instant.")
     modified_before: datetime | None = _optional("The visit was last changed before this instant.")
-    keyword: str | None = _optional("The notes contain this text, whatever the case. Blank: no condition. 100 characters at most.")
+    keyword: str | None = _optional(
+        "The notes contain this text, whatever the case. Blank: no condition. 100 characters at most."
+    )
 
 
 @strawberry.input(description="One key of an order: later keys decide where earlier ones are equal, the ID where all are.")
@@ -49,7 +51,9 @@ class HomeVisitOrder:
 @strawberry.input(description="A home visit to book.")
 class BookHomeVisitInput:
     care_enquiry: ID = strawberry.field(description="The care enquiry to book for. The visit is to its location.")
-    date_time: datetime = strawberry.field(description="When the visit takes place. A past time is accepted: walk-ins are recorded later.")
+    date_time: datetime = strawberry.field(
+        description="When the visit takes place. A past time is accepted: walk-ins are recorded later."
+    )
     host: VisitHost = strawberry.field(description="The role of the staff member who will host the visit.")
     visit_type: VisitType = strawberry.field(description="Whether the visitors come in person or by video call.")
     assigned_to: ID | None = _optional("Null or absent: the user that the care enquiry is assigned to.")
@@ -73,7 +77,9 @@ class UpdateHomeVisitInput:
     host: Maybe[VisitHost | None] = _changed("Absent: unchanged. Null is refused (REQUIRED).")
     notes: Maybe[str | None] = _changed("Absent: unchanged. Null: empty.")
     assigned_to: Maybe[ID | None] = _changed("Absent: unchanged. Null: back to the user that the care enquiry is assigned to.")
-    suppress_confirmation: bool = strawberry.field(default=False, description="True: no confirmation email is sent for a changed time.")
+    suppress_confirmation: bool = strawberry.field(
+        default=False, description="True: no confirmation email is sent for a changed time."
+    )
     expected_version: int | None = _optional("Refuse the update if the visit's version is another by now.")
 
 

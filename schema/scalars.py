@@ -65,6 +65,9 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="Date", description="A calendar day, `2024-11-03`.", serialize=date.isoformat, parse_value=parse_day
     ),
     TimeZone: strawberry.scalar(
-        name="TimeZone", description="An IANA time zone name, such as `Europe/London`.", serialize=str, parse_value=parse_time_zone
+        name="TimeZone",
+        description="An IANA time zone name, such as `Europe/London`.",
+        serialize=str,
+        parse_value=parse_time_zone,
     ),
 }

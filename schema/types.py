@@ -10,7 +10,7 @@ from graphql import FieldNode, GraphQLResolveInfo
 from strawberry import ID, UNSET
 
 from schema.context import Info
-from schema.enums import HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
+from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
 from storage import models, records
@@ -214,6 +214,7 @@ class HomeVisit(Node):
     completed: datetime | None = _plain("When the visit was recorded as completed. Null: it was not.")
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
     version: int = _plain("Grows by one with every change; pass it as `expectedVersion` to refuse a write based on a stale read.")
+    confirmation: ConfirmationStatus = _plain("What became of the last confirmation email, and why.")
     allowed_operations: list[HomeVisitOperation] = _derived(
         _allowed_operations,
         list[HomeVisitOperation],

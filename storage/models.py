@@ -44,8 +44,6 @@ class HomeVisitEventType(StrEnum):
 
 
 class ConfirmationStatus(StrEnum):
-    """What became of a visit's last confirmation email."""
-
     NOT_REQUIRED = "NOT_REQUIRED"
     SUPPRESSED = "SUPPRESSED"
     NOT_POSSIBLE = "NOT_POSSIBLE"
@@ -137,8 +135,13 @@ class Derived:
 PENDING = sa.text("cancelled IS NULL AND completed IS NULL")
 
 
+_VERSION = sa.Column("version", sa.Integer, nullable=False)
+
+
 class HomeVisit(Derived, SQLModel, table=True):
     __tablename__ = "home_visits"
+    # Every UPDATE is guarded by the version that was read.
+    __mapper_args__ = {"version_id_col": _VERSION, "version_id_generator": False}  # noqa: RUF012 - SQLAlchemy's own way
     __table_args__ = (
         sa.CheckConstraint("cancelled IS NULL OR completed IS NULL", name="not_both"),
         sa.Index("home_visits_by_time", "date_time", "id"),
@@ -169,7 +172,7 @@ class HomeVisit(Derived, SQLModel, table=True):
     cancelled: datetime | None = _instant(default=None)
     completed: datetime | None = _instant(default=None)
     anonymized: datetime | None = _instant(default=None)
-    version: int = 1
+    version: int = Field(default=1, sa_column=_VERSION)
     confirmation: ConfirmationStatus = _name_of(ConfirmationStatus, default=ConfirmationStatus.NOT_REQUIRED)
     notes_folded: str = ""
 

@@ -26,6 +26,7 @@ from storage.models import (
     ServiceUserContact,
     User,
 )
+from storage.outbox.messages import confirm, withdraw
 from storage.paging import Page, Window
 from storage.records import HomeVisitRecord
 
@@ -116,6 +117,7 @@ class HomeVisits:
             if idempotency_key:
                 used = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": asked}
                 session.add(IdempotencyKey(**used, home_visit=visit.id, created=now))
+            await confirm(session, visit, enquiry, previous=None, suppressed=suppress_confirmation, now=now)
             return visit
 
         return await self._database.write(work)
@@ -130,9 +132,13 @@ class HomeVisits:
 
         async def work(session: AsyncSession) -> HomeVisit:
             visit = await self._pending(session, id, expected_version)
-            changed = lifecycle.change(visit, await self._accepted(session, visit, wanted), self._clock())
+            previous, now = visit.date_time, self._clock()
+            changed = lifecycle.change(visit, await self._accepted(session, visit, wanted), now)
             if changed:
                 session.add(self._event(visit, HomeVisitEventType.UPDATED, changed))
+            if visit.date_time != previous:
+                enquiry = await session.get_one(CareEnquiry, visit.care_enquiry)
+                await confirm(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
             return visit
 
         return await self._database.write(work)
@@ -159,6 +165,7 @@ class HomeVisits:
             visit = await self._pending(session, id, expected_version)
             now = self._clock()
             session.add(self._event(visit, type, lifecycle.change(visit, {field: now}, now)))
+            await withdraw(session, visit, now)
             return visit
 
         return await self._database.write(work)
