@@ -1,0 +1,88 @@
+"""A small visits screen over gql; prints what was seen, as JSON."""
+
+import asyncio
+import json
+import os
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway import connect, operation
+from gql.client import AsyncClientSession
+from say import describe, say
+
+NOWHERE = "0" * 24
+FILTER = {"location": [os.environ["LOCATION"]], "status": ["PENDING"], "startDate": "2031-05-01"}
+FORM = {
+    "careEnquiry": os.environ["CARE_ENQUIRY"],
+    "dateTime": datetime(2031, 5, 7, 9, tzinfo=UTC),
+    "host": "MANAGER",
+    "visitType": "IN_PERSON",
+    "idempotencyKey": str(uuid.uuid4()),  # made with the form, so that sending the form again books nothing again
+}
+
+
+async def main() -> None:
+    """Play a day at the screen."""
+    async with connect() as session:
+        print(json.dumps({"list": await turn_pages(session), "told": await change_visits(session), "kept": None}))
+
+
+async def turn_pages(session: AsyncClientSession) -> dict[str, list[str]]:
+    """Show the list from both ends."""
+
+    async def load(**window: Any) -> dict[str, Any]:
+        answer = await session.execute(operation("VisitsScreen", filter=FILTER, **window))
+        page: dict[str, Any] = answer["homeVisits"]
+        return page
+
+    end = await load(last=2)
+    before = await load(last=2, before=end["pageInfo"]["startCursor"])
+    start = await load(first=2)
+    after = await load(first=2, after=start["pageInfo"]["endCursor"])
+    return {
+        "opened at the end": rows(end),
+        "paged back": rows(before, end),
+        "opened": rows(start),
+        "paged on": rows(start, after),
+    }
+
+
+def rows(*pages: dict[str, Any]) -> list[str]:
+    """Describe every visit of some pages."""
+    return [describe(edge["node"]) for page in pages for edge in page["edges"]]
+
+
+async def change_visits(session: AsyncClientSession) -> dict[str, str]:
+    """Book, move and cancel a visit, and be refused what cannot be done."""
+
+    async def book(**changed: Any) -> dict[str, Any] | None:
+        result: dict[str, Any] | None = (await session.execute(operation("BookVisit", input=FORM | changed)))["bookHomeVisit"]
+        return result
+
+    async def move(day: int) -> str:
+        move = {"id": id, "dateTime": datetime(2031, 5, day, 9, tzinfo=UTC), "expectedVersion": version}
+        return say((await session.execute(operation("MoveVisit", input=move)))["updateHomeVisit"])
+
+    async def cancel(visit: str) -> str:
+        return say((await session.execute(operation("CancelVisit", input={"id": visit})))["cancelHomeVisit"])
+
+    booked = await book()
+    if booked is None or "homeVisit" not in booked:
+        raise SystemExit(say(booked))
+    id, version = booked["homeVisit"]["id"], booked["homeVisit"]["version"]
+    return {
+        "booked": say(booked),
+        "booked again": say(await book()),
+        "another visit with the same key": say(await book(visitType="VIRTUAL")),
+        "booked for nobody": say(await book(careEnquiry=NOWHERE, idempotencyKey=None)),
+        "moved": await move(day=8),
+        "moved by one who had not seen that": await move(day=9),
+        "cancelled": await cancel(id),
+        "cancelled again": await cancel(id),
+        "cancelled nothing": await cancel(NOWHERE),
+    }
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,57 @@
+import { graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
+import { describe } from "./describe";
+import type { VisitsListQuery, VisitsListQuery$variables } from "./__generated__/VisitsListQuery.graphql";
+import type { VisitsList_query$key } from "./__generated__/VisitsList_query.graphql";
+
+/** The visits that meet a filter, two at a time, and a button for each way on. */
+export function VisitsList(variables: VisitsListQuery$variables) {
+  const screen = useLazyLoadQuery<VisitsListQuery>(
+    graphql`
+      query VisitsListQuery($filter: HomeVisitFilter, $first: Int, $last: Int) {
+        ...VisitsList_query @arguments(filter: $filter, first: $first, last: $last)
+      }
+    `,
+    variables,
+  );
+  const { data, hasNext, hasPrevious, loadNext, loadPrevious } = usePaginationFragment<VisitsListQuery, VisitsList_query$key>(
+    graphql`
+      fragment VisitsList_query on Query
+      @argumentDefinitions(
+        filter: { type: "HomeVisitFilter" }
+        first: { type: "Int" }
+        after: { type: "String" }
+        last: { type: "Int" }
+        before: { type: "String" }
+      )
+      @refetchable(queryName: "VisitsListPageQuery") {
+        homeVisits(
+          filter: $filter
+          orderBy: [{ field: DATE_TIME }]
+          first: $first
+          after: $after
+          last: $last
+          before: $before
+        ) @connection(key: "VisitsList_homeVisits", filters: []) {
+          edges {
+            node {
+              id
+              ...describe_visit
+            }
+          }
+        }
+      }
+    `,
+    screen,
+  );
+  return (
+    <>
+      {hasPrevious && <button onClick={() => loadPrevious(2)}>Earlier</button>}
+      <ol>
+        {data.homeVisits.edges.map(({ node }) => (
+          <li key={node.id}>{describe(node)}</li>
+        ))}
+      </ol>
+      {hasNext && <button onClick={() => loadNext(2)}>Later</button>}
+    </>
+  );
+}

@@ -1,0 +1,19 @@
+import { Environment, Network, RecordSource, Store, type FetchFunction } from "relay-runtime";
+
+const { HOME_VISITS_URL = "http://127.0.0.1:8080/graphql", HOME_VISITS_TOKEN } = process.env;
+
+const headers = {
+  "content-type": "application/json",
+  accept: "application/graphql-response+json",
+  ...(HOME_VISITS_TOKEN && { authorization: `Bearer ${HOME_VISITS_TOKEN}` }),
+};
+
+const send: FetchFunction = async ({ text: query }, variables) => {
+  const body = JSON.stringify({ query, variables });
+  const response = await fetch(HOME_VISITS_URL, { method: "POST", headers, body });
+  return response.json();
+};
+
+export function createEnvironment(): Environment {
+  return new Environment({ network: Network.create(send), store: new Store(new RecordSource()) });
+}

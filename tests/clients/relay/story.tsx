@@ -1,0 +1,62 @@
+import "./document";
+import { act, Suspense } from "react";
+import { createRoot } from "react-dom/client";
+import { RelayEnvironmentProvider } from "react-relay";
+import { play } from "../story";
+import { createEnvironment } from "./environment";
+import { say, type Booked, type Changed } from "./say";
+import { book, cancel, move } from "./visits";
+import { VisitsList } from "./VisitsList";
+
+const filter = { location: [process.env["LOCATION"] ?? ""], status: ["PENDING" as const], startDate: "2031-05-01" };
+const root = createRoot(document.body);
+let environment = createEnvironment();
+
+const rows = () => Array.from(document.querySelectorAll("li"), (row) => row.textContent ?? "");
+
+function press(label: string): void {
+  const buttons = Array.from(document.querySelectorAll("button"));
+  buttons.find((button) => button.textContent === label)?.click();
+}
+
+/** Waits until the list has so many rows. */
+async function grown(length: number): Promise<void> {
+  for (const patience = Date.now() + 5000; rows().length !== length; ) {
+    if (Date.now() > patience) throw new Error(`Not ${length} rows in time: ${document.body.textContent}`);
+    await act(() => new Promise((resolve) => setTimeout(resolve, 10)));
+  }
+}
+
+await play<Booked, Changed>({
+  async open(end) {
+    environment = createEnvironment();
+    await act(async () =>
+      root.render(
+        <RelayEnvironmentProvider environment={environment}>
+          <Suspense fallback="Loading">
+            <VisitsList key={end} filter={filter} {...{ [end]: 2 }} />
+          </Suspense>
+        </RelayEnvironmentProvider>,
+      ),
+    );
+    await grown(2);
+  },
+
+  async pageOn() {
+    await act(async () => press("Later"));
+    await grown(4);
+  },
+
+  async pageBack() {
+    await act(async () => press("Earlier"));
+    await grown(4);
+  },
+
+  rows,
+  keepsUp: true,
+  book: (form) => act(() => book(environment, form)),
+  move: (id, dateTime, expectedVersion) => act(() => move(environment, id, dateTime, expectedVersion)),
+  cancel: (id) => act(() => cancel(environment, id)),
+  say,
+});
+process.exit();

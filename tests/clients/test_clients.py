@@ -1,0 +1,116 @@
+"""Each example client is generated, type-checked strictly and put through the same day at a small visits screen."""
+
+import json
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from tests.clients.bench import PutOnBench
+from tests.clients.examples import APOLLO, ARIADNE, CODEGEN, GQL, RELAY, URQL, Example
+
+pytestmark = pytest.mark.slow
+
+ANY_VISIT = "{ homeVisits(first: 1) { nodes { careEnquiry { id } } } }"
+BOOK = """mutation ($careEnquiry: ID!, $dateTime: DateTime!) {
+  bookHomeVisit(input: { careEnquiry: $careEnquiry, dateTime: $dateTime, host: NURSE, visitType: VIRTUAL }) {
+    ... on BookHomeVisitSuccess { homeVisit { location { id } careEnquiry { id careSeeker { firstName } } } }
+  }
+}"""
+FROM_MAY = """{
+  homeVisits(filter: { startDate: "2031-05-01" }, orderBy: [{ field: DATE_TIME }]) { nodes { dateTime status version } }
+}"""
+
+
+async def ask(url: str, query: str, **variables: Any) -> Any:
+    """Return the data that the live server answers, asked without any of the clients."""
+    async with ClientSession() as session, session.post(url, json={"query": query, "variables": variables}) as response:
+        answer = await response.json(content_type=None)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+async def book_the_first_four_days_of_may(url: str) -> Any:
+    """Book four visits of one care enquiry, and return the last."""
+    care_enquiry = (await ask(url, ANY_VISIT))["homeVisits"]["nodes"][0]["careEnquiry"]["id"]
+    for day in (1, 2, 3, 4):
+        booked = await ask(url, BOOK, careEnquiry=care_enquiry, dateTime=f"2031-05-0{day}T09:00:00Z")
+    return booked["bookHomeVisit"]["homeVisit"]
+
+
+def rows(seeker: str, *days: int) -> list[str]:
+    return [f"2031-05-0{day}T09:00:00Z {seeker} PENDING UPDATE CANCEL COMPLETE" for day in days]
+
+
+def pages(seeker: str) -> dict[str, list[str]]:
+    """Return what the list shows while its pages are turned."""
+    return {
+        "opened at the end": rows(seeker, 3, 4),
+        "paged back": rows(seeker, 1, 2, 3, 4),
+        "opened": rows(seeker, 1, 2),
+        "paged on": rows(seeker, 1, 2, 3, 4),
+    }
+
+
+def words(seeker: str) -> dict[str, str]:
+    """Return what the user of the screen is told."""
+    booked, moved = rows(seeker, 7, 8)
+    cancelled = f"2031-05-08T09:00:00Z {seeker} CANCELLED"
+    return {
+        "booked": booked,
+        "booked again": booked,
+        "another visit with the same key": "The key was used before, with other input.",
+        "booked for nobody": "input.careEnquiry: No care enquiry has this ID.",
+        "moved": moved,
+        "moved by one who had not seen that": f"The visit has changed. Now: {moved}",
+        "cancelled": cancelled,
+        "cancelled again": f"The visit is closed. Now: {cancelled}",
+        "cancelled nothing": "No such visit.",
+    }
+
+
+def kept(seeker: str) -> dict[str, list[str]]:
+    """Return what the list of a client with a cache shows after each change, without being asked for again."""
+    return {
+        "booked": rows(seeker, 1, 2, 3, 4, 7),
+        "moved": rows(seeker, 1, 2, 3, 4, 8),
+        "cancelled": [*rows(seeker, 1, 2, 3, 4), f"2031-05-08T09:00:00Z {seeker} CANCELLED"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("example", "has_cache"),
+    [
+        pytest.param(CODEGEN, False, id="codegen"),
+        pytest.param(RELAY, True, id="relay"),
+        pytest.param(APOLLO, True, id="apollo"),
+        pytest.param(URQL, True, id="urql"),
+        pytest.param(ARIADNE, False, id="ariadne"),
+        pytest.param(GQL, False, id="gql"),
+    ],
+)
+async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
+    example: Example, has_cache: bool, running_server: Any, put_on_bench: PutOnBench
+) -> None:
+    bench = await put_on_bench(example.folder)
+    visit = await book_the_first_four_days_of_may(running_server.url)
+    seeker = visit["careEnquiry"]["careSeeker"]["firstName"]
+    settings = {"LOCATION": visit["location"]["id"], "CARE_ENQUIRY": visit["careEnquiry"]["id"]}
+
+    await bench.succeed(example.generate)
+    await bench.succeed(example.check)
+    played = await bench.run(example.run, HOME_VISITS_URL=running_server.url, **settings)
+
+    assert (played.err, played.code) == ("", 0)
+    assert json.loads(played.out) == {
+        "list": pages(seeker),
+        "told": words(seeker),
+        "kept": kept(seeker) if has_cache else None,
+    }
+    assert (await ask(running_server.url, FROM_MAY))["homeVisits"]["nodes"] == [
+        {"dateTime": "2031-05-01T09:00:00Z", "status": "PENDING", "version": 1},
+        {"dateTime": "2031-05-02T09:00:00Z", "status": "PENDING", "version": 1},
+        {"dateTime": "2031-05-03T09:00:00Z", "status": "PENDING", "version": 1},
+        {"dateTime": "2031-05-04T09:00:00Z", "status": "PENDING", "version": 1},
+        {"dateTime": "2031-05-08T09:00:00Z", "status": "CANCELLED", "version": 3},
+    ]

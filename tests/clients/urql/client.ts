@@ -1,0 +1,41 @@
+import { Client, fetchExchange } from "@urql/core";
+import { cacheExchange, type Cache } from "@urql/exchange-graphcache";
+import { relayPagination } from "@urql/exchange-graphcache/extras";
+import { VisitsScreenDocument, type BookVisitMutation, type VisitRowFragment } from "./generated/graphql";
+import schema from "./generated/introspection";
+
+const { HOME_VISITS_URL = "http://127.0.0.1:8080/graphql", HOME_VISITS_TOKEN } = process.env;
+
+/** A client whose pages of visits grow into one list per filter and order, and whose list gains what is booked. */
+export function createClient(): Client {
+  const cache = cacheExchange({
+    schema,
+    keys: { CareSeeker: () => null }, // has no ID: part of its care enquiry
+    resolvers: { Query: { homeVisits: relayPagination() } },
+    updates: {
+      Mutation: {
+        bookHomeVisit({ bookHomeVisit: result }: BookVisitMutation, _, cache) {
+          if (result?.__typename === "BookHomeVisitSuccess") addRow(cache, result.homeVisit);
+        },
+      },
+    },
+  });
+  const headers: Record<string, string> = HOME_VISITS_TOKEN ? { authorization: `Bearer ${HOME_VISITS_TOKEN}` } : {};
+  return new Client({
+    url: HOME_VISITS_URL,
+    preferGetMethod: false, // the gateway answers POST only
+    fetchOptions: { headers },
+    exchanges: [cache, fetchExchange],
+  });
+}
+
+/** Adds a new visit to the list, once, without asking for the list again. */
+function addRow(cache: Cache, node: VisitRowFragment): void {
+  const firstPage = cache.inspectFields("Query").find((field) => field.fieldName === "homeVisits");
+  cache.updateQuery({ query: VisitsScreenDocument, variables: { ...firstPage?.arguments } }, (screen) => {
+    if (!screen || screen.homeVisits.edges.some((edge) => edge.node.id === node.id)) return screen;
+    const { edges, totalCount } = screen.homeVisits;
+    const edge = { __typename: "HomeVisitEdge" as const, cursor: "", node };
+    return { homeVisits: { ...screen.homeVisits, edges: [...edges, edge], totalCount: totalCount + 1 } };
+  });
+}

@@ -1,0 +1,20 @@
+import type { CodegenConfig } from "@graphql-codegen/cli";
+
+const config: CodegenConfig = {
+  schema: "../../../schema/schema.graphql",
+  documents: "../visits.graphql",
+  generates: {
+    "generated/": {
+      preset: "client",
+      presetConfig: { fragmentMasking: false },
+      config: {
+        useTypeImports: true,
+        scalars: { ID: "string", Date: "string", DateTime: "string", TimeZone: "string" },
+      },
+    },
+    // The schema, small: the cache knows types, unions and nullability from it.
+    "generated/introspection.ts": { plugins: ["urql-introspection"] },
+  },
+};
+
+export default config;

@@ -1,0 +1,54 @@
+import { play } from "../story";
+import { createClient } from "./client";
+import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
+import type { VisitsScreenQuery, VisitsScreenQueryVariables } from "./generated/graphql";
+import { describe, say, type Booked, type Changed } from "./say";
+
+const filter = { location: [process.env["LOCATION"] ?? ""], status: ["PENDING" as const], startDate: "2031-05-01" };
+
+let client = createClient();
+let page: VisitsScreenQueryVariables = {};
+
+/** The list as the cache has it now. */
+function shown() {
+  const screen = client.readQuery<VisitsScreenQuery, VisitsScreenQueryVariables>(VisitsScreenDocument, page);
+  if (!screen?.data) throw new Error("The list has not arrived.");
+  return screen.data.homeVisits;
+}
+
+async function load(window: VisitsScreenQueryVariables) {
+  page = { filter, ...window };
+  const { error } = await client.query(VisitsScreenDocument, page);
+  if (error) throw error;
+}
+
+await play<Booked, Changed>({
+  open(end) {
+    client = createClient();
+    return load({ [end]: 2 });
+  },
+  pageOn: () => load({ first: 2, after: shown().pageInfo.endCursor }),
+  pageBack: () => load({ last: 2, before: shown().pageInfo.startCursor }),
+  rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
+  keepsUp: true,
+
+  async book(input) {
+    const { data, error } = await client.mutation(BookVisitDocument, { input });
+    if (error) throw error;
+    return data?.bookHomeVisit ?? null;
+  },
+
+  async move(id, dateTime, expectedVersion) {
+    const { data, error } = await client.mutation(MoveVisitDocument, { input: { id, dateTime, expectedVersion } });
+    if (error) throw error;
+    return data?.updateHomeVisit ?? null;
+  },
+
+  async cancel(id) {
+    const { data, error } = await client.mutation(CancelVisitDocument, { input: { id } });
+    if (error) throw error;
+    return data?.cancelHomeVisit ?? null;
+  },
+
+  say,
+});
