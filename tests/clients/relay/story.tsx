@@ -21,8 +21,9 @@ function press(label: string): void {
 
 /** Waits until the list has so many rows. */
 async function grown(length: number): Promise<void> {
-  for (const patience = Date.now() + 5000; rows().length !== length; ) {
-    if (Date.now() > patience) throw new Error(`Not ${length} rows in time: ${document.body.textContent}`);
+  const end = Date.now() + 5000;
+  while (rows().length !== length) {
+    if (Date.now() > end) throw new Error(`Not ${length} rows in time: ${document.body.textContent}`);
     await act(() => new Promise((resolve) => setTimeout(resolve, 10)));
   }
 }
@@ -59,4 +60,4 @@ await play<Booked, Changed>({
   cancel: (id) => act(() => cancel(environment, id)),
   say,
 });
-process.exit();
+process.exit(); // the page would wait for its user for ever
