@@ -11,6 +11,7 @@ from storage.lifecycle import HomeVisitOperation
 Operation = tuple[str, str]
 
 INTROSPECTION: Final = ("Query", "__schema")
+METRICS: Final = ("GET", "/metrics")
 
 NEEDED: Final[dict[Operation, Role]] = {
     ("Query", "homeVisit"): Role.VIEWER,
@@ -27,6 +28,7 @@ NEEDED: Final[dict[Operation, Role]] = {
     ("Mutation", "cancelHomeVisit"): Role.COORDINATOR,
     ("Mutation", "completeHomeVisit"): Role.COORDINATOR,
     INTROSPECTION: Role.ADMIN,
+    METRICS: Role.ADMIN,
 }
 
 CHANGING: Final[dict[HomeVisitOperation, Operation]] = {

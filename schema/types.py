@@ -92,7 +92,7 @@ def _visits_of(parent: str, description: str) -> Any:
 
 
 def _source(*classes: Any) -> "classmethod[Any, Any, bool]":
-    def is_type_of(cls: type, value: object, info: GraphQLResolveInfo) -> bool:  # noqa: ARG001 - Strawberry's signature
+    def is_type_of(cls: type, value: object, info: GraphQLResolveInfo[Any]) -> bool:  # noqa: ARG001 - Strawberry's signature
         return isinstance(value, classes)
 
     return classmethod(is_type_of)

@@ -136,6 +136,10 @@ class Database:
             finally:
                 self._idle.append(reader)
 
+    async def check(self) -> None:
+        """Raise DatabaseUnusable where it does not answer."""
+        await self.fetch(Statement("SELECT 1", ()), {})
+
     async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run `work` in one transaction that nobody else writes beside, and commit it.
 

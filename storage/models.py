@@ -141,7 +141,7 @@ _VERSION = sa.Column("version", sa.Integer, nullable=False)
 class HomeVisit(Derived, SQLModel, table=True):
     __tablename__ = "home_visits"
     # Every UPDATE is guarded by the version that was read.
-    __mapper_args__ = {"version_id_col": _VERSION, "version_id_generator": False}  # noqa: RUF012 - SQLAlchemy's own way
+    __mapper_args__ = {"version_id_col": _VERSION, "version_id_generator": False}
     __table_args__ = (
         sa.CheckConstraint("cancelled IS NULL OR completed IS NULL", name="not_both"),
         sa.Index("home_visits_by_time", "date_time", "id"),

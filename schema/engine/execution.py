@@ -139,7 +139,7 @@ class PlannedExecutor(StandardExecutor):
         self,
         return_type: GraphQLObjectType,
         field_details_list: list[Any],
-        info: GraphQLResolveInfo,
+        info: GraphQLResolveInfo[Any],
         path: Path,
         result: Any,
         position_context: Any,
@@ -153,7 +153,7 @@ class PlannedExecutor(StandardExecutor):
 
         def both() -> Any:
             built = plan.build(result, self.context_value)
-            others = self.execute_fields(return_type, result, path, plan.rest, position_context)
+            others: Any = self.execute_fields(return_type, result, path, plan.rest, position_context)
             return self._joined(built, others) if self.is_awaitable(others) else {**built, **others}
 
         return self._served(plan, (result,), both, standard)
@@ -162,7 +162,7 @@ class PlannedExecutor(StandardExecutor):
         self,
         return_type: GraphQLList[GraphQLOutputType],
         field_details_list: list[Any],
-        info: GraphQLResolveInfo,
+        info: GraphQLResolveInfo[Any],
         path: Path,
         result: Any,
         position_context: Any,

@@ -26,6 +26,8 @@ from storage.records import Record
 
 # (source, context) to the value in the answer
 Getter = Callable[[Any, Context], Any]
+# the class of sources to what reads one of its fields
+Maker = Callable[[type], Getter]
 # the selected fields of an object type below these: response key to field nodes with details
 Collect = Callable[[GraphQLObjectType, list[Any]], dict[str, list[Any]]]
 
@@ -43,7 +45,7 @@ class Plan:
     def __init__(self, type: GraphQLObjectType, fields: dict[str, list[Any]], collect: Collect) -> None:
         self.rest: dict[str, list[Any]] = {}
         self._names = tuple(fields)
-        self._makers: list[Callable[[type], Getter]] = []
+        self._makers: list[Maker] = []
         self._getters: dict[Any, list[Getter]] = {}
         self._references: list[tuple[Reference, Plan]] = []
         self._nested: list[tuple[Callable[[Any], Any], Plan]] = []
@@ -80,7 +82,7 @@ class Plan:
         for children, plan in self._nested:
             await plan.read((child for source in sources for child in children(source)), context)
 
-    def _maker(self, type: GraphQLObjectType, details: list[Any], collect: Collect) -> Callable[[type], Getter]:
+    def _maker(self, type: GraphQLObjectType, details: list[Any], collect: Collect) -> Maker:
         name = details[0].node.name.value
         if name == "__typename":
             return lambda _source_class: lambda _source, _context: type.name
@@ -156,7 +158,7 @@ def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Gett
         return None
     index = source_class.columns.index(attribute)
     required = is_non_null_type(type)
-    leaf = type.of_type if is_non_null_type(type) else type
+    leaf: Any = type.of_type if is_non_null_type(type) else type
     if isinstance(leaf, GraphQLEnumType):
         names: dict[Any, Any] = {value.value: name for name, value in leaf.values.items()} | ({} if required else {None: None})
         return lambda record, _context: names[record[index]]

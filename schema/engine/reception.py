@@ -1,7 +1,9 @@
 """A request taken in: its body read within bounds, then understood as GraphQL, or refused with the reason."""
 
 import asyncio
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jiter
@@ -35,6 +37,19 @@ class TrustedDocuments:
     def __init__(self, documents: Mapping[str, str]) -> None:
         self._documents = {known_as.removeprefix("sha256:"): document for known_as, document in documents.items()}
         self._texts = frozenset(documents.values())
+
+    @classmethod
+    def read(cls, path: Path) -> "TrustedDocuments":
+        """Take them from a JSON file of hash to document; raise ValueError where it is none."""
+        try:
+            documents = json.loads(path.read_bytes())
+        except OSError as error:
+            raise ValueError(f"The trusted documents cannot be read: {error}.") from None
+        except ValueError:
+            documents = None
+        if not isinstance(documents, dict) or not all(isinstance(text, str) for text in documents.values()):
+            raise ValueError(f"{path} is no JSON object of hash to document, both strings.")
+        return cls(documents)
 
     def __contains__(self, document: str) -> bool:
         return document in self._texts

@@ -1,0 +1,129 @@
+"""What operators see of requests: a log line and numbers. Never variables, tokens, notes or the words of an exception."""
+
+import asyncio
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from schema.engine.http import Observation
+
+NAMES_TOLD = 200
+LAG_SECONDS = 0.5
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def configure_logs(form: str) -> None:
+    """Write every log line, ours and the libraries', as JSON or for a console, to standard output."""
+    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    renderer: Any = structlog.dev.ConsoleRenderer()
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event).decode())
+    structlog.configure(
+        processors=[*shared, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stdout), cache_logger_on_first_use=True
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _without_message],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for chatty in ("aiosqlite", "alembic", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def where(failure: BaseException) -> list[str]:
+    """Tell what kind of exception it was and where it came from, and nothing that it says: it may say anything."""
+    kinds: list[str] = []
+    cause: BaseException | None = failure
+    while cause is not None and len(kinds) < 5:
+        frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)[-8:]]
+        kinds += [f"{type(cause).__module__}.{type(cause).__qualname__}", *frames]
+        cause = cause.__cause__
+    return kinds
+
+
+def _without_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    failure = event.pop("exc_info", None)
+    if isinstance(failure, tuple) and failure[1] is not None:
+        event["failure"] = where(failure[1])
+    return event
+
+
+class Telemetry:
+    """One process's. `names` of operations are counted apart up to a number: clients make them up."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._log = structlog.get_logger()
+        labels = ["operation", "type", "outcome"]
+        self._requests = Counter("home_visits_requests", "Requests answered.", labels, registry=self.registry)
+        self._seconds = Histogram(
+            "home_visits_request_seconds", "Time from a request to its answer.", ["type"], buckets=SECONDS, registry=self.registry
+        )
+        self._lag = Histogram(
+            "home_visits_loop_lag_seconds", "How late the event loop is.", buckets=SECONDS, registry=self.registry
+        )
+        self._names: set[str] = set()
+        self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+
+    def observe(self, seen: Observation) -> None:
+        kind = seen.operation_type or "none"
+        name = self._told(seen.operation_name) if seen.operation_type else "none"
+        children = self._children.get((name, kind, seen.outcome))
+        if children is None:
+            children = self._requests.labels(name, kind, seen.outcome), self._seconds.labels(kind)
+            self._children[name, kind, seen.outcome] = children
+        children[0].inc()
+        children[1].observe(seen.seconds)
+        event = {
+            "request_id": seen.request_id,
+            "operation": seen.operation_name and seen.operation_name[:100],
+            "type": seen.operation_type,
+            "caller": seen.caller,
+            "outcome": seen.outcome,
+            "status": seen.status,
+            "milliseconds": round(seen.seconds * 1000, 2),
+        }
+        if seen.failure is not None:
+            self._log.error("request", **event, failure=where(seen.failure))
+            return
+        self._log.info("request", **event)
+
+    def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
+        """Export a number that is looked up whenever the numbers are read."""
+        # Not over several processes: each would tell only of itself.
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            Gauge(f"home_visits_{name}", help, registry=self.registry).set_function(value)
+
+    def exported(self) -> bytes:
+        """Return the numbers as Prometheus reads them, those of all processes where there are several."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus-client's own
+        return generate_latest(together)
+
+    async def watch_loop(self) -> None:
+        """Measure, until cancelled, how late the loop wakes what sleeps."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self._lag.observe(max(0.0, loop.time() - due))
+
+    def _told(self, name: str | None) -> str:
+        if name is None:
+            return "anonymous"
+        if name not in self._names and len(self._names) < NAMES_TOLD:
+            self._names.add(name)
+        return name if name in self._names else "other"
