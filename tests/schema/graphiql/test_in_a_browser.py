@@ -51,7 +51,7 @@ class Explorer:
         page.on("console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None)
 
     async def open(self) -> None:
-        await self.page.goto(f"{self.url}/graphql")
+        await self.page.goto(self.url)
         await self.page.get_by_role("tab", name="ComingVisits").wait_for()
 
     async def choose(self, tab: str) -> None:
@@ -83,7 +83,7 @@ class Explorer:
         return await place.evaluate("place => place.CodeMirror.getValue()")
 
     def left_the_machine(self) -> list[str]:
-        here = re.compile(rf"(http|ws)://{re.escape(self.url.removeprefix('http://'))}/|data:|blob:")
+        here = re.compile(rf"(http|ws)://{re.escape(self.url.removeprefix('http://').removesuffix('/graphql'))}/|data:|blob:")
         return [url for url in self.requests if not here.match(url)]
 
 
