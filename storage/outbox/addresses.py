@@ -30,13 +30,22 @@ def sender(setting: str) -> Sender:
         validated = _validated(setting.strip(), named=True)
     except EmailNotValidError as error:
         raise ValueError(f"The sender must be one address: {EXAMPLE}. {error}") from None
+    if validated.ascii_email is None:
+        raise ValueError(f"The sender's address must be plain ASCII: {EXAMPLE}.")
     name = validated.display_name or "Home visits"
     # The standard library breaks long and quoted names apart in a way that makes several senders of one.
     if len(name.encode()) > LONGEST_SENDER or not name.isprintable() or {'"', "\\"} & set(name):
         raise ValueError(f"The sender's name must be short and without quotes inside: {EXAMPLE}.")
-    return Sender(name, str(validated.ascii_email))
+    return Sender(name, validated.ascii_email)
 
 
 def _validated(text: str, *, named: bool = False) -> ValidatedEmail:
-    # The domain .test is as good as any other: whether mail arrives there is for the server to say.
-    return validate_email(text, allow_smtputf8=False, allow_display_name=named, check_deliverability=False, test_environment=True)
+    return validate_email(
+        text,
+        allow_display_name=named,
+        allow_smtputf8=named,
+        strict=True,
+        # Whether mail arrives there is for the mail server to say, also where the domain is .test.
+        check_deliverability=False,
+        test_environment=True,
+    )

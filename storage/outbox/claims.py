@@ -55,7 +55,7 @@ def _is_due() -> sa.ColumnElement[bool]:
 
 ANY_DUE = compiled(sa.select(sa.exists().where(_is_due())))
 NEXT_DUE = (
-    sa.select(OutboxMessage, HomeVisit, CareEnquiry, Location)
+    select(OutboxMessage, HomeVisit, CareEnquiry, Location)
     .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
     .join(CareEnquiry, col(CareEnquiry.id) == HomeVisit.care_enquiry)
     .join(Location, col(Location.id) == HomeVisit.location)
@@ -68,7 +68,7 @@ NEXT_DUE = (
 
 async def claim(session: AsyncSession, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
     """Take the message that has been due for longest, or close it where it must not be sent: then its status says so."""
-    row = (await session.execute(NEXT_DUE, {"now": now, "due_by": due_by})).first()
+    row = (await session.exec(NEXT_DUE, params={"now": now, "due_by": due_by})).first()
     if row is None:
         return None
     claimed = Claimed(*row)

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,13 +20,21 @@ from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
 
 T = TypeVar("T")
 
-POLL_SECONDS = 1.0
-OUTAGE_SECONDS = 10.0
-GRACE_SECONDS = 5.0
 # What is left of a lease is for writing down what became of the letter.
 SENDING_SHARE = 0.75
 
 log = logging.getLogger(__name__)
+
+
+class Pace(NamedTuple):
+    """Seconds: between two looks into the outbox, after trouble with all of it, and to finish a letter when stopping."""
+
+    poll: float = 1.0
+    trouble: float = 10.0
+    grace: float = 5.0
+
+
+PACE = Pace()
 
 
 class Courier:
@@ -41,7 +49,7 @@ class Courier:
         clock: Callable[[], datetime] = system_clock,
         jitter: Callable[[], float] = random.random,
         lease: timedelta = LEASE,
-        poll_seconds: float = POLL_SECONDS,
+        pace: Pace = PACE,
     ) -> None:
         self.sent = 0
         self.given_up = 0
@@ -51,29 +59,29 @@ class Courier:
         self._clock = clock
         self._jitter = jitter
         self._lease = lease
-        self._poll_seconds = poll_seconds
+        self._pace = pace
 
     async def run(self) -> None:
         """Send what is due and what becomes due, until cancelled; nothing that goes wrong ends it."""
         while True:
-            pause = self._poll_seconds
+            pause = self._pace.poll
             try:
                 await self.deliver_once()
             except Unreachable:
-                pause = OUTAGE_SECONDS
+                pause = self._pace.trouble
             except DatabaseUnusable as unusable:
                 log.warning("The outbox cannot be read or written: %s", unusable)
-                pause = OUTAGE_SECONDS
+                pause = self._pace.trouble
             except Exception:
                 log.exception("The courier stumbled and goes on")
-                pause = OUTAGE_SECONDS
+                pause = self._pace.trouble
             await asyncio.sleep(pause)
 
     async def deliver_once(self) -> int:
         """Try each message that is due now and return how many were sent; raise Unreachable where no other would be."""
         before, due_by = self.sent, self._clock()
         while await self._any_due(due_by):
-            await _finished(self._deliver_next(due_by))
+            await _finished(self._deliver_next(due_by), self._pace.grace)
         return self.sent - before
 
     async def _any_due(self, due_by: datetime) -> bool:
@@ -139,16 +147,16 @@ class Courier:
                 if claimed.message.leased_until is None or self._clock() >= claimed.message.leased_until:
                     raise
                 log.warning("What became of message %s is not written down yet: %s", claimed.message.id, unusable)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._pace.poll)
 
 
-async def _finished(work: Coroutine[Any, Any, None]) -> None:
+async def _finished(work: Coroutine[Any, Any, None], grace: float) -> None:
     """Wait for a piece of work; when cancelled, let it come to its end first, if that is near."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=GRACE_SECONDS)
+        await asyncio.wait({task}, timeout=grace)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

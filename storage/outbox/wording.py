@@ -27,7 +27,9 @@ class Wording(NamedTuple):
 def letter_wording(message: OutboxMessage, visit: HomeVisit, enquiry: CareEnquiry, location: Location, zone: ZoneInfo) -> Wording:
     """Word the email that confirms a booking, or a move where the message has a previous time."""
     home = home_name(location)
-    time, when = _time(message.date_time.astimezone(zone)), moment(message.date_time, zone)
+    local, when = message.date_time.astimezone(zone), moment(message.date_time, zone)
+    # The year would make the line too long for the screen of a phone.
+    time = f"{local:%A} {local.day} {local:%B at %H:%M}"
     facts = [("When", when)]
     subject, opening = f"Your visit to {home} on {time}", f"Your visit to {home} is booked."
     calendar = "The invitation in this email puts the visit in your calendar."
@@ -72,7 +74,7 @@ def moment(instant: datetime, zone: ZoneInfo) -> str:
     local = instant.astimezone(zone)
     offset = local.tzname() or ""
     names = [f"UTC{offset}" if offset[:1] in {"+", "-"} else offset, zone.key]
-    return f"{_time(local)} ({', '.join(dict.fromkeys(names))})"
+    return f"{local:%A} {local.day} {local:%B %Y at %H:%M} ({', '.join(dict.fromkeys(names))})"
 
 
 def plain(text: str | None) -> str:
@@ -81,10 +83,6 @@ def plain(text: str | None) -> str:
     seen = "".join(letter if letter.isprintable() or letter in "\u200c\u200d" else " " for letter in text or "")
     words = " ".join(seen.split())
     return words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1].rstrip()}…"
-
-
-def _time(local: datetime) -> str:
-    return f"{local:%A} {local.day} {local:%B %Y at %H:%M}"
 
 
 def _greeting(enquiry: CareEnquiry) -> str:

@@ -1,0 +1,122 @@
+"""A real mail server for tests: it keeps the letters it takes, and at each step of SMTP does what it is told instead."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from storage.outbox.server import Encryption, MailServer
+
+Answer = str | Callable[[SMTP], Awaitable[str]]
+
+
+async def hang(_server: SMTP) -> str:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets this event")
+
+
+async def cut(server: SMTP) -> str:
+    server.transport.abort()
+    return "250 nobody reads this"
+
+
+class PostOffice:
+    """`letters` are those that arrived, whatever was answered to them; `answers` says what to do at MAIL, RCPT or DATA."""
+
+    def __init__(self, **options: Any) -> None:
+        self.letters: list[EmailMessage] = []
+        self.recipients: list[str] = []
+        self.connections = 0
+        self.answers: dict[str, Answer] = {}
+        self._options = options
+        self._open: list[SMTP] = []
+
+    async def start(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.get_running_loop().create_server(self._connection, "127.0.0.1", port, ssl=tls)
+
+    async def stop(self) -> None:
+        self._server.close()
+        for connection in self._open:
+            if connection.transport:
+                connection.transport.abort()
+        await asyncio.sleep(0.01)
+
+    @property
+    def port(self) -> int:
+        return self._server.sockets[0].getsockname()[1]
+
+    @property
+    def mail_server(self) -> MailServer:
+        return MailServer("127.0.0.1", self.port, Encryption.OFF)
+
+    @property
+    def message_ids(self) -> list[str]:
+        return [letter["Message-ID"] for letter in self.letters]
+
+    def _connection(self) -> SMTP:
+        self.connections += 1
+        connection = SMTP(self, hostname="mail.test", loop=asyncio.get_running_loop(), **self._options)
+        self._open.append(connection)
+        return connection
+
+    async def _answer(self, step: str, server: SMTP) -> str:
+        answer = self.answers.get(step, "250 OK")
+        return answer if isinstance(answer, str) else await answer(server)
+
+    async def handle_MAIL(self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any) -> str:  # noqa: N802
+        envelope.mail_from = address
+        return await self._answer("MAIL", server)
+
+    async def handle_RCPT(self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any) -> str:  # noqa: N802
+        envelope.rcpt_tos.append(address)
+        return await self._answer("RCPT", server)
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        letter = message_from_bytes(envelope.content, policy=default)
+        assert isinstance(letter, EmailMessage)
+        self.letters.append(letter)
+        self.recipients += envelope.rcpt_tos
+        return await self._answer("DATA", server)
+
+
+def only(user: str, password: str) -> Callable[..., AuthResult]:
+    """Let in one user, and tell any other more than a server should."""
+
+    def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
+        right = (given.login, given.password) == (user.encode(), password.encode())
+        return AuthResult(success=right, handled=False, message=None if right else f"535 {given.password.decode()} is wrong")
+
+    return authenticate
+
+
+def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make a certificate for 127.0.0.1; return what a server shows it with, and what a client trusts it with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = folder / "certificate.pem"
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password)
+    file.write_bytes(private + made.public_bytes(encoding))
+    shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    shown.load_cert_chain(file)
+    return shown, ssl.create_default_context(cafile=str(file))

@@ -1,0 +1,116 @@
+"""A care home's practice for tests: real visits in a real file, a clock to set, a courier, and a way to see the outbox."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, create_engine, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.caller import Caller, Role
+from storage.database import Database
+from storage.lifecycle import Booking
+from storage.migrations import migrate
+from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, Location, VisitHost, VisitType
+from storage.outbox.courier import Courier, Pace
+from storage.outbox.messages import OutboxMessage, withdraw
+from storage.outbox.server import MailServer
+from storage.outbox.transports import Smtp
+from storage.repository import HomeVisits
+from tests.storage.outbox.records import BOOKED, LETTERHEAD, VISIT_TIME, enquiry, location
+
+CALLER = Caller("clerk", frozenset({Role.COORDINATOR}))
+ENQUIRY = enquiry().id
+WITHOUT_EMAIL = "6716c9a8000000000000000e"
+
+
+def prepare(path: Path) -> None:
+    """Make a database in which a care home and two families are known."""
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with Session(engine) as session:
+        session.add(location())
+        session.flush()
+        session.add_all([enquiry(), enquiry(id=WITHOUT_EMAIL, email=None)])
+        session.commit()
+    engine.dispose()
+
+
+class Clock:
+    def __init__(self, now: datetime = BOOKED) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+class Practice:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = Clock()
+        self.visits = HomeVisits(database, CALLER, self.clock)
+
+    def courier(self, server: MailServer, *, timeout: float = 10, **options: Any) -> Courier:
+        """Make a courier whose retries come exactly when they are due."""
+        options = {"clock": self.clock, "jitter": lambda: 0.0, "pace": Pace(0.01, 0.01, 0.2), **options}
+        return Courier(self.database, Smtp(server, timeout=timeout), LETTERHEAD, **options)
+
+    async def book(self, *, suppressed: bool = False, enquiry: str = ENQUIRY, time: datetime = VISIT_TIME) -> str:
+        booking = Booking(enquiry, time, VisitHost.NURSE, VisitType.IN_PERSON)
+        return (await self.visits.book(booking, suppress_confirmation=suppressed)).id
+
+    async def move(self, visit: str, *, suppressed: bool = False, **by: float) -> None:
+        current = await self.visit(visit)
+        wanted = {"date_time": current.date_time + timedelta(**by)}
+        await self.visits.update(visit, wanted, suppress_confirmation=suppressed)
+
+    async def anonymize(self, visit: str) -> None:
+        async def work(session: AsyncSession) -> None:
+            found = (await session.exec(select(HomeVisit).where(HomeVisit.id == visit))).one()
+            found.notes, found.anonymized, found.modified = "", self.clock(), self.clock()
+            await withdraw(session, found, self.clock())
+
+        await self.database.write(work)
+
+    async def family(self, **changes: Any) -> None:
+        async def work(session: AsyncSession) -> None:
+            await session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == ENQUIRY).values(**changes))
+
+        await self.database.write(work)
+
+    async def care_home(self, **changes: Any) -> None:
+        async def work(session: AsyncSession) -> None:
+            await session.exec(update(Location).values(**changes))
+
+        await self.database.write(work)
+
+    async def amend(self, **changes: Any) -> None:
+        """Change all messages, as time would have done."""
+
+        async def work(session: AsyncSession) -> None:
+            await session.exec(update(OutboxMessage).values(**changes))
+
+        await self.database.write(work)
+
+    async def visit(self, visit: str) -> HomeVisit:
+        found = await self.visits.get(visit)
+        assert found is not None
+        return found
+
+    async def confirmation(self, visit: str) -> ConfirmationStatus:
+        return ConfirmationStatus((await self.visit(visit)).confirmation)
+
+    async def messages(self) -> list[OutboxMessage]:
+        """Return all messages, those of one visit in their order."""
+
+        async def work(session: AsyncSession) -> list[OutboxMessage]:
+            order = col(OutboxMessage.created), col(OutboxMessage.sequence)
+            return list((await session.exec(select(OutboxMessage).order_by(*order))).all())
+
+        return await self.database.write(work)
+
+    async def statuses(self) -> list[str]:
+        return [message.status.value for message in await self.messages()]

@@ -1,0 +1,184 @@
+"""Which messages are due, decided in the transaction of what they confirm."""
+
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.errors import InvalidInput
+from storage.identifiers import is_identifier
+from storage.lifecycle import Booking
+from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
+from storage.outbox.messages import confirm, give_up_at
+from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
+from tests.storage.outbox.records import BOOKED, VISIT_TIME, enquiry
+
+
+async def test_a_booking_queues_a_message(practice: Practice) -> None:
+    visit = await practice.book()
+
+    [queued] = await practice.messages()
+    assert is_identifier(queued.id)
+    assert queued.model_dump(exclude={"id"}) == {
+        "home_visit": visit,
+        "sequence": 0,
+        "status": ConfirmationStatus.QUEUED,
+        "date_time": VISIT_TIME,
+        "previous": None,
+        "created": BOOKED,
+        "due": BOOKED,
+        "give_up": BOOKED + timedelta(hours=48),
+        "ended": None,
+        "attempts": 0,
+        "leased_until": None,
+        "reasons": "",
+    }
+    assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
+
+
+async def test_a_suppressed_booking_queues_nothing(practice: Practice) -> None:
+    visit = await practice.book(suppressed=True)
+
+    assert await practice.messages() == []
+    assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
+
+
+@pytest.mark.parametrize("email", [None, "", "unknown", "ada@family.example, evil@other.example"])
+async def test_a_booking_without_a_usable_address_queues_nothing(practice: Practice, email: str | None) -> None:
+    await practice.family(email=email)
+
+    visit = await practice.book()
+
+    assert await practice.messages() == []
+    assert await practice.confirmation(visit) == ConfirmationStatus.NOT_POSSIBLE
+
+
+async def test_to_suppress_is_told_rather_than_that_it_was_not_possible(practice: Practice) -> None:
+    visit = await practice.book(suppressed=True, enquiry=WITHOUT_EMAIL)
+
+    assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
+
+
+async def test_a_move_withdraws_what_waits_and_queues_a_later_message(practice: Practice) -> None:
+    visit = await practice.book()
+    practice.clock.advance(minutes=5)
+
+    await practice.move(visit, hours=2)
+
+    first, second = await practice.messages()
+    assert (first.status, first.ended) == (ConfirmationStatus.WITHDRAWN, BOOKED + timedelta(minutes=5))
+    assert (second.status, second.sequence) == (ConfirmationStatus.QUEUED, 1)
+    assert (second.previous, second.date_time) == (VISIT_TIME, VISIT_TIME + timedelta(hours=2))
+    assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
+
+
+async def test_a_suppressed_move_withdraws_what_waits_and_counts_for_the_calendar(practice: Practice) -> None:
+    visit = await practice.book()
+
+    await practice.move(visit, hours=2, suppressed=True)
+    suppressed = await practice.confirmation(visit)
+    await practice.move(visit, hours=2)
+
+    first, second = await practice.messages()
+    assert suppressed == ConfirmationStatus.SUPPRESSED
+    assert first.status == ConfirmationStatus.WITHDRAWN
+    assert (second.sequence, second.previous) == (2, VISIT_TIME + timedelta(hours=2))
+
+
+async def test_a_move_to_the_same_instant_confirms_nothing(practice: Practice) -> None:
+    visit = await practice.book()
+
+    await practice.move(visit, hours=0)
+
+    assert await practice.statuses() == ["QUEUED"]
+
+
+async def test_any_other_update_leaves_what_waits(practice: Practice) -> None:
+    visit = await practice.book()
+
+    await practice.visits.update(visit, {"notes": "Uses a wheelchair", "host": VisitHost.CARER})
+
+    assert await practice.statuses() == ["QUEUED"]
+    assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
+
+
+@pytest.mark.parametrize("ending", ["cancel", "complete"])
+async def test_the_end_of_a_visit_withdraws_what_waits(practice: Practice, ending: str) -> None:
+    visit = await practice.book()
+    practice.clock.advance(minutes=5)
+
+    await getattr(practice.visits, ending)(visit)
+
+    [withdrawn] = await practice.messages()
+    assert (withdrawn.status, withdrawn.ended) == (ConfirmationStatus.WITHDRAWN, BOOKED + timedelta(minutes=5))
+    assert await practice.confirmation(visit) == ConfirmationStatus.WITHDRAWN
+
+
+async def test_the_end_of_a_visit_does_not_change_what_was_decided_before(practice: Practice) -> None:
+    suppressed, impossible = await practice.book(suppressed=True), await practice.book(enquiry=WITHOUT_EMAIL)
+
+    await practice.visits.cancel(suppressed)
+    await practice.visits.cancel(impossible)
+
+    assert await practice.confirmation(suppressed) == ConfirmationStatus.SUPPRESSED
+    assert await practice.confirmation(impossible) == ConfirmationStatus.NOT_POSSIBLE
+
+
+async def test_a_refused_booking_queues_nothing(practice: Practice) -> None:
+    unknown = Booking("0" * 24, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
+
+    with pytest.raises(InvalidInput):
+        await practice.visits.book(unknown)
+
+    assert await practice.messages() == []
+
+
+async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice) -> None:
+    visit = await practice.book(suppressed=True)
+
+    async def fail_at_the_end(session: AsyncSession) -> None:
+        found = (await session.exec(select(HomeVisit))).one()
+        await confirm(session, found, enquiry(), previous=None, suppressed=False, now=BOOKED)
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await practice.database.write(fail_at_the_end)
+
+    assert await practice.messages() == []
+    assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
+
+
+async def test_a_repeated_booking_queues_one_message(practice: Practice) -> None:
+    booking = Booking(enquiry().id, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
+
+    first = await practice.visits.book(booking, idempotency_key="again")
+    second = await practice.visits.book(booking, idempotency_key="again")
+
+    assert first.id == second.id
+    assert await practice.statuses() == ["QUEUED"]
+
+
+async def test_an_anonymized_visit_leaves_no_words_in_the_outbox(practice: Practice) -> None:
+    visit = await practice.book()
+    await practice.amend(reasons="550 Ada Reid has moved")
+
+    await practice.visits.cancel(visit)
+    await practice.anonymize(visit)
+
+    [kept] = await practice.messages()
+    assert kept.reasons == ""
+
+
+@pytest.mark.parametrize(
+    ("from_now", "expected"),
+    [
+        (timedelta(hours=3), timedelta(hours=3)),
+        (timedelta(hours=48), timedelta(hours=48)),
+        (timedelta(days=14), timedelta(hours=48)),
+        (timedelta(0), timedelta(hours=48)),
+        (timedelta(days=-1), timedelta(hours=48)),
+    ],
+)
+def test_a_message_is_tried_until_its_visit_for_two_days_at_most(from_now: timedelta, expected: timedelta) -> None:
+    assert give_up_at(BOOKED + from_now, BOOKED) == BOOKED + expected
