@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,19 @@ async def hang_up(request: web.Request, response: web.Response) -> web.Response:
     await _send(request, response)
     request.protocol.force_close()
     return response
+
+
+async def drained(runner: web.AppRunner, seconds: float = 2.0) -> None:
+    """Stop listening, then wait until every client has heard that its connection ends, or for so long.
+
+    To close an idle connection at once would fail the request that is just on its way to it.
+    """
+    for site in runner.sites:
+        await site.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while runner.server and runner.server.connections:  # noqa: ASYNC110 - aiohttp tells nobody that a connection ended
+                await asyncio.sleep(0.02)
 
 
 async def _send(request: web.Request, response: web.Response) -> None:

@@ -85,7 +85,7 @@ class Endpoint:
         self._draining = False
 
     def drain(self) -> None:
-        """Close each connection with its next answer, so that clients go elsewhere before the server stops."""
+        """Close each connection with its next answer, so that clients go elsewhere; `connections.drained` waits for that."""
         self._draining = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

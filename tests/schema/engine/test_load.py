@@ -5,10 +5,11 @@ import socket
 import struct
 from collections.abc import Callable
 
+import aiohttp
 import pytest
 
 from schema.engine.admission import Admission
-from schema.engine.connections import HTTPLimits
+from schema.engine.connections import HTTPLimits, drained
 from schema.engine.execution import Answer, Request
 from schema.engine.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.engine.negotiation import JSON as LEGACY
@@ -166,6 +167,40 @@ async def test_a_server_that_drains_finishes_what_it_took_and_sends_clients_else
 
     assert statuses == [200, 200]
     assert during.headers["Connection"] == "close"
+
+
+async def test_a_server_that_stops_under_load_fails_no_request() -> None:
+    statuses, failures = set[int](), list[aiohttp.ClientError]()
+
+    async def keep_asking(server: Served) -> None:
+        while True:
+            try:
+                statuses.add((await server.ask()).status)
+            except aiohttp.ClientConnectorError:
+                return
+            except aiohttp.ClientError as error:
+                failures.append(error)
+
+    async with served() as server:
+        clients = [asyncio.create_task(keep_asking(server)) for _ in range(30)]
+        await until(lambda: len(server.observed) > 300)
+        server.endpoint.drain()
+        await drained(server.runner)
+        await server.runner.cleanup()
+        await asyncio.gather(*clients)
+
+    assert (statuses, failures) == ({200}, [])
+
+
+async def test_a_server_that_stops_does_not_wait_long_for_a_client_that_says_nothing() -> None:
+    async with served() as server, await server.connect() as connection:
+        await connection.send(b"POST")
+        await asyncio.sleep(0.05)
+        await drained(server.runner, 0.2)
+        await server.runner.cleanup()
+        seconds = await connection.closed_after()
+
+    assert seconds < 0.1
 
 
 async def test_a_server_that_stops_waits_for_what_it_took() -> None:
