@@ -11,4 +11,4 @@ from tests.clients import bench
 @pytest.fixture
 def put_on_bench(tmp_path: Path, pytestconfig: pytest.Config) -> bench.PutOnBench:
     """Return a function that puts a folder of the examples on a bench."""
-    return partial(bench.put_on_bench, root=tmp_path, cache=pytestconfig.cache.mkdir("clients"))
+    return partial(bench.put_on_bench, root=tmp_path / "checkout", cache=pytestconfig.cache.mkdir("clients"))

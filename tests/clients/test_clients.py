@@ -1,6 +1,7 @@
 """Each example client is generated, type-checked strictly and put through the same day at a small visits screen."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from aiohttp import ClientSession
 
 from tests.clients.bench import PutOnBench
 from tests.clients.examples import APOLLO, ARIADNE, CODEGEN, GQL, RELAY, URQL, Example
+from tests.conftest import Server
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +20,16 @@ BOOK = """mutation ($careEnquiry: ID!, $dateTime: DateTime!) {
   }
 }"""
 FROM_MAY = """{
-  homeVisits(filter: { startDate: "2031-05-01" }, orderBy: [{ field: DATE_TIME }]) { nodes { dateTime status version } }
+  homeVisits(filter: { startDate: "2031-05-01" }, orderBy: [{ field: DATE_TIME }]) {
+    nodes { dateTime status version cancelled }
+  }
 }"""
+
+USED = "This idempotency key was used for another booking. Use a new key for each booking, the same key only to retry it."
+CHANGED = "Somebody else has changed this home visit. Look at it as it is now, then try again with its version."
+CLOSED = "Only a pending home visit can be changed."
+UNKNOWN_ENQUIRY = "No care enquiry with this ID exists, or you may not see it. Check the ID."
+UNKNOWN_VISIT = "No home visit with this ID exists, or you may not see it. Check the ID."
 
 
 async def ask(url: str, query: str, **variables: Any) -> Any:
@@ -52,20 +62,21 @@ def pages(seeker: str) -> dict[str, list[str]]:
     }
 
 
-def words(seeker: str) -> dict[str, str]:
-    """Return what the user of the screen is told."""
+def words(seeker: str, cancelled: str) -> dict[str, str]:
+    """Return what the user of the screen is told, the visit having been cancelled at that instant."""
     booked, moved = rows(seeker, 7, 8)
-    cancelled = f"2031-05-08T09:00:00Z {seeker} CANCELLED"
+    closed = f"2031-05-08T09:00:00Z {seeker} CANCELLED"
+    day = datetime.fromisoformat(cancelled)
     return {
         "booked": booked,
         "booked again": booked,
-        "another visit with the same key": "The key was used before, with other input.",
-        "booked for nobody": "input.careEnquiry: No care enquiry has this ID.",
+        "another visit with the same key": USED,
+        "booked for nobody": f"input.careEnquiry: {UNKNOWN_ENQUIRY}",
         "moved": moved,
-        "moved by one who had not seen that": f"The visit has changed. Now: {moved}",
-        "cancelled": cancelled,
-        "cancelled again": f"The visit is closed. Now: {cancelled}",
-        "cancelled nothing": "No such visit.",
+        "moved by one who had not seen that": f"{CHANGED} Now: {moved}",
+        "cancelled": closed,
+        "cancelled again": f"{CLOSED} This one was cancelled on {day.day} {day:%B %Y}. Now: {closed}",
+        "cancelled nothing": UNKNOWN_VISIT,
     }
 
 
@@ -90,7 +101,7 @@ def kept(seeker: str) -> dict[str, list[str]]:
     ],
 )
 async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
-    example: Example, has_cache: bool, running_server: Any, put_on_bench: PutOnBench
+    example: Example, has_cache: bool, running_server: Server, put_on_bench: PutOnBench
 ) -> None:
     bench = await put_on_bench(example.folder)
     visit = await book_the_first_four_days_of_may(running_server.url)
@@ -102,15 +113,18 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
     played = await bench.run(example.run, HOME_VISITS_URL=running_server.url, **settings)
 
     assert (played.err, played.code) == ("", 0)
+
+    visits = (await ask(running_server.url, FROM_MAY))["homeVisits"]["nodes"]
+
     assert json.loads(played.out) == {
         "list": pages(seeker),
-        "told": words(seeker),
+        "told": words(seeker, visits[-1]["cancelled"]),
         "kept": kept(seeker) if has_cache else None,
     }
-    assert (await ask(running_server.url, FROM_MAY))["homeVisits"]["nodes"] == [
-        {"dateTime": "2031-05-01T09:00:00Z", "status": "PENDING", "version": 1},
-        {"dateTime": "2031-05-02T09:00:00Z", "status": "PENDING", "version": 1},
-        {"dateTime": "2031-05-03T09:00:00Z", "status": "PENDING", "version": 1},
-        {"dateTime": "2031-05-04T09:00:00Z", "status": "PENDING", "version": 1},
-        {"dateTime": "2031-05-08T09:00:00Z", "status": "CANCELLED", "version": 3},
+    assert [(visit["dateTime"], visit["status"], visit["version"]) for visit in visits] == [
+        ("2031-05-01T09:00:00Z", "PENDING", 1),
+        ("2031-05-02T09:00:00Z", "PENDING", 1),
+        ("2031-05-03T09:00:00Z", "PENDING", 1),
+        ("2031-05-04T09:00:00Z", "PENDING", 1),
+        ("2031-05-08T09:00:00Z", "CANCELLED", 3),
     ]
