@@ -1,0 +1,18 @@
+"""The exported schema and the contract it keeps, as graphql-core reads them."""
+
+from pathlib import Path
+
+import pytest
+from graphql import GraphQLSchema, build_schema
+
+from resolvers.api import make_schema
+
+
+@pytest.fixture(scope="session")
+def exported() -> GraphQLSchema:
+    return build_schema(make_schema().as_str())
+
+
+@pytest.fixture(scope="session")
+def contract() -> GraphQLSchema:
+    return build_schema((Path(__file__).parent / "contract.graphql").read_text())

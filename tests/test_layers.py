@@ -1,0 +1,144 @@
+"""The house keeps its plan: who may import what, who reads the environment, what each room says of itself."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A room imports only from those after it.
+ROOMS = {
+    "app.py": None,
+    "resolvers": "What each operation does: check the caller, ask storage, hand the answer back.",
+    "schema": "The words of the API, and how a document in those words is received, priced and run.",
+    "storage": "What is kept, and the rules for changing it. Knows nothing of GraphQL or HTTP.",
+}
+# Where each framework is known: a file, or a folder with all below it.
+KNOWN_IN = {
+    "aiohttp": ("app.py", "resolvers/keys.py", "schema/engine"),
+    "strawberry": ("app.py", "resolvers", "schema"),
+    "graphql": ("resolvers", "schema"),
+    "sqlmodel": ("storage",),
+    "sqlalchemy": ("storage",),
+    "alembic": ("storage/migrations",),
+    "aiosqlite": ("storage",),
+    "asyncpg": ("storage",),
+    "aiosmtplib": ("storage/outbox",),
+    "pydantic_settings": ("app.py",),
+    "typer": ("app.py",),
+    "jwt": ("resolvers",),
+}
+# The explorer is served, and built, with nothing but Python; this one hooks it into the build.
+HOOK = Path("schema/graphiql/build.py")
+TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "app.py", "resolvers", "schema", "storage", "tests"}
+LONGEST = 350
+
+
+def modules() -> list[Path]:
+    found = [path for room in ROOMS for path in ([ROOT / room] if room == "app.py" else (ROOT / room).rglob("*.py"))]
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+def parsed(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text())
+
+
+def imports(module: Path) -> Iterator[str]:
+    """Yield the full name of what a module imports, at its top or inside a function."""
+    for node in ast.walk(parsed(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def is_below(module: Path, places: tuple[str, ...]) -> bool:
+    return any(module.is_relative_to(place) for place in places)
+
+
+def reads_environment(node: ast.AST) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in names for alias in node.names)
+    return isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node.value) == "os"
+
+
+def test_all_rooms_are_looked_at() -> None:
+    found = {module.parts[0] for module in modules()}
+
+    assert found == set(ROOMS)
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_a_room_imports_only_from_rooms_to_its_right(module: Path) -> None:
+    order = list(ROOMS)
+    to_the_left = {room.removesuffix(".py") for room in order[: order.index(module.parts[0])]}
+
+    reached = {name.partition(".")[0] for name in imports(module)}
+
+    assert reached & (to_the_left | {"tests", ""}) == set()
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_a_framework_is_known_only_where_it_belongs(module: Path) -> None:
+    strangers = {name for name, places in KNOWN_IN.items() if not is_below(module, places)}
+
+    used = {name.partition(".")[0] for name in imports(module)}
+
+    assert used & strangers == set()
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if is_below(m, ("schema/graphiql",)) and m != HOOK], ids=str)
+def test_the_explorer_needs_nothing_but_python(module: Path) -> None:
+    used = {name for name in imports(module) if name.partition(".")[0] not in sys.stdlib_module_names}
+
+    assert all(name.startswith("schema.graphiql") for name in used), used
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if module != Path("app.py")], ids=str)
+def test_only_the_wiring_reads_the_environment(module: Path) -> None:
+    readings = [node.lineno for node in ast.walk(parsed(module)) if reads_environment(node)]
+
+    assert readings == []
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_a_module_begins_by_saying_what_it_is_for(module: Path) -> None:
+    docstring = ast.get_docstring(parsed(module)) or ""
+
+    first = docstring.partition("\n\n")[0]
+
+    assert first.endswith((".", ":")), first
+
+
+@pytest.mark.parametrize(("room", "sentence"), [item for item in ROOMS.items() if item[1]])
+def test_a_room_says_what_it_is_for_in_the_words_of_the_plan(room: str, sentence: str) -> None:
+    docstring = ast.get_docstring(parsed(Path(room) / "__init__.py"))
+
+    assert docstring == sentence
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    folders = {module.parent for module in modules() if module.parent != Path()}
+
+    # Alembic reads its steps as files.
+    assert {folder for folder in folders if not (ROOT / folder / "__init__.py").exists()} == {Path("storage/migrations/versions")}
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_no_module_is_too_long_to_read(module: Path) -> None:
+    lines = (ROOT / module).read_text().count("\n")
+
+    assert lines <= LONGEST
+
+
+def test_the_top_level_holds_only_what_belongs_there() -> None:
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+
+    entries = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+
+    assert {name for name in entries if not any(fnmatch(name, pattern) for pattern in ignored)} <= TOP_LEVEL
