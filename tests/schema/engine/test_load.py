@@ -1,6 +1,7 @@
 """Deadlines, clients that leave, more requests than places, the end of the server: nothing is left running, nothing is lost."""
 
 import asyncio
+import random
 import socket
 import struct
 from collections.abc import Callable
@@ -135,6 +136,24 @@ async def test_a_client_that_leaves_the_queue_frees_its_seat() -> None:
         statuses = [await first, await next_one]
 
     assert statuses == [200, 200]
+
+
+async def test_300_clients_that_leave_at_any_moment_leave_nothing_behind() -> None:
+    chance = random.Random(14)  # noqa: S311 - the same moments in each run
+    whole = post(b'{"query":"{ wait }"}')
+
+    async with served(admission=Admission(executing=4, waiting=8)) as server:
+        for _ in range(300):
+            async with await server.connect() as connection:
+                await connection.send(whole[: chance.randrange(2 * len(whole))])
+                await asyncio.sleep(chance.random() / 200)
+                chance.choice([close, crash])(connection)
+        await until(lambda: taken(server) == 0)
+        response = await server.ask()
+
+    assert response.status == 200
+    assert {(o.outcome, o.failure) for o in server.observed} == {("DISCONNECTED", None), ("ok", None)}
+    assert len(server.work.cleaned) == server.work.ran.count("wait") > 50
 
 
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])
