@@ -222,10 +222,11 @@ def serve(
         raise Unstartable(str(reason)) from None
     path = database_path(settings.database_url)
     migrate_database(path)
-    from storage.demo import fill_with_demo
+    if settings.demo:
+        from storage.demo import fill_with_demo
 
-    if settings.demo and asyncio.run(_with_database(settings, partial(fill_with_demo, now=clock()))):
-        _say(f"Filled {path} with made-up visits.")
+        if asyncio.run(_with_database(settings, partial(fill_with_demo, now=clock()))):
+            _say(f"Filled {path} with made-up visits.")
     try:
         shared = listening(host, port)
     except OSError as error:

@@ -14,7 +14,7 @@ from storage import errors, models
 
 T = TypeVar("T")
 
-ERRORS_TOLD = 10
+LONGEST = 500
 MASKED = "Something went wrong on our side, and it has been noted. Try again; if it happens again, report the request ID."
 CODES: dict[type[errors.Refusal], str] = {
     errors.InvalidPage: "BAD_USER_INPUT",
@@ -68,7 +68,8 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
         message = str(error.original_error)
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
-    told: dict[str, Any] = {"message": message, "extensions": extensions}
+    # graphql-core repeats the literal it refuses, however long it is.
+    told: dict[str, Any] = {"message": message if len(message) <= LONGEST else message[:LONGEST] + "…", "extensions": extensions}
     if error.locations:
         told["locations"] = [location.formatted for location in error.locations]
     if error.path:

@@ -23,6 +23,8 @@ from schema.engine.limits import Limits, Price, measure, parse_within
 
 ERRORS_TOLD = 10
 VARIANTS = 16
+# A token keeps some 400 bytes, and its plans as much again.
+ROOM = 50_000
 INTROSPECTION = frozenset(("__schema", "__type"))
 
 
@@ -59,6 +61,7 @@ class Prepared:
     """A document that may be run, with its operations by name."""
 
     def __init__(self, node: DocumentNode, prices: Mapping[str | None, Price]) -> None:
+        self.tokens = node.token_count or 0
         fragments = [part for part in node.definitions if isinstance(part, FragmentDefinitionNode)]
         self.fragment_definitions = {part.name.value: part for part in fragments}
         self.fragments = {name: FragmentDetails(part) for name, part in self.fragment_definitions.items()}
@@ -99,15 +102,15 @@ class _Seen(Visitor):
 
 
 class Documents:
-    """Prepared documents by their text, the ones asked for last: as many as have `room` characters together."""
+    """Prepared documents by their text, the ones asked for last: as many as have `room` tokens together."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, room: int = 500_000, suggest: bool = True) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, room: int = ROOM, suggest: bool = True) -> None:
         self._schema = schema
         self._limits = limits
         self._suggest = suggest
         self._room = room
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
-        self.characters = 0
+        self.tokens = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -120,10 +123,10 @@ class Documents:
             return kept
         prepared = self._prepare(text)
         self._kept[text] = prepared
-        self.characters += len(text)
-        while self.characters > self._room:
-            forgotten, _ = self._kept.popitem(last=False)
-            self.characters -= len(forgotten)
+        self.tokens += prepared.tokens
+        while self.tokens > self._room:
+            _, forgotten = self._kept.popitem(last=False)
+            self.tokens -= forgotten.tokens
         return prepared
 
     def _prepare(self, text: str) -> Prepared:
