@@ -18,6 +18,8 @@ import uvloop
 from aiohttp import web
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+from rich.progress import Progress
 
 from resolvers import auth, errors
 from resolvers.api import make_schema
@@ -34,10 +36,13 @@ from schema.engine.routes import add_routes
 from schema.engine.telemetry import Telemetry, configure_logs
 from schema.engine.workers import is_loopback, listening, supervise
 from storage.caller import Caller, Role
+from storage.carehq.importing import import_documents
 from storage.database import Database, database_path
-from storage.errors import DatabaseUnusable
+from storage.demo import fill_with_demo
+from storage.errors import DatabaseUnusable, Refusal
 from storage.instants import clock
 from storage.migrations import migrate as migrate_database
+from storage.outbox import overview
 from storage.outbox.addresses import sender
 from storage.outbox.courier import Courier
 from storage.outbox.letter import Letterhead
@@ -222,11 +227,8 @@ def serve(
         raise Unstartable(str(reason)) from None
     path = database_path(settings.database_url)
     migrate_database(path)
-    if settings.demo:
-        from storage.demo import fill_with_demo
-
-        if asyncio.run(_with_database(settings, partial(fill_with_demo, now=clock()))):
-            _say(f"Filled {path} with made-up visits.")
+    if settings.demo and asyncio.run(_with_database(settings, partial(fill_with_demo, now=clock()))):
+        _say(f"Filled {path} with made-up visits.")
     try:
         shared = listening(host, port)
     except OSError as error:
@@ -308,10 +310,63 @@ def deliver(once: Annotated[bool, typer.Option(help="Send what is due now, then 
         asyncio.run(_with_database(settings, work))
 
 
+@cli.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="CareHQ documents as JSON: an array, a page with items, one, or lines.")],
+    kind: Annotated[str | None, typer.Option(help="What the documents are, where the names of the files do not tell.")] = None,
+) -> None:
+    """Import CareHQ documents. Those that cannot be used are reported; the others are imported."""
+    settings = _settings()
+    migrate_database(database_path(settings.database_url))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        shown = progress.add_task("Importing", total=sum(path.stat().st_size for path in files if path.exists()))
+        report = asyncio.run(
+            _with_database(
+                settings,
+                lambda database: import_documents(
+                    database,
+                    files,
+                    kind,
+                    clock(),
+                    progress=lambda read: progress.update(shown, completed=read),
+                    refuse=lambda refused: progress.console.print(str(refused), markup=False, highlight=False, soft_wrap=True),
+                ),
+            )
+        )
+    for name, tally in report.tallies.items():
+        _say(f"{name}: {tally}")
+    if report.refused:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def outbox(
+    retry: Annotated[
+        list[str] | None, typer.Option(help="A message that was given up, to try again.")
+    ] = None,
+) -> None:
+    """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
+    settings = _settings()
+    migrate_database(database_path(settings.database_url))
+
+    async def work(database: Database) -> None:
+        if retry:
+            queued = await overview.retry(database, retry, clock())
+            for id in retry:
+                _say(f"{id} is queued again." if id in queued else f"{id} is no message that was given up.")
+        messages = [*await overview.waiting(database), *await overview.given_up(database)]
+        for message in messages:
+            reason = message.reasons.splitlines()[-1:] or ["not tried yet"]
+            typer.echo(f"{message.id}  {message.status}  visit {message.home_visit}  tries {message.attempts}  {reason[0]}")
+        _say(f"{len(messages)} in all.")
+
+    asyncio.run(_with_database(settings, work))
+
+
 def main() -> None:
     try:
         cli()
-    except (Unstartable, DatabaseUnusable) as reason:
+    except (Unstartable, Refusal) as reason:
         sys.exit(f"home-visits: {reason}")
 
 
