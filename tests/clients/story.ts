@@ -22,6 +22,10 @@ export interface Screen<Booked extends Answer, Changed> {
   move(id: string, dateTime: string, expectedVersion: number): Promise<Changed>;
   cancel(id: string): Promise<Changed>;
   say(result: Booked | Changed): string;
+  /** Asks for a first page of so many visits. */
+  ask(size: number): Promise<unknown>;
+  /** What the gateway said when it refused a request as a whole. */
+  explain(error: unknown): string;
 }
 
 const NOWHERE = "0".repeat(24);
@@ -61,6 +65,10 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   kept["cancelled"] = screen.rows();
   told["cancelled again"] = screen.say(await screen.cancel(id));
   told["cancelled nothing"] = screen.say(await screen.cancel(NOWHERE));
+
+  const answered = () => "It was answered.";
+  told["asked for too many"] = await screen.ask(101).then(answered, screen.explain);
+  told["asked for more than an Int holds"] = await screen.ask(2 ** 31).then(answered, screen.explain);
 
   console.log(JSON.stringify({ list, told, kept: screen.keepsUp ? kept : null }));
 }

@@ -28,6 +28,7 @@ FROM_MAY = """{
 USED = "This idempotency key was used for another booking. Use a new key for each booking, the same key only to retry it."
 CHANGED = "Somebody else has changed this home visit. Look at it as it is now, then try again with its version."
 CLOSED = "Only a pending home visit can be changed."
+TOO_LARGE = "Variable '$first' has invalid value: Int cannot represent non 32-bit signed integer value: 2147483648"
 UNKNOWN_ENQUIRY = "No care enquiry with this ID exists, or you may not see it. Check the ID."
 UNKNOWN_VISIT = "No home visit with this ID exists, or you may not see it. Check the ID."
 
@@ -77,6 +78,8 @@ def words(seeker: str, cancelled: str) -> dict[str, str]:
         "cancelled": closed,
         "cancelled again": f"{CLOSED} This one was cancelled on {day.day} {day:%B %Y}. Now: {closed}",
         "cancelled nothing": UNKNOWN_VISIT,
+        "asked for too many": "`first` must be from 0 to 100: it is 101. Page through longer lists with cursors.",
+        "asked for more than an Int holds": TOO_LARGE,
     }
 
 

@@ -1,4 +1,4 @@
-import type { ApolloCache } from "@apollo/client";
+import { CombinedGraphQLErrors, type ApolloCache } from "@apollo/client";
 import { play } from "../story";
 import { createClient } from "./client";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
@@ -35,8 +35,16 @@ await play<Booked, Changed>({
     await list.refetch();
   },
 
-  pageOn: () => list.fetchMore({ variables: { after: shown().pageInfo.endCursor } }),
-  pageBack: () => list.fetchMore({ variables: { before: shown().pageInfo.startCursor } }),
+  async pageOn() {
+    const { hasNextPage, endCursor } = shown().pageInfo;
+    if (hasNextPage) await list.fetchMore({ variables: { after: endCursor } });
+  },
+
+  async pageBack() {
+    const { hasPreviousPage, startCursor } = shown().pageInfo;
+    if (hasPreviousPage) await list.fetchMore({ variables: { before: startCursor } });
+  },
+
   rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
   keepsUp: true,
 
@@ -63,4 +71,6 @@ await play<Booked, Changed>({
   },
 
   say,
+  ask: (size) => client.query({ query, variables: { filter, first: size }, fetchPolicy: "network-only" }),
+  explain: (error) => (CombinedGraphQLErrors.is(error) ? (error.errors[0]?.message ?? "") : String(error)),
 });

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from home_visits_client import (
     BookHomeVisitInput,
     CancelHomeVisitInput,
+    GraphQLClientGraphQLMultiError,
     HomeVisitFilter,
     HomeVisits,
     HomeVisitStatus,
@@ -80,7 +81,18 @@ def change_visits(client: HomeVisits) -> dict[str, str]:
         "cancelled": say(client.cancel_visit(cancellation)),
         "cancelled again": say(client.cancel_visit(cancellation)),
         "cancelled nothing": say(client.cancel_visit(CancelHomeVisitInput(id=NOWHERE))),
+        "asked for too many": ask(client, 101),
+        "asked for more than an Int holds": ask(client, 2**31),
     }
+
+
+def ask(client: HomeVisits, size: int) -> str:
+    """Ask for a first page of so many visits, and return what the gateway says when it refuses the request as a whole."""
+    try:
+        client.visits_screen(FILTER, first=size)
+    except GraphQLClientGraphQLMultiError as refusal:
+        return refusal.errors[0].message
+    return "It was answered."
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ await play<Booked, Changed>({
   },
 
   async pageOn() {
-    pages.push(await load({ first: 2, after: pages.at(-1)?.pageInfo.endCursor }));
+    const last = pages.at(-1)?.pageInfo;
+    if (last?.hasNextPage) pages.push(await load({ first: 2, after: last.endCursor }));
   },
 
   async pageBack() {
-    pages.unshift(await load({ last: 2, before: pages.at(0)?.pageInfo.startCursor }));
+    const first = pages.at(0)?.pageInfo;
+    if (first?.hasPreviousPage) pages.unshift(await load({ last: 2, before: first.startCursor }));
   },
 
   rows: () => pages.flatMap((page) => page.edges.map(({ node }) => describe(node))),
@@ -46,4 +48,6 @@ await play<Booked, Changed>({
   },
 
   say,
+  ask: (size) => load({ first: size }),
+  explain: (error) => (error instanceof Error ? error.message : String(error)),
 });

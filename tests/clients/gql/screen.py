@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import connect, operation
 from gql.client import AsyncClientSession
+from gql.transport.exceptions import TransportQueryError
 from say import describe, say
 
 NOWHERE = "0" * 24
@@ -81,7 +82,19 @@ async def change_visits(session: AsyncClientSession) -> dict[str, str]:
         "cancelled": await cancel(id),
         "cancelled again": await cancel(id),
         "cancelled nothing": await cancel(NOWHERE),
+        "asked for too many": await ask(session, 101),
+        "asked for more than an Int holds": await ask(session, 2**31),
     }
+
+
+async def ask(session: AsyncClientSession, size: int) -> str:
+    """Ask for a first page of so many visits, and return what the gateway says when it refuses the request as a whole."""
+    try:
+        # Left to itself, gql holds the variables against the schema before it sends them.
+        await session.execute(operation("VisitsScreen", filter=FILTER, first=size), serialize_variables=False)
+    except TransportQueryError as refusal:
+        return str((refusal.errors or [{}])[0]["message"])
+    return "It was answered."
 
 
 if __name__ == "__main__":

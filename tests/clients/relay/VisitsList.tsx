@@ -1,18 +1,18 @@
-import { graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
+import { fetchQuery, graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
+import type { IEnvironment } from "relay-runtime";
 import { describe } from "./describe";
 import type { VisitsListQuery, VisitsListQuery$variables } from "./__generated__/VisitsListQuery.graphql";
 import type { VisitsList_query$key } from "./__generated__/VisitsList_query.graphql";
 
+const query = graphql`
+  query VisitsListQuery($filter: HomeVisitFilter, $first: Int, $last: Int) {
+    ...VisitsList_query @arguments(filter: $filter, first: $first, last: $last)
+  }
+`;
+
 /** The visits that meet a filter, two at a time, and a button for each way on. */
 export function VisitsList(variables: VisitsListQuery$variables) {
-  const screen = useLazyLoadQuery<VisitsListQuery>(
-    graphql`
-      query VisitsListQuery($filter: HomeVisitFilter, $first: Int, $last: Int) {
-        ...VisitsList_query @arguments(filter: $filter, first: $first, last: $last)
-      }
-    `,
-    variables,
-  );
+  const screen = useLazyLoadQuery<VisitsListQuery>(query, variables);
   const { data, hasNext, hasPrevious, loadNext, loadPrevious } = usePaginationFragment<VisitsListQuery, VisitsList_query$key>(
     graphql`
       fragment VisitsList_query on Query
@@ -54,4 +54,9 @@ export function VisitsList(variables: VisitsListQuery$variables) {
       {hasNext && <button onClick={() => loadNext(2)}>Later</button>}
     </>
   );
+}
+
+/** Asks for a list without showing it. */
+export function ask(environment: IEnvironment, variables: VisitsListQuery$variables) {
+  return fetchQuery<VisitsListQuery>(environment, query, variables).toPromise();
 }

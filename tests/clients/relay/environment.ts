@@ -17,3 +17,9 @@ const send: FetchFunction = async ({ text: query }, variables) => {
 export function createEnvironment(): Environment {
   return new Environment({ network: Network.create(send), store: new Store(new RecordSource()) });
 }
+
+/** What the gateway said when it refused a request as a whole: Relay keeps it beside its own words. */
+export function explain(error: unknown): string {
+  const { source } = error as { source?: { errors?: { message: string }[] } };
+  return source?.errors?.[0]?.message ?? String(error);
+}

@@ -3,10 +3,10 @@ import { act, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
 import { play } from "../story";
-import { createEnvironment } from "./environment";
+import { createEnvironment, explain } from "./environment";
 import { say, type Booked, type Changed } from "./say";
 import { book, cancel, move } from "./visits";
-import { VisitsList } from "./VisitsList";
+import { ask, VisitsList } from "./VisitsList";
 
 const filter = { location: [process.env["LOCATION"] ?? ""], status: ["PENDING" as const], startDate: "2031-05-01" };
 const root = createRoot(document.body);
@@ -59,5 +59,7 @@ await play<Booked, Changed>({
   move: (id, dateTime, expectedVersion) => act(() => move(environment, id, dateTime, expectedVersion)),
   cancel: (id) => act(() => cancel(environment, id)),
   say,
+  ask: (size) => ask(environment, { filter, first: size }),
+  explain,
 });
 process.exit(); // the page would wait for its user for ever

@@ -1,3 +1,4 @@
+import { CombinedError } from "@urql/core";
 import { play } from "../story";
 import { createClient } from "./client";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
@@ -27,8 +28,16 @@ await play<Booked, Changed>({
     client = createClient();
     return load({ [end]: 2 });
   },
-  pageOn: () => load({ first: 2, after: shown().pageInfo.endCursor }),
-  pageBack: () => load({ last: 2, before: shown().pageInfo.startCursor }),
+  async pageOn() {
+    const { hasNextPage, endCursor } = shown().pageInfo;
+    if (hasNextPage) await load({ first: 2, after: endCursor });
+  },
+
+  async pageBack() {
+    const { hasPreviousPage, startCursor } = shown().pageInfo;
+    if (hasPreviousPage) await load({ last: 2, before: startCursor });
+  },
+
   rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
   keepsUp: true,
 
@@ -51,4 +60,6 @@ await play<Booked, Changed>({
   },
 
   say,
+  ask: (size) => load({ first: size }),
+  explain: (error) => (error instanceof CombinedError ? (error.graphQLErrors[0]?.message ?? "") : String(error)),
 });
