@@ -9,6 +9,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+# How aiohttp says that what came is not HTTP, at once or while a body is read.
+NOT_HTTP = (HttpProcessingError, web.RequestPayloadError)
+
 # An asyncio transport pauses its writer at 64 KiB; the headers need room too.
 _UNSENT_BYTES = 60 * 1024
 
@@ -88,7 +91,7 @@ async def _send(request: web.Request, response: web.Response) -> None:
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Leave out what aiohttp logs, with a traceback, of a request that is not HTTP: whoever sends it could fill the log."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], NOT_HTTP))
 
 
 logger.addFilter(_is_ours)

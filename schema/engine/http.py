@@ -154,9 +154,8 @@ class Endpoint:
         presented = [self._present_error(error, exchange.id) for error in errors]
         for error, told in zip(errors, presented, strict=True):
             code = told["extensions"]["code"]
-            if code == "INTERNAL_SERVER_ERROR" and exchange.failure is None:
-                exchange.failure = error.original_error or error
-                exchange.outcome = code
+            if code == "INTERNAL_SERVER_ERROR":
+                exchange.failure, exchange.outcome = error.original_error or error, code
             elif exchange.outcome == "ok":
                 exchange.outcome = code
         return presented

@@ -9,7 +9,7 @@ from typing import Any
 import jiter
 from aiohttp import hdrs, web
 
-from schema.engine.connections import HTTPLimits
+from schema.engine.connections import NOT_HTTP, HTTPLimits
 from schema.engine.execution import Request
 from schema.engine.negotiation import is_json
 from schema.engine.refusals import Refusal, bad_request
@@ -24,7 +24,7 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
     try:
         # The usual body came with its headers: no clock needs to be set.
         body = request.content.read_nowait() if request.content.is_eof() else await _read_in_time(request, limits)
-    except web.RequestPayloadError as error:
+    except NOT_HTTP as error:
         raise bad_request("The body is not framed as its headers say.") from error
     if len(body) > limits.body:
         raise _too_large(limits)

@@ -60,6 +60,7 @@ BODIES = [
     Malformed("query twice", b'{"query":"{ hello }","query":"{ broken }"}'),
     Malformed("query twice, once in disguise", b'{"query":"{ hello }","\\u0071uery":"{ broken }"}'),
     Malformed("a variable twice", b'{"query":"{ hello }","variables":{"a":1,"a":2}}'),
+    Malformed("a long name twice", b'{"query":"{ hello }","' + b"a" * 100_000 + b'":1,"' + b"a" * 100_000 + b'":2}'),
     # JSON, but not a request.
     Malformed("null", b"null"),
     Malformed("true", b"true"),

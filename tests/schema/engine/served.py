@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, Self, cast
@@ -167,8 +167,9 @@ class Connection:
         """Wait until the other side closes, and tell how long that took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        async with asyncio.timeout(5):
-            await self.reader.read()
+        with suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                await self.reader.read()
         return loop.time() - started
 
 

@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from graphql import GraphQLError
@@ -231,6 +233,20 @@ async def test_a_caller_is_known_at_once_or_looked_up(authenticate: Callable[[st
     assert contexts == [(AMY, "req-1")]
 
 
+async def test_an_exception_is_observed_before_what_a_client_may_know() -> None:
+    async with served() as server:
+        await server.ask({"query": "{ refused broken other: refused }"})
+
+    assert [(o.outcome, repr(o.failure)) for o in server.observed] == [("INTERNAL_SERVER_ERROR", f"RuntimeError({CANARY!r})")]
+
+
+async def test_what_a_client_may_know_is_no_failure() -> None:
+    async with served() as server:
+        await server.ask({"query": "{ refused }"})
+
+    assert [(o.outcome, o.failure) for o in server.observed] == [("FORBIDDEN", None)]
+
+
 async def test_an_answer_is_observed_once_with_what_was_asked() -> None:
     async with served() as server:
         await server.ask({"query": "query Greeting { hello }"}, X_Request_Id="req-1")
@@ -297,6 +313,29 @@ async def test_an_answer_of_more_than_a_packet_is_packed(size: int) -> None:
     assert len(gzip.decompress(sent)) == size
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Content-Length"] == str(len(sent))
+
+
+class Counted(ThreadPoolExecutor):
+    """Threads that know how often they were asked for work."""
+
+    asked = 0
+
+    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+        self.asked += 1
+        return super().submit(*args, **options)
+
+
+@pytest.mark.parametrize(("size", "asked"), [(64 * 1024 - 1, 0), (64 * 1024, 1)])
+async def test_a_large_answer_is_packed_beside_the_event_loop(size: int, asked: int) -> None:
+    threads = Counted()
+
+    async with served() as server:
+        asyncio.get_running_loop().set_default_executor(threads)
+        response = await server.ask({"query": f"{{ long(characters: {size - 20}) }}"}, Accept_Encoding="gzip")
+        sent = await response.read()
+
+    assert len(gzip.decompress(sent)) == size
+    assert threads.asked == asked
 
 
 @pytest.mark.parametrize(("size", "accepted"), [(1399, "gzip"), (1400, "identity"), (1400, "br"), (1400, "gzip;q=0, *")])

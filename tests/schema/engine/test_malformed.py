@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp.http_parser import HttpRequestParserPy
 
 from schema.engine.connections import HTTPLimits
 from schema.engine.negotiation import GRAPHQL_RESPONSE as MODERN
@@ -75,6 +76,25 @@ async def test_a_hostile_value_is_no_failure_of_the_server(kind: str, value: obj
     assert response.status in (200, 400)
     assert list(body) == (["data"] if response.status == 200 else ["errors"])
     assert [observation.failure for observation in server.observed] == [None]
+
+
+async def test_a_body_that_goes_wrong_on_the_way_is_a_400(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # aiohttp's compiled parser tells nobody; this one is used where there is no compiled one.
+    monkeypatch.setattr("aiohttp.web_protocol.HttpRequestParser", HttpRequestParserPy)
+
+    async with served() as server, await server.connect() as connection:
+        head = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await connection.send(head + b'5\r\n{"que\r\n')
+        await asyncio.sleep(0.05)
+        await connection.send(b"zz\r\n")
+        answer = await asyncio.wait_for(connection.reader.read(), 5)
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'{"errors":[{"message":"The body is not framed as its headers say.","extensions":{"code":"BAD_REQUEST",' in answer
+    assert [(o.outcome, o.failure) for o in server.observed] == [("BAD_REQUEST", None)]
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("header", ["Authorization", "Origin", "X-Request-Id", "Accept-Encoding"])
