@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
+from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
 
 T = TypeVar("T")
 
@@ -215,7 +215,12 @@ class Database:
     async def _attempt(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         with _told_plainly():
             async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                done = await work(session)
+                try:
+                    done = await work(session)
+                except Refusal:
+                    # It tells of records as they were read: the rollback would empty those of the session.
+                    session.expunge_all()
+                    raise
         self.written += 1
         return done
 

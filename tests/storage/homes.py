@@ -1,0 +1,112 @@
+"""What the tests of storage know: two care homes, their people and families, and how to look at everything that is kept."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.caller import Caller, Role
+from storage.database import Database
+from storage.lifecycle import Booking
+from storage.migrations import migrate
+from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
+
+WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
+ALICE, BOB = "20000000000000000000000a", "20000000000000000000000b"
+REID, EVANS, FROST = "30000000000000000000000a", "30000000000000000000000b", "30000000000000000000000c"
+HOMELESS, FORGOTTEN = "30000000000000000000000d", "30000000000000000000000e"
+DAUGHTER, SON, STRANGER = "40000000000000000000000a", "40000000000000000000000b", "40000000000000000000000c"
+NOBODY = "f" * 24
+
+NOW = datetime(2024, 10, 20, 9, 30, tzinfo=UTC)
+VISIT_TIME = datetime(2024, 11, 3, 11, tzinfo=UTC)
+
+EVERYTHING = Caller("clerk", frozenset(Role))
+
+
+def limited_to(*locations: str, subject: str = "clerk") -> Caller:
+    return Caller(subject, frozenset({Role.COORDINATOR}), frozenset(locations))
+
+
+class Clock:
+    """Tells the time that it was set to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> datetime:
+        self.now += timedelta(**by)
+        return self.now
+
+
+def prepare(path: Path) -> None:
+    """Make a database of two homes: Reid and Evans have asked at Willow, Frost at Rowan; no visit is booked."""
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with Session(engine) as session:
+        session.add_all([Location(id=WILLOW, name="Willow Court", time_zone="Europe/London"), Location(id=ROWAN)])
+        session.add_all([User(id=ALICE, first_name="Alice"), User(id=BOB, first_name="Bob")])
+        session.flush()
+        session.add_all(
+            [
+                CareEnquiry(id=REID, first_name="Ada", email="ada@family.example", assigned_to=ALICE, location=WILLOW),
+                CareEnquiry(id=EVANS, location=WILLOW),
+                CareEnquiry(id=FROST, email="frost@family.example", assigned_to=BOB, location=ROWAN),
+                CareEnquiry(id=HOMELESS, email="none@family.example"),
+                CareEnquiry(id=FORGOTTEN, location=WILLOW, anonymized=NOW),
+            ]
+        )
+        session.flush()
+        session.add_all(
+            [
+                ServiceUserContact(id=DAUGHTER, first_name="Dora", care_enquiry=REID),
+                ServiceUserContact(id=SON, care_enquiry=FROST),
+                ServiceUserContact(id=STRANGER),
+            ]
+        )
+        session.commit()
+    engine.dispose()
+
+
+def booking(**changes: Any) -> Booking:
+    values = {"care_enquiry": REID, "date_time": VISIT_TIME, "host": VisitHost.NURSE, "visit_type": VisitType.IN_PERSON}
+    return Booking(**(values | changes))
+
+
+def visit_id(number: int) -> str:
+    return f"5{number:023x}"
+
+
+def visit(number: int, **changes: Any) -> HomeVisit:
+    """Make a pending visit to Willow with the ID of this number."""
+    kinds = {"visit_type": VisitType.IN_PERSON, "host": VisitHost.NURSE, "notes_folded": folded(changes.get("notes", ""))}
+    values = {"care_enquiry": EVANS, "location": WILLOW, "date_time": VISIT_TIME, "created": NOW, "modified": NOW}
+    return HomeVisit(id=visit_id(number), **(kinds | values | changes))
+
+
+async def keep(database: Database, *records: SQLModel) -> None:
+    async def work(session: AsyncSession) -> None:
+        session.add_all(records)
+
+    await database.write(work)
+
+
+def everything_in(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return each table's rows, so that two looks can be compared."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}  # noqa: S608 - its own names
+
+
+def rows_of(path: Path, table: str) -> list[dict[str, Any]]:
+    """Return the rows of a table in the order in which they were inserted, as SQLite keeps them."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608 - the tests' own names
