@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
+from storage.identifiers import is_identifier
 from storage.instants import stored
-from storage.models import HomeVisit, HomeVisitStatus, folded
+from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
 
 LIST_LENGTH = 250
 KEYWORD_LENGTH = 100
@@ -55,16 +56,15 @@ class Conditions(NamedTuple):
     values: dict[str, Any]
 
 
-LISTS = {
+IDS = {
     "ids": VISITS.c.id,
     "care_enquiry": VISITS.c.care_enquiry,
     "location": VISITS.c.location,
     "assigned_to": VISITS.c.assigned_to,
     "service_user_contact": VISITS.c.service_user_contact,
-    "host": VISITS.c.host,
-    "visit_type": VISITS.c.visit_type,
     "scope": VISITS.c.location,
 }
+LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type}
 FLAGS = {"anonymized": VISITS.c.anonymized, "cancelled": VISITS.c.cancelled, "completed": VISITS.c.completed}
 STATUSES = {
     HomeVisitStatus.PENDING: sa.and_(VISITS.c.cancelled.is_(None), VISITS.c.completed.is_(None)),
@@ -113,7 +113,7 @@ def _condition(name: str, filter: HomeVisitFilter) -> Condition | None:
         return Condition(name, "set" if value else "unset")
     if name in ("start_date", "end_date"):
         return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
-    return _one_of(name, value) if name in LISTS else _single(name, value)
+    return _asked(name, value) if name in LISTS else _single(name, value)
 
 
 def _single(name: str, value: Any) -> Condition | None:
@@ -122,11 +122,19 @@ def _single(name: str, value: Any) -> Condition | None:
     return _keyword(value) if name == "keyword" else Condition(name, "", stored(value))
 
 
-def _one_of(name: str, values: list[str]) -> Condition:
+def _asked(name: str, values: list[str]) -> Condition:
     if len(values) > LIST_LENGTH:
-        raise InvalidPage(f"A list of at most {LIST_LENGTH} values can be asked for at once: `{name}` has {len(values)}.")
+        raise InvalidPage(
+            f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it."
+        )
+    return _one_of(name, values)
+
+
+def _one_of(name: str, values: Iterable[str]) -> Condition:
+    # What is no ID matches nothing, and some of it (NUL, half a character) the database would not take.
+    known = [value for value in values if name not in IDS or is_identifier(value)]
     # A single value is by far the most usual, and lets an index give the order as well.
-    return Condition(name, "one", values[0]) if len(values) == 1 else Condition(name, "any", json.dumps(values))
+    return Condition(name, "one", known[0]) if len(known) == 1 else Condition(name, "any", json.dumps(known))
 
 
 def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:
@@ -140,7 +148,9 @@ def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:
 
 
 def _keyword(text: str) -> Condition | None:
-    sought = folded(text.strip())
+    sought = text.strip()
     if len(sought) > KEYWORD_LENGTH:
         raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(sought)}.")
-    return Condition("keyword", "", sought) if sought else None
+    if not is_storable(sought):
+        raise InvalidPage("`keyword` holds NUL or half a character (a lone surrogate), which no notes do. Remove it.")
+    return Condition("keyword", "", folded(sought)) if sought else None

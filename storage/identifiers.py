@@ -9,6 +9,11 @@ is_identifier = re.compile(r"[0-9a-f]{24}").fullmatch
 _last = 0
 
 
+def identifier(text: str | None) -> str | None:
+    """Return the text where it can be an identifier: anything else is unknown, and some of it no database would take."""
+    return text if text is not None and is_identifier(text) else None
+
+
 def new_identifier(now: datetime) -> str:
     """Return 4 bytes of seconds, 3 of fractions of a second and 5 random ones; within a process, always more than the last."""
     global _last  # noqa: PLW0603 - the order has to hold over everything that this process makes

@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from storage.errors import HomeVisitNotPending, Problem, VersionConflict
+from storage.errors import HomeVisitNotPending, Problem, ProblemCode, VersionConflict
 from storage.instants import rfc3339
-from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, folded
+from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, folded, is_storable
 
 NOTES_LENGTH = 10_000
 IDEMPOTENCY_KEY_LENGTH = 255
@@ -64,11 +64,10 @@ def booking_problems(
 
 
 def key_problem(key: str | None) -> Problem | None:
-    if key is None or 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH:
+    if key is None or (1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH and is_storable(key)):
         return None
-    return Problem(
-        "idempotency_key", "TOO_LONG" if key else "INVALID", f"Give a key of 1 to {IDEMPOTENCY_KEY_LENGTH} characters."
-    )
+    code: ProblemCode = "TOO_LONG" if len(key) > IDEMPOTENCY_KEY_LENGTH else "INVALID"
+    return Problem("idempotency_key", code, f"Give a key of 1 to {IDEMPOTENCY_KEY_LENGTH} characters, without NUL.")
 
 
 def _enquiry_problem(enquiry: CareEnquiry | None) -> Problem | None:
@@ -104,8 +103,8 @@ def user_problem(asked: str | None, known: bool) -> Problem | None:
 def notes_problem(notes: str) -> Problem | None:
     if len(notes) > NOTES_LENGTH:
         return Problem("notes", "TOO_LONG", f"Notes may have at most {NOTES_LENGTH:,} characters: these have {len(notes):,}.")
-    if "\0" in notes:
-        return Problem("notes", "INVALID", "Notes cannot hold the NUL character. Remove it.")
+    if not is_storable(notes):
+        return Problem("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
     return None
 
 

@@ -1,5 +1,6 @@
 """The tables. Names are the source's own; an ID of another record stands under the name of what it refers to."""
 
+import re
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +10,8 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from storage.instants import Instant
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class VisitType(StrEnum):
@@ -56,6 +59,11 @@ class ConfirmationStatus(StrEnum):
 def folded(text: str) -> str:
     """Return the text as the keyword search compares it: whatever the case, `ﬁ` as `fi`, but accents kept."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database takes the text: without NUL, and without half a character (a lone surrogate)."""
+    return "\0" not in text and not LONE_SURROGATE.search(text)
 
 
 def _id(**options: Any) -> Any:

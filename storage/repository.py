@@ -15,7 +15,7 @@ from storage.caller import Caller
 from storage.conditions import Conditions, HomeVisitFilter, conditions
 from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
-from storage.identifiers import new_identifier
+from storage.identifiers import identifier, new_identifier
 from storage.lifecycle import Booking
 from storage.models import (
     CareEnquiry,
@@ -108,7 +108,7 @@ class HomeVisits:
         asked = lifecycle.fingerprint(dataclasses.asdict(booking) | {"suppress_confirmation": suppress_confirmation})
 
         async def work(session: AsyncSession) -> HomeVisit:
-            if idempotency_key and (visit := await self._booked_before(session, idempotency_key, asked)):
+            if visit := await self._booked_before(session, idempotency_key, asked):
                 return visit
             enquiry = await self._bookable(session, booking, idempotency_key)
             now = self._clock()
@@ -171,7 +171,7 @@ class HomeVisits:
         return await self._database.write(work)
 
     async def _pending(self, session: AsyncSession, id: str, expected_version: int | None) -> HomeVisit:
-        query = select(HomeVisit).where(HomeVisit.id == id).with_for_update()
+        query = select(HomeVisit).where(HomeVisit.id == identifier(id)).with_for_update()
         if self._caller.locations is not None:
             query = query.where(col(HomeVisit.location).in_(sorted(self._caller.locations)))
         visit = (await session.exec(query)).one_or_none()
@@ -195,7 +195,9 @@ class HomeVisits:
             raise InvalidInput(*(problem for problem in problems if problem))
         return accepted
 
-    async def _booked_before(self, session: AsyncSession, key: str, fingerprint: str) -> HomeVisit | None:
+    async def _booked_before(self, session: AsyncSession, key: str | None, fingerprint: str) -> HomeVisit | None:
+        if key is None or lifecycle.key_problem(key):
+            return None
         query = select(IdempotencyKey, HomeVisit).join(HomeVisit, col(HomeVisit.id) == IdempotencyKey.home_visit)
         query = query.where(IdempotencyKey.subject == self._caller.subject, IdempotencyKey.key == key)
         found = (await session.exec(query)).one_or_none()
@@ -220,18 +222,18 @@ class HomeVisits:
         self, session: AsyncSession, care_enquiry: str, contact: str | None, user: str | None
     ) -> tuple[CareEnquiry | None, ServiceUserContact | None, bool]:
         """Read, by one statement, the enquiry to book for, the contact, and whether the user is known."""
-        enquiry_is: Any = CareEnquiry.id == care_enquiry
+        enquiry_is: Any = CareEnquiry.id == identifier(care_enquiry)
         if self._caller.locations is not None:
             # The visit would stand at the enquiry's location: it must be one that the caller may see.
             enquiry_is = sa.and_(enquiry_is, col(CareEnquiry.location).in_(sorted(self._caller.locations)))
         query = (
-            sa.select(CareEnquiry, ServiceUserContact, col(User.id))
+            select(CareEnquiry, ServiceUserContact, User.id)
             .select_from(sa.select(sa.literal_column("1")).subquery())
             .outerjoin(CareEnquiry, enquiry_is)
-            .outerjoin(ServiceUserContact, col(ServiceUserContact.id) == contact)
-            .outerjoin(User, col(User.id) == user)
+            .outerjoin(ServiceUserContact, col(ServiceUserContact.id) == identifier(contact))
+            .outerjoin(User, col(User.id) == identifier(user))
         )
-        found_enquiry, found_contact, found_user = (await session.execute(query)).one()
+        found_enquiry, found_contact, found_user = (await session.exec(query)).one()
         return found_enquiry, found_contact, found_user is not None
 
     def _event(self, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> HomeVisitEvent:
