@@ -47,8 +47,8 @@ def test_a_root_field_that_says_nothing_is_noticed() -> None:
     assert missing == {("Query", "secrets"), ("Mutation", "dropEverything"), ("Subscription", "secretsChanged")}
 
 
-def test_every_read_needs_a_viewer_every_write_a_coordinator_and_introspection_an_admin() -> None:
-    by_root = {"Query": Role.VIEWER, "Subscription": Role.VIEWER, "Mutation": Role.COORDINATOR}
+def test_every_read_needs_a_viewer_every_write_a_coordinator_and_operating_an_admin() -> None:
+    by_root = {"Query": Role.VIEWER, "Subscription": Role.VIEWER, "Mutation": Role.COORDINATOR, "GET": Role.ADMIN}
 
     expected = {operation: by_root[operation[0]] for operation in NEEDED} | {INTROSPECTION: Role.ADMIN}
 
