@@ -16,7 +16,6 @@ function always() {
     "<its version>": null,
     "<IDs of locations>": null,
     "<end of the first page>": null,
-    "<a place in the past>": null,
   };
 }
 
@@ -30,7 +29,6 @@ async function fromVisitsAtHand() {
         nodes { id version location { id } careEnquiry { id } }
         pageInfo { endCursor }
       }
-      homeVisitEvents(first: 1) { pageInfo { endCursor } }
     }`,
     { today: daysFromNow(0) },
   );
@@ -45,7 +43,6 @@ async function fromVisitsAtHand() {
     "<its version>": first.version,
     "<ID of another pending visit>": second.id,
     "<ID of a third pending visit>": third.id,
-    "<a place in the past>": data.homeVisitEvents.pageInfo.endCursor,
   };
 }
 

@@ -26,7 +26,6 @@ async function mount() {
     {
       fetcher: GraphiQL.createFetcher({
         url: location.pathname,
-        subscriptionUrl: location.origin.replace(/^http/, "ws") + location.pathname,
         fetch: ask,
         schemaFetcher: askForSchema,
         enableIncrementalDelivery: false,

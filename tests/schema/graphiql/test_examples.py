@@ -18,7 +18,6 @@ FILLED = {
     "<a new key>": "5f0c",
     "<IDs of locations>": ["67000000000000000000c001"],
     "<end of the first page>": "opaque",
-    "<a place in the past>": "opaque",
     "<ID of a care enquiry>": "68000000000000000000e001",
     "<ID of a pending visit>": "690000000000000000000001",
     "<ID of another pending visit>": "690000000000000000000002",
@@ -39,10 +38,10 @@ def operation_of(example: Example) -> OperationDefinitionNode:
     return operation
 
 
-def test_the_tabs_go_from_reading_to_booking_to_following() -> None:
+def test_the_tabs_go_from_reading_to_booking_to_closing() -> None:
     names = [operation_of(example).name.value for example in examples()]
 
-    assert names == ["ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit", "FollowChanges"]
+    assert names == ["ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit"]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: operation_of(example).name.value)
