@@ -19,6 +19,8 @@ playwright = pytest.importorskip("playwright.async_api", reason="the browser's d
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SDL = Path(__file__).parents[3] / "schema/schema.graphql"
 
+TABS = ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit")
+
 # Nothing is resolved but this machine, so that a request that tries to leave fails, besides being seen.
 FLAGS = [
     "--no-sandbox",
@@ -121,7 +123,7 @@ async def test_every_example_runs_at_the_first_click(explorer: Explorer) -> None
     await explorer.open()
 
     answers = {}
-    for tab in ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit"):
+    for tab in TABS:
         await explorer.choose(tab)
         answers[tab] = await explorer.run()
 
@@ -132,6 +134,23 @@ async def test_every_example_runs_at_the_first_click(explorer: Explorer) -> None
     assert answers["CompleteVisit"]["data"]["completeHomeVisit"]["__typename"] == "CompleteHomeVisitSuccess"
     assert explorer.left_the_machine() == []
     assert explorer.complaints == []
+
+
+async def test_no_example_is_underlined_as_wrong(explorer: Explorer) -> None:
+    await explorer.open()
+    await explorer.page.get_by_role("button", name="Show Documentation Explorer").click()
+    await explorer.page.get_by_role("link", name="Mutation", exact=True).wait_for()
+    look_again = (
+        "() => document.querySelectorAll('.graphiql-editors .CodeMirror').forEach(place => place.CodeMirror.performLint())"
+    )
+
+    underlined = {}
+    for tab in TABS:
+        await explorer.choose(tab)
+        await explorer.page.evaluate(look_again)
+        underlined[tab] = await explorer.page.locator("[class*=CodeMirror-lint-mark]").all_inner_texts()
+
+    assert underlined == {tab: [] for tab in TABS}
 
 
 async def test_a_booking_run_twice_is_one_booking(explorer: Explorer) -> None:
@@ -187,7 +206,7 @@ async def test_a_token_is_typed_once_and_ends_with_the_browsers_tab(explorer: Ex
 
     assert in_another_tab == headers
     assert await explorer.read("Headers") == headers
-    assert await explorer.page.get_by_role("tab").count() == 6
+    assert await explorer.page.get_by_role("tab").count() == len(TABS)
     assert await explorer.page.evaluate("() => localStorage.length") == 0
 
 
