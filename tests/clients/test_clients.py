@@ -28,7 +28,7 @@ FROM_MAY = """{
 USED = "This idempotency key was used for another booking. Use a new key for each booking, the same key only to retry it."
 CHANGED = "Somebody else has changed this home visit. Look at it as it is now, then try again with its version."
 CLOSED = "Only a pending home visit can be changed."
-TOO_LARGE = "Variable '$first' has invalid value: Int cannot represent non 32-bit signed integer value: 2147483648"
+TOO_LARGE = "Variable '$first' has invalid value: Int cannot represent non 32-bit signed integer value: 2147483648."
 UNKNOWN_ENQUIRY = "No care enquiry with this ID exists, or you may not see it. Check the ID."
 UNKNOWN_VISIT = "No home visit with this ID exists, or you may not see it. Check the ID."
 
@@ -113,17 +113,14 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
 
     await bench.succeed(example.generate)
     await bench.succeed(example.check)
-    played = await bench.run(example.run, HOME_VISITS_URL=running_server.url, **settings)
-
-    assert (played.err, played.code) == ("", 0)
-
+    ran = await bench.run(example.run, HOME_VISITS_URL=running_server.url, **settings)
     visits = (await ask(running_server.url, FROM_MAY))["homeVisits"]["nodes"]
 
-    assert json.loads(played.out) == {
-        "list": pages(seeker),
-        "told": words(seeker, visits[-1]["cancelled"]),
-        "kept": kept(seeker) if has_cache else None,
-    }
+    assert (ran.err, ran.code) == ("", 0)
+    seen = json.loads(ran.out)
+    assert seen["list"] == pages(seeker)
+    assert seen["told"] == words(seeker, visits[-1]["cancelled"])
+    assert seen["kept"] == (kept(seeker) if has_cache else None)
     assert [(visit["dateTime"], visit["status"], visit["version"]) for visit in visits] == [
         ("2031-05-01T09:00:00Z", "PENDING", 1),
         ("2031-05-02T09:00:00Z", "PENDING", 1),
