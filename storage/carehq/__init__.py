@@ -1,0 +1,1 @@
+"""CareHQ documents in and out."""

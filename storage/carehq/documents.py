@@ -1,0 +1,207 @@
+"""What a document of each kind must hold, and how its values are kept."""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+
+from storage.errors import Refusal
+from storage.identifiers import is_identifier
+from storage.lifecycle import NOTES_LENGTH
+from storage.models import VisitHost, VisitType, metadata
+
+_is_instant = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+).fullmatch
+
+_is_broken = re.compile(r"[\ud800-\udfff]").search
+
+
+def _identifier(value: Any) -> str:
+    if isinstance(value, str) and is_identifier(value):
+        return value
+    raise ValueError("must be 24 hexadecimal characters, 0-9 and a-f")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text or null")
+    if "\0" in value:
+        raise ValueError("must not hold the NUL character")
+    if not value.isascii() and _is_broken(value):
+        raise ValueError("must be UTF-8")
+    return value
+
+
+def _notes(value: Any) -> str:
+    notes = "" if value is None else _text(value)
+    if len(notes) > NOTES_LENGTH:
+        raise ValueError(f"must have at most {NOTES_LENGTH:,} characters: it has {len(notes):,}")
+    return notes
+
+
+def _instant(value: Any) -> datetime:
+    """Read the source's own form, in UTC, or RFC 3339."""
+    if isinstance(value, str) and _is_instant(value):
+        try:
+            told = datetime.fromisoformat(value.upper())
+            return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        except (ValueError, OverflowError):  # a day or an hour that the calendar does not have
+            pass
+    raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
+
+
+@lru_cache(maxsize=1000)
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _time_zone(value: Any) -> str:
+    if isinstance(value, str) and _is_time_zone(value):
+        return value
+    raise ValueError("must be the IANA name of a time zone, like Europe/London")
+
+
+def _one_of(kind: type[StrEnum]) -> PlainValidator:
+    members = {member.lower(): member for member in kind}
+
+    def member(value: Any) -> StrEnum:
+        if isinstance(value, str) and value in members:
+            return members[value]
+        raise ValueError(f"must be one of {', '.join(members)}")
+
+    return PlainValidator(member)
+
+
+Identifier = Annotated[str, PlainValidator(_identifier)]
+Text = Annotated[str, PlainValidator(_text)]
+Instant = Annotated[datetime, PlainValidator(_instant)]
+
+
+class Document(BaseModel):
+    """Fields stand in the order of the source's own documents; others that a document may have are ignored."""
+
+    only_when_set: ClassVar[frozenset[str]] = frozenset()
+
+    id: Identifier = Field(alias="_id")
+
+
+class UserDocument(Document):
+    first_name: Text | None = None
+    last_name: Text | None = None
+    email: Text | None = None
+
+
+class LocationDocument(Document):
+    name: Text | None = None
+    email: Text | None = None
+    phone: Text | None = None
+    time_zone: Annotated[str, PlainValidator(_time_zone)] | None = None
+
+
+class CareEnquiryDocument(Document):
+    only_when_set = frozenset({"anonymized"})
+
+    first_name: Text | None = None
+    last_name: Text | None = None
+    email: Text | None = None
+    phone: Text | None = None
+    assigned_to: Identifier | None = None
+    location: Identifier | None = None
+    anonymized: Instant | None = None
+
+
+class ServiceUserContactDocument(Document):
+    care_enquiry: Identifier | None = None
+    first_name: Text | None = None
+    last_name: Text | None = None
+    email: Text | None = None
+    phone: Text | None = None
+
+
+class HomeVisitDocument(Document):
+    anonymized: Instant | None = None
+    assigned_to: Identifier | None = None
+    cancelled: Instant | None = None
+    care_enquiry: Identifier
+    completed: Instant | None = None
+    created: Instant
+    date_time: Instant
+    host: Annotated[VisitHost, _one_of(VisitHost)]
+    location: Identifier
+    modified: Instant
+    notes: Annotated[str, PlainValidator(_notes)] = ""
+    service_user_contact: Identifier | None = None
+    visit_type: Annotated[VisitType, _one_of(VisitType)]
+
+    @field_validator("completed")
+    @classmethod
+    def _not_both(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
+        if completed is not None and info.data.get("cancelled") is not None:
+            raise ValueError("must be null where `cancelled` is set: a visit ends only once")
+        return completed
+
+
+class UnknownKind(Refusal):
+    """The file's name does not tell what its documents are; the message says how to tell it."""
+
+
+class Kind(NamedTuple):
+    """What documents of one name hold; `table`, of the same name, keeps them, a column for each field."""
+
+    name: str
+    document: type[Document]
+
+    @property
+    def table(self) -> sa.Table:
+        return metadata.tables[self.name]
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("users", UserDocument),
+        Kind("locations", LocationDocument),
+        Kind("care_enquiries", CareEnquiryDocument),
+        Kind("service_user_contacts", ServiceUserContactDocument),
+        Kind("home_visits", HomeVisitDocument),
+    )
+}
+
+
+def kind_named(name: str) -> Kind:
+    if name not in KINDS:
+        raise UnknownKind(f"There are no documents called {name}: choose one of {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def kind_of(path: Path) -> Kind:
+    """Tell by a name that begins like `home_visits`: `home_visits_page.json`, `home_visits-2024.json`."""
+    for name, kind in KINDS.items():
+        if re.match(rf"{name}(?![a-z])", path.name.lower()):
+            return kind
+    raise UnknownKind(f"{path} does not tell what it holds: name its kind with --kind, one of {', '.join(KINDS)}.")
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Say all that is wrong with a document, a field at a time, without repeating what it holds."""
+    return [_problem(one) for one in error.errors(include_url=False, include_input=False)]
+
+
+def _problem(error: Any) -> str:
+    match error["type"]:
+        case "missing":
+            return f"{error['loc'][0]} is missing"
+        case "value_error":
+            return f"{error['loc'][0]} {error['ctx']['error']}"
+    return "must be a JSON object"

@@ -1,0 +1,125 @@
+"""CareHQ documents into the database: from files of any size, in batches, as often as one likes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems
+from storage.carehq.indexes import indexes_built_after
+from storage.carehq.merging import Tally, merge
+from storage.carehq.reading import Documents, Found
+from storage.database import Database
+from storage.errors import Refusal
+
+BATCH = 5000
+
+
+class UnreadableFile(Refusal):
+    """A file cannot be read; the message says which and why."""
+
+
+class RefusedDocument(NamedTuple):
+    """`number` counts the documents of a file from 1."""
+
+    path: Path
+    number: int
+    line: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: document {self.number} (line {self.line}): {self.problem}"
+
+
+@dataclass
+class ImportReport:
+    """What became of the documents of each kind."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> int:
+        return sum(tally.refused for tally in self.tallies.values())
+
+
+class _File(NamedTuple):
+    path: Path
+    kind: Kind
+    size: int
+
+
+@dataclass
+class _Batch:
+    documents: list[Document] = field(default_factory=list)
+    refused: int = 0
+
+
+async def import_documents(
+    database: Database,
+    paths: Sequence[Path],
+    kind: str | None,
+    now: datetime,
+    *,
+    progress: Callable[[int], None],
+    refuse: Callable[[RefusedDocument], None],
+) -> ImportReport:
+    """Import files of documents, of one `kind` or of what their names tell, and report what became of them.
+
+    `progress` is told, after each batch, how many bytes have been read in all; `refuse` each document that cannot be kept.
+    Each batch is a transaction: where an import ends early, what it wrote stays, and a repeat completes it.
+    Raises UnknownKind or UnreadableFile, before anything is written, and DatabaseUnusable.
+    """
+    # What is referred to comes first: that saves making stubs, only to fill them.
+    files = sorted((_file(path, kind) for path in paths), key=lambda file: list(KINDS).index(file.kind.name))
+    report = ImportReport()
+    read = 0
+    async with indexes_built_after(database, sum(file.size for file in files)):
+        for file in files:
+            with file.path.open("rb") as stream:
+                documents = Documents(stream)
+                for batch in _batches(file, documents, refuse):
+                    await _import_batch(database, file.kind, batch, report, now)
+                    progress(read + documents.bytes_read)
+                read += documents.bytes_read
+    return report
+
+
+def _file(path: Path, kind: str | None) -> _File:
+    told = kind_named(kind) if kind else kind_of(path)
+    try:
+        with path.open("rb"):
+            return _File(path, told, path.stat().st_size)
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror}. Check its name and its permissions.") from None
+
+
+async def _import_batch(database: Database, kind: Kind, batch: _Batch, report: ImportReport, now: datetime) -> None:
+    tally = report.tallies.setdefault(kind.name, Tally())
+    tally.refused += batch.refused
+    if batch.documents:
+        tally.add(await database.write(lambda session: merge(session, kind, batch.documents, now)))
+
+
+def _batches(file: _File, found: Iterable[Found], refuse: Callable[[RefusedDocument], None]) -> Iterator[_Batch]:
+    batch = _Batch()
+    for number, one in enumerate(found, 1):
+        read = one.problem or _read(file.kind, one.value)
+        if isinstance(read, str):
+            batch.refused += 1
+            refuse(RefusedDocument(file.path, number, one.line, read))
+        else:
+            batch.documents.append(read)
+        if len(batch.documents) + batch.refused == BATCH:
+            yield batch
+            batch = _Batch()
+    yield batch
+
+
+def _read(kind: Kind, value: Any) -> Document | str:
+    try:
+        return kind.document.model_validate(value)
+    except ValidationError as error:
+        return "; ".join(problems(error))

@@ -1,0 +1,56 @@
+"""A first import that is large: it takes a third of the time when the indexes are built once, after it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateIndex, DropIndex
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.models import metadata
+
+LARGE = 1 << 25
+
+VISITS = metadata.tables["home_visits"]
+EVENTS = metadata.tables["home_visit_events"]
+
+
+@asynccontextmanager
+async def indexes_built_after(database: Database, size: int) -> AsyncIterator[None]:
+    """Do without indexes while documents of `size` bytes are imported, where that is worth while.
+
+    An import that is killed leaves a database without them, slow but right: the next import, of whatever size, builds them.
+    """
+    if size >= LARGE:
+        await database.write(_drop)
+    try:
+        yield
+    finally:
+        for index in await database.write(_missing):
+            await database.write(partial(_build, index))
+
+
+async def _drop(session: AsyncSession) -> None:
+    connection = await session.connection()
+    if await connection.scalar(sa.select(sa.exists().select_from(VISITS))):
+        return
+    for index in VISITS.indexes | EVENTS.indexes:
+        await connection.execute(DropIndex(index, if_exists=True))
+
+
+async def _missing(session: AsyncSession) -> list[sa.Index]:
+    present = await (await session.connection()).run_sync(_index_names)
+    return [index for index in VISITS.indexes | EVENTS.indexes if index.name not in present]
+
+
+def _index_names(connection: sa.Connection) -> set[str | None]:
+    inspector = sa.inspect(connection)
+    return {index["name"] for table in (VISITS, EVENTS) for index in inspector.get_indexes(table.name)}
+
+
+async def _build(index: sa.Index, session: AsyncSession) -> None:
+    connection: AsyncConnection = await session.connection()
+    await connection.execute(CreateIndex(index, if_not_exists=True))

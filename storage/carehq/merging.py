@@ -1,0 +1,178 @@
+"""A batch of documents into the tables: what is new or newer is written, in the caller's transaction."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage import lifecycle
+from storage.carehq.documents import Document, Kind
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType, folded, metadata
+from storage.outbox.messages import withdraw
+
+ACTOR = "import"
+
+Row = dict[str, Any]
+
+CARE_ENQUIRIES = metadata.tables["care_enquiries"]
+CONTACTS = metadata.tables["service_user_contacts"]
+VISITS = metadata.tables["home_visits"]
+EVENTS = metadata.tables["home_visit_events"]
+
+
+@dataclass
+class Tally:
+    """What became of documents. One that tells nothing new, or that was anonymized here, leaves what is kept unchanged."""
+
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+
+    def add(self, other: "Tally") -> None:
+        self.new += other.new
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.refused += other.refused
+
+
+@dataclass
+class _Batch:
+    """`known` are the rows as they will be: a document meets what earlier ones of its batch left."""
+
+    known: dict[str, Row]
+    inserts: list[Row] = field(default_factory=list)
+    updates: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+    def insert(self, row: Row) -> None:
+        self.known[row["id"]] = row
+        self.inserts.append(row)
+
+    def update(self, row: Row) -> None:
+        self.known[row["id"]] = row
+        self.updates.append(row)
+
+
+async def merge(session: AsyncSession, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
+    """Write what is new or newer, with an event for each visit; make stubs of what is referred to and not known."""
+    connection = await session.connection()
+    rows = [vars(document) for document in documents]
+    batch = _Batch(await _known(connection, kind.table, {row["id"] for row in rows}))
+    if kind.table is VISITS:
+        for row in rows:
+            await _merge_visit(session, batch, row, now)
+    else:
+        closed = await _anonymized_enquiries(connection, kind.table, [*rows, *batch.known.values()])
+        for row in rows:
+            _merge_details(batch, row, closed)
+    await _write(connection, kind.table, batch)
+    return batch.tally
+
+
+async def _known(connection: AsyncConnection, table: sa.Table, ids: Iterable[str]) -> dict[str, Row]:
+    columns = [column for column in table.columns if column.name != "number"]
+    found = await connection.execute(sa.select(*columns).where(table.c.id.in_(ids)))
+    return {row["id"]: dict(row) for row in found.mappings()}
+
+
+async def _merge_visit(session: AsyncSession, batch: _Batch, row: Row, now: datetime) -> None:
+    before = batch.known.get(row["id"])
+    if before is None:
+        after = row | {
+            "version": 1,
+            "confirmation": ConfirmationStatus.NOT_REQUIRED,
+            "notes_folded": folded(row["notes"]),
+        }
+        batch.insert(after)
+        batch.events.append(_event(after, [], now))
+        batch.tally.new += 1
+    elif before["anonymized"] is not None or row["modified"] <= before["modified"]:
+        batch.tally.unchanged += 1
+    else:
+        after, changes = await _updated(session, before, row, now)
+        batch.update(after)
+        batch.events.append(_event(after, changes, now))
+        batch.tally.updated += 1
+
+
+async def _updated(session: AsyncSession, before: Row, row: Row, now: datetime) -> tuple[Row, list[list[str | None]]]:
+    visit = HomeVisit(**before)
+    wanted = {name: value for name, value in row.items() if name not in ("id", "modified")}
+    changes = lifecycle.change(visit, wanted, row["modified"])
+    if not changes:
+        visit.modified = row["modified"]
+        visit.version += 1
+    if {"date_time", "cancelled", "completed", "anonymized"} & {str(name) for name, *_ in changes}:
+        await withdraw(session, visit, now)
+    return {name: getattr(visit, name) for name in before}, changes
+
+
+def _event(visit: Row, changes: list[list[str | None]], now: datetime) -> Row:
+    return {
+        "at": now,
+        "actor": ACTOR,
+        "type": HomeVisitEventType.IMPORTED,
+        "home_visit": visit["id"],
+        "care_enquiry": visit["care_enquiry"],
+        "location": visit["location"],
+        "version": visit["version"],
+        "changes": changes,
+    }
+
+
+async def _anonymized_enquiries(connection: AsyncConnection, table: sa.Table, rows: Iterable[Row]) -> set[str]:
+    """Return the enquiries whose own details, or whose contacts' details, were wiped here."""
+    if table is not CARE_ENQUIRIES and table is not CONTACTS:
+        return set()
+    named = {row["id" if table is CARE_ENQUIRIES else "care_enquiry"] for row in rows} - {None}
+    wiped = sa.select(CARE_ENQUIRIES.c.id).where(CARE_ENQUIRIES.c.id.in_(named), CARE_ENQUIRIES.c.anonymized.is_not(None))
+    return set(await connection.scalars(wiped))
+
+
+def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
+    before = batch.known.get(row["id"])
+    told_by = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
+    if before == row or told_by & anonymized:
+        batch.tally.unchanged += 1
+    elif before is None:
+        batch.insert(row)
+        batch.tally.new += 1
+    else:
+        batch.update(row)
+        if _is_stub(before):
+            batch.tally.new += 1
+        else:
+            batch.tally.updated += 1
+
+
+def _is_stub(row: Row) -> bool:
+    return all(value is None for name, value in row.items() if name != "id")
+
+
+async def _write(connection: AsyncConnection, table: sa.Table, batch: _Batch) -> None:
+    await _make_stubs(connection, table, [*batch.inserts, *batch.updates])
+    if batch.inserts:
+        await connection.execute(sa.insert(table), batch.inserts)
+    if batch.updates:
+        changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
+        await connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
+    if batch.events:
+        await connection.execute(sa.insert(EVENTS), batch.events)
+
+
+async def _make_stubs(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Keep the ID of everything that the rows refer to."""
+    named: defaultdict[sa.Table, set[str]] = defaultdict(set)
+    for key in table.foreign_keys:
+        named[key.column.table].update(row[key.parent.name] for row in rows if row[key.parent.name] is not None)
+    for referred, ids in named.items():
+        known = set(await connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
+        if unknown := ids - known:
+            await connection.execute(sa.insert(referred), [{"id": id} for id in sorted(unknown)])
