@@ -1,5 +1,6 @@
 """A care home's practice for tests: real visits in a real file, a clock to set, a courier, and a way to see the outbox."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 from sqlmodel import Session, col, create_engine, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from storage.caller import Caller, Role
 from storage.database import Database
 from storage.lifecycle import Booking
 from storage.migrations import migrate
@@ -17,9 +17,9 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
-from tests.storage.outbox.records import BOOKED, LETTERHEAD, VISIT_TIME, enquiry, location
+from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
+from tests.storage.outbox.records import LETTERHEAD, enquiry, location
 
-CALLER = Caller("clerk", frozenset({Role.COORDINATOR}))
 ENQUIRY = enquiry().id
 WITHOUT_EMAIL = "6716c9a8000000000000000e"
 
@@ -36,22 +36,11 @@ def prepare(path: Path) -> None:
     engine.dispose()
 
 
-class Clock:
-    def __init__(self, now: datetime = BOOKED) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
-
-
 class Practice:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
         self.database = database
         self.clock = Clock()
-        self.visits = HomeVisits(database, CALLER, self.clock)
+        self.visits = HomeVisits(database, EVERYTHING, clock or self.clock)
 
     def courier(self, server: MailServer, *, timeout: float = 10, **options: Any) -> Courier:
         """Make a courier whose retries come exactly when they are due."""
@@ -104,11 +93,10 @@ class Practice:
         return ConfirmationStatus((await self.visit(visit)).confirmation)
 
     async def messages(self) -> list[OutboxMessage]:
-        """Return all messages, those of one visit in their order."""
+        """Return all messages in the order in which they were queued."""
 
         async def work(session: AsyncSession) -> list[OutboxMessage]:
-            order = col(OutboxMessage.created), col(OutboxMessage.sequence)
-            return list((await session.exec(select(OutboxMessage).order_by(*order))).all())
+            return list((await session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id)))).all())
 
         return await self.database.write(work)
 

@@ -1,15 +1,13 @@
 """Records for tests of what is made from them: one visit of one family to one care home, and what a test changes about them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, Location, VisitHost, VisitType
 from storage.outbox.addresses import Sender
 from storage.outbox.letter import Letterhead
 from storage.outbox.messages import OutboxMessage
+from tests.storage.homes import NOW, VISIT_TIME
 
-BOOKED = datetime(2024, 10, 20, 9, 30, tzinfo=UTC)
-VISIT_TIME = datetime(2024, 11, 3, 11, tzinfo=UTC)
 SECRET = "Mother has fallen twice"  # noqa: S105 - what must not be told, but no password
 
 LETTERHEAD = Letterhead(Sender("Our Homes", "visits@homes.example"))
@@ -17,7 +15,7 @@ LETTERHEAD = Letterhead(Sender("Our Homes", "visits@homes.example"))
 
 def message(**changes: Any) -> OutboxMessage:
     values = {"id": "6716c9a8000000000000000d", "home_visit": "6716c9a8000000000000000c", "sequence": 0}
-    times = {"date_time": VISIT_TIME, "created": BOOKED, "due": BOOKED, "give_up": VISIT_TIME}
+    times = {"date_time": VISIT_TIME, "created": NOW, "due": NOW, "give_up": VISIT_TIME}
     return OutboxMessage(**{"status": ConfirmationStatus.QUEUED, **values, **times, **changes})
 
 
@@ -28,7 +26,7 @@ def visit(**changes: Any) -> HomeVisit:
         "location": "6716c9a8000000000000000a",
     }
     kinds = {"visit_type": VisitType.IN_PERSON, "host": VisitHost.NURSE, "notes": SECRET, "notes_folded": SECRET.casefold()}
-    return HomeVisit(**{**values, **kinds, "date_time": VISIT_TIME, "created": BOOKED, "modified": BOOKED, **changes})
+    return HomeVisit(**{**values, **kinds, "date_time": VISIT_TIME, "created": NOW, "modified": NOW, **changes})
 
 
 def enquiry(**changes: Any) -> CareEnquiry:

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.outbox.addresses import Sender, sender, usable_address
@@ -64,6 +64,7 @@ def test_anything_else_is_not(unusable: str | None) -> None:
     assert usable_address(unusable) is None
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet='ab@.,;<>" \r\n\u2028é'))
 def test_a_usable_address_is_one_recipient_in_a_header(text: str) -> None:
     address = usable_address(f"{text}@family.example") or usable_address(text)
@@ -104,6 +105,7 @@ def test_a_sender_is_nothing_else(setting: str) -> None:
         sender(setting)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab é日,.;:<>@()[]'&=?_-…", min_size=1, max_size=40))
 def test_the_name_of_a_sender_never_makes_it_two(name: str) -> None:
     name = " ".join(name.split())

@@ -16,9 +16,10 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import next_try
 from storage.outbox.courier import Courier
 from storage.outbox.transports import Unreachable
+from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.post_office import PostOffice, cut, hang
 from tests.storage.outbox.practice import Practice
-from tests.storage.outbox.records import BOOKED, LETTERHEAD, VISIT_TIME
+from tests.storage.outbox.records import LETTERHEAD
 
 AT_NIGHT = "2024-10-20T09:30:00Z"
 
@@ -56,7 +57,7 @@ async def test_a_booking_is_confirmed(practice: Practice, post_office: PostOffic
     assert letter["Subject"] == "Your visit to Willow Court on Sunday 3 November at 11:00"
     assert letter["Message-ID"] == f"<{message.id}@homes.example>"
     assert post_office.recipients == ["ada@family.example"]
-    assert (message.status, message.ended, message.leased_until) == (ConfirmationStatus.SENT, BOOKED, None)
+    assert (message.status, message.ended, message.leased_until) == (ConfirmationStatus.SENT, NOW, None)
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
 
 
@@ -106,7 +107,7 @@ async def test_a_refused_recipient_is_given_up_with_the_reason(practice: Practic
 
     [message] = await practice.messages()
     assert (delivered, courier.sent, courier.given_up) == (0, 0, 1)
-    assert (message.status, message.ended, message.attempts) == (ConfirmationStatus.FAILED, BOOKED, 1)
+    assert (message.status, message.ended, message.attempts) == (ConfirmationStatus.FAILED, NOW, 1)
     assert message.reasons == f"{AT_NIGHT} The mail server refused the recipient: 550 5.1.1 unknown"
     assert await practice.confirmation(visit) == ConfirmationStatus.FAILED
 
@@ -140,7 +141,7 @@ async def test_a_letter_is_tried_again_later_and_then_sent(practice: Practice, p
     in_time = await courier.deliver_once()
 
     [sent] = await practice.messages()
-    assert (waiting.status, waiting.due, waiting.leased_until) == ("QUEUED", BOOKED + timedelta(seconds=30), None)
+    assert (waiting.status, waiting.due, waiting.leased_until) == ("QUEUED", NOW + timedelta(seconds=30), None)
     assert (confirmation, early, in_time) == (ConfirmationStatus.QUEUED, 0, 1)
     assert (sent.status, sent.attempts) == (ConfirmationStatus.SENT, 2)
     assert sent.reasons == f"{AT_NIGHT} The mail server did not take the recipient: 451 4.2.1 try later"
@@ -151,8 +152,8 @@ async def test_a_letter_is_tried_again_later_and_then_sent(practice: Practice, p
     [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 960), (7, 1920), (8, 3600), (9, 3600), (1000, 3600)],
 )
 def test_tries_come_ever_later_up_to_every_hour(attempts: int, delay: int) -> None:
-    assert next_try(attempts, BOOKED, 0.0) == BOOKED + timedelta(seconds=delay)
-    assert next_try(attempts, BOOKED, 1.0) == BOOKED + timedelta(seconds=delay * 1.25)
+    assert next_try(attempts, NOW, 0.0) == NOW + timedelta(seconds=delay)
+    assert next_try(attempts, NOW, 1.0) == NOW + timedelta(seconds=delay * 1.25)
 
 
 @pytest.mark.parametrize(("passed", "status"), [(46.9, "QUEUED"), (47.0, "FAILED")])
@@ -180,13 +181,13 @@ async def test_jitter_spreads_those_that_failed_together(practice: Practice, pos
     await practice.courier(post_office.mail_server, jitter=lambda: 1.0).deliver_once()
 
     [message] = await practice.messages()
-    assert message.due == BOOKED + timedelta(seconds=37.5)
+    assert message.due == NOW + timedelta(seconds=37.5)
 
 
 async def test_a_letter_is_given_up_when_the_next_try_would_come_after_the_visit(
     practice: Practice, post_office: PostOffice
 ) -> None:
-    await practice.book(time=BOOKED + timedelta(seconds=30))
+    await practice.book(time=NOW + timedelta(seconds=30))
     post_office.answers["DATA"] = "451 later"
 
     await practice.courier(post_office.mail_server).deliver_once()
@@ -195,7 +196,7 @@ async def test_a_letter_is_given_up_when_the_next_try_would_come_after_the_visit
 
 
 async def test_a_letter_that_nobody_could_send_in_time_is_given_up(practice: Practice, post_office: PostOffice) -> None:
-    visit = await practice.book(time=BOOKED + timedelta(hours=1))
+    visit = await practice.book(time=NOW + timedelta(hours=1))
     practice.clock.advance(hours=1)
 
     await practice.courier(post_office.mail_server).deliver_once()
@@ -207,7 +208,7 @@ async def test_a_letter_that_nobody_could_send_in_time_is_given_up(practice: Pra
 
 
 async def test_a_visit_that_is_recorded_afterwards_is_confirmed(practice: Practice, post_office: PostOffice) -> None:
-    await practice.book(time=BOOKED - timedelta(days=1))
+    await practice.book(time=NOW - timedelta(days=1))
     practice.clock.advance(minutes=1)
 
     delivered = await practice.courier(post_office.mail_server).deliver_once()
@@ -248,7 +249,7 @@ async def test_a_message_that_is_not_true_any_more_is_withdrawn_whoever_changed_
 
 async def test_a_family_that_was_anonymized_gets_no_letter(practice: Practice, post_office: PostOffice) -> None:
     visit = await practice.book()
-    await practice.family(anonymized=BOOKED)
+    await practice.family(anonymized=NOW)
 
     await practice.courier(post_office.mail_server).deliver_once()
 
@@ -314,9 +315,11 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     visit = await practice.book()
     first, second = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
     overtaken: list[int] = []
+    told: list[str] = []
 
     async def move_and_try_to_overtake(server: SMTP) -> str:
-        if not overtaken:
+        told.append(await practice.confirmation(visit))
+        if len(told) == 1:
             await practice.move(visit, hours=1)
             overtaken.append(await second.deliver_once())
         return "250 OK"
@@ -328,7 +331,7 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     assert (overtaken, delivered) == ([0], 2)
     assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
     assert await practice.statuses() == ["SENT", "SENT"]
-    assert await practice.confirmation(visit) == ConfirmationStatus.SENT
+    assert [*told, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
 
 
 @pytest.mark.parametrize(("answer", "status"), [("250 OK", "SENT"), ("451 later", "WITHDRAWN"), ("550 unknown", "WITHDRAWN")])
@@ -397,6 +400,44 @@ async def test_a_lost_lease_lets_another_courier_send_and_keeps_what_it_found(
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
 
 
+async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+    slow_is_done, couriers = asyncio.Event(), []
+
+    async def too_slow(server: SMTP) -> str:
+        if post_office.connections > 1:
+            await slow_is_done.wait()
+            return "250 OK"
+        practice.clock.advance(seconds=60)
+        couriers.append(asyncio.ensure_future(other.deliver_once()))
+        await until(lambda: post_office.connections == 2)
+        return "451 later"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+    [message] = await practice.messages()
+    slow_is_done.set()
+    delivered = await couriers[0]
+
+    assert (message.leased_until, message.due, message.reasons) == (NOW + timedelta(seconds=120), NOW, "")
+    assert (delivered, await practice.statuses()) == (1, ["SENT"])
+
+
+async def test_each_message_is_tried_once_however_long_it_takes(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    await practice.book()
+
+    async def take_an_hour(server: SMTP) -> str:
+        practice.clock.advance(hours=1)
+        return "451 later"
+
+    post_office.answers["RCPT"] = take_an_hour
+    await practice.courier(post_office.mail_server).deliver_once()
+
+    assert [message.attempts for message in await practice.messages()] == [1, 1]
+
+
 async def test_a_lease_keeps_others_away_until_it_ends(practice: Practice, post_office: PostOffice) -> None:
     await practice.book()
     crashed, other = practice.courier(post_office.mail_server, timeout=0.3), practice.courier(post_office.mail_server)
@@ -413,6 +454,41 @@ async def test_a_lease_keeps_others_away_until_it_ends(practice: Practice, post_
 
     assert (within, afterwards) == (0, 1)
     assert await practice.statuses() == ["SENT"]
+
+
+async def test_a_server_that_answers_just_in_time_each_time_cannot_outlast_the_lease(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    await practice.book()
+    post_office.answers["RCPT"] = hang
+    courier = practice.courier(post_office.mail_server, lease=timedelta(seconds=0.2))
+
+    with pytest.raises(Unreachable):
+        await courier.deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, None)
+    assert message.reasons == f"{AT_NIGHT} The mail server took too long."
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twice(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    await practice.book()
+    other = sqlite3.connect(practice.database.path, isolation_level=None)
+
+    async def lock(server: SMTP) -> str:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(7, other.execute, "ROLLBACK")
+        return "250 OK"
+
+    post_office.answers["DATA"] = lock
+    delivered = await practice.courier(post_office.mail_server).deliver_once()
+    other.close()
+
+    assert (delivered, len(post_office.letters), await practice.statuses()) == (1, 1, ["SENT"])
+    assert [message for message in caplog.messages if "is not written down yet" in message] != []
 
 
 async def test_a_letter_that_cannot_be_made_is_tried_again_and_holds_up_nothing(
@@ -491,7 +567,7 @@ async def test_a_letter_that_hangs_does_not_keep_the_courier_from_stopping(pract
             await courier
 
     [message] = await practice.messages()
-    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, BOOKED + timedelta(seconds=60))
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, NOW + timedelta(seconds=60))
 
 
 async def test_what_the_courier_logs_names_no_family(

@@ -7,23 +7,15 @@ from email.policy import default
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
 from storage.models import VisitType
 from storage.outbox.addresses import Sender
 from storage.outbox.letter import Letterhead, compose
-from tests.storage.outbox.records import (
-    LETTERHEAD,
-    SECRET,
-    VISIT_TIME,
-    enquiry,
-    location,
-    message,
-    stub_location,
-    visit,
-)
+from tests.storage.homes import VISIT_TIME
+from tests.storage.outbox.records import LETTERHEAD, SECRET, enquiry, location, message, stub_location, visit
 
 BOOKING = """\
 From: Our Homes <visits@homes.example>
@@ -185,6 +177,7 @@ def test_an_address_that_is_a_list_gets_no_letter() -> None:
         compose(message(), visit(), enquiry(email="ada@family.example, evil@other.example"), location(), LETTERHEAD)
 
 
+@settings(deadline=None)
 @given(
     first_name=st.none() | st.text(max_size=200),
     last_name=st.none() | st.text(max_size=200),

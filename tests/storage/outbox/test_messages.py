@@ -11,8 +11,9 @@ from storage.identifiers import is_identifier
 from storage.lifecycle import Booking
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
 from storage.outbox.messages import confirm, give_up_at
+from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
-from tests.storage.outbox.records import BOOKED, VISIT_TIME, enquiry
+from tests.storage.outbox.records import enquiry
 
 
 async def test_a_booking_queues_a_message(practice: Practice) -> None:
@@ -26,9 +27,9 @@ async def test_a_booking_queues_a_message(practice: Practice) -> None:
         "status": ConfirmationStatus.QUEUED,
         "date_time": VISIT_TIME,
         "previous": None,
-        "created": BOOKED,
-        "due": BOOKED,
-        "give_up": BOOKED + timedelta(hours=48),
+        "created": NOW,
+        "due": NOW,
+        "give_up": NOW + timedelta(hours=48),
         "ended": None,
         "attempts": 0,
         "leased_until": None,
@@ -67,7 +68,7 @@ async def test_a_move_withdraws_what_waits_and_queues_a_later_message(practice: 
     await practice.move(visit, hours=2)
 
     first, second = await practice.messages()
-    assert (first.status, first.ended) == (ConfirmationStatus.WITHDRAWN, BOOKED + timedelta(minutes=5))
+    assert (first.status, first.ended) == (ConfirmationStatus.WITHDRAWN, NOW + timedelta(minutes=5))
     assert (second.status, second.sequence) == (ConfirmationStatus.QUEUED, 1)
     assert (second.previous, second.date_time) == (VISIT_TIME, VISIT_TIME + timedelta(hours=2))
     assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
@@ -111,7 +112,7 @@ async def test_the_end_of_a_visit_withdraws_what_waits(practice: Practice, endin
     await getattr(practice.visits, ending)(visit)
 
     [withdrawn] = await practice.messages()
-    assert (withdrawn.status, withdrawn.ended) == (ConfirmationStatus.WITHDRAWN, BOOKED + timedelta(minutes=5))
+    assert (withdrawn.status, withdrawn.ended) == (ConfirmationStatus.WITHDRAWN, NOW + timedelta(minutes=5))
     assert await practice.confirmation(visit) == ConfirmationStatus.WITHDRAWN
 
 
@@ -139,7 +140,7 @@ async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice
 
     async def fail_at_the_end(session: AsyncSession) -> None:
         found = (await session.exec(select(HomeVisit))).one()
-        await confirm(session, found, enquiry(), previous=None, suppressed=False, now=BOOKED)
+        await confirm(session, found, enquiry(), previous=None, suppressed=False, now=NOW)
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -181,4 +182,4 @@ async def test_an_anonymized_visit_leaves_no_words_in_the_outbox(practice: Pract
     ],
 )
 def test_a_message_is_tried_until_its_visit_for_two_days_at_most(from_now: timedelta, expected: timedelta) -> None:
-    assert give_up_at(BOOKED + from_now, BOOKED) == BOOKED + expected
+    assert give_up_at(NOW + from_now, NOW) == NOW + expected

@@ -6,9 +6,9 @@ import pytest
 
 from storage.models import ConfirmationStatus
 from storage.outbox.overview import Figures, figures, given_up, retry, waiting
+from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.post_office import PostOffice
 from tests.storage.outbox.practice import Practice
-from tests.storage.outbox.records import BOOKED, VISIT_TIME
 
 REASON = "2024-10-20T09:30:00Z The mail server refused the recipient: 550 unknown"
 
@@ -33,15 +33,15 @@ async def test_what_waits_is_listed_oldest_first(practice: Practice) -> None:
     listed = await waiting(practice.database)
 
     assert [(message.home_visit, message.created, message.date_time) for message in listed] == [
-        (second, BOOKED + timedelta(minutes=1), VISIT_TIME),
-        (first, BOOKED + timedelta(minutes=2), VISIT_TIME + timedelta(hours=1)),
+        (second, NOW + timedelta(minutes=1), VISIT_TIME),
+        (first, NOW + timedelta(minutes=2), VISIT_TIME + timedelta(hours=1)),
     ]
 
 
 async def test_what_was_given_up_is_listed_with_its_reason(practice: Practice, refused: str) -> None:
     [message] = await given_up(practice.database)
 
-    assert (message.home_visit, message.reasons, message.ended) == (refused, REASON, BOOKED)
+    assert (message.home_visit, message.reasons, message.ended) == (refused, REASON, NOW)
     assert await waiting(practice.database) == []
 
 
@@ -72,8 +72,8 @@ async def test_a_message_that_staff_try_again_has_two_more_days(
     await practice.courier(post_office.mail_server).deliver_once()
 
     [waits] = await waiting(practice.database)
-    assert waits.due == BOOKED + timedelta(days=3, seconds=30)
-    assert waits.give_up == BOOKED + timedelta(days=5)
+    assert waits.due == NOW + timedelta(days=3, seconds=30)
+    assert waits.give_up == NOW + timedelta(days=5)
 
 
 @pytest.mark.parametrize("ending", ["cancel", "complete"])
@@ -81,7 +81,7 @@ async def test_a_message_of_a_visit_that_has_ended_is_of_no_use_any_more(practic
     [message] = await given_up(practice.database)
     await getattr(practice.visits, ending)(refused)
 
-    tried = await retry(practice.database, [message.id], BOOKED)
+    tried = await retry(practice.database, [message.id], NOW)
 
     assert (tried, await given_up(practice.database)) == ([], [])
     assert await practice.confirmation(refused) == ConfirmationStatus.FAILED
@@ -91,7 +91,7 @@ async def test_a_message_that_a_move_has_overtaken_is_of_no_use_any_more(practic
     [message] = await given_up(practice.database)
     await practice.move(refused, hours=1)
 
-    tried = await retry(practice.database, [message.id], BOOKED)
+    tried = await retry(practice.database, [message.id], NOW)
 
     assert (tried, await given_up(practice.database)) == ([], [])
     assert await practice.statuses() == ["WITHDRAWN", "QUEUED"]
@@ -103,7 +103,7 @@ async def test_only_what_was_given_up_is_tried_again(practice: Practice, post_of
     await practice.book()
     ids = [message.id for message in await practice.messages()]
 
-    tried = await retry(practice.database, ids, BOOKED)
+    tried = await retry(practice.database, ids, NOW)
 
     assert tried == []
     assert await practice.statuses() == ["SENT", "QUEUED"]

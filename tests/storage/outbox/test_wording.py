@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.models import VisitType
 from storage.outbox.wording import Wording, letter_wording, moment, plain, rearranging
-from tests.storage.outbox.records import VISIT_TIME, enquiry, location, message, stub_location, visit
+from tests.storage.homes import VISIT_TIME
+from tests.storage.outbox.records import enquiry, location, message, stub_location, visit
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -125,6 +126,7 @@ def test_a_time_names_its_zone_and_says_which_hour_when_clocks_go_back(instant: 
     assert moment(instant, ZoneInfo(zone)) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_plain_text_is_one_printable_line_that_fits(text: str) -> None:
     line = plain(text)

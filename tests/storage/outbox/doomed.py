@@ -1,0 +1,81 @@
+"""A courier in a process of its own, which kills itself at the step it is told to.
+
+python -m tests.storage.outbox.doomed DATABASE PORT STEP
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.instants import clock
+from storage.outbox.courier import Courier, Pace
+from storage.outbox.server import Encryption, MailServer
+from storage.outbox.transports import Smtp
+from tests.storage.homes import NOW
+from tests.storage.outbox.records import LETTERHEAD
+
+T = TypeVar("T")
+
+LEASE_SECONDS = 1.0
+
+
+class DoomedDatabase(Database):
+    """The first transaction is the claim, the second marks what became of it."""
+
+    def __init__(self, path: Path, step: str) -> None:
+        super().__init__(path)
+        self._step = step
+        self._writes = iter(("claiming", "marking"))
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        step = next(self._writes, "")
+
+        async def work_and_die(session: AsyncSession) -> T:
+            done = await work(session)
+            await session.flush()
+            die_if(self._step == step)
+            return done
+
+        done = await super().write(work_and_die)
+        die_if(self._step == "marked" and step == "marking")
+        return done
+
+
+class DoomedSmtp(Smtp):
+    def __init__(self, server: MailServer, step: str) -> None:
+        super().__init__(server)
+        self._step = step
+
+    async def send(self, letter: EmailMessage) -> None:
+        die_if(self._step == "claimed")
+        await super().send(letter)
+        die_if(self._step == "sent")
+
+
+def die_if(now: bool) -> None:
+    if now:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(path: str, port: str, step: str) -> None:
+    server = MailServer("127.0.0.1", int(port), Encryption.OFF)
+    if step == "any":
+        database = await Database(Path(path)).open()
+        lease, pace = timedelta(seconds=LEASE_SECONDS), Pace(0.01, 0.01, 0.01)
+        await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=pace).run()
+    database = await DoomedDatabase(Path(path), step).open()
+    await Courier(database, DoomedSmtp(server, step), LETTERHEAD, clock=lambda: NOW).deliver_once()
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""A courier that is killed loses no letter, and repeats at most the one that it was sending."""
+
+import asyncio
+import random
+import sqlite3
+import sys
+from collections import Counter
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from storage.instants import clock
+from storage.models import ConfirmationStatus
+from tests.storage.outbox.doomed import LEASE_SECONDS
+from tests.storage.outbox.post_office import PostOffice, hang
+from tests.storage.outbox.practice import Practice
+
+pytestmark = pytest.mark.slow
+
+
+async def a_courier(practice: Practice, post_office: PostOffice, step: str) -> asyncio.subprocess.Process:
+    arguments = [str(practice.database.path), str(post_office.port), step]
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.storage.outbox.doomed", *arguments)
+
+
+def damage(path: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("step", "arrived"),
+    [("claiming", 1), ("claimed", 1), ("MAIL", 1), ("RCPT", 1), ("DATA", 2), ("sent", 2), ("marking", 2), ("marked", 1)],
+)
+async def test_killed_at_each_step(practice: Practice, post_office: PostOffice, step: str, arrived: int) -> None:
+    visit = await practice.book()
+    killed: list[bool] = []
+
+    async def kill(server: SMTP) -> str:
+        if killed:
+            return "250 OK"
+        killed.append(True)
+        process.kill()
+        return await hang(server)
+
+    post_office.answers[step] = kill
+    process = await a_courier(practice, post_office, step)
+    code = await process.wait()
+    courier = practice.courier(post_office.mail_server)
+    # Until its lease ends, nobody can know that it is dead.
+    practice.clock.advance(seconds=59.999)
+    too_early = await courier.deliver_once() if step != "claiming" else 0
+    practice.clock.advance(seconds=0.001)
+    await courier.deliver_once()
+
+    assert (code, too_early) == (-9, 0)
+    assert len(post_office.letters) == arrived
+    assert len({letter.as_bytes() for letter in post_office.letters}) == 1
+    assert await practice.confirmation(visit) == ConfirmationStatus.SENT
+    assert damage(practice.database.path) == [("ok",)]
+
+
+async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice) -> None:
+    chance = random.Random(5)  # noqa: S311 - a test that can be repeated
+    practice = Practice(practice.database, clock)
+
+    async def slow(server: SMTP) -> str:
+        await asyncio.sleep(chance.uniform(0, 0.02))
+        return "250 OK"
+
+    post_office.answers = {"RCPT": slow, "DATA": slow}
+    kills = 0
+    visits: list[str] = []
+    while kills < 20:
+        couriers = [await a_courier(practice, post_office, "any") for _ in range(2)]
+        visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(40)]
+        await asyncio.sleep(chance.uniform(0.8, 2.2))
+        for courier in couriers:
+            courier.kill()
+            await courier.wait()
+            kills += 1
+    await asyncio.sleep(LEASE_SECONDS)
+    await practice.courier(post_office.mail_server, clock=clock).deliver_once()
+
+    copies = Counter(post_office.message_ids)
+    repeated = sum(copies.values()) - len(copies)
+    print(f"{len(visits)} letters, {kills} kills, {repeated} repeated")
+    assert set(await practice.statuses()) == {"SENT"}
+    assert len(copies) == len(visits) == len({letter.as_bytes() for letter in post_office.letters})
+    assert repeated <= kills
+    assert damage(practice.database.path) == [("ok",)]
