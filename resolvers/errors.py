@@ -54,7 +54,7 @@ def _problem(problem: errors.Problem) -> results.InputProblem:
 def unexpected(error: GraphQLError) -> Exception | None:
     """Return what went wrong where nobody refused anything: what must be logged and never told."""
     cause = error.original_error
-    if "code" in (error.extensions or {}) or isinstance(cause, errors.Refusal):
+    if "code" in (error.extensions or {}) or isinstance(cause, tuple(CODES)):
         return None
     return cause if isinstance(cause, Exception) else error
 
@@ -63,7 +63,7 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """Return the error as a client is told it: message, place, `extensions.code` and `extensions.requestId`."""
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
-    if isinstance(error.original_error, errors.Refusal):
+    if isinstance(error.original_error, tuple(CODES)):
         extensions["code"] = next(code for kind, code in CODES.items() if isinstance(error.original_error, kind))
         message = str(error.original_error)
     elif unexpected(error):

@@ -12,6 +12,12 @@ from schema.context import Info
 Input = strawberry.argument(description="What to do, and to which visit.")
 
 
+def permit_change(info: Info) -> None:
+    """Raise Forbidden unless the caller may do this; what an earlier change of the same request has read is read anew."""
+    permit(info)
+    info.context.forget()
+
+
 @strawberry.type(
     description="Writes. Each returns a union: the success type, or a `UserError`. A null field means an unexpected error, told "
     "in `errors`."
@@ -23,7 +29,7 @@ class Mutation:
     async def book_home_visit(
         self, info: Info, input: Annotated[inputs.BookHomeVisitInput, Input]
     ) -> results.BookHomeVisitResult | None:
-        permit(info)
+        permit_change(info)
         booked = info.context.visits.book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
@@ -38,7 +44,7 @@ class Mutation:
     async def update_home_visit(
         self, info: Info, input: Annotated[inputs.UpdateHomeVisitInput, Input]
     ) -> results.UpdateHomeVisitResult | None:
-        permit(info)
+        permit_change(info)
         updated = info.context.visits.update(
             input.id,
             inputs.changes_of(input),
@@ -51,7 +57,7 @@ class Mutation:
     async def cancel_home_visit(
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, Input]
     ) -> results.CancelHomeVisitResult | None:
-        permit(info)
+        permit_change(info)
         cancelled = info.context.visits.cancel(input.id, expected_version=inputs.given(input.expected_version))
         return cast("results.CancelHomeVisitResult", await answered(results.CancelHomeVisitSuccess, cancelled))
 
@@ -59,6 +65,6 @@ class Mutation:
     async def complete_home_visit(
         self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, Input]
     ) -> results.CompleteHomeVisitResult | None:
-        permit(info)
+        permit_change(info)
         completed = info.context.visits.complete(input.id, expected_version=inputs.given(input.expected_version))
         return cast("results.CompleteHomeVisitResult", await answered(results.CompleteHomeVisitSuccess, completed))

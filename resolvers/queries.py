@@ -7,6 +7,7 @@ from strawberry import ID, UNSET
 
 from resolvers.auth import require
 from schema.context import Info
+from schema.enums import Role
 from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
 from storage.references import Kind
@@ -76,7 +77,7 @@ class Query:
     async def viewer(self, info: Info) -> Viewer:
         permit(info)
         caller = info.context.caller
-        roles = [role for role in type(next(iter(caller.roles))) if role in caller.roles]
+        roles = [role for role in Role if role in caller.roles]
         locations = None
         if caller.locations is not None:
             known = await info.context.records("location", sorted(caller.locations), by_id=True)

@@ -1,11 +1,12 @@
 """What every resolver is given: who asks, and the records in sight, read once for each request and many at a time."""
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import strawberry
-from strawberry.dataloader import DataLoader
 
 from storage import lifecycle
 from storage.caller import Caller
@@ -18,6 +19,7 @@ from storage.references import Kind, References
 from storage.repository import HomeVisits, OrderKeys
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
+Read = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
 class Context:
@@ -30,50 +32,75 @@ class Context:
         self._permitted = permitted
         self.visits = HomeVisits(database, caller, clock)
         self._references = References(database, caller, default_time_zone)
-        self._known: dict[tuple[Kind, bool], dict[str, Any]] = {}
-        self._loaders: dict[Any, DataLoader[str, Any]] = {}
+        self._shelves: dict[Any, _Shelf] = {}
 
     def allowed_operations(self, visit: HomeVisit) -> list[HomeVisitOperation]:
         return self._permitted(self.caller, lifecycle.allowed_operations(visit))
 
-    async def records(self, kind: Kind, ids: Iterable[str], *, by_id: bool) -> dict[str, Any]:
+    async def records(self, kind: Kind, ids: Iterable[str], *, by_id: bool) -> Mapping[str, Any]:
         """Return what is known of these IDs (None where nothing is), reading only what was not read before.
 
         `by_id`: asked for by ID alone, so the caller must be allowed to; else a visit in sight refers to them.
         """
-        known = self.known(kind, by_id=by_id)
-        missing = [id for id in dict.fromkeys(ids) if id not in known]
-        if missing:
-            read = await (self._references.in_sight if by_id else self._references.named)(kind, missing)
-            known.update((id, read.get(id)) for id in missing)
-        return known
+        read = self._references.in_sight if by_id else self._references.named
+        return await self._shelf((kind, by_id), partial(read, kind)).with_all(ids)
 
-    def known(self, kind: Kind, *, by_id: bool) -> dict[str, Any]:
+    def known(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
         """Return what `records` has read so far."""
-        return self._known.setdefault((kind, by_id), {})
+        return self._shelves[kind, by_id].items
 
     async def record(self, kind: Kind, id: str, *, by_id: bool) -> Any:
-        """Like `records` for one ID; those asked for in the same step are read together."""
-
-        async def load(ids: list[str]) -> Sequence[Any]:
-            known = await self.records(kind, ids, by_id=by_id)
-            return [known[id] for id in ids]
-
-        return await self._loader((kind, by_id), load).load(id)
+        """Like `records` for one ID."""
+        return (await self.records(kind, (id,), by_id=by_id))[id]
 
     async def visits_of(self, parent: str, id: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
         """Return a page of the visits that refer to a record; those of many records are read together."""
 
-        async def load(ids: list[str]) -> Sequence[Any]:
-            return await self.visits.pages(parent, ids, filter, order, window)
+        async def read(ids: list[str]) -> Mapping[str, Any]:
+            return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
 
         asked = (parent, repr(sorted(filter.items())), tuple(order), window)
-        return cast("Page[HomeVisit]", await self._loader(asked, load).load(id))
+        return cast("Page[HomeVisit]", (await self._shelf(asked, read).with_all((id,)))[id])
 
-    def _loader(self, key: Any, load: Callable[[list[str]], Any]) -> DataLoader[str, Any]:
-        if key not in self._loaders:
-            self._loaders[key] = DataLoader(load_fn=load)
-        return self._loaders[key]
+    def forget(self) -> None:
+        """Read anew from now on: something was written."""
+        self._shelves.clear()
+
+    def _shelf(self, key: Any, read: Read) -> "_Shelf":
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            shelf = self._shelves[key] = _Shelf(read)
+        return shelf
+
+
+class _Shelf:
+    """What one kind of reading has found. What is asked for in the same step of the loop is read together, and only once.
+
+    A failure is kept like a find: a database that is too slow is not asked again for the same.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self.items: dict[str, Any] = {}
+        self._read = read
+        self._asked: list[str] = []
+        self._readings: dict[str, asyncio.Task[None]] = {}
+
+    async def with_all(self, ids: Iterable[str]) -> Mapping[str, Any]:
+        missing = [id for id in dict.fromkeys(ids) if id not in self.items]
+        if new := [id for id in missing if id not in self._readings]:
+            # The first who asks starts a reading; those who ask before it begins join in.
+            reading = self._readings[self._asked[0]] if self._asked else asyncio.ensure_future(self._read_asked())
+            self._asked += new
+            self._readings |= dict.fromkeys(new, reading)
+        for reading in dict.fromkeys(self._readings[id] for id in missing):
+            # Others may wait for the same when this one is cancelled.
+            await asyncio.shield(reading)
+        return self.items
+
+    async def _read_asked(self) -> None:
+        ids, self._asked = self._asked, []
+        found = await self._read(ids)
+        self.items |= {id: found.get(id) for id in ids}
 
 
 Info = strawberry.Info[Context, None]
