@@ -16,6 +16,10 @@ from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserC
 NOTES_LENGTH = 10_000
 IDEMPOTENCY_KEY_LENGTH = 255
 
+ENQUIRY_UNKNOWN = Problem(
+    "care_enquiry", "NOT_FOUND", "No care enquiry with this ID exists, or you may not see it. Check the ID."
+)
+
 
 class HomeVisitOperation(StrEnum):
     UPDATE = "UPDATE"
@@ -72,7 +76,7 @@ def key_problem(key: str | None) -> Problem | None:
 
 def _enquiry_problem(enquiry: CareEnquiry | None) -> Problem | None:
     if enquiry is None:
-        return Problem("care_enquiry", "NOT_FOUND", "No care enquiry with this ID exists, or you may not see it. Check the ID.")
+        return ENQUIRY_UNKNOWN
     if enquiry.location is None:
         return Problem("care_enquiry", "REQUIRED", "This care enquiry has no location to visit. Give it one first.")
     if enquiry.anonymized is not None:

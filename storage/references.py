@@ -61,17 +61,20 @@ def _by_id(kind: Kind, limited: bool) -> Statement:
     default = sa.bindparam("default_time_zone", type_=sa.String())
     columns = [sa.func.coalesce(column, default) if column.name == "time_zone" else column for column in table.columns]
     query = sa.select(*columns).where(table.c.id.in_(json_list(sa.bindparam("ids", type_=sa.String()))))
-    return compiled(query.where(_in_sight(kind, table)) if limited else query)
+    return compiled(query.where(in_sight(kind)) if limited else query)
 
 
-def _in_sight(kind: Kind, table: sa.Table) -> sa.ColumnElement[bool]:
+def in_sight(kind: Kind) -> sa.ColumnElement[bool]:
+    """Hold for what may be seen by ID within the locations of the list `scope`, a parameter."""
+    table = TABLES[kind]
     scope = json_list(sa.bindparam("scope", type_=sa.String()))
     if kind == "location":
         return table.c.id.in_(scope)
-    visited = sa.exists().where(VISITS.c[VISIT_COLUMNS[kind]] == table.c.id, VISITS.c.location.in_(scope))
+    visited = sa.exists().where(VISITS.c[VISIT_COLUMNS[kind]] == table.c.id, VISITS.c.location.in_(scope)).correlate(table)
     if kind == "care_enquiry":
         return sa.or_(table.c.location.in_(scope), visited)
     if kind == "service_user_contact":
         enquiries = TABLES["care_enquiry"]
-        return sa.or_(sa.exists().where(enquiries.c.id == table.c.care_enquiry, enquiries.c.location.in_(scope)), visited)
+        asked = sa.exists().where(enquiries.c.id == table.c.care_enquiry, enquiries.c.location.in_(scope)).correlate(table)
+        return sa.or_(asked, visited)
     return visited

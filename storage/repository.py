@@ -1,9 +1,11 @@
 """The only reader and writer of visits: each statement limited to what its caller may see, each change by the lifecycle."""
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -13,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage import lifecycle, listing
 from storage.caller import Caller
 from storage.conditions import Conditions, HomeVisitFilter, conditions
-from storage.database import Database
+from storage.database import Database, Statement
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, new_identifier
 from storage.lifecycle import Booking
@@ -29,6 +31,7 @@ from storage.models import (
 from storage.outbox.messages import confirm, withdraw
 from storage.paging import Page, Window
 from storage.records import HomeVisitRecord
+from storage.references import in_sight
 
 KEYS_KEPT = timedelta(hours=24)
 WIDTH = len(listing.COLUMNS)
@@ -70,18 +73,20 @@ class HomeVisits:
         """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
         asked = conditions(filter, self._caller.locations)
         shape, values = self._shape(asked, order, window, parent)
-        values["parents"] = json.dumps(list(ids))
         found: dict[str, list[Any]] = {id: [] for id in ids}
+        values["parents"] = json.dumps(list(found))
         for row in await self._database.fetch(listing.page(shape), values):
             found[row[0]].append(row[1:])
-        counts: dict[str, int] = {}
+
+        @cache
+        def counts() -> asyncio.Future[dict[str, int]]:
+            # All pages may be asked at once: the first to be asked counts for the others.
+            counted = listing.count(listing.Shape(asked.shape, parent=parent))
+            return asyncio.ensure_future(self._counts(counted, asked.values | {"parents": values["parents"]}))
 
         def counter(id: str) -> Callable[[], Any]:
             async def count() -> int:
-                if not counts:
-                    counted = listing.count(listing.Shape(asked.shape, parent=parent))
-                    counts.update(await self._database.fetch(counted, asked.values | {"parents": values["parents"]}))
-                return counts[id]
+                return (await counts())[id]
 
             return count
 
@@ -89,6 +94,9 @@ class HomeVisits:
             _page([row[:WIDTH] for row in found[id] if row[0] is not None], shape, window, found[id][0][WIDTH:], counter(id))
             for id in ids
         ]
+
+    async def _counts(self, counted: Statement, values: dict[str, Any]) -> dict[str, int]:
+        return dict(await self._database.fetch(counted, values))
 
     def _shape(
         self, asked: Conditions, keys: OrderKeys, window: Window, parent: str | None
@@ -171,9 +179,7 @@ class HomeVisits:
         return await self._database.write(work)
 
     async def _pending(self, session: AsyncSession, id: str, expected_version: int | None) -> HomeVisit:
-        query = select(HomeVisit).where(HomeVisit.id == identifier(id)).with_for_update()
-        if self._caller.locations is not None:
-            query = query.where(col(HomeVisit.location).in_(sorted(self._caller.locations)))
+        query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._at_theirs(HomeVisit.location)).with_for_update()
         visit = (await session.exec(query)).one_or_none()
         if visit is None:
             raise HomeVisitNotFound(id)
@@ -188,7 +194,8 @@ class HomeVisits:
             accepted["notes"] = wanted["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in wanted:
-            enquiry, _, known = await self._named(session, visit.care_enquiry, None, wanted["assigned_to"])
+            its_enquiry: Any = CareEnquiry.id == visit.care_enquiry
+            enquiry, _, known = await self._named(session, its_enquiry, None, wanted["assigned_to"])
             problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
             accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
@@ -198,19 +205,22 @@ class HomeVisits:
     async def _booked_before(self, session: AsyncSession, key: str | None, fingerprint: str) -> HomeVisit | None:
         if key is None or lifecycle.key_problem(key):
             return None
-        query = select(IdempotencyKey, HomeVisit).join(HomeVisit, col(HomeVisit.id) == IdempotencyKey.home_visit)
+        booked = sa.and_(col(HomeVisit.id) == IdempotencyKey.home_visit, self._at_theirs(HomeVisit.location))
+        query = select(IdempotencyKey, HomeVisit).outerjoin(HomeVisit, booked)
         query = query.where(IdempotencyKey.subject == self._caller.subject, IdempotencyKey.key == key)
         found = (await session.exec(query)).one_or_none()
         if found is None:
             return None
         if found[0].fingerprint != fingerprint:
             raise IdempotencyConflict(key)
+        if found[1] is None:  # it was booked where the caller may look no more
+            raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
         return found[1]
 
     async def _bookable(self, session: AsyncSession, booking: Booking, key: str | None) -> CareEnquiry:
-        enquiry, contact, user_known = await self._named(
-            session, booking.care_enquiry, booking.service_user_contact, booking.assigned_to
-        )
+        # The visit would stand at the enquiry's location: it must be one that the caller may see.
+        theirs = sa.and_(col(CareEnquiry.id) == identifier(booking.care_enquiry), self._at_theirs(CareEnquiry.location))
+        enquiry, contact, user_known = await self._named(session, theirs, booking.service_user_contact, booking.assigned_to)
         problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
@@ -218,22 +228,25 @@ class HomeVisits:
             raise InvalidInput(*problems)
         return enquiry
 
+    def _at_theirs(self, location: Any) -> sa.ColumnElement[bool]:
+        return sa.true() if self._caller.locations is None else col(location).in_(sorted(self._caller.locations))
+
     async def _named(
-        self, session: AsyncSession, care_enquiry: str, contact: str | None, user: str | None
+        self, session: AsyncSession, enquiry_is: sa.ColumnElement[bool], contact: str | None, user: str | None
     ) -> tuple[CareEnquiry | None, ServiceUserContact | None, bool]:
-        """Read, by one statement, the enquiry to book for, the contact, and whether the user is known."""
-        enquiry_is: Any = CareEnquiry.id == identifier(care_enquiry)
+        """Read, by one statement, the enquiry of a visit, the contact if in sight, and whether the user is known."""
+        contact_is = col(ServiceUserContact.id) == identifier(contact)
         if self._caller.locations is not None:
-            # The visit would stand at the enquiry's location: it must be one that the caller may see.
-            enquiry_is = sa.and_(enquiry_is, col(CareEnquiry.location).in_(sorted(self._caller.locations)))
+            contact_is = sa.and_(contact_is, in_sight("service_user_contact"))
         query = (
             select(CareEnquiry, ServiceUserContact, User.id)
             .select_from(sa.select(sa.literal_column("1")).subquery())
             .outerjoin(CareEnquiry, enquiry_is)
-            .outerjoin(ServiceUserContact, col(ServiceUserContact.id) == identifier(contact))
+            .outerjoin(ServiceUserContact, contact_is)
             .outerjoin(User, col(User.id) == identifier(user))
         )
-        found_enquiry, found_contact, found_user = (await session.exec(query)).one()
+        scope = {"scope": json.dumps(sorted(self._caller.locations or ()))}
+        found_enquiry, found_contact, found_user = (await session.exec(query, params=scope)).one()
         return found_enquiry, found_contact, found_user is not None
 
     def _event(self, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> HomeVisitEvent:

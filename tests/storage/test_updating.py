@@ -1,0 +1,176 @@
+import json
+from collections.abc import Mapping
+from datetime import timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import col, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.errors import InvalidInput
+from storage.models import CareEnquiry, VisitHost
+from storage.repository import HomeVisits
+from tests.storage.homes import (
+    ALICE,
+    BOB,
+    EVANS,
+    NOBODY,
+    REID,
+    ROWAN,
+    VISIT_TIME,
+    WILLOW,
+    Clock,
+    booking,
+    everything_in,
+    limited_to,
+    rows_of,
+)
+
+NO_TIME = ("date_time", "REQUIRED", "A visit needs a time. Leave the field out to keep the time it has.")
+NO_HOST = ("host", "REQUIRED", "A visit needs a host. Leave the field out to keep the host it has.")
+UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
+BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "told"),
+    [
+        ({"host": VisitHost.OTHER}, {"host": "OTHER"}, [["host", "NURSE", "OTHER"]]),
+        ({"notes": "By CAR"}, {"notes": "By CAR", "notes_folded": "by car"}, [["notes", None, None]]),
+        ({"notes": None}, {"notes": "", "notes_folded": ""}, [["notes", None, None]]),
+        ({"notes": ""}, {"notes": "", "notes_folded": ""}, [["notes", None, None]]),
+        ({"assigned_to": ALICE}, {"assigned_to": ALICE}, [["assigned_to", BOB, ALICE]]),
+        ({"assigned_to": None}, {"assigned_to": ALICE}, [["assigned_to", BOB, ALICE]]),
+        (
+            {"date_time": VISIT_TIME + timedelta(milliseconds=1)},
+            {"date_time": "2024-11-03T11:00:00.001"},
+            [["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.001Z"]],
+        ),
+        (
+            {"date_time": VISIT_TIME - timedelta(days=1), "host": VisitHost.CARER, "notes": None, "assigned_to": None},
+            {"date_time": "2024-11-02T11:00:00", "host": "CARER", "notes": "", "notes_folded": "", "assigned_to": ALICE},
+            [
+                ["date_time", "2024-11-03T11:00:00Z", "2024-11-02T11:00:00Z"],
+                ["host", "NURSE", "CARER"],
+                ["notes", None, None],
+                ["assigned_to", BOB, ALICE],
+            ],
+        ),
+        ({"host": VisitHost.NURSE, "notes": "New."}, {"notes": "New.", "notes_folded": "new."}, [["notes", None, None]]),
+    ],
+)  # fmt: skip
+async def test_an_update_changes_what_was_given_and_tells_it(
+    visits: HomeVisits, clock: Clock, path: Path, wanted: Mapping[str, Any], kept: dict[str, Any], told: list[Any]
+) -> None:
+    id = (await visits.book(booking(assigned_to=BOB, notes="Ring twice."))).id
+    [before] = rows_of(path, "home_visits")
+    clock.advance(hours=1)
+
+    updated = await visits.update(id, wanted)
+
+    assert rows_of(path, "home_visits") == [before | kept | {"modified": "2024-10-20T10:30:00", "version": 2}]
+    assert json.loads(rows_of(path, "home_visit_events")[1]["changes"]) == told
+    read = await visits.get(id)
+    assert read is not None
+    assert {name: getattr(updated, name) for name in ("notes", "assigned_to", "host", "date_time", "version")} == {
+        name: getattr(read, name) for name in ("notes", "assigned_to", "host", "date_time", "version")
+    }
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"notes": "Ring twice."},
+        {"host": VisitHost.NURSE},
+        {"assigned_to": ALICE},
+        {"assigned_to": None},
+        {"date_time": VISIT_TIME},
+        {"date_time": VISIT_TIME.astimezone(timezone(timedelta(hours=5)))},
+        {"date_time": VISIT_TIME, "host": VisitHost.NURSE, "notes": "Ring twice.", "assigned_to": None},
+    ],
+    ids=str,
+)
+async def test_an_update_that_changes_nothing_touches_nothing(
+    visits: HomeVisits, clock: Clock, path: Path, wanted: Mapping[str, Any]
+) -> None:
+    id = (await visits.book(booking(notes="Ring twice."))).id
+    before = everything_in(path)
+    clock.advance(hours=1)
+
+    updated = await visits.update(id, wanted, suppress_confirmation=True)
+
+    assert updated.version == 1
+    assert everything_in(path) == before
+
+
+async def test_no_notes_stay_no_notes(visits: HomeVisits, path: Path) -> None:
+    id = (await visits.book(booking())).id
+    before = everything_in(path)
+
+    await visits.update(id, {"notes": None})
+
+    assert everything_in(path) == before
+
+
+async def test_an_enquiry_without_a_user_leaves_the_visit_without_one(visits: HomeVisits) -> None:
+    id = (await visits.book(booking(care_enquiry=EVANS, assigned_to=BOB))).id
+
+    updated = await visits.update(id, {"assigned_to": None})
+
+    assert (updated.assigned_to, updated.version) == (None, 2)
+
+
+async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_now(
+    visits: HomeVisits, database: Database, clock: Clock
+) -> None:
+    id = (await visits.book(booking(care_enquiry=REID, assigned_to=BOB))).id
+
+    async def transfer(session: AsyncSession) -> None:
+        await session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == REID).values(location=ROWAN))
+
+    await database.write(transfer)
+    updated = await HomeVisits(database, limited_to(WILLOW), clock).update(id, {"assigned_to": None})
+
+    assert (updated.assigned_to, updated.location) == (ALICE, WILLOW)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problems"),
+    [
+        ({"date_time": None}, [NO_TIME]),
+        ({"host": None}, [NO_HOST]),
+        ({"assigned_to": NOBODY}, [UNKNOWN_USER]),
+        ({"assigned_to": ""}, [UNKNOWN_USER]),
+        ({"assigned_to": "\ud800"}, [UNKNOWN_USER]),
+        ({"notes": "x" * 10_001}, [LONG_NOTES]),
+        ({"notes": "\0"}, [BROKEN_NOTES]),
+        ({"notes": "\udc00"}, [BROKEN_NOTES]),
+        (
+            {"assigned_to": NOBODY, "notes": "x" * 10_001, "host": None, "date_time": None},
+            [NO_TIME, NO_HOST, LONG_NOTES, UNKNOWN_USER],
+        ),
+        ({"notes": "New.", "host": None}, [NO_HOST]),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_an_update_is_told_at_once(
+    visits: HomeVisits, path: Path, wanted: Mapping[str, Any], problems: list[tuple[str, str, str]]
+) -> None:
+    id = (await visits.book(booking())).id
+    before = everything_in(path)
+
+    with pytest.raises(InvalidInput) as refused:
+        await visits.update(id, wanted)
+
+    assert list(refused.value.problems) == problems
+    assert everything_in(path) == before
+
+
+@pytest.mark.parametrize("name", ["visit_type", "care_enquiry", "location", "service_user_contact", "created", "version"])
+def test_what_never_changes_is_no_part_of_what_a_client_may_update(name: str) -> None:
+    from schema.inputs import UpdateHomeVisitInput
+
+    assert name not in UpdateHomeVisitInput.__annotations__
