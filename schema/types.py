@@ -1,6 +1,6 @@
 """What clients read. A field is the attribute of the same name on a storage record, unless it says otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -35,6 +35,14 @@ class Derived:
     value: Callable[[Any, Any], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A field that `read` gets ready, and then the attribute `held` holds."""
+
+    read: Callable[[Any], Awaitable[Any]]
+    held: str
+
+
 def _plain(description: str) -> Any:
     return strawberry.field(description=description)
 
@@ -55,7 +63,7 @@ def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: b
         id = getattr(root, holder)
         if id is None:
             return None
-        if not by_id and _selects_only_id(info):
+        if not by_id and selects_only_id(info._raw_info.field_nodes):
             return unknown((id, *rest))
         return await info.context.record(kind, id, by_id=by_id)
 
@@ -63,8 +71,9 @@ def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: b
     return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": plan})
 
 
-def _selects_only_id(info: Info) -> bool:
-    parts = [node.selection_set for node in info._raw_info.field_nodes]
+def selects_only_id(fields: Iterable[FieldNode]) -> bool:
+    """Tell whether what these fields select of an object is no more than its ID, as a glance at them shows."""
+    parts = [field.selection_set for field in fields]
     return all(
         isinstance(selection, FieldNode) and selection.name.value in ("id", "__typename")
         for part in parts
@@ -248,7 +257,9 @@ class HomeVisitConnection:
     nodes: list[HomeVisit] = _plain("The nodes of `edges`, for clients that need no cursors.")
     page_info: PageInfo = _plain("Where the page stands in the list.")
     total_count: int = strawberry.field(
-        resolver=_total_count, description="How many visits meet `filter`, over all pages. Counted only when selected."
+        resolver=_total_count,
+        description="How many visits meet `filter`, over all pages. Counted only when selected.",
+        metadata={"plan": Awaited(_total_count, "counted")},
     )
 
 

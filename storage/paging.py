@@ -1,10 +1,10 @@
 """Pages of a list that changes while it is read: order, cursor, keyset condition."""
 
-import base64
 import binascii
 import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
@@ -45,7 +45,7 @@ class Window(NamedTuple):
 class Order:
     """`keys` are (column, descending), ending in the ID, ascending unless asked otherwise: no two rows are equal."""
 
-    __slots__ = ("_positions", "code", "keys")
+    __slots__ = ("_values", "code", "keys")
 
     def __init__(self, keys: Iterable[tuple[str, bool]], columns: Sequence[str]) -> None:
         distinct = dict[str, bool]()
@@ -56,19 +56,22 @@ class Order:
         self.keys = tuple((name, distinct[name]) for name in names[: names.index("id") + 1])
         # A cursor carries the order it belongs to: `d` for `date_time`, `D` for the same descending.
         self.code = "".join(name[0].upper() if descending else name[0] for name, descending in self.keys)
-        self._positions = tuple(columns.index(name) for name, _ in self.keys)
+        positions = [columns.index(name) for name, _ in self.keys]
+        # An `itemgetter` of one position gives no tuple.
+        self._values = itemgetter(*positions) if len(positions) > 1 else itemgetter(slice(positions[0], positions[0] + 1))
 
     def cursor(self, record: Sequence[Any]) -> str:
-        parts = [self.code, *(record[position] for position in self._positions)]
-        return base64.urlsafe_b64encode("|".join(parts).encode()).decode()
+        content = "|".join((self.code, *self._values(record)))
+        # Of plain letters and digits Base64 makes nothing that a URL would have to escape.
+        return binascii.b2a_base64(content.encode(), newline=False).decode()
 
     def position(self, cursor: str, argument: str) -> dict[str, str]:
         """Return the key values in a cursor as the parameters `after_0`, `after_1`…; raise InvalidPage for any other string."""
         try:
-            content = base64.b64decode(cursor, b"-_", validate=True)
+            content = binascii.a2b_base64(cursor, strict_mode=True)
             code, *values = content.decode().split("|")
             genuine = code == self.code and len(values) == len(self.keys) and all(map(_genuine, self.keys, values))
-            genuine = genuine and base64.urlsafe_b64encode(content).decode() == cursor
+            genuine = genuine and binascii.b2a_base64(content, newline=False).decode() == cursor
         except (ValueError, binascii.Error):
             genuine = False
         if not genuine:
@@ -128,8 +131,15 @@ class Page(Generic[T]):
         self.nodes = nodes
         self.has_previous_page = has_previous_page
         self.has_next_page = has_next_page
-        self.total_count = count
+        self.counted: int | None = None
+        self._count = count
         self._order = order
+
+    async def total_count(self) -> int:
+        """Count all rows of the list, once; `counted` holds the number from then on."""
+        if self.counted is None:
+            self.counted = await self._count()
+        return self.counted
 
     @cached_property
     def edges(self) -> list[Edge[T]]:

@@ -1,6 +1,6 @@
 """Documents run: prepared once, then served by plans wherever they can, by the standard executor wherever they cannot."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -13,19 +13,23 @@ from graphql import (
     GraphQLResolveInfo,
     OperationDefinitionNode,
     OperationType,
+    VariableNode,
     default_field_resolver,
     default_type_resolver,
     is_non_null_type,
     is_object_type,
 )
-from graphql.execution.collect_fields import collect_subfields
+from graphql.execution.collect_fields import collect_fields, collect_subfields
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.engine.documents import ERRORS_TOLD, Documents, Operation, Refused, coded
 from schema.engine.limits import Limits, require_affordable
-from schema.engine.plans import Plan
+from schema.engine.plans import Plan, Unusual
+from schema.engine.roots import Root, Roots
+
+ROOTS = "roots"
 
 
 class Request(NamedTuple):
@@ -60,7 +64,7 @@ class Engine:
         self._schema = schema._schema
         self._limits = limits
         self._may_introspect = may_introspect
-        self._executor = PlannedExecutor if planned else StandardExecutor
+        self._planned = planned
         self._suggest = suggest
         self.documents = Documents(self._schema, limits, suggest=suggest)
 
@@ -72,15 +76,35 @@ class Engine:
             variables = self._admitted(operation, request.variables, context)
         except Refused as refused:
             return Answer(None, refused.errors, False, operation.node if operation else None)
+        node = operation.node
         if operation.answer is not None:
-            return Answer(operation.answer, [], True, operation.node)
-        executor = self._executor(self._schema, operation, variables, context)
+            return Answer(operation.answer, [], True, node)
+        if self._planned and node.operation is OperationType.QUERY:
+            data = await self._straight(operation, variables, context)
+            if data is not None:
+                return Answer(data, [], True, node)
+        make = PlannedExecutor if self._planned else StandardExecutor
+        executor = make(self._schema, operation, variables, context)
         result: Any = executor.execute_operation()
         if executor.is_awaitable(result):
             result = await result
-        if operation.constant and not result.errors:
-            operation.answer = result.data
-        return Answer(result.data, (result.errors or [])[:ERRORS_TOLD], True, operation.node)
+        if not result.errors:
+            operation.answered(result.data)
+        errors = [_mendable(error) for error in (result.errors or [])[:ERRORS_TOLD]]
+        return Answer(result.data, errors, True, operation.node)
+
+    async def _straight(self, operation: Operation, variables: VariableValues, context: Any) -> dict[str, Any] | None:
+        """Answer a query whose root fields can be called straight; None where the executor has to run it."""
+        plans = operation.plans(variables.coerced)
+        roots = plans.get(ROOTS)
+        if roots is None:
+            roots = plans[ROOTS] = PlannedExecutor(self._schema, operation, variables, context).roots()
+        if not roots:
+            return None
+        try:
+            return await roots.answers(context, variables.coerced)
+        except Exception:  # noqa: BLE001 - whatever it is, the standard executor tells it
+            return None
 
     def _admitted(self, operation: Operation, given: dict[str, Any], context: Any) -> VariableValues:
         """Return the values of the variables; raise Refused where the operation may not be run with them."""
@@ -102,6 +126,14 @@ class Engine:
         except GraphQLError as error:
             raise Refused(error) from None
         return variables
+
+
+def _mendable(error: GraphQLError) -> GraphQLError:
+    """Code the one mistake of a client that shows only when a document runs: null in a variable that is used for a value."""
+    cause = error.original_error or error
+    if isinstance(cause, GraphQLError) and cause.nodes and isinstance(cause.nodes[0], VariableNode):
+        return coded(error, "BAD_USER_INPUT")
+    return error
 
 
 class StandardExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -133,7 +165,21 @@ class PlannedExecutor(StandardExecutor):
 
     def __init__(self, schema: Any, operation: Operation, variables: VariableValues, context: Any) -> None:
         super().__init__(schema, operation, variables, context)
+        self._prepared = operation
         self._plans = operation.plans(variables.coerced)
+
+    def roots(self) -> Roots:
+        """Find out whether the root fields can be called straight."""
+        parent = self.schema.get_root_type(self.operation.operation)
+        if parent is None:
+            return Roots([])
+        fields = collect_fields(self.schema, self.fragments, self.variable_values, parent, self.operation).grouped_field_set
+        try:
+            roots = Roots([Root(self.schema, parent, key, details, self._collect) for key, details in fields.items()])
+        except (Unusual, GraphQLError):
+            return Roots([])
+        self._prepared.planned(roots.size)
+        return roots
 
     def complete_object_value(
         self,
@@ -146,13 +192,13 @@ class PlannedExecutor(StandardExecutor):
     ) -> Any:
         plan = self._plan(return_type, field_details_list)
         standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
-        if not plan.serves:
+        if plan is None:
             return standard()
         if not plan.rest:
-            return self._served(plan, (result,), lambda: plan.build(result, self.context_value), standard)
+            return self._served(plan, (result,), lambda: plan.build((result,), self.context_value)[0], standard)
 
         def both() -> Any:
-            built = plan.build(result, self.context_value)
+            (built,) = plan.build((result,), self.context_value)
             others: Any = self.execute_fields(return_type, result, path, plan.rest, position_context)
             return self._joined(built, others) if self.is_awaitable(others) else {**built, **others}
 
@@ -172,24 +218,34 @@ class PlannedExecutor(StandardExecutor):
         if not is_non_null_type(item_type) or not is_object_type(item_type.of_type) or not isinstance(result, list):
             return standard()
         plan = self._plan(item_type.of_type, field_details_list)
-        if plan.rest or not plan.serves:
+        if plan is None:
             return standard()
-        return self._served(plan, result, lambda: [plan.build(item, self.context_value) for item in result], standard)
+        if plan.rest:
+            # The parent goes through the objects one by one, but what their plan reads is read for all of them at once.
+            return self._served(plan, result, standard, standard) if plan.reads else standard()
+        return self._served(plan, result, lambda: plan.build(result, self.context_value), standard)
 
-    def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan:
+    def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
         # Nodes live as long as the operation, and so do its plans: their identity tells them apart.
         key = (type.name, *(id(part.node) for part in details))
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = Plan(type, self._collect(type, details), self._collect)
-        return cast("Plan", plan)
+        if key not in self._plans:
+            self._plans[key] = self._planned(type, details)
+        return cast("Plan | None", self._plans[key])
+
+    def _planned(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
+        try:
+            plan = Plan(type, details, self._collect)
+        except Unusual:
+            return None
+        self._prepared.planned(plan.size)
+        return plan
 
     def _collect(self, type: GraphQLObjectType, details: list[Any]) -> dict[str, list[Any]]:
         return collect_subfields(
             self.schema, self.fragments, self.variable_values, self.operation, type, details
         ).grouped_field_set
 
-    def _served(self, plan: Plan, sources: Iterable[Any], build: Callable[[], Any], standard: Callable[[], Any]) -> Any:
+    def _served(self, plan: Plan, sources: Sequence[Any], build: Callable[[], Any], standard: Callable[[], Any]) -> Any:
         if plan.reads:
             return self._read_and_served(plan, sources, build, standard)
         try:
@@ -198,7 +254,7 @@ class PlannedExecutor(StandardExecutor):
             return standard()
 
     async def _read_and_served(
-        self, plan: Plan, sources: Iterable[Any], build: Callable[[], Any], standard: Callable[[], Any]
+        self, plan: Plan, sources: Sequence[Any], build: Callable[[], Any], standard: Callable[[], Any]
     ) -> Any:
         try:
             await plan.read(sources, self.context_value)

@@ -1,16 +1,19 @@
 """Plans: what a selection asks of a kind of object, compiled once into closures that turn records into answers.
 
+The closures go through a list of records field by field: a call for each field of a list, not for each field of each record.
+
 A plan serves what is plain: attributes, values derived at once, and references to records, which are read together before
 anything is built. Whatever is unusual (a resolver, an argument, a null where none may be, an error) raises, and the standard
 executor serves it instead: it alone says what an error is.
 """
 
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLError,
     GraphQLObjectType,
     GraphQLOutputType,
     is_leaf_type,
@@ -21,16 +24,15 @@ from graphql import (
 from strawberry.types.field import StrawberryField
 
 from schema.context import Context
-from schema.types import Derived, Reference
+from schema.types import Awaited, Derived, Reference, selects_only_id
 from storage.records import Record
 
-# (source, context) to the value in the answer
-Getter = Callable[[Any, Context], Any]
-# the class of sources to what reads one of its fields
-Maker = Callable[[type], Getter]
+# sources of one class to the values of one field in the answers, in the order of the sources
+Column = Callable[[Sequence[Any], Context], Sequence[Any]]
+# the class of sources to what reads one of their fields
+Maker = Callable[[type], Column]
 # the selected fields of an object type below these: response key to field nodes with details
 Collect = Callable[[GraphQLObjectType, list[Any]], dict[str, list[Any]]]
-
 
 STORED_AS_ANSWERED = frozenset(("ID", "String", "Int", "TimeZone", "DateTime"))
 
@@ -40,153 +42,190 @@ class Unusual(Exception):
 
 
 class Plan:
-    """How objects of one type answer one selection. `rest` are the fields that only the standard executor can serve."""
+    """How objects of one type answer one selection. `rest` are the fields that only the standard executor can serve.
 
-    def __init__(self, type: GraphQLObjectType, fields: dict[str, list[Any]], collect: Collect) -> None:
+    `size` is the number of planned fields. Raises Unusual where there would be none.
+    """
+
+    def __init__(self, type: GraphQLObjectType, details: list[Any], collect: Collect) -> None:
+        fields = _collected(type, details, collect)
+        self.size = len(fields)
         self.rest: dict[str, list[Any]] = {}
         self._names = tuple(fields)
         self._makers: list[Maker] = []
-        self._getters: dict[Any, list[Getter]] = {}
+        self._columns: dict[Any, list[Column]] = {}
+        self._awaited: list[Awaited] = []
         self._references: list[tuple[Reference, Plan]] = []
-        self._nested: list[tuple[Callable[[Any], Any], Plan]] = []
-        for name, details in fields.items():
+        self._nested: list[tuple[str, Plan]] = []
+        for name, parts in fields.items():
             try:
-                self._makers.append(self._maker(type, details, collect))
+                self._makers.append(self._maker(type, parts, collect))
             except Unusual:
-                self.rest[name] = details
+                self.rest[name] = parts
                 self._makers.append(lambda _source_class: _nothing)
-
-    @property
-    def serves(self) -> bool:
-        return len(self.rest) < len(self._names)
+        if fields and len(self.rest) == len(fields):
+            raise Unusual
 
     @property
     def reads(self) -> bool:
         """Whether anything has to be read before answers can be built."""
-        return bool(self._references or self._nested)
+        return bool(self._awaited or self._references or self._nested)
 
-    def build(self, source: Any, context: Context) -> dict[str, Any]:
-        getters = self._getters.get(source.__class__)
-        if getters is None:
-            getters = self._getters[source.__class__] = [make(source.__class__) for make in self._makers]
-        return dict(zip(self._names, [get(source, context) for get in getters], strict=True))
+    def build(self, sources: Sequence[Any], context: Context) -> list[dict[str, Any]]:
+        """Return the answers for these sources, in their order."""
+        kinds = set(map(type, sources))
+        if len(kinds) > 1:
+            return [self.build((source,), context)[0] for source in sources]
+        names = self._names
+        columns = [column(sources, context) for kind in kinds for column in self._columns_of(kind)]
+        return [dict(zip(names, values)) for values in zip(*columns)]  # noqa: B905 - each column is as long as the sources
 
-    async def read(self, sources: Iterable[Any], context: Context) -> None:
+    async def read(self, sources: Sequence[Any], context: Context) -> None:
         """Read, level by level, all the records that the answers for these sources will show."""
-        sources = list(sources)
+        for awaited in self._awaited:
+            for source in sources:
+                await awaited.read(source)
         for reference, plan in self._references:
             ids = {id for id in map(attrgetter(reference.holder), sources) if id is not None}
             known = await context.records(reference.kind, ids, by_id=reference.by_id)
             if plan.reads:
-                await plan.read((known[id] for id in ids if known[id] is not None), context)
-        for children, plan in self._nested:
-            await plan.read((child for source in sources for child in children(source)), context)
+                await plan.read([known[id] for id in ids if known[id] is not None], context)
+        for attribute, plan in self._nested:
+            await plan.read([child for source in sources for child in _children(getattr(source, attribute))], context)
+
+    def _columns_of(self, kind: type) -> list[Column]:
+        columns = self._columns.get(kind)
+        if columns is None:
+            columns = self._columns[kind] = [make(kind) for make in self._makers]
+        return columns
 
     def _maker(self, type: GraphQLObjectType, details: list[Any], collect: Collect) -> Maker:
         name = details[0].node.name.value
         if name == "__typename":
-            return lambda _source_class: lambda _source, _context: type.name
+            return lambda _source_class: lambda sources, _context: [type.name] * len(sources)
         field = type.fields[name]
         definition = field.extensions.get("strawberry-definition")
-        if field.args or not isinstance(definition, StrawberryField):
+        if field.args or not isinstance(definition, StrawberryField) or definition.extensions:
             raise Unusual
         way = definition.metadata.get("plan")
         if isinstance(way, Reference):
-            get = self._reference(way, field.type, collect(_object(field.type), details), collect)
-            return lambda _source_class: get
+            column = self._reference(way, field.type, details, collect)
+            return lambda _source_class: column
         completed, plan = _completer(field.type, details, collect)
+        self.size += plan.size if plan else 0
         if isinstance(way, Derived) and not (plan and plan.reads):
             value = way.value
-            return lambda _source_class: lambda source, context: completed(value(source, context), context)
+            return lambda _: lambda sources, context: completed([value(source, context) for source in sources], context)
+        if isinstance(way, Awaited):
+            self._awaited.append(way)
+            return lambda _source_class: _read(way.held, completed)
         if definition.base_resolver is not None:
             raise Unusual
         attribute = definition.python_name
         if plan and plan.reads:
-            self._nested.append((_children(attribute), plan))
+            self._nested.append((attribute, plan))
         return lambda source_class: _stored(source_class, attribute, field.type) or _read(attribute, completed)
 
-    def _reference(self, way: Reference, type: GraphQLOutputType, fields: dict[str, list[Any]], collect: Collect) -> Getter:
+    def _reference(self, way: Reference, type: GraphQLOutputType, details: list[Any], collect: Collect) -> Column:
         named, required, id_of = _object(type), is_non_null_type(type), attrgetter(way.holder)
-        selected = {name: details[0].node.name.value for name, details in fields.items()}
-        if not way.by_id and set(selected.values()) <= {"id", "__typename"}:
-            # The ID is all that is asked for, and the record that refers has it.
-            parts = {name: None if field == "id" else named.name for name, field in selected.items()}
-
-            def only_id(source: Any, _context: Context) -> Any:
-                id = id_of(source)
-                if id is None:
-                    return _null(required)
-                return {name: part or id for name, part in parts.items()}
-
-            return only_id
-        plan = Plan(named, fields, collect)
+        if not way.by_id and selects_only_id(part.node for part in details):
+            # The record that refers has all that is asked for.
+            selected = {name: parts[0].node.name.value for name, parts in _collected(named, details, collect).items()}
+            self.size += len(selected)
+            return _only_id({name: None if field == "id" else named.name for name, field in selected.items()}, id_of, required)
+        plan = Plan(named, details, collect)
         if plan.rest:
             raise Unusual
+        self.size += plan.size
         self._references.append((way, plan))
 
-        def referred(source: Any, context: Context) -> Any:
-            id = id_of(source)
-            record = None if id is None else context.known(way.kind, by_id=way.by_id)[id]
-            return _null(required) if record is None else plan.build(record, context)
+        def column(sources: Sequence[Any], context: Context) -> Sequence[Any]:
+            ids = list(map(id_of, sources))
+            known = context.known(way.kind, by_id=way.by_id)
+            # One that many refer to is built once.
+            records = {id: known[id] for id in ids if id is not None and known[id] is not None}
+            built = dict(zip(records, plan.build(list(records.values()), context), strict=True))
+            return _checked([built.get(id) for id in ids], required)
 
-        return referred
+        return column
 
 
-def _completer(type: GraphQLOutputType, details: list[Any], collect: Collect) -> tuple[Getter, Plan | None]:
-    """Return what turns a value of this type into the answer, and the plan of the objects in it."""
+def _collected(type: GraphQLObjectType, details: list[Any], collect: Collect) -> dict[str, list[Any]]:
+    try:
+        return collect(type, details)
+    except GraphQLError:
+        # A variable of `@skip` is null: told for each object that is met, and for none where there is none.
+        raise Unusual from None
+
+
+def _only_id(parts: dict[str, str | None], id_of: Callable[[Any], Any], required: bool) -> Column:
+    if list(parts.values()) == [None]:
+        (name,) = parts
+        return lambda sources, _context: _checked([None if id is None else {name: id} for id in map(id_of, sources)], required)
+
+    def column(sources: Sequence[Any], _context: Context) -> Sequence[Any]:
+        ids = map(id_of, sources)
+        return _checked([None if id is None else {name: part or id for name, part in parts.items()} for id in ids], required)
+
+    return column
+
+
+def _completer(type: GraphQLOutputType, details: list[Any], collect: Collect) -> tuple[Column, Plan | None]:
+    """Return what turns values of this type into answers, and the plan of the objects in it."""
     if is_non_null_type(type):
         complete, plan = _completer(type.of_type, details, collect)
-        return lambda value, context: _required(complete(value, context)), plan
+        return lambda values, context: _checked(complete(values, context), True), plan
     if is_list_type(type):
         complete, plan = _completer(type.of_type, details, collect)
-        return lambda value, context: None if value is None else [complete(item, context) for item in _list(value)], plan
+        return lambda values, context: [None if value is None else complete(_list(value), context) for value in values], plan
     if is_leaf_type(type):
         coerce = type.coerce_output_value
-        return lambda value, _context: None if value is None else coerce(value), None
+        return lambda values, _context: [None if value is None else _required(coerce(value)) for value in values], None
     if not is_object_type(type):
         raise Unusual
-    plan = Plan(type, collect(type, details), collect)
+    plan = Plan(type, details, collect)
     if plan.rest:
         raise Unusual
     build = plan.build
-    return lambda value, context: None if value is None else build(value, context), plan
+
+    def objects(values: Sequence[Any], context: Context) -> Sequence[Any]:
+        if None not in values:
+            return build(values, context)
+        built = iter(build([value for value in values if value is not None], context))
+        return [None if value is None else next(built) for value in values]
+
+    return objects, plan
 
 
-def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Getter | None:
-    """Return what reads a column of a record as it is stored, where that is how the answer has it."""
+def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Column | None:
+    """Return what reads a column of records as it is stored, where that is how the answer has it."""
     if not issubclass(source_class, Record) or attribute not in source_class.columns:
         return None
-    index = source_class.columns.index(attribute)
+    get = itemgetter(source_class.columns.index(attribute))
     required = is_non_null_type(type)
     leaf: Any = type.of_type if is_non_null_type(type) else type
     if isinstance(leaf, GraphQLEnumType):
         names: dict[Any, Any] = {value.value: name for name, value in leaf.values.items()} | ({} if required else {None: None})
-        return lambda record, _context: names[record[index]]
+        return lambda records, _context: [names[value] for value in map(get, records)]
     if leaf.name not in STORED_AS_ANSWERED:
         return None
     if attribute in source_class.instants:
         # As text, it lacks only the Z of RFC 3339.
         if required:
-            return lambda record, _context: record[index] + "Z"
-        return lambda record, _context: None if record[index] is None else record[index] + "Z"
-    return (lambda record, _context: _required(record[index])) if required else (lambda record, _context: record[index])
+            return lambda records, _context: [value + "Z" for value in map(get, records)]
+        return lambda records, _context: [None if value is None else value + "Z" for value in map(get, records)]
+    return lambda records, _context: _checked(list(map(get, records)), required)
 
 
-def _read(attribute: str, complete: Getter) -> Getter:
+def _read(attribute: str, complete: Column) -> Column:
     get = attrgetter(attribute)
-    return lambda source, context: complete(get(source), context)
+    return lambda sources, context: complete(list(map(get, sources)), context)
 
 
-def _children(attribute: str) -> Callable[[Any], Iterable[Any]]:
-    get = attrgetter(attribute)
-
-    def children(source: Any) -> Iterable[Any]:
-        value = get(source)
-        if value is None:
-            return ()
-        return value if isinstance(value, list) else (value,)
-
-    return children
+def _children(value: Any) -> Iterable[Any]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list) else (value,)
 
 
 def _object(type: GraphQLOutputType) -> GraphQLObjectType:
@@ -196,15 +235,16 @@ def _object(type: GraphQLOutputType) -> GraphQLObjectType:
     return named
 
 
+def _checked(values: Sequence[Any], required: bool) -> Sequence[Any]:
+    if required and None in values:
+        raise Unusual
+    return values
+
+
 def _required(value: Any) -> Any:
     if value is None:
         raise Unusual
     return value
-
-
-def _null(required: bool) -> None:
-    if required:
-        raise Unusual
 
 
 def _list(value: Any) -> list[Any]:
@@ -213,5 +253,6 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _nothing(_source: Any, _context: Context) -> None:
+def _nothing(sources: Sequence[Any], _context: Context) -> Sequence[Any]:
     """Hold the place of a field that the standard executor serves."""
+    return [None] * len(sources)
