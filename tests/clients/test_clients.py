@@ -1,6 +1,7 @@
 """Each example client is generated, type-checked strictly and put through the same day at a small visits screen."""
 
 import json
+import shutil
 from datetime import datetime
 from typing import Any
 
@@ -128,3 +129,19 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
         ("2031-05-04T09:00:00Z", "PENDING", 1),
         ("2031-05-08T09:00:00Z", "CANCELLED", 3),
     ]
+
+
+async def test_types_read_from_a_server_in_development_are_those_of_the_schema_file(
+    running_server: Server, put_on_bench: PutOnBench
+) -> None:
+    bench = await put_on_bench(CODEGEN.folder)
+    generated = bench.folder / "generated"
+    await bench.succeed(CODEGEN.generate)
+    from_file = {file.name: file.read_text() for file in generated.iterdir()}
+    shutil.rmtree(generated)
+
+    bench.replace("tests/clients/codegen/codegen.ts", "../../../schema/schema.graphql", running_server.url)
+    await bench.succeed(CODEGEN.generate)
+
+    assert {file.name: file.read_text() for file in generated.iterdir()} == from_file
+    assert sorted(from_file) == ["gql.ts", "graphql.ts", "index.ts"]

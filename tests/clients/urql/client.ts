@@ -8,10 +8,11 @@ const { HOME_VISITS_URL = "http://127.0.0.1:8080/graphql", HOME_VISITS_TOKEN } =
 
 /** A client whose pages of visits grow into one list per filter and order, and whose list gains what is booked. */
 export function createClient(): Client {
+  const homeVisits = relayPagination();
   const cache = cacheExchange({
     schema,
     keys: { CareSeeker: () => null }, // has no ID: part of its care enquiry
-    resolvers: { Query: { homeVisits: relayPagination() } },
+    resolvers: { Query: { homeVisits }, CareEnquiry: { homeVisits }, Location: { homeVisits }, User: { homeVisits } },
     updates: {
       Mutation: {
         bookHomeVisit({ bookHomeVisit: result }: BookVisitMutation, _, cache) {
