@@ -22,6 +22,7 @@ from graphql import (
 from graphql.execution.collect_fields import FragmentDetails
 
 from schema.engine.limits import Limits, Price, measure, parse_within
+from schema.engine.variables import Variables
 
 ERRORS_TOLD = 10
 VARIANTS = 16
@@ -58,6 +59,12 @@ class Operation:
         self.answer: dict[str, Any] | None = None
         self._plans: dict[tuple[Any, ...], dict[Any, Any]] = {}
         self._planned = 0
+        self._variables: Variables | None = None
+
+    def variables(self, schema: GraphQLSchema) -> Variables:
+        if self._variables is None:
+            self._variables = Variables(schema, self.node)
+        return self._variables
 
     def plans(self, variables: Mapping[str, Any]) -> dict[Any, Any]:
         """Return what was planned for these values of the variables that `@skip` and `@include` name: others decide nothing."""

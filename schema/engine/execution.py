@@ -73,16 +73,13 @@ class Engine:
         operation: Operation | None = None
         try:
             operation = self.documents.prepare(request.document).operation(request.operation_name)
-            variables = self._admitted(operation, request.variables, context)
+            self._require_served(operation, context)
+            data = await self._straight(operation, request.variables, context)
+            if data is not None:
+                return Answer(data, [], True, operation.node)
+            variables = self._admitted(operation, request.variables)
         except Refused as refused:
             return Answer(None, refused.errors, False, operation.node if operation else None)
-        node = operation.node
-        if operation.answer is not None:
-            return Answer(operation.answer, [], True, node)
-        if self._planned and node.operation is OperationType.QUERY:
-            data = await self._straight(operation, variables, context)
-            if data is not None:
-                return Answer(data, [], True, node)
         make = PlannedExecutor if self._planned else StandardExecutor
         executor = make(self._schema, operation, variables, context)
         result: Any = executor.execute_operation()
@@ -93,29 +90,38 @@ class Engine:
         errors = [_mendable(error) for error in (result.errors or [])[:ERRORS_TOLD]]
         return Answer(result.data, errors, True, operation.node)
 
-    async def _straight(self, operation: Operation, variables: VariableValues, context: Any) -> dict[str, Any] | None:
-        """Answer a query whose root fields can be called straight; None where the executor has to run it."""
-        plans = operation.plans(variables.coerced)
+    async def _straight(self, operation: Operation, given: dict[str, Any], context: Any) -> dict[str, Any] | None:
+        """Answer a query whose answer is known, or whose root fields can be called straight; None: the executor has to run it."""
+        if operation.answer is not None or not self._planned or operation.node.operation is not OperationType.QUERY:
+            return operation.answer
+        variables = operation.variables(self._schema).coerced(given)
+        if variables is None or operation.price.of(variables) > self._limits.cost:
+            return None
+        plans = operation.plans(variables)
         roots = plans.get(ROOTS)
         if roots is None:
-            roots = plans[ROOTS] = PlannedExecutor(self._schema, operation, variables, context).roots()
+            roots = plans[ROOTS] = self._roots(operation, given, context)
         if not roots:
             return None
         try:
-            return await roots.answers(context, variables.coerced)
+            return cast("dict[str, Any]", await roots.answers(context, variables))
         except Exception:  # noqa: BLE001 - whatever it is, the standard executor tells it
             return None
 
-    def _admitted(self, operation: Operation, given: dict[str, Any], context: Any) -> VariableValues:
-        """Return the values of the variables; raise Refused where the operation may not be run with them."""
-        node = operation.node
+    def _roots(self, operation: Operation, given: dict[str, Any], context: Any) -> Roots:
+        return PlannedExecutor(self._schema, operation, self._admitted(operation, given), context).roots()
+
+    def _require_served(self, operation: Operation, context: Any) -> None:
         if operation.prepared.introspects and not self._may_introspect(context):
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
             raise Refused(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
-        if node.operation is OperationType.SUBSCRIPTION:
+        if operation.node.operation is OperationType.SUBSCRIPTION:
             message = "Subscriptions are not served over HTTP: send a query or a mutation."
             raise Refused(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
-        definitions = node.variable_definitions or ()
+
+    def _admitted(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
+        """Return the values of the variables; raise Refused where the operation may not be run with them."""
+        definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(
             self._schema, definitions, given, max_errors=ERRORS_TOLD, hide_suggestions=not self._suggest
         )

@@ -1,0 +1,34 @@
+"""The values of variables, with their types looked up once for each operation and not at each request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, Undefined, is_non_null_type
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import get_variable_values
+from graphql.utilities import coerce_input_value
+
+
+class Variables:
+    """Those of one operation, which must be valid."""
+
+    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
+        definitions = operation.variable_definitions or ()
+        signatures = [get_variable_signature(schema, definition) for definition in definitions]
+        self._types = {one.name: one.type for one in signatures if not isinstance(one, GraphQLError)}
+        with_default = [definition for definition in definitions if definition.default_value]
+        defaults = get_variable_values(schema, with_default, {})
+        self._defaults = {} if isinstance(defaults, list) else defaults.coerced
+        self._required = [name for name, type in self._types.items() if is_non_null_type(type) and name not in self._defaults]
+
+    def coerced(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the values, or None where one is wrong: graphql-core says what is wrong with it."""
+        if any(name not in given for name in self._required):
+            return None
+        values = dict(self._defaults)
+        for name, type in self._types.items():
+            if name in given:
+                values[name] = coerce_input_value(given[name], type)
+                if values[name] is Undefined:
+                    return None
+        return values
