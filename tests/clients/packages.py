@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 OFFLINE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH", "NameResolutionError", "NewConnectionError")
-NPM = ("npm", "install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund")
+NPM = [("npm", "install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund")]
+PIP = [(sys.executable, "-m", "venv", "."), ("bin/python", "-m", "pip", "install", "--requirement", "requirements.txt")]
 
 
 def install(client: Path, cache: Path) -> Path:
     """Return the folder that holds what the client's package.json or requirements.txt names."""
     wanted = client / "package.json" if (client / "package.json").exists() else client / "requirements.txt"
+    if wanted.suffix == ".json":
+        require_node()
     digest = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()
     folder = cache / f"{client.name}-{digest[:12]}"
     with alone(cache):
@@ -26,7 +30,8 @@ def install(client: Path, cache: Path) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             shutil.copy(wanted, folder)
-            install_node_packages(folder) if wanted.suffix == ".json" else install_python_packages(folder)
+            for command in NPM if wanted.suffix == ".json" else PIP:
+                run(*command, folder=folder)
             (folder / "complete").touch()
     return folder
 
@@ -39,22 +44,21 @@ def alone(cache: Path) -> Iterator[None]:
         yield
 
 
-def install_node_packages(folder: Path) -> None:
-    if shutil.which("npm") is None:
+def require_node() -> None:
+    """Skip the test where there is no Node.js that the packages run on."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("needs Node.js and npm")
-    run(*NPM, folder=folder)
-
-
-def install_python_packages(folder: Path) -> None:
-    run(sys.executable, "-m", "venv", ".", folder=folder)
-    run("bin/python", "-m", "pip", "install", "--requirement", "requirements.txt", folder=folder)
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if [int(number) for number in re.findall(r"\d+", version)] < [20, 19]:
+        pytest.skip(f"needs Node.js 20.19 or later; this is {version}")
 
 
 def run(*command: str, folder: Path) -> None:
-    """Run a command that fetches packages; where there is no way to a registry, skip the test."""
+    """Run a command that fetches packages, or skip the test where there is no way to a registry."""
     environment = os.environ | {"PIP_RETRIES": "1"}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
     said = ran.stdout + ran.stderr
-    if ran.returncode and any(sign in said for sign in OFFLINE):
-        pytest.skip(f"needs a package registry: {said.strip().splitlines()[-1]}")
+    offline = [line for line in said.splitlines() if any(sign in line for sign in OFFLINE)]
+    if ran.returncode and offline:
+        pytest.skip(f"needs a package registry: {offline[0]}")
     assert ran.returncode == 0, said
