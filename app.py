@@ -1,66 +1,72 @@
 """Settings in, running server out: the only reader of the environment, and the command line."""
 
 import asyncio
-import contextlib
+import dataclasses
 import os
-import signal
 import socket
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
 from aiohttp import web
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from rich.console import Console
-from rich.progress import Progress
+from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resolvers import auth, errors
 from resolvers.api import make_schema
 from resolvers.tokens import TokenRules, Tokens, mint
 from schema import graphiql
 from schema.context import Context
+from schema.engine import workers
 from schema.engine.admission import Admission
-from schema.engine.connections import HTTPLimits, server_options
+from schema.engine.background import Work, forget_keys, running
+from schema.engine.connections import HTTPLimits
 from schema.engine.execution import Engine
 from schema.engine.http import Endpoint
 from schema.engine.limits import Limits
 from schema.engine.reception import TrustedDocuments
 from schema.engine.routes import add_routes
-from schema.engine.telemetry import Telemetry, configure_logs
-from schema.engine.workers import is_loopback, listening, supervise
+from schema.engine.settings import Unstartable, blaming, parse_origins, require_positive, understood, variables
+from schema.engine.telemetry import Telemetry, configure_logs, export_gauges
+from schema.scalars import parse_time_zone
+from storage import backup as copies
+from storage import migrations
 from storage.caller import Caller, Role
+from storage.carehq.exporting import export_documents
 from storage.carehq.importing import import_documents
 from storage.database import Database, database_path
 from storage.demo import fill_with_demo
-from storage.errors import DatabaseUnusable, Refusal
+from storage.errors import Refusal
 from storage.instants import clock
-from storage.migrations import migrate as migrate_database
 from storage.outbox import overview
-from storage.outbox.addresses import sender
-from storage.outbox.courier import Courier
-from storage.outbox.letter import Letterhead
-from storage.outbox.server import mail_server
-from storage.outbox.transports import Folder, Smtp
+from storage.outbox.mailroom import Mailroom
+from storage.progress import progress_bar
 from storage.repository import HomeVisits
 
 T = TypeVar("T")
 
-DRAIN: web.AppKey[Callable[[], None]] = web.AppKey("drain")
-HOUSEKEEPING_SECONDS = 3600.0
+say = partial(typer.echo, err=True)
+
+PREFIX = "HOME_VISITS_"
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
 class Settings(BaseSettings):
     """Read from variables with the prefix `HOME_VISITS_`, or from a file `.env`."""
 
-    model_config = SettingsConfigDict(env_prefix="HOME_VISITS_", env_file=".env", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        validate_default=False,
+    )
 
     database_url: str = "sqlite+aiosqlite:///home_visits.db"
     jwt_secret: SecretStr | None = None
@@ -71,22 +77,25 @@ class Settings(BaseSettings):
     jwt_locations_claim: str = "locations"
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
-    default_time_zone: str = "Europe/London"
-    allowed_origins: frozenset[str] = frozenset()
+    default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
+    allowed_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(parse_origins)] = frozenset()
     trusted_documents: Path | None = None
     explorer: bool = False
     introspection: bool = False
     plans: bool = True
     log_format: Literal["console", "json"] | None = None
-    executing: int = 64
-    waiting: int = 128
-    limits: Limits = Limits()
-    http: HTTPLimits = HTTPLimits()
-    dev: bool = False
-    demo: bool = False
+    executing: PositiveInt = 64
+    waiting: PositiveInt = 128
+    limits: Annotated[Limits, AfterValidator(require_positive)] = Limits()
+    http: Annotated[HTTPLimits, AfterValidator(require_positive)] = HTTPLimits()
+
+    @classmethod
+    def variables(cls) -> dict[str, Any]:
+        """Return the default of each setting by the name of its variable."""
+        return variables(PREFIX, {name: field.default for name, field in cls.model_fields.items()})
 
     @property
-    def authenticated(self) -> bool:
+    def lets_sign_in(self) -> bool:
         return bool(self.jwt_secret or self.jwt_jwks_url)
 
     def token_rules(self) -> TokenRules:
@@ -96,22 +105,14 @@ class Settings(BaseSettings):
         )
 
 
-class Unstartable(Exception):
-    """It cannot start as it is set up; the message says what to set."""
-
-
-def create_app(settings: Settings) -> web.Application:
-    """Make the server's application; raise Unstartable, ValueError or DatabaseUnusable where it could not serve."""
-    if not settings.authenticated and not settings.dev:
-        raise Unstartable(
-            "Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try it out with serve --dev."
-        )
-    tokens = Tokens(settings.token_rules()) if settings.authenticated else None
-    authenticate = tokens.authenticate if tokens else lambda _header: auth.DEVELOPER
-    shown = settings.introspection or settings.dev
+def create_app(settings: Settings, *, dev: bool = False, demo: bool = False) -> web.Application:
+    """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
+    tokens = _tokens(settings, dev=dev)
+    authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = Database(database_path(settings.database_url))
     admission = Admission(executing=settings.executing, waiting=settings.waiting)
-    telemetry = Telemetry()
+    telemetry = Telemetry(Path(folder) if (folder := os.environ.get(workers.SHARED_NUMBERS)) else None)
+    shown = settings.introspection or dev
     engine = Engine(
         make_schema(),
         settings.limits,
@@ -127,146 +128,81 @@ def create_app(settings: Settings) -> web.Application:
         observe=telemetry.observe,
         admission=admission,
         limits=settings.http,
-        trusted=TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None,
+        trusted=_trusted_documents(settings),
         origins=settings.allowed_origins,
-        page=graphiql.page(offline=graphiql.assets_present(), demo=settings.demo) if settings.explorer or settings.dev else None,
+        page=graphiql.page(offline=graphiql.assets_present(), demo=demo) if settings.explorer or dev else None,
     )
-    courier = _courier(settings, database)
-    telemetry.gauge("executing", "Requests that are executing.", lambda: admission.executing)
-    telemetry.gauge("waiting", "Requests that wait to be executed.", lambda: admission.waiting)
-    telemetry.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
-    telemetry.gauge("statements", "Statements that reads have sent.", lambda: database.fetched)
-    telemetry.gauge("transactions", "Transactions that were committed.", lambda: database.written)
-
-    async def operator(authorization: str | None) -> None:
-        caller = authenticate(authorization)
-        auth.require(caller if isinstance(caller, Caller) else await caller, auth.METRICS)
-
-    async def running(_app: web.Application) -> AsyncIterator[None]:
-        await database.open()
-        tasks = [asyncio.create_task(work) for work in (telemetry.watch_loop(), _housekeeping(database))]
-        if courier:
-            tasks.append(asyncio.create_task(courier.run()))
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if tokens:
-            await tokens.close()
-        await database.close()
-
-    app = web.Application(client_max_size=settings.http.body)
+    export_gauges(telemetry, admission, engine, database)
+    works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
+    if settings.smtp_url or dev:
+        works.append(partial(_mailroom(settings).deliver, database))
+    require_operator = partial(auth.require, operation=auth.METRICS)
+    app = web.Application()
+    app[workers.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
-    add_routes(app, database, telemetry, operator)
-    app.cleanup_ctx.append(running)
-    app[DRAIN] = endpoint.drain
+    add_routes(app, database=database, telemetry=telemetry, authenticate=authenticate, require_operator=require_operator)
+    app.cleanup_ctx.append(running(database, works, close=tokens.close if tokens else None))
     return app
 
 
-def _courier(settings: Settings, database: Database) -> Courier | None:
-    if settings.smtp_url is None and not settings.dev:
+def _tokens(settings: Settings, *, dev: bool) -> Tokens | None:
+    if settings.lets_sign_in:
+        with blaming("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
+            return Tokens(settings.token_rules())
+    if dev:
         return None
-    if settings.mail_from is None and not settings.dev:
-        raise Unstartable("HOME_VISITS_SMTP_URL needs HOME_VISITS_MAIL_FROM beside it: the address that confirmations come from.")
-    transport = Smtp(mail_server(settings.smtp_url.get_secret_value())) if settings.smtp_url else Folder(Path("mail"))
-    letterhead = Letterhead(sender(settings.mail_from or "Home visits <visits@homes.example>"), settings.default_time_zone)
-    return Courier(database, transport, letterhead)
+    raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
 
 
-async def _housekeeping(database: Database) -> None:
-    visits = HomeVisits(database, auth.DEVELOPER, clock)
-    while True:
-        with contextlib.suppress(DatabaseUnusable):
-            await visits.forget_keys()
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+def _trusted_documents(settings: Settings) -> TrustedDocuments | None:
+    with blaming("HOME_VISITS_TRUSTED_DOCUMENTS"):
+        return TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
 
 
-async def _serve(settings: Settings, shared: socket.socket) -> None:
-    """Serve until told to stop; then finish what was accepted."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    app = create_app(settings)
-    runner = web.AppRunner(app, **server_options(settings.http))
-    await runner.setup()
-    await web.SockSite(runner, shared).start()
-    await stopped.wait()
-    app[DRAIN]()
-    await runner.cleanup()
+def _mailroom(settings: Settings) -> Mailroom:
+    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
+    with blaming("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
+        return Mailroom(url, settings.mail_from, settings.default_time_zone)
 
 
-cli = typer.Typer(
-    help="The home visits of a care-home CRM, over GraphQL.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @cli.command()
 def serve(
-    dev: Annotated[bool, typer.Option(help="To try out: no sign-in, explorer on, on this machine only.")] = False,
-    demo: Annotated[bool, typer.Option(help="Fill an empty database with made-up visits.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="To try out: no sign-in, explorer on, on this machine only.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with made-up visits.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen at; 0: any that is free.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")] = 8080,
+    processes: Annotated[int, typer.Option("--workers", min=1, help="How many processes serve.")] = 1,
     inherited: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve GraphQL at /graphql, until interrupted."""
-    settings = _settings(dev=dev, demo=demo)
-    configure_logs(settings.log_format or ("console" if settings.dev else "json"))
-    uvloop.install()
-    if inherited is not None:
-        asyncio.run(_serve(settings, socket.socket(fileno=inherited)))
-        return
-    if settings.dev and not is_loopback(host):
+    settings = _settings()
+    configure_logs(settings.log_format or ("console" if dev else "json"))
+    if dev and not workers.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
-    try:
-        create_app(settings)  # what cannot start is told before anything is changed
-    except ValueError as reason:
-        raise Unstartable(str(reason)) from None
-    path = database_path(settings.database_url)
-    migrate_database(path)
-    if settings.demo and asyncio.run(_with_database(settings, partial(fill_with_demo, now=clock()))):
-        _say(f"Filled {path} with made-up visits.")
-    try:
-        shared = listening(host, port)
-    except OSError as error:
-        raise Unstartable(f"Cannot listen at {host}:{port}: {error.strerror}. Choose another --host or --port.") from None
-    _say(f"Serving {path} at http://{host}:{shared.getsockname()[1]}/graphql" + (ANYBODY if settings.dev else ""))
-    if workers == 1:
-        asyncio.run(_serve(settings, shared))
+    # What cannot start is told before anything is changed.
+    app = create_app(settings, dev=dev, demo=demo)
+    if inherited is not None:
+        uvloop.run(workers.serve_until_told(app, socket.socket(fileno=inherited), settings.http, supervised=True))
         return
-    with tempfile.TemporaryDirectory(prefix="home-visits-") as numbers:
-        supervise(workers, shared, {**os.environ, "PROMETHEUS_MULTIPROC_DIR": numbers})
-
-
-def _settings(**flags: bool) -> Settings:
-    """Read the settings; a flag that is given wins over a variable."""
-    try:
-        return Settings(**{name: True for name, given in flags.items() if given})  # type: ignore[arg-type]
-    except ValidationError as error:
-        wrong = "; ".join(f"HOME_VISITS_{'__'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
-        raise Unstartable(f"Settings that cannot be used: {wrong}.") from None
-
-
-async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = await Database(database_path(settings.database_url)).open()
-    try:
-        return await work(database)
-    finally:
-        await database.close()
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    path = _database(settings, make=True)
+    if demo and asyncio.run(_with_database(path, partial(fill_with_demo, now=clock()))):
+        say(f"Filled {path} with made-up visits.")
+    shared = workers.listening(host, port)
+    say(f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY))
+    if processes == 1:
+        uvloop.run(workers.serve_until_told(app, shared, settings.http))
+    else:
+        workers.supervise(processes, shared, os.environ)
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
-    path = database_path(_settings().database_url)
-    _say(f"{path} has been brought up to date." if migrate_database(path) else f"{path} is up to date.")
+    path = _database_file(_settings())
+    say(f"{path} has been brought up to date." if migrations.migrate(path) else f"{path} is up to date.")
 
 
 @cli.command()
@@ -284,30 +220,11 @@ def token(
 ) -> None:
     """Print a token for development or a machine client, signed with HOME_VISITS_JWT_SECRET."""
     caller = Caller(subject, frozenset(role), frozenset(location) if location else None)
-    try:
-        typer.echo(mint(_settings().token_rules(), caller, timedelta(hours=expires), clock()))
-    except ValueError as reason:
-        raise Unstartable(str(reason)) from None
-
-
-@cli.command()
-def deliver(once: Annotated[bool, typer.Option(help="Send what is due now, then stop.")] = False) -> None:
-    """Send the confirmation emails that wait."""
     settings = _settings()
-    configure_logs(settings.log_format or "console")
-
-    async def work(database: Database) -> None:
-        courier = _courier(settings, database)
-        if courier is None:
-            raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-        if once:
-            _say(f"{await courier.deliver_once()} sent.")
-        else:
-            await courier.run()
-
-    migrate_database(database_path(settings.database_url))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_with_database(settings, work))
+    if settings.jwt_secret is None:
+        raise Unstartable("Tokens are signed with HOME_VISITS_JWT_SECRET: set it, or ask the issuer whose keys are used for one.")
+    with blaming("The token cannot be made"):
+        typer.echo(mint(settings.token_rules(), caller, timedelta(hours=expires), clock()))
 
 
 @cli.command("import")
@@ -316,51 +233,108 @@ def import_(
     kind: Annotated[str | None, typer.Option(help="What the documents are, where the names of the files do not tell.")] = None,
 ) -> None:
     """Import CareHQ documents. Those that cannot be used are reported; the others are imported."""
-    settings = _settings()
-    migrate_database(database_path(settings.database_url))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        shown = progress.add_task("Importing", total=sum(path.stat().st_size for path in files if path.exists()))
-        report = asyncio.run(
-            _with_database(
-                settings,
-                lambda database: import_documents(
-                    database,
-                    files,
-                    kind,
-                    clock(),
-                    progress=lambda read: progress.update(shown, completed=read),
-                    refuse=lambda refused: progress.console.print(str(refused), markup=False, highlight=False, soft_wrap=True),
-                ),
-            )
-        )
+    path = _database(_settings(), make=True)
+    size = sum(file.stat().st_size for file in files if file.exists())
+    with progress_bar("Importing", total=size) as shown:
+        work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=shown.progress, refuse=shown.line)
+        report = asyncio.run(_with_database(path, work))
     for name, tally in report.tallies.items():
-        _say(f"{name}: {tally}")
+        say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
     if report.refused:
         raise typer.Exit(1)
 
 
 @cli.command()
-def outbox(
-    retry: Annotated[
-        list[str] | None, typer.Option(help="A message that was given up, to try again.")
-    ] = None,
-) -> None:
-    """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
+def export(kind: Annotated[str, typer.Option(help="What to write, such as care_enquiries.")] = "home_visits") -> None:
+    """Write the CareHQ documents of one kind to standard output, as a JSON array."""
+    work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
+    say(f"{kind}: {asyncio.run(_with_database(_database(_settings()), work)):,} exported")
+
+
+@cli.command()
+def backup(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
+    """Copy the database, also while it is served."""
+    path = _database_file(_settings())
+    with progress_bar("Copying") as shown:
+        copies.backup(path, file, shown.progress)
+    say(f"{path} was copied to {file}.")
+
+
+@cli.command()
+def restore(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
+    """Check a backup and put it in the place of the database, which is kept under another name."""
+    path = _database_file(_settings())
+    kept = copies.restore(file, path)
+    say(f"{file} was checked and copied to {path}." + (f" What was there is kept as {kept}." if kept else ""))
+
+
+@cli.command()
+def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due now, then stop.")] = False) -> None:
+    """Send the confirmation emails that wait."""
     settings = _settings()
-    migrate_database(database_path(settings.database_url))
+    configure_logs(settings.log_format or "console")
+    if settings.smtp_url is None:
+        raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
+    mailroom = _mailroom(settings)
 
     async def work(database: Database) -> None:
-        if retry:
-            queued = await overview.retry(database, retry, clock())
-            for id in retry:
-                _say(f"{id} is queued again." if id in queued else f"{id} is no message that was given up.")
-        messages = [*await overview.waiting(database), *await overview.given_up(database)]
-        for message in messages:
-            reason = message.reasons.splitlines()[-1:] or ["not tried yet"]
-            typer.echo(f"{message.id}  {message.status}  visit {message.home_visit}  tries {message.attempts}  {reason[0]}")
-        _say(f"{len(messages)} in all.")
+        if once:
+            say(f"{await mailroom.courier(database).deliver_once()} sent.")
+        else:
+            await workers.until_told(mailroom.deliver(database))
 
-    asyncio.run(_with_database(settings, work))
+    asyncio.run(_with_database(_database(settings), work))
+
+
+@cli.command()
+def outbox(
+    retry: Annotated[list[str] | None, typer.Option(help="A given-up one, to try again; repeat for several.")] = None,
+) -> None:
+    """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
+
+    async def work(database: Database) -> None:
+        queued = await overview.retry(database, retry, clock()) if retry else []
+        for id in retry or []:
+            say(f"{id} is queued again." if id in queued else f"{id} is no message that was given up.")
+        messages = [*await overview.waiting(database), *await overview.given_up(database)]
+        for one in messages:
+            last = one.reasons.splitlines()[-1] if one.reasons else "not tried yet"
+            typer.echo(f"{one.id}  {one.status}  visit {one.home_visit}  tries {one.attempts}  {last}")
+        say(f"{len(messages)} in all.")
+
+    asyncio.run(_with_database(_database(_settings()), work))
+
+
+def _settings() -> Settings:
+    with understood(PREFIX):
+        settings = Settings()
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in Settings.variables()):
+        say(f"{name} is no setting, and has no effect.")
+    return settings
+
+
+def _database_file(settings: Settings) -> Path:
+    path = database_path(settings.database_url)
+    if not os.access(path.parent, os.W_OK):
+        raise Unstartable(f"{path.parent} is no folder that can be written to: make it, or set HOME_VISITS_DATABASE_URL.")
+    return path
+
+
+def _database(settings: Settings, *, make: bool = False) -> Path:
+    """Return the file of the database, brought up to date."""
+    path = _database_file(settings)
+    if not make and migrations.revision(path) is None:
+        raise Unstartable(f"There are no home visits in {path} yet: import some, or set HOME_VISITS_DATABASE_URL.")
+    migrations.migrate(path)
+    return path
+
+
+async def _with_database(path: Path, work: Callable[[Database], Awaitable[T]]) -> T:
+    database = await Database(path).open()
+    try:
+        return await work(database)
+    finally:
+        await database.close()
 
 
 def main() -> None:

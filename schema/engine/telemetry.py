@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from schema.engine.admission import Admission
+from schema.engine.execution import Engine
 from schema.engine.http import Observation
+from storage.database import Database
+from storage.outbox.overview import Figures
 
 NAMES_TOLD = 200
 LAG_SECONDS = 0.5
@@ -41,6 +45,11 @@ def configure_logs(form: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def forget_process(shared: Path, process: int) -> None:
+    """Leave out of the gauges a process that is gone; what it counted stays counted."""
+    mark_process_dead(process, str(shared))  # type: ignore[no-untyped-call]  # prometheus-client's own
+
+
 def where(failure: BaseException) -> list[str]:
     """Tell what kind of exception it was and where it came from, and nothing that it says: it may say anything."""
     kinds: list[str] = []
@@ -60,10 +69,12 @@ def _without_message(_logger: Any, _method: str, event: MutableMapping[str, Any]
 
 
 class Telemetry:
-    """One process's. `names` of operations are counted apart up to a number: clients make them up."""
+    """One process's. `shared` is the folder in which several processes keep their numbers together."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._shared = shared
+        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._log = structlog.get_logger()
         labels = ["operation", "type", "outcome"]
         self._requests = Counter("home_visits_requests", "Requests answered.", labels, registry=self.registry)
@@ -73,6 +84,11 @@ class Telemetry:
         self._lag = Histogram(
             "home_visits_loop_lag_seconds", "How late the event loop is.", buckets=SECONDS, registry=self.registry
         )
+        self._outbox = {
+            "waiting": self._shown("outbox_waiting", "Confirmation emails that wait to be sent."),
+            "oldest_seconds": self._shown("outbox_oldest_seconds", "How long the oldest of them has waited."),
+            "given_up": self._shown("outbox_given_up", "Confirmation emails of pending visits that were given up."),
+        }
         self._names: set[str] = set()
         self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
 
@@ -100,30 +116,52 @@ class Telemetry:
         self._log.info("request", **event)
 
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
-        """Export a number that is looked up whenever the numbers are read."""
-        # Not over several processes: each would tell only of itself.
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            Gauge(f"home_visits_{name}", help, registry=self.registry).set_function(value)
+        """Export a number that is looked up now and then; that of several processes is their sum."""
+        made = Gauge(f"home_visits_{name}", help, registry=self.registry, multiprocess_mode="livesum")
+        self._gauges.append((made, value))
+
+    def tell_outbox(self, figures: Figures) -> None:
+        for name, value in figures._asdict().items():
+            self._outbox[name].set(value)
 
     def exported(self) -> bytes:
         """Return the numbers as Prometheus reads them, those of all processes where there are several."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        self._look()
+        if self._shared is None:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus-client's own
+        MultiProcessCollector(together, str(self._shared))  # type: ignore[no-untyped-call]  # prometheus-client's own
         return generate_latest(together)
 
-    async def watch_loop(self) -> None:
-        """Measure, until cancelled, how late the loop wakes what sleeps."""
+    async def watch(self) -> None:
+        """Look, until cancelled, at the gauges, and at how late the loop wakes what sleeps."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
             self._lag.observe(max(0.0, loop.time() - due))
+            self._look()
+
+    def _shown(self, name: str, help: str) -> Gauge:
+        """Make a gauge that every process would show alike."""
+        return Gauge(f"home_visits_{name}", help, registry=self.registry, multiprocess_mode="livemostrecent")
+
+    def _look(self) -> None:
+        for gauge, value in self._gauges:
+            gauge.set(value())
 
     def _told(self, name: str | None) -> str:
+        # Clients make names up: only so many are counted apart.
         if name is None:
             return "anonymous"
         if name not in self._names and len(self._names) < NAMES_TOLD:
             self._names.add(name)
         return name if name in self._names else "other"
+
+
+def export_gauges(telemetry: Telemetry, admission: Admission, engine: Engine, database: Database) -> None:
+    telemetry.gauge("executing", "Requests that are executing.", lambda: admission.executing)
+    telemetry.gauge("waiting", "Requests that wait to be executed.", lambda: admission.waiting)
+    telemetry.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
+    telemetry.gauge("statements", "Statements that reads have sent.", lambda: database.fetched)
+    telemetry.gauge("transactions", "Transactions that were committed.", lambda: database.written)

@@ -1,0 +1,46 @@
+"""What goes on beside requests, from the server's start to its end."""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+from aiohttp import web
+
+from storage.database import Database
+from storage.errors import DatabaseUnusable
+from storage.repository import HomeVisits
+
+HOUSEKEEPING_SECONDS = 3600.0
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+def running(
+    database: Database, works: Iterable[Work], close: Callable[[], Awaitable[None]] | None
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return what opens the database, works while the server serves, and closes all that was open."""
+
+    async def run(_app: web.Application) -> AsyncIterator[None]:
+        await database.open()
+        # What the start has made stays for good: the collector need not walk through it again and again.
+        gc.freeze()
+        tasks = [asyncio.create_task(work()) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if close:
+            await close()
+        await database.close()
+
+    return run
+
+
+async def forget_keys(visits: HomeVisits) -> None:
+    """Forget, now and then, the idempotency keys that are too old to matter."""
+    while True:
+        with contextlib.suppress(DatabaseUnusable):
+            await visits.forget_keys()
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)

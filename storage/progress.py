@@ -1,0 +1,28 @@
+"""How far something long has come, shown where a terminal looks on."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class Shown(NamedTuple):
+    """`progress` is told how much is done, and of how much where that was not known before; `line` writes one beside it."""
+
+    progress: Callable[..., None]
+    line: Callable[[object], None]
+
+
+@contextmanager
+def progress_bar(doing: str, total: int | None = None) -> Iterator[Shown]:
+    """Show a bar on standard error until what is done inside has ended."""
+    # A server, which shows none, starts sooner without the library.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(doing)
+        yield Shown(
+            lambda done, total=total: bar.update(task, completed=done, total=total), lambda text: console.print(str(text))
+        )
