@@ -1,8 +1,9 @@
 """Whom a letter can be sent to, and whom it comes from."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+if TYPE_CHECKING:
+    from email_validator import ValidatedEmail
 
 EXAMPLE = "write it like `Our Homes <visits@homes.example>`"
 LONGEST_SENDER = 40
@@ -20,7 +21,7 @@ def usable_address(text: str | None) -> str | None:
     """
     try:
         return _validated((text or "").strip()).ascii_email
-    except EmailNotValidError:
+    except ValueError:
         return None
 
 
@@ -28,7 +29,7 @@ def sender(setting: str) -> Sender:
     """Read `visits@homes.example` or `Our Homes <visits@homes.example>`; raise ValueError for anything else."""
     try:
         validated = _validated(setting.strip(), named=True)
-    except EmailNotValidError as error:
+    except ValueError as error:
         raise ValueError(f"The sender must be one address: {EXAMPLE}. {error}") from None
     if validated.ascii_email is None:
         raise ValueError(f"The sender's address must be plain ASCII: {EXAMPLE}.")
@@ -39,7 +40,10 @@ def sender(setting: str) -> Sender:
     return Sender(name, validated.ascii_email)
 
 
-def _validated(text: str, *, named: bool = False) -> ValidatedEmail:
+def _validated(text: str, *, named: bool = False) -> "ValidatedEmail":
+    # The library prepares its rules for as long as a server needs to answer a hundred requests: not while one starts.
+    from email_validator import validate_email  # noqa: PLC0415
+
     return validate_email(
         text,
         allow_display_name=named,

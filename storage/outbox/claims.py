@@ -12,12 +12,14 @@ from storage.database import compiled
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OPEN_STATUSES, OutboxMessage
+from storage.outbox.messages import OutboxMessage
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 REASONS_KEPT = 10
+# Where a visit says anything else, that was decided after its last message.
+UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
 
 # A letter never tells the notes: they are not even read.
 NO_NOTES = [defer(getattr(HomeVisit, name), raiseload=True) for name in ("notes", "notes_folded")]
@@ -107,9 +109,8 @@ async def mark_sent(session: AsyncSession, claimed: Claimed, now: datetime) -> N
         message.leased_until = None
     if message.status is ConfirmationStatus.SENT:
         return
-    tells_of_this = newest and visit.confirmation in {*OPEN_STATUSES, ConfirmationStatus.WITHDRAWN}
     _close(message, ConfirmationStatus.SENT, now)
-    if tells_of_this:
+    if newest and visit.confirmation in UNSENT:
         visit.confirmation = ConfirmationStatus.SENT
 
 

@@ -15,7 +15,6 @@ GIVE_UP_AFTER = timedelta(hours=48)
 
 WAITING = sa.text("status = 'QUEUED'")
 OPEN = sa.text("status IN ('QUEUED', 'FAILED')")
-OPEN_STATUSES = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.FAILED})
 
 
 class OutboxMessage(SQLModel, table=True):
@@ -63,9 +62,8 @@ async def confirm(
     now: datetime,
 ) -> None:
     """Decide on the email for a visit as it was just booked, or moved from the time `previous`."""
-    was_open = visit.confirmation in OPEN_STATUSES
     visit.confirmation = _decided(enquiry, suppressed)
-    if was_open:
+    if previous is not None:
         await _withdraw_open(session, visit, now)
     if visit.confirmation is ConfirmationStatus.QUEUED:
         message = OutboxMessage(

@@ -1,5 +1,7 @@
 """Which messages are due, decided in the transaction of what they confirm."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -85,6 +87,16 @@ async def test_a_suppressed_move_withdraws_what_waits_and_counts_for_the_calenda
     assert suppressed == ConfirmationStatus.SUPPRESSED
     assert first.status == ConfirmationStatus.WITHDRAWN
     assert (second.sequence, second.previous) == (2, VISIT_TIME + timedelta(hours=2))
+
+
+async def test_a_move_withdraws_what_waits_whatever_the_visit_says_of_it(practice: Practice) -> None:
+    visit = await practice.book()
+    with closing(sqlite3.connect(practice.database.path)) as other, other:
+        other.execute("UPDATE home_visits SET confirmation = 'SENT'")
+
+    await practice.move(visit, hours=2)
+
+    assert await practice.statuses() == ["WITHDRAWN", "QUEUED"]
 
 
 async def test_a_move_to_the_same_instant_confirms_nothing(practice: Practice) -> None:
