@@ -6,7 +6,7 @@ import strawberry
 from strawberry import ID, UNSET
 
 from resolvers.auth import require
-from schema.context import Info
+from schema.context import Info, wanted
 from schema.enums import Role
 from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
@@ -48,7 +48,8 @@ class Query:
     ) -> HomeVisitConnection:
         permit(info)
         window = window_of(first, after, last, before)
-        return cast("HomeVisitConnection", await info.context.visits.page(filter_of(filter), order_of(order_by), window))
+        page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, wanted(info))
+        return cast("HomeVisitConnection", page)
 
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:

@@ -104,3 +104,8 @@ class _Shelf:
 
 
 Info = strawberry.Info[Context, None]
+
+
+def wanted(info: Info) -> frozenset[str] | None:
+    """Return the attributes that a plan will read of what a root field answers, None where no plan knows."""
+    return getattr(info._raw_info, "wanted", None)

@@ -30,9 +30,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A field computed from the record and the context, at once and without arguments."""
+    """A field computed from the attributes `needs` of a record and from the context, at once and without arguments."""
 
     value: Callable[[Any, Any], Any]
+    needs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ def _plain(description: str) -> Any:
     return strawberry.field(description=description)
 
 
-def _derived(value: Callable[[Any, Any], Any], type: Any, description: str) -> Any:
+def _derived(value: Callable[[Any, Any], Any], type: Any, description: str, *, needs: tuple[str, ...]) -> Any:
     def resolve(root: Parent, info: Info) -> Any:
         return value(root, info.context)
 
-    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": Derived(value)})
+    return strawberry.field(
+        resolver=resolve, graphql_type=type, description=description, metadata={"plan": Derived(value, needs)}
+    )
 
 
 def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: bool = False) -> Any:
@@ -160,6 +163,7 @@ class CareEnquiry(Node):
         _care_seeker,
         CareSeeker | None,
         "The person seeking care, who attends unless a contact is named, and who is sent confirmations.",
+        needs=("first_name", "last_name", "email", "phone"),
     )
     assigned_to: User | None = _reference(
         "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", by_id=True
@@ -228,6 +232,7 @@ class HomeVisit(Node):
         _allowed_operations,
         list[HomeVisitOperation],
         "What the lifecycle allows now, to this caller: what a screen should offer.",
+        needs=("status",),
     )
 
 

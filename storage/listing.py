@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from storage.conditions import VISITS, clause
 from storage.database import Statement, compiled
+from storage.models import DERIVED_FROM
 from storage.paging import Order
 from storage.records import HomeVisitRecord
 
@@ -15,7 +16,11 @@ SHAPES = 1024
 
 
 class Shape(NamedTuple):
-    """All that the SQL of a list depends on. `parent` is the column by which each of many parents has a list of its own."""
+    """All that the SQL of a list depends on.
+
+    `parent` is the column by which each of many parents has a list of its own. `wanted` are the attributes that will be read
+    of the records, None where any may be: the other columns stay null, because each value costs as much as finding its row.
+    """
 
     conditions: tuple[tuple[str, str], ...]
     order: tuple[tuple[str, bool], ...] = ()
@@ -23,6 +28,7 @@ class Shape(NamedTuple):
     after: bool = False
     before: bool = False
     parent: str | None = None
+    wanted: frozenset[str] | None = None
 
 
 @lru_cache(SHAPES)
@@ -37,7 +43,7 @@ def page(shape: Shape) -> Statement:
     With a parent: for each value of the list `parents`, that value and then the same, or nulls where its page is empty.
     """
     if shape.parent is None:
-        return compiled(_limited(shape, sa.select(*(VISITS.c[name] for name in COLUMNS), *_beyond_cursors(shape))))
+        return compiled(_limited(shape, sa.select(*_columns(shape), *_beyond_cursors(shape))))
     parents = _parents()
     numbers = _limited(shape, sa.select(VISITS.c.number).where(VISITS.c[shape.parent] == parents.c.value)).correlate(parents)
     found = VISITS.alias("found")
@@ -72,6 +78,13 @@ def one(conditions: tuple[tuple[str, str], ...]) -> Statement:
 
 def _parents() -> sa.TableValuedAlias:
     return sa.func.json_each(sa.bindparam("parents", type_=sa.String())).table_valued("key", "value").alias("parents")
+
+
+def _columns(shape: Shape) -> list[sa.ColumnElement[Any]]:
+    if shape.wanted is None:
+        return [VISITS.c[name] for name in COLUMNS]
+    needed = {name for name, _ in shape.order} | {part for name in shape.wanted for part in DERIVED_FROM.get(name, (name,))}
+    return [VISITS.c[name] if name in needed else sa.null().label(name) for name in COLUMNS]
 
 
 def _clauses(shape: Shape) -> list[sa.ColumnElement[bool]]:

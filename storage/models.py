@@ -128,6 +128,10 @@ class ServiceUserContact(SQLModel, table=True):
     care_enquiry: str | None = _reference("care_enquiries", default=None, index=True)
 
 
+# The columns from which is derived what is no column.
+DERIVED_FROM = {"status": ("cancelled", "completed")}
+
+
 class Derived:
     """What a visit tells beyond its columns, whether it came as a record to read or as one to write."""
 

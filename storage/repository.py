@@ -52,10 +52,15 @@ class HomeVisits:
         rows = await self._database.fetch(listing.one(asked.shape), asked.values)
         return HomeVisitRecord(rows[0]) if rows else None
 
-    async def page(self, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
-        """Return a page of the visits that meet `filter`; raise InvalidPage for a cursor of another order or list."""
+    async def page(
+        self, filter: HomeVisitFilter, order: OrderKeys, window: Window, wanted: frozenset[str] | None = None
+    ) -> Page[HomeVisit]:
+        """Return a page of the visits that meet `filter`; raise InvalidPage for a cursor of another order or list.
+
+        Where `wanted` names the attributes that will be read of the visits, others may be None.
+        """
         asked = conditions(filter, self._caller.locations)
-        shape, values = self._shape(asked, order, window, None)
+        shape, values = self._shape(asked, order, window, wanted=wanted)
         rows = await self._database.fetch(listing.page(shape), values)
         beyond: Sequence[Any] = rows[0][WIDTH:] if rows else ()
         if not rows and (shape.after or shape.before):
@@ -72,7 +77,7 @@ class HomeVisits:
     ) -> list[Page[HomeVisit]]:
         """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
         asked = conditions(filter, self._caller.locations)
-        shape, values = self._shape(asked, order, window, parent)
+        shape, values = self._shape(asked, order, window, parent=parent)
         found: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = json.dumps(list(found))
         for row in await self._database.fetch(listing.page(shape), values):
@@ -99,7 +104,13 @@ class HomeVisits:
         return dict(await self._database.fetch(counted, values))
 
     def _shape(
-        self, asked: Conditions, keys: OrderKeys, window: Window, parent: str | None
+        self,
+        asked: Conditions,
+        keys: OrderKeys,
+        window: Window,
+        *,
+        parent: str | None = None,
+        wanted: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
         order = listing.order_of(tuple(keys))
         values = {**asked.values, "limit": window.size + 1}
@@ -107,7 +118,7 @@ class HomeVisits:
             if cursor is not None:
                 values |= order.position(cursor, argument)
         given = window.after is not None, window.before is not None
-        return listing.Shape(asked.shape, order.keys, window.backward, *given, parent), values
+        return listing.Shape(asked.shape, order.keys, window.backward, *given, parent, wanted), values
 
     async def book(
         self, booking: Booking, *, suppress_confirmation: bool = False, idempotency_key: str | None = None

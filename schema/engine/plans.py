@@ -44,12 +44,14 @@ class Unusual(Exception):
 class Plan:
     """How objects of one type answer one selection. `rest` are the fields that only the standard executor can serve.
 
-    `size` is the number of planned fields. Raises Unusual where there would be none.
+    `size` is the number of planned fields, `wanted` the attributes that are read of the sources and of what they hold, not of
+    what they refer to. Raises Unusual where there would be no field.
     """
 
     def __init__(self, type: GraphQLObjectType, details: list[Any], collect: Collect) -> None:
         fields = _collected(type, details, collect)
         self.size = len(fields)
+        self.wanted: set[str] = set()
         self.rest: dict[str, list[Any]] = {}
         self._names = tuple(fields)
         self._makers: list[Maker] = []
@@ -109,12 +111,16 @@ class Plan:
             raise Unusual
         way = definition.metadata.get("plan")
         if isinstance(way, Reference):
+            self.wanted.add(way.holder)
             column = self._reference(way, field.type, details, collect)
             return lambda _source_class: column
         completed, plan = _completer(field.type, details, collect)
-        self.size += plan.size if plan else 0
+        if plan:
+            self.size += plan.size
+            self.wanted |= plan.wanted
         if isinstance(way, Derived) and not (plan and plan.reads):
             value = way.value
+            self.wanted |= set(way.needs)
             return lambda _: lambda sources, context: completed([value(source, context) for source in sources], context)
         if isinstance(way, Awaited):
             self._awaited.append(way)
@@ -122,6 +128,7 @@ class Plan:
         if definition.base_resolver is not None:
             raise Unusual
         attribute = definition.python_name
+        self.wanted.add(attribute)
         if plan and plan.reads:
             self._nested.append((attribute, plan))
         return lambda source_class: _stored(source_class, attribute, field.type) or _read(attribute, completed)

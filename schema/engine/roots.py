@@ -39,6 +39,12 @@ Convert = Callable[[Any], Any]
 Arguments = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
+class RootInfo(GraphQLResolveInfo[Any]):
+    """What a resolver is told, and the attributes that will be read of what it answers."""
+
+    wanted: frozenset[str]
+
+
 class Root:
     """One root field of a query. Raises Unusual where only the standard executor can serve it."""
 
@@ -57,13 +63,14 @@ class Root:
         if self._plan.rest:
             raise Unusual
         self.size = self._plan.size
+        self._wanted = frozenset(self._plan.wanted)
         self._definition = definition
         self._resolve: Callable[..., Any] = definition.base_resolver.wrapped_func  # type: ignore[assignment]  # a function
         self._arguments = _arguments(field, definition, node)
         self._told = (node.name.value, [part.node for part in details], field.type, parent, Path(None, key, parent.name), schema)
 
     async def answer(self, context: Context, variables: Mapping[str, Any]) -> Any:
-        info = Info(_raw_info=_raw_info(self._told, context, variables), _field=self._definition)
+        info = Info(_raw_info=self._raw_info(context, variables), _field=self._definition)
         source = await self._resolve(None, info=info, **self._arguments(variables))
         if source is None:
             if self._required:
@@ -72,6 +79,11 @@ class Root:
         if self._plan.reads:
             await self._plan.read((source,), context)
         return self._plan.build((source,), context)[0]
+
+    def _raw_info(self, context: Context, variables: Mapping[str, Any]) -> "RootInfo":
+        info = RootInfo(*self._told, {}, None, None, variables, context, None, None, None)  # type: ignore[arg-type]  # resolvers use none of the rest
+        info.wanted = self._wanted
+        return info
 
 
 class Roots:
@@ -91,10 +103,6 @@ class Roots:
             return {self._keys[0]: await self._roots[0].answer(context, variables)}
         done = await asyncio.gather(*(root.answer(context, variables) for root in self._roots))
         return dict(zip(self._keys, done, strict=True))
-
-
-def _raw_info(told: tuple[Any, ...], context: Context, variables: Mapping[str, Any]) -> Any:
-    return GraphQLResolveInfo(*told, {}, None, None, variables, context, None, None, None)  # type: ignore[call-arg]
 
 
 def _arguments(field: GraphQLField, definition: StrawberryField, node: FieldNode) -> Arguments:
