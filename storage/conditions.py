@@ -124,9 +124,7 @@ def _single(name: str, value: Any) -> Condition | None:
 
 def _asked(name: str, values: list[str]) -> Condition:
     if len(values) > LIST_LENGTH:
-        raise InvalidPage(
-            f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it."
-        )
+        raise InvalidPage(f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it.")
     return _one_of(name, values)
 
 

@@ -27,6 +27,7 @@ STATEMENT_SECONDS = 3.0
 STEP = 1_000
 GLANCE_STEPS = 50
 SLOW_FOR = 50
+SLOW_KNOWN = 1_000
 WAIT_SECONDS = 2.0
 TRIES = 5
 DIALECT = sa.create_engine("sqlite://", paramstyle="qmark").dialect
@@ -82,7 +83,8 @@ class _Glance:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        for pragma in READER:
+        # Nobody else is served while the loop waits: what finds the database busy is for a thread.
+        for pragma in (*READER, "busy_timeout = 0"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._left = 0
         self._slow: dict[str, int] = {}
@@ -105,6 +107,8 @@ class _Glance:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
+        if len(self._slow) >= SLOW_KNOWN:
+            self._slow.clear()
         self._slow[text] = SLOW_FOR
         return None
 
@@ -118,22 +122,34 @@ class _Reader:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._until = 0.0
+        self._left_behind = False
 
     @classmethod
     async def open(cls, path: Path) -> "_Reader":
-        connection = await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        for pragma in READER:
-            await connection.execute_fetchall(f"PRAGMA {pragma}")
-        reader = cls(connection)
-        await connection.set_progress_handler(lambda: time.monotonic() > reader._until, 10_000)
+        reader = cls(await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None))
+        try:
+            await reader._prepare()
+        except BaseException:
+            await reader.close()
+            raise
         return reader
 
+    async def _prepare(self) -> None:
+        for pragma in READER:
+            await self._connection.execute_fetchall(f"PRAGMA {pragma}")
+        await self._connection.set_progress_handler(lambda: time.monotonic() > self._until, 10_000)
+
     async def fetch(self, text: str, values: Sequence[Any], seconds: float) -> list[Any]:
+        if self._left_behind:
+            # What nobody waits for gives up within a moment; given new time, it would use up that of this statement.
+            await self._connection.execute_fetchall("SELECT 1")
+            self._left_behind = False
         self._until = time.monotonic() + seconds
         try:
             return await self._connection.execute_fetchall(text, values)  # type: ignore[return-value]  # it is a list
         except asyncio.CancelledError:
             self._until = 0.0
+            self._left_behind = True
             raise
 
     async def close(self) -> None:
@@ -143,30 +159,39 @@ class _Reader:
 class Database:
     """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
 
-    def __init__(self, path: Path, *, statement_seconds: float = STATEMENT_SECONDS) -> None:
+    def __init__(self, path: Path, *, statement_seconds: float = STATEMENT_SECONDS, wait_seconds: float = WAIT_SECONDS) -> None:
         self.path = path.absolute()
         self.fetched = 0
         self.written = 0
         self._statement_seconds = statement_seconds
+        self._wait_seconds = wait_seconds
         self._glance: _Glance | None = None
         self._readers: list[_Reader] = []
         self._idle: list[_Reader] = []
         self._free = asyncio.Semaphore(READERS)
         self._writing: set[asyncio.Task[Any]] = set()
         self._engine = create_async_engine(
-            f"sqlite+aiosqlite:///{self.path}", pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, pool_reset_on_return=None
+            sa.URL.create("sqlite+aiosqlite", database=str(self.path)),
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=wait_seconds,
+            pool_reset_on_return=None,
         )
         sa.event.listen(self._engine.sync_engine, "connect", _prepare_writer)
         sa.event.listen(self._engine.sync_engine, "begin", _begin)
 
     async def open(self) -> "Database":
         """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
-        with _told_plainly():
-            async with self._engine.connect():
-                pass
-            for _ in range(READERS):
-                self._readers.append(await _Reader.open(self.path))
-            self._glance = _Glance(self.path)
+        try:
+            with _told_plainly():
+                async with self._engine.connect():
+                    pass
+                for _ in range(READERS):
+                    self._readers.append(await _Reader.open(self.path))
+                self._glance = _Glance(self.path)
+        except BaseException:
+            await self.close()
+            raise
         self._idle = list(self._readers)
         return self
 
@@ -179,13 +204,21 @@ class Database:
                 rows = self._glance.fetch(statement.text, given)
             if rows is not None:
                 return rows
-        async with self._free:
-            reader = self._idle.pop()
-            try:
-                with _told_plainly():
-                    return await reader.fetch(statement.text, given, self._statement_seconds)
-            finally:
-                self._idle.append(reader)
+        reader = await self._free_reader()
+        try:
+            with _told_plainly():
+                return await reader.fetch(statement.text, given, self._statement_seconds)
+        finally:
+            self._idle.append(reader)
+            self._free.release()
+
+    async def _free_reader(self) -> _Reader:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        return self._idle.pop()
 
     async def check(self) -> None:
         """Raise DatabaseUnusable where it does not answer."""
@@ -232,7 +265,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is being written, then disconnect."""
-        if self._writing:
+        while self._writing:
             await asyncio.wait(self._writing)
         for reader in self._readers:
             await reader.close()

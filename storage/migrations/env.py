@@ -7,7 +7,9 @@ from storage.database import EVERY_CONNECTION
 from storage.models import metadata
 
 engine = sa.create_engine(
-    f"sqlite:///{context.config.attributes['path']}", poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT"
+    sa.URL.create("sqlite", database=str(context.config.attributes["path"])),
+    poolclass=sa.pool.NullPool,
+    isolation_level="AUTOCOMMIT",
 )
 with engine.connect() as connection:
     for pragma in ("journal_mode = WAL", *EVERY_CONNECTION):
