@@ -98,7 +98,7 @@ class Courier:
         if claimed.message.status is ConfirmationStatus.QUEUED:
             await self._deliver(claimed)
         elif claimed.message.status is ConfirmationStatus.FAILED:
-            self._tell_given_up(claimed)
+            self._tell_given_up(claimed, claimed.message.reasons.rpartition("\n")[2])
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -120,6 +120,8 @@ class Courier:
     async def _send(self, claimed: Claimed) -> None:
         # Composing takes milliseconds that requests need not wait for.
         letter = await asyncio.to_thread(compose, *claimed, self._letterhead)
+        if claimed.message.leased_until is None or self._clock() >= claimed.message.leased_until:
+            raise NotSent("This process stood still for so long that another may be sending it.")
         try:
             async with asyncio.timeout(self._lease.total_seconds() * SENDING_SHARE):
                 await self._transport.send(letter)
@@ -130,13 +132,13 @@ class Courier:
         now = self._clock()
         again = None if final else next_try(claimed.message.attempts, now, self._jitter())
         if await self._keep(claimed, lambda session: mark_unsent(session, claimed, reason, now, again)):
-            self._tell_given_up(claimed)
+            self._tell_given_up(claimed, reason)
         else:
             log.warning("Message %s of visit %s was not sent. %s", claimed.message.id, claimed.visit.id, reason)
 
-    def _tell_given_up(self, claimed: Claimed) -> None:
+    def _tell_given_up(self, claimed: Claimed, reason: str) -> None:
         self.given_up += 1
-        log.error("Message %s of visit %s was given up: see the outbox", claimed.message.id, claimed.visit.id)
+        log.error("Message %s of visit %s was given up. %s", claimed.message.id, claimed.visit.id, reason)
 
     async def _keep(self, claimed: Claimed, mark: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Write down what became of a letter, trying for as long as nobody else may send it."""

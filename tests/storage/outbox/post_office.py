@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from icalendar import Calendar
 
 from storage.outbox.server import Encryption, MailServer
 
@@ -89,6 +90,19 @@ class PostOffice:
         self.letters.append(letter)
         self.recipients += envelope.rcpt_tos
         return await self._answer("DATA", server)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for knows of no events
+            await asyncio.sleep(0.01)
+
+
+def invitation(letter: EmailMessage) -> tuple[str, int]:
+    """Return the visit that an invitation is for, and its number among those of the visit."""
+    [part] = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
+    [event] = Calendar.from_ical(part.get_content()).events
+    return event["UID"].removeprefix("home-visit-"), event["SEQUENCE"]
 
 
 def only(user: str, password: str) -> Callable[..., AuthResult]:

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from icalendar import Calendar
 
 from storage.database import Database
 from storage.lifecycle import Booking
@@ -24,7 +23,7 @@ from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
 from tests.storage.outbox.model import Model, Outcome, Visit
-from tests.storage.outbox.post_office import PostOffice, cut
+from tests.storage.outbox.post_office import PostOffice, cut, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -57,12 +56,6 @@ class CrashingSmtp(Smtp):
         if self.after:
             await super().send(letter)
         raise Crash
-
-
-def told(letter: EmailMessage) -> tuple[str, int, Any]:
-    [part] = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
-    [event] = Calendar.from_ical(part.get_content()).events
-    return event["UID"].removeprefix("home-visit-"), event["SEQUENCE"], event.start
 
 
 class Histories(RuleBasedStateMachine):
@@ -162,7 +155,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def what_arrived_is_what_had_to(self) -> None:
-        arrived = Counter((uid, number) for uid, number, _ in map(told, self.post_office.letters))
+        arrived = Counter(map(invitation, self.post_office.letters))
         assert arrived == Counter({(mail.visit.id, mail.number): mail.copies for mail in self.model.mails if mail.copies})
 
     def teardown(self) -> None:

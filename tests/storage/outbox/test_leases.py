@@ -1,0 +1,197 @@
+"""Several couriers, and visits that change while their letter is on its way."""
+
+import asyncio
+import sqlite3
+from datetime import datetime, timedelta
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from storage.models import ConfirmationStatus
+from storage.outbox.transports import Unreachable
+from tests.storage.homes import NOW
+from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
+from tests.storage.outbox.practice import Practice
+
+STAMP = "2024-10-20T09:30:00Z"
+
+
+async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_order(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    visit = await practice.book()
+    first, second = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+    overtaken: list[int] = []
+    told: list[str] = []
+
+    async def move_and_try_to_overtake(server: SMTP) -> str:
+        told.append(await practice.confirmation(visit))
+        if len(told) == 1:
+            await practice.move(visit, hours=1)
+            overtaken.append(await second.deliver_once())
+        return "250 OK"
+
+    post_office.answers["DATA"] = move_and_try_to_overtake
+
+    delivered = await first.deliver_once()
+
+    assert (overtaken, delivered) == ([0], 2)
+    assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
+    assert await practice.statuses() == ["SENT", "SENT"]
+    assert [*told, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
+
+
+@pytest.mark.parametrize(("answer", "status"), [("250 OK", "SENT"), ("451 later", "WITHDRAWN"), ("550 unknown", "WITHDRAWN")])
+async def test_a_visit_that_is_cancelled_while_its_letter_is_on_the_way_tells_what_became_of_it(
+    practice: Practice, post_office: PostOffice, answer: str, status: str
+) -> None:
+    visit = await practice.book()
+
+    async def cancel_meanwhile(server: SMTP) -> str:
+        await practice.visits.cancel(visit)
+        return answer
+
+    post_office.answers["DATA"] = cancel_meanwhile
+    await practice.courier(post_office.mail_server).deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (status, None)
+    assert await practice.confirmation(visit) == status
+
+
+async def test_a_letter_that_was_sent_before_a_suppressed_move_does_not_hide_that_it_was_suppressed(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    visit = await practice.book()
+
+    async def move_meanwhile(server: SMTP) -> str:
+        await practice.move(visit, hours=1, suppressed=True)
+        return "250 OK"
+
+    post_office.answers["DATA"] = move_meanwhile
+    await practice.courier(post_office.mail_server).deliver_once()
+
+    assert await practice.statuses() == ["SENT"]
+    assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
+
+
+async def test_two_couriers_share_the_work_and_send_nothing_twice(practice: Practice, post_office: PostOffice) -> None:
+    visits = [await practice.book() for _ in range(20)]
+    couriers = [practice.courier(post_office.mail_server) for _ in range(2)]
+
+    delivered = await asyncio.gather(*(courier.deliver_once() for courier in couriers))
+
+    assert sum(delivered) == 20
+    assert min(delivered) > 0
+    assert sorted(uid for uid, _ in map(invitation, post_office.letters)) == sorted(visits)
+
+
+async def test_a_lost_lease_lets_another_courier_send_and_keeps_what_it_found(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    visit = await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+
+    async def too_slow(server: SMTP) -> str:
+        if post_office.connections > 1:
+            return "250 OK"
+        practice.clock.advance(seconds=60)
+        await other.deliver_once()
+        return "550 unknown"
+
+    post_office.answers["RCPT"] = too_slow
+    delivered = await slow.deliver_once()
+
+    assert (delivered, slow.given_up, other.sent) == (0, 0, 1)
+    assert await practice.statuses() == ["SENT"]
+    assert await practice.confirmation(visit) == ConfirmationStatus.SENT
+
+
+async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+    slow_is_done, couriers = asyncio.Event(), []
+
+    async def too_slow(server: SMTP) -> str:
+        if post_office.connections > 1:
+            await slow_is_done.wait()
+            return "250 OK"
+        practice.clock.advance(seconds=60)
+        couriers.append(asyncio.ensure_future(other.deliver_once()))
+        await until(lambda: post_office.connections == 2)
+        return "451 later"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+    [message] = await practice.messages()
+    slow_is_done.set()
+    delivered = await couriers[0]
+
+    assert (message.leased_until, message.due, message.reasons) == (NOW + timedelta(seconds=120), NOW, "")
+    assert (delivered, await practice.statuses()) == (1, ["SENT"])
+
+
+async def test_a_courier_that_stood_still_beyond_its_lease_sends_nothing(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+
+    def clock_that_runs_while_the_courier_stands_still() -> datetime:
+        return practice.clock.advance(seconds=60)
+
+    await practice.courier(post_office.mail_server, clock=clock_that_runs_while_the_courier_stands_still).deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.attempts, post_office.connections) == (ConfirmationStatus.QUEUED, 1, 0)
+    assert message.reasons.endswith(" This process stood still for so long that another may be sending it.")
+
+
+async def test_a_lease_keeps_others_away_until_it_ends(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    crashed, other = practice.courier(post_office.mail_server, timeout=0.3), practice.courier(post_office.mail_server)
+    post_office.answers["RCPT"] = hang
+    sending = asyncio.ensure_future(crashed.deliver_once())
+    await until(lambda: post_office.connections == 1)
+
+    practice.clock.advance(seconds=59.999)
+    within = await other.deliver_once()
+    del post_office.answers["RCPT"]
+    practice.clock.advance(seconds=0.001)
+    afterwards = await other.deliver_once()
+    await asyncio.gather(sending, return_exceptions=True)
+
+    assert (within, afterwards) == (0, 1)
+    assert await practice.statuses() == ["SENT"]
+
+
+async def test_a_server_that_answers_just_in_time_each_time_cannot_outlast_the_lease(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    await practice.book()
+    post_office.answers["RCPT"] = hang
+    courier = practice.courier(post_office.mail_server, lease=timedelta(seconds=0.2))
+
+    with pytest.raises(Unreachable):
+        await courier.deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, None)
+    assert message.reasons == f"{STAMP} The mail server took too long."
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twice(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    await practice.book()
+    other = sqlite3.connect(practice.database.path, isolation_level=None)
+
+    async def lock(server: SMTP) -> str:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(7, other.execute, "ROLLBACK")
+        return "250 OK"
+
+    post_office.answers["DATA"] = lock
+    delivered = await practice.courier(post_office.mail_server).deliver_once()
+    other.close()
+
+    assert (delivered, len(post_office.letters), await practice.statuses()) == (1, 1, ["SENT"])
+    assert [message for message in caplog.messages if "is not written down yet" in message] != []

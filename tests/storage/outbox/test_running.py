@@ -1,0 +1,107 @@
+"""A courier that runs beside a server, until it is told to stop."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from storage.models import ConfirmationStatus
+from storage.outbox.courier import Courier
+from tests.storage.homes import NOW
+from tests.storage.outbox.post_office import PostOffice, cut, hang, until
+from tests.storage.outbox.practice import Practice
+
+
+@asynccontextmanager
+async def running(courier: Courier) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.ensure_future(courier.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_sends_what_is_booked_while_it_runs(practice: Practice, post_office: PostOffice) -> None:
+    courier = practice.courier(post_office.mail_server)
+
+    async with running(courier):
+        await practice.book()
+        await until(lambda: courier.sent == 1)
+
+    assert await practice.statuses() == ["SENT"]
+    assert len(post_office.letters) == 1
+
+
+async def test_it_goes_on_when_the_database_fails_it(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    courier = practice.courier(post_office.mail_server)
+    with closing(sqlite3.connect(practice.database.path)) as other:
+        other.execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
+        async with running(courier) as task:
+            await until(lambda: "The courier stumbled and goes on" in caplog.messages)
+            other.execute("ALTER TABLE elsewhere RENAME TO outbox_messages")
+            await practice.book()
+            await until(lambda: courier.sent == 1)
+
+            assert not task.done()
+
+
+async def test_a_letter_on_its_way_is_finished_before_the_courier_stops(practice: Practice, post_office: PostOffice) -> None:
+    arrived, taken = asyncio.Event(), asyncio.Event()
+
+    async def take_slowly(server: SMTP) -> str:
+        arrived.set()
+        await taken.wait()
+        return "250 OK"
+
+    post_office.answers["DATA"] = take_slowly
+    await practice.book()
+    await practice.book()
+    courier = asyncio.ensure_future(practice.courier(post_office.mail_server).run())
+    await arrived.wait()
+
+    courier.cancel()
+    await asyncio.sleep(0.02)
+    still_there = not courier.done()
+    taken.set()
+    with pytest.raises(asyncio.CancelledError):
+        await courier
+
+    assert still_there
+    assert await practice.statuses() == ["SENT", "QUEUED"]
+
+
+async def test_a_letter_that_hangs_does_not_keep_the_courier_from_stopping(practice: Practice, post_office: PostOffice) -> None:
+    post_office.answers["RCPT"] = hang
+    await practice.book()
+    courier = asyncio.ensure_future(practice.courier(post_office.mail_server).run())
+    await until(lambda: post_office.connections == 1)
+
+    courier.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(asyncio.CancelledError):
+            await courier
+
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, NOW + timedelta(seconds=60))
+
+
+async def test_a_connection_that_breaks_holds_up_no_other_letter(practice: Practice, post_office: PostOffice) -> None:
+    async def cut_the_first(server: SMTP) -> str:
+        return await cut(server) if post_office.connections == 1 else "250 OK"
+
+    await practice.book()
+    await practice.book()
+    post_office.answers["RCPT"] = cut_the_first
+    courier = practice.courier(post_office.mail_server)
+
+    async with running(courier):
+        await until(lambda: courier.sent == 1)
+
+    assert await practice.statuses() == ["QUEUED", "SENT"]
