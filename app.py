@@ -1,9 +1,13 @@
 """Settings in, running server out: the only reader of the environment, and the command line."""
 
+import gc
+
+# What is imported stays: to look through it for garbage again and again would take a fifth of a start.
+gc.disable()
+
 import asyncio
 import dataclasses
 import os
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -29,24 +33,22 @@ from schema.engine.connections import HTTPLimits
 from schema.engine.execution import Engine
 from schema.engine.http import Endpoint
 from schema.engine.limits import Limits
+from schema.engine.logs import Log
 from schema.engine.reception import TrustedDocuments
 from schema.engine.routes import add_routes
 from schema.engine.settings import Unstartable, blaming, parse_origins, require_positive, understood, variables
-from schema.engine.telemetry import Telemetry, configure_logs, export_gauges
+from schema.engine.telemetry import Telemetry, export_gauges
 from schema.scalars import parse_time_zone
-from storage import backup as copies
 from storage import migrations
 from storage.caller import Caller, Role
-from storage.carehq.exporting import export_documents
-from storage.carehq.importing import import_documents
 from storage.database import Database, database_path
-from storage.demo import fill_with_demo
 from storage.errors import Refusal
 from storage.instants import clock
-from storage.outbox import overview
-from storage.outbox.mailroom import Mailroom
-from storage.progress import progress_bar
+from storage.outbox.mailroom import Mailroom, look_after
 from storage.repository import HomeVisits
+
+gc.freeze()
+gc.enable()
 
 T = TypeVar("T")
 
@@ -105,13 +107,13 @@ class Settings(BaseSettings):
         )
 
 
-def create_app(settings: Settings, *, dev: bool = False, demo: bool = False) -> web.Application:
+def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = False) -> web.Application:
     """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = Database(database_path(settings.database_url))
     admission = Admission(executing=settings.executing, waiting=settings.waiting)
-    telemetry = Telemetry(Path(folder) if (folder := os.environ.get(workers.SHARED_NUMBERS)) else None)
+    telemetry = Telemetry(log, Path(folder) if (folder := os.environ.get(workers.SHARED_NUMBERS)) else None)
     shown = settings.introspection or dev
     engine = Engine(
         make_schema(),
@@ -136,11 +138,10 @@ def create_app(settings: Settings, *, dev: bool = False, demo: bool = False) -> 
     works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
     if settings.smtp_url or dev:
         works.append(partial(_mailroom(settings).deliver, database))
-    require_operator = partial(auth.require, operation=auth.METRICS)
     app = web.Application()
     app[workers.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
-    add_routes(app, database=database, telemetry=telemetry, authenticate=authenticate, require_operator=require_operator)
+    add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS))
     app.cleanup_ctx.append(running(database, works, close=tokens.close if tokens else None))
     return app
 
@@ -179,16 +180,16 @@ def serve(
 ) -> None:
     """Serve GraphQL at /graphql, until interrupted."""
     settings = _settings()
-    configure_logs(settings.log_format or ("console" if dev else "json"))
+    log = Log(settings.log_format or ("console" if dev else "json")).take_in_all()
     if dev and not workers.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
     # What cannot start is told before anything is changed.
-    app = create_app(settings, dev=dev, demo=demo)
+    app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
-        uvloop.run(workers.serve_until_told(app, socket.socket(fileno=inherited), settings.http, supervised=True))
+        uvloop.run(workers.serve_until_told(app, workers.inherited(inherited), settings.http, supervised=True))
         return
     path = _database(settings, make=True)
-    if demo and asyncio.run(_with_database(path, partial(fill_with_demo, now=clock()))):
+    if demo and asyncio.run(_with_database(path, _fill)):
         say(f"Filled {path} with made-up visits.")
     shared = workers.listening(host, port)
     say(f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY))
@@ -233,9 +234,11 @@ def import_(
     kind: Annotated[str | None, typer.Option(help="What the documents are, where the names of the files do not tell.")] = None,
 ) -> None:
     """Import CareHQ documents. Those that cannot be used are reported; the others are imported."""
+    from storage.carehq.importing import import_documents
+    from storage.progress import progress_bar
+
     path = _database(_settings(), make=True)
-    size = sum(file.stat().st_size for file in files if file.exists())
-    with progress_bar("Importing", total=size) as shown:
+    with progress_bar("Importing", total=sum(file.stat().st_size for file in files if file.exists())) as shown:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=shown.progress, refuse=shown.line)
         report = asyncio.run(_with_database(path, work))
     for name, tally in report.tallies.items():
@@ -247,24 +250,31 @@ def import_(
 @cli.command()
 def export(kind: Annotated[str, typer.Option(help="What to write, such as care_enquiries.")] = "home_visits") -> None:
     """Write the CareHQ documents of one kind to standard output, as a JSON array."""
+    from storage.carehq.exporting import export_documents
+
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
     say(f"{kind}: {asyncio.run(_with_database(_database(_settings()), work)):,} exported")
 
 
-@cli.command()
-def backup(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
+@cli.command("backup")
+def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
     """Copy the database, also while it is served."""
+    from storage.backup import backup
+    from storage.progress import progress_bar
+
     path = _database_file(_settings())
     with progress_bar("Copying") as shown:
-        copies.backup(path, file, shown.progress)
+        backup(path, file, shown.progress)
     say(f"{path} was copied to {file}.")
 
 
-@cli.command()
-def restore(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
+@cli.command("restore")
+def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
+    from storage.backup import restore
+
     path = _database_file(_settings())
-    kept = copies.restore(file, path)
+    kept = restore(file, path)
     say(f"{file} was checked and copied to {path}." + (f" What was there is kept as {kept}." if kept else ""))
 
 
@@ -272,18 +282,14 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that the command b
 def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due now, then stop.")] = False) -> None:
     """Send the confirmation emails that wait."""
     settings = _settings()
-    configure_logs(settings.log_format or "console")
+    Log(settings.log_format or "console").take_in_all()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-    mailroom = _mailroom(settings)
-
-    async def work(database: Database) -> None:
-        if once:
-            say(f"{await mailroom.courier(database).deliver_once()} sent.")
-        else:
-            await workers.until_told(mailroom.deliver(database))
-
-    asyncio.run(_with_database(_database(settings), work))
+    mailroom, path = _mailroom(settings), _database(settings)
+    if once:
+        say(f"{asyncio.run(_with_database(path, mailroom.deliver_once))} sent.")
+    else:
+        asyncio.run(_with_database(path, lambda database: workers.until_told(mailroom.deliver(database))))
 
 
 @cli.command()
@@ -291,18 +297,8 @@ def outbox(
     retry: Annotated[list[str] | None, typer.Option(help="A given-up one, to try again; repeat for several.")] = None,
 ) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
-
-    async def work(database: Database) -> None:
-        queued = await overview.retry(database, retry, clock()) if retry else []
-        for id in retry or []:
-            say(f"{id} is queued again." if id in queued else f"{id} is no message that was given up.")
-        messages = [*await overview.waiting(database), *await overview.given_up(database)]
-        for one in messages:
-            last = one.reasons.splitlines()[-1] if one.reasons else "not tried yet"
-            typer.echo(f"{one.id}  {one.status}  visit {one.home_visit}  tries {one.attempts}  {last}")
-        say(f"{len(messages)} in all.")
-
-    asyncio.run(_with_database(_database(_settings()), work))
+    work = partial(look_after, retried=retry or [], now=clock())
+    typer.echo("\n".join(asyncio.run(_with_database(_database(_settings()), work))))
 
 
 def _settings() -> Settings:
@@ -311,6 +307,12 @@ def _settings() -> Settings:
     for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in Settings.variables()):
         say(f"{name} is no setting, and has no effect.")
     return settings
+
+
+async def _fill(database: Database) -> bool:
+    from storage.demo import fill_with_demo
+
+    return await fill_with_demo(database, clock())
 
 
 def _database_file(settings: Settings) -> Path:

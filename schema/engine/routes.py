@@ -19,7 +19,6 @@ from storage.outbox.overview import figures
 
 def add_routes(
     app: web.Application,
-    *,
     database: Database,
     telemetry: Telemetry,
     authenticate: Callable[[str | None], Caller | Awaitable[Caller]],

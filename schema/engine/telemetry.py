@@ -1,21 +1,17 @@
 """What operators see of requests: a log line and numbers. Never variables, tokens, notes or the words of an exception."""
 
 import asyncio
-import logging
-import sys
-import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from schema.engine.admission import Admission
 from schema.engine.execution import Engine
 from schema.engine.http import Observation
+from schema.engine.logs import Log, where
 from storage.database import Database
 from storage.outbox.overview import Figures
 
@@ -24,58 +20,19 @@ LAG_SECONDS = 0.5
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def configure_logs(form: str) -> None:
-    """Write every log line, ours and the libraries', as JSON or for a console, to standard output."""
-    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
-    renderer: Any = structlog.dev.ConsoleRenderer()
-    if form == "json":
-        renderer = structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event).decode())
-    structlog.configure(
-        processors=[*shared, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stdout), cache_logger_on_first_use=True
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _without_message],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("aiosqlite", "alembic", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
 def forget_process(shared: Path, process: int) -> None:
     """Leave out of the gauges a process that is gone; what it counted stays counted."""
     mark_process_dead(process, str(shared))  # type: ignore[no-untyped-call]  # prometheus-client's own
 
 
-def where(failure: BaseException) -> list[str]:
-    """Tell what kind of exception it was and where it came from, and nothing that it says: it may say anything."""
-    kinds: list[str] = []
-    cause: BaseException | None = failure
-    while cause is not None and len(kinds) < 5:
-        frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)[-8:]]
-        kinds += [f"{type(cause).__module__}.{type(cause).__qualname__}", *frames]
-        cause = cause.__cause__
-    return kinds
-
-
-def _without_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    failure = event.pop("exc_info", None)
-    if isinstance(failure, tuple) and failure[1] is not None:
-        event["failure"] = where(failure[1])
-    return event
-
-
 class Telemetry:
     """One process's. `shared` is the folder in which several processes keep their numbers together."""
 
-    def __init__(self, shared: Path | None = None) -> None:
+    def __init__(self, log: Log, shared: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._log = log
         self._shared = shared
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
-        self._log = structlog.get_logger()
         labels = ["operation", "type", "outcome"]
         self._requests = Counter("home_visits_requests", "Requests answered.", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -101,7 +58,7 @@ class Telemetry:
             self._children[name, kind, seen.outcome] = children
         children[0].inc()
         children[1].observe(seen.seconds)
-        event = {
+        details = {
             "request_id": seen.request_id,
             "operation": seen.operation_name and seen.operation_name[:100],
             "type": seen.operation_type,
@@ -110,10 +67,10 @@ class Telemetry:
             "status": seen.status,
             "milliseconds": round(seen.seconds * 1000, 2),
         }
-        if seen.failure is not None:
-            self._log.error("request", **event, failure=where(seen.failure))
-            return
-        self._log.info("request", **event)
+        if seen.failure is None:
+            self._log.write("info", "request", details)
+        else:
+            self._log.write("error", "request", {**details, "failure": where(seen.failure)})
 
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         """Export a number that is looked up now and then; that of several processes is their sum."""

@@ -48,6 +48,11 @@ def listening(host: str, port: int) -> socket.socket:
         raise Unstartable(f"Cannot listen at {host}:{port}: {error.strerror}. Choose another --host or --port.") from None
 
 
+def inherited(number: int) -> socket.socket:
+    """Return the socket that a supervisor listens at."""
+    return socket.socket(fileno=number)
+
+
 def address(listener: socket.socket) -> str:
     """Return the host and the port that a socket listens at, as a URL names them."""
     host, port = listener.getsockname()[:2]

@@ -1,17 +1,28 @@
-"""Where letters leave from, as an operator sets it up: over which mail server, in whose name."""
+"""Where letters leave from, as an operator sets it up and looks after it."""
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.database import Database
+from storage.errors import Refusal
+from storage.outbox import overview
+from storage.outbox.messages import OutboxMessage
 from storage.outbox.server import mail_server
 
 if TYPE_CHECKING:
     from storage.outbox.courier import Courier
 
+# A server answers its first requests before it loads what only letters need.
+START_SECONDS = 1.0
 FOLDER = Path("mail")
 NOBODY = "Home visits <visits@homes.example>"
+
+
+class NotDelivered(Refusal):
+    """The mail server takes nothing for now; the message says why."""
 
 
 class Mailroom:
@@ -30,8 +41,23 @@ class Mailroom:
 
         sender(mail_from)
 
-    def courier(self, database: Database) -> "Courier":
-        # The libraries of mail take a tenth of a start: a server loads them beside its first requests, not before.
+    async def deliver(self, database: Database) -> None:
+        """Send what is due and what becomes due, until cancelled."""
+        await asyncio.sleep(START_SECONDS)
+        courier = await asyncio.to_thread(self._courier, database)
+        await courier.run()
+
+    async def deliver_once(self, database: Database) -> int:
+        """Send what is due now and return how many letters that were; raise NotDelivered."""
+        from storage.outbox.transports import Unreachable  # noqa: PLC0415 - see _courier
+
+        try:
+            return await self._courier(database).deliver_once()
+        except Unreachable as reason:
+            raise NotDelivered(f"{reason} What is due will be tried again.") from None
+
+    def _courier(self, database: Database) -> "Courier":
+        # The libraries of mail would take a tenth of a server's start.
         from storage.outbox.addresses import sender  # noqa: PLC0415
         from storage.outbox.courier import Courier  # noqa: PLC0415
         from storage.outbox.letter import Letterhead  # noqa: PLC0415
@@ -40,7 +66,15 @@ class Mailroom:
         transport = Smtp(self._server) if self._server else Folder(FOLDER)
         return Courier(database, transport, Letterhead(sender(self._mail_from or NOBODY), self._time_zone))
 
-    async def deliver(self, database: Database) -> None:
-        """Send what is due and what becomes due, until cancelled."""
-        courier = await asyncio.to_thread(self.courier, database)
-        await courier.run()
+
+async def look_after(database: Database, retried: Sequence[str], now: datetime) -> list[str]:
+    """Queue these messages again; describe each message that waits or was given up in a line."""
+    queued = await overview.retry(database, retried, now) if retried else []
+    answers = [f"{id} is queued again." if id in queued else f"{id} is no message that was given up." for id in retried]
+    messages = [*await overview.waiting(database), *await overview.given_up(database)]
+    return [*answers, *(_described(message) for message in messages), f"{len(messages)} in all."]
+
+
+def _described(message: OutboxMessage) -> str:
+    last = message.reasons.splitlines()[-1] if message.reasons else "not tried yet"
+    return f"{message.id}  {message.status}  visit {message.home_visit}  tries {message.attempts}  {last}"
