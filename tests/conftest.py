@@ -1,30 +1,43 @@
-"""What any test may have: a server as users start it, on a database of its own."""
+"""What any test may have: a server and commands as users start them, on a database of its own."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+APP = str(ROOT / "app.py")
 
 
 @dataclass(frozen=True)
 class Server:
-    """`url` is that of GraphQL; `origin` that of everything."""
+    """`url` is that of GraphQL; `origin` that of everything. `folder` is where it was started, `log` what it writes."""
 
     origin: str
     database: Path
     process: subprocess.Popen[str]
+    log: Path
 
     @property
     def url(self) -> str:
         return f"{self.origin}/graphql"
+
+    @property
+    def port(self) -> int:
+        return int(self.origin.rpartition(":")[2])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Tell the server to stop and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
 
 
 StartServer = Callable[..., Server]
@@ -40,33 +53,78 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Start servers: flags as on the command line, settings as keywords without their prefix."""
-    started: list[subprocess.Popen[str]] = []
+    with contextlib.ExitStack() as ending:
 
-    def start(*flags: str, **settings: str) -> Server:
-        command = [sys.executable, str(ROOT / "app.py"), "serve", "--port", "0", *flags]
-        log = (tmp_path / "server.log").open("a")
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment(tmp_path, **settings), stdout=log, stderr=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stderr is not None
-        told = ""
-        for line in process.stderr:
-            told += line
-            if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
-                return Server(found[2], Path(found[1]), process)
-        raise AssertionError(f"the server did not start: {told}")
+        def start(*flags: str, **settings: str) -> Server:
+            command = [sys.executable, APP, "serve", "--port", "0", *flags]
+            log = ending.enter_context((tmp_path / "server.log").open("a"))
+            process = subprocess.Popen(
+                command, cwd=tmp_path, env=environment(tmp_path, **settings), stdout=log, stderr=subprocess.PIPE, text=True
+            )
+            ending.callback(end, process)
+            assert process.stderr is not None
+            told = ""
+            for line in process.stderr:
+                told += line
+                if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
+                    return Server(found[2], tmp_path / found[1], process, tmp_path / "server.log")
+            raise AssertionError(f"the server did not start: {told}")
 
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-        assert process.stderr is not None
-        process.stderr.close()
+        yield start
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+    assert process.stderr is not None
+    process.stderr.close()
 
 
 @pytest.fixture
 def running_server(start_server: StartServer) -> Server:
     """A server in development with made-up visits."""
     return start_server("--dev", "--demo")
+
+
+RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run_command(tmp_path: Path) -> RunCommand:
+    """Run a command of the program to its end: words as on the command line, settings as keywords without their prefix."""
+
+    def run(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, APP, *words],
+            cwd=tmp_path,
+            env=environment(tmp_path, **settings),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="Take a test that is skipped for one that failed.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    report: pytest.CollectReport = yield
+    if report.skipped and collector.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
+    return report
