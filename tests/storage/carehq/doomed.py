@@ -1,0 +1,55 @@
+"""An import in a process of its own, in batches of ten, which kills itself in its last transaction or right after it.
+
+python -m tests.storage.carehq.doomed DATABASE FILE TRANSACTIONS before|after LARGE
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.carehq import importing, indexes
+from storage.database import Database
+from tests.storage.carehq.taking import take
+
+T = TypeVar("T")
+
+
+class DoomedDatabase(Database):
+    def __init__(self, path: Path, transactions: int, moment: str) -> None:
+        super().__init__(path)
+        self._last = transactions
+        self._moment = moment
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        is_last = self.written + 1 == self._last
+
+        async def work_and_die(session: AsyncSession) -> T:
+            done = await work(session)
+            if is_last and self._moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return done
+
+        done = await super().write(work_and_die)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+
+async def main(path: str, file: str, transactions: str, moment: str, large: str) -> None:
+    importing.BATCH = 10
+    indexes.LARGE = int(large)
+    database = await DoomedDatabase(Path(path), int(transactions), moment).open()
+    try:
+        await take(database, Path(file))
+    finally:
+        await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,259 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems
+from storage.models import VisitHost, VisitType
+from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, visit
+
+NOT_AN_IDENTIFIER = "must be 24 hexadecimal characters, 0-9 and a-f"
+NOT_AN_INSTANT = "must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00"
+NOT_A_TEXT = "must be a text or null"
+HOSTS = "manager, deputy_manager, administrator, receptionist, senior_carer, carer, customer_relations_adviser, nurse, other"
+
+
+def problems_of(kind: str, document: Any) -> list[str]:
+    with pytest.raises(ValidationError) as refused:
+        KINDS[kind].document.model_validate(document)
+    return problems(refused.value)
+
+
+def kept(kind: str, document: dict[str, Any]) -> dict[str, Any]:
+    return vars(KINDS[kind].document.model_validate(document))
+
+
+def test_a_visit_is_kept_with_all_it_holds() -> None:
+    document = visit(
+        assigned_to=USER,
+        cancelled="2024-11-02 09:00:00",
+        anonymized="2024-11-02 10:00:00",
+        notes="Two steps at the door.",
+        service_user_contact=CONTACT,
+    )
+
+    assert kept("home_visits", document) == {
+        "id": VISIT,
+        "anonymized": datetime(2024, 11, 2, 10, tzinfo=UTC),
+        "assigned_to": USER,
+        "cancelled": datetime(2024, 11, 2, 9, tzinfo=UTC),
+        "care_enquiry": ENQUIRY,
+        "completed": None,
+        "created": datetime(2024, 11, 1, 16, 3, 34, tzinfo=UTC),
+        "date_time": datetime(2024, 11, 3, 11, tzinfo=UTC),
+        "host": VisitHost.MANAGER,
+        "location": LOCATION,
+        "modified": datetime(2024, 11, 1, 16, 3, 34, tzinfo=UTC),
+        "notes": "Two steps at the door.",
+        "service_user_contact": CONTACT,
+        "visit_type": VisitType.IN_PERSON,
+    }
+
+
+def test_fields_that_a_visit_can_do_without_are_null_and_notes_empty() -> None:
+    told = kept("home_visits", visit())
+
+    absent = ["anonymized", "assigned_to", "cancelled", "completed", "service_user_contact"]
+    assert {name: told[name] for name in absent} == dict.fromkeys(absent)
+    assert told["notes"] == ""
+
+
+def test_null_is_as_good_as_absent_where_a_field_may_be_absent() -> None:
+    absent = dict.fromkeys(["anonymized", "assigned_to", "cancelled", "completed", "service_user_contact", "notes"])
+
+    assert kept("home_visits", visit(**absent)) == kept("home_visits", visit())
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert kept("home_visits", visit(colour="blue", version=7, number=1)) == kept("home_visits", visit())
+
+
+def test_every_missing_field_of_a_visit_is_told() -> None:
+    required = ["_id", "care_enquiry", "created", "date_time", "host", "location", "modified", "visit_type"]
+
+    assert problems_of("home_visits", {}) == [f"{name} is missing" for name in required]
+
+
+def test_missing_and_wrong_fields_are_told_together() -> None:
+    document = visit(_id=5, host="boss", cancelled="soon", notes=["a"])
+    del document["created"]
+
+    assert problems_of("home_visits", document) == [
+        f"_id {NOT_AN_IDENTIFIER}",
+        f"cancelled {NOT_AN_INSTANT}",
+        "created is missing",
+        f"host must be one of {HOSTS}",
+        f"notes {NOT_A_TEXT}",
+    ]
+
+
+@pytest.mark.parametrize("document", [None, 5, "visit", [], [visit()], True])
+def test_what_is_no_object_is_no_document(document: Any) -> None:
+    assert problems_of("home_visits", document) == ["must be a JSON object"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "abc", 24 * "g", 23 * "a", 25 * "a", 24 * "A", 24 * "a" + "\n", 24 * "٣", 10**23, []]
+)
+def test_an_id_is_24_hexadecimal_characters(value: Any) -> None:
+    assert problems_of("home_visits", visit(location=value)) == [f"location {NOT_AN_IDENTIFIER}"]
+
+
+@pytest.mark.parametrize("name", ["host", "visit_type"])
+@pytest.mark.parametrize("value", [None, "", "MANAGER", "IN_PERSON", "by_phone", 3, ["manager"]])
+def test_hosts_and_visit_types_are_the_sources_own_words(name: str, value: Any) -> None:
+    words = {"host": HOSTS, "visit_type": "in_person, virtual"}
+
+    assert problems_of("home_visits", visit(**{name: value})) == [f"{name} must be one of {words[name]}"]
+
+
+@pytest.mark.parametrize("host", list(VisitHost))
+def test_hosts_are_lower_case_in_documents(host: VisitHost) -> None:
+    assert kept("home_visits", visit(host=host.lower()))["host"] is host
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2024-11-03 11:00:00", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2024-07-03 11:00:00", datetime(2024, 7, 3, 11, tzinfo=UTC)),
+        ("2024-11-03 11:00:00.5", datetime(2024, 11, 3, 11, 0, 0, 500_000, tzinfo=UTC)),
+        ("2024-11-03 11:00:00.123456", datetime(2024, 11, 3, 11, 0, 0, 123_456, tzinfo=UTC)),
+        ("2024-11-03 11:00:00.123456789", datetime(2024, 11, 3, 11, 0, 0, 123_456, tzinfo=UTC)),
+        ("2024-11-03T11:00:00Z", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2024-11-03t11:00:00z", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2024-11-03T11:00:00+01:00", datetime(2024, 11, 3, 10, tzinfo=UTC)),
+        ("2024-11-03 11:00:00-05:30", datetime(2024, 11, 3, 16, 30, tzinfo=UTC)),
+        ("2024-02-29 00:00:00", datetime(2024, 2, 29, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_without_an_offset_is_in_utc(text: str, instant: datetime) -> None:
+    told = kept("home_visits", visit(date_time=text))["date_time"]
+
+    assert (told, told.tzinfo) == (instant, UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "soon",
+        "2024-11-03",
+        "11:00:00",
+        "2024-11-03 11:00",
+        "2024-11-03 11",
+        "20241103 110000",
+        "2024-W44-7 11:00:00",
+        "2023-02-29 11:00:00",
+        "2024-11-31 11:00:00",
+        "2024-11-03 24:00:01",
+        "2024-11-03 23:59:60",
+        "2024-11-03 11:00:00+25:00",
+        "2024-11-03 11:00:00 Europe/London",
+        "٢٠٢٤-11-03 11:00:00",
+        "2024-11-03 11:00:00\n",
+        "0000-11-03 11:00:00",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        1_730_631_600,
+        {"$date": "2024-11-03T11:00:00Z"},
+    ],
+)
+def test_what_is_no_instant_is_refused(value: Any) -> None:
+    assert problems_of("home_visits", visit(date_time=value)) == [f"date_time {NOT_AN_INSTANT}"]
+
+
+def test_a_visit_ends_only_once() -> None:
+    document = visit(cancelled="2024-11-02 09:00:00", completed="2024-11-03 12:00:00", created="early")
+
+    assert problems_of("home_visits", document) == [
+        "completed must be null where `cancelled` is set: a visit ends only once",
+        f"created {NOT_AN_INSTANT}",
+    ]
+
+
+def test_notes_have_at_most_10000_characters() -> None:
+    assert kept("home_visits", visit(notes=10_000 * "é"))["notes"] == 10_000 * "é"
+    assert problems_of("home_visits", visit(notes=10_001 * "é")) == ["notes must have at most 10,000 characters: it has 10,001"]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("home_visits", "notes"), ("users", "email"), ("locations", "name")])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (5, NOT_A_TEXT),
+        (True, NOT_A_TEXT),
+        ({}, NOT_A_TEXT),
+        ("nu\0l", "must not hold the NUL character"),
+        ("caf\udce9", "must be UTF-8"),
+        ("é\ud800", "must be UTF-8"),
+    ],
+)
+def test_a_text_is_what_every_database_can_keep(kind: str, field: str, value: Any, problem: str) -> None:
+    document = (visit() if kind == "home_visits" else {"_id": USER}) | {field: value}
+
+    assert problems_of(kind, document) == [f"{field} {problem}"]
+
+
+@pytest.mark.parametrize("value", [5, "", "Londen", "Europe", "../../etc/passwd", "/etc/localtime", "Europe/Lon\0don", "\ud800"])
+def test_a_time_zone_has_an_iana_name(value: Any) -> None:
+    document = {"_id": LOCATION, "time_zone": value}
+
+    assert problems_of("locations", document) == ["time_zone must be the IANA name of a time zone, like Europe/London"]
+
+
+@pytest.mark.parametrize("kind", ["users", "locations", "care_enquiries", "service_user_contacts"])
+def test_of_other_documents_only_the_id_is_needed(kind: str) -> None:
+    told = kept(kind, {"_id": USER})
+
+    assert told == dict.fromkeys(KINDS[kind].document.model_fields) | {"id": USER}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+def test_a_document_has_a_column_for_each_of_its_fields(kind: Any) -> None:
+    only_ours = {"number", "version", "confirmation", "notes_folded"}
+
+    assert set(kind.document.model_fields) == set(kind.table.columns.keys()) - only_ours
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("users.json", "users"),
+        ("locations.json", "locations"),
+        ("care_enquiries.jsonl", "care_enquiries"),
+        ("service_user_contacts.json", "service_user_contacts"),
+        ("home_visits.json", "home_visits"),
+        ("home_visits_page.json", "home_visits"),
+        ("home_visits-2024.json", "home_visits"),
+        ("Home_Visits.2024-11-01.ndjson", "home_visits"),
+        ("users (1).json", "users"),
+        ("users", "users"),
+    ],
+)
+def test_the_name_of_a_file_tells_what_it_holds(name: str, kind: str) -> None:
+    assert kind_of(Path("users") / name) is KINDS[kind]
+
+
+@pytest.mark.parametrize("name", ["visits.json", "userspace.json", "old_users.json", "export.json"])
+def test_another_name_tells_nothing(name: str) -> None:
+    with pytest.raises(UnknownKind) as refused:
+        kind_of(Path("users") / name)
+
+    assert str(refused.value) == (
+        f"users/{name} does not tell what it holds: name its kind with --kind, one of "
+        "users, locations, care_enquiries, service_user_contacts, home_visits."
+    )
+
+
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UnknownKind) as refused:
+        kind_named("visits")
+
+    assert str(refused.value) == (
+        "There are no documents called visits: choose one of "
+        "users, locations, care_enquiries, service_user_contacts, home_visits."
+    )

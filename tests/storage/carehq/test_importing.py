@@ -1,0 +1,346 @@
+"""Files of documents become records, as often as they are imported and whatever happens meanwhile."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.carehq.documents import UnknownKind
+from storage.carehq.importing import UnreadableFile
+from storage.carehq.merging import Tally
+from storage.database import Database
+from storage.errors import DatabaseFull
+from storage.models import HomeVisit
+from storage.repository import HomeVisits
+from tests.storage.carehq.taking import ENQUIRY, KINDS, LOCATION, SAMPLES, USER, VISIT, enquiry, take, visit, write
+from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
+
+ROOT = Path(__file__).parents[3]
+
+
+def sample(*kinds: str) -> list[Path]:
+    return [SAMPLES / f"{kind}.json" for kind in kinds]
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    return [visit(_id=f"{number:024x}", notes=f"Visit {number}") for number in range(count)]
+
+
+def ids_of(path: Path, table: str) -> list[str]:
+    return [row["id"] for row in rows_of(path, table)]
+
+
+async def test_the_sources_own_documents_are_imported(database: Database) -> None:
+    outcome = await take(database, *sample(*KINDS))
+
+    assert outcome.tallies == {
+        "users": Tally(new=2),
+        "locations": Tally(new=1),
+        "care_enquiries": Tally(new=15),
+        "service_user_contacts": Tally(new=3),
+        "home_visits": Tally(new=5),
+    }
+    assert (outcome.refused, outcome.report.refused) == ([], 0)
+    assert rows_of(database.path, "home_visits")[1] == {
+        "number": 2,
+        "id": "6724fbd63cd2cde34170f2c6",
+        "care_enquiry": "6724fbd64f73a2cebf638f33",
+        "location": "6724fbc74f73a2cebf6377fa",
+        "date_time": "2024-11-03T11:00:00",
+        "visit_type": "IN_PERSON",
+        "host": "MANAGER",
+        "notes": "Care seeker has requested to view ground floor rooms.",
+        "assigned_to": "6724fbc74f73a2cebf637800",
+        "service_user_contact": None,
+        "created": "2024-11-01T16:03:34",
+        "modified": "2024-11-01T16:03:34",
+        "cancelled": None,
+        "completed": None,
+        "anonymized": None,
+        "version": 1,
+        "confirmation": "NOT_REQUIRED",
+        "notes_folded": "care seeker has requested to view ground floor rooms.",
+    }
+    assert rows_of(database.path, "locations") == json.loads((SAMPLES / "locations.json").read_text().replace("_id", "id"))
+
+
+async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
+    await take(database, *sample(*KINDS))
+
+    events = rows_of(database.path, "home_visit_events")
+
+    assert [event["home_visit"] for event in events] == ids_of(database.path, "home_visits")
+    assert events[4] == {
+        "sequence": 5,
+        "at": "2024-10-20T09:30:00",
+        "actor": "import",
+        "type": "IMPORTED",
+        "home_visit": "6724fbd64f73a2cebf638f2e",
+        "care_enquiry": "6724fbd64f73a2cebf638f2a",
+        "location": "6724fbc74f73a2cebf6377fa",
+        "version": 1,
+        "changes": "[]",
+    }
+
+
+async def test_no_mail_is_due(database: Database) -> None:
+    await take(database, *sample(*KINDS))
+
+    assert rows_of(database.path, "outbox_messages") == []
+    assert {row["confirmation"] for row in rows_of(database.path, "home_visits")} == {"NOT_REQUIRED"}
+
+
+async def test_a_second_import_changes_nothing(database: Database) -> None:
+    await take(database, *sample(*KINDS))
+    before = everything_in(database.path)
+
+    outcome = await take(database, *sample(*KINDS))
+
+    assert everything_in(database.path) == before
+    assert outcome.tallies == {
+        "users": Tally(unchanged=2),
+        "locations": Tally(unchanged=1),
+        "care_enquiries": Tally(unchanged=15),
+        "service_user_contacts": Tally(unchanged=3),
+        "home_visits": Tally(unchanged=5),
+    }
+
+
+async def test_visits_that_lack_fields_are_told_with_their_place_and_the_rest_is_imported(database: Database) -> None:
+    page = SAMPLES / "home_visits_page.json"
+
+    outcome = await take(database, page, *sample("home_visits"))
+
+    assert outcome.tallies == {"home_visits": Tally(new=5, refused=10)}
+    missing = "created is missing; location is missing; modified is missing; visit_type is missing"
+    assert [str(document) for document in outcome.refused] == [
+        f"{page}: document {number} (line {7 * number - 3}): {missing}" for number in range(1, 11)
+    ]
+
+
+async def test_what_is_no_json_is_told_with_its_place(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "users.jsonl"
+    path.write_text(f'{{"_id": "{USER}"}}\n{{"_id": oops}}\n{{"_id": "{VISIT}"}}\n')
+
+    outcome = await take(database, path)
+
+    assert [str(document) for document in outcome.refused] == [
+        f"{path}: document 2 (line 2): is no JSON: Expecting value on line 2"
+    ]
+    assert outcome.tallies == {"users": Tally(new=2, refused=1)}
+
+
+@pytest.mark.parametrize(
+    "order", [KINDS, KINDS[::-1], ["home_visits", "users", "care_enquiries", "locations", "service_user_contacts"]]
+)
+async def test_documents_come_in_any_order_in_several_calls(database: Database, path: Path, order: list[str]) -> None:
+    for kind in order:
+        await take(database, *sample(kind))
+
+    kept = everything_in(path)
+
+    tables = ["users", "locations", "care_enquiries", "service_user_contacts"]
+    documents = {kind: json.loads((SAMPLES / f"{kind}.json").read_text()) for kind in tables}
+    assert {table: [row[0] for row in kept[table]] for table in tables} == {
+        kind: sorted(document["_id"] for document in documents[kind]) for kind in tables
+    }
+    assert all(row[1] for table in tables for row in kept[table])
+    assert len(kept["home_visits"]) == 5
+
+
+async def test_files_of_one_call_may_come_in_any_order(database: Database) -> None:
+    outcome = await take(database, *sample(*KINDS[::-1]))
+
+    assert list(outcome.tallies) == KINDS
+    assert [tally.new for tally in outcome.tallies.values()] == [2, 1, 15, 3, 5]
+
+
+async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Database, tmp_path: Path) -> None:
+    contact = 24 * "5"
+
+    await take(database, *write(tmp_path, home_visits=[visit(assigned_to=USER, service_user_contact=contact)]))
+
+    kept = everything_in(database.path)
+    assert kept["users"] == [(USER, None, None, None)]
+    assert kept["locations"] == [(LOCATION, None, None, None, None)]
+    assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None)]
+    assert kept["service_user_contacts"] == [(contact, None, None, None, None, None)]
+
+
+async def test_a_later_document_tells_what_was_only_an_id(database: Database, tmp_path: Path) -> None:
+    await take(database, *write(tmp_path, home_visits=[visit()]))
+
+    outcome = await take(database, *write(tmp_path, care_enquiries=[enquiry(assigned_to=USER, location=LOCATION)]))
+
+    assert outcome.tallies == {"care_enquiries": Tally(new=1)}
+    told = (ENQUIRY, "Ada", None, "ada@family.example", None, USER, LOCATION, None)
+    assert everything_in(database.path)["care_enquiries"] == [told]
+
+
+async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database: Database, tmp_path: Path) -> None:
+    (path,) = write(tmp_path, users=[{"_id": LOCATION, "name": "Willow Court"}])
+
+    outcome = await take(database, path, kind="locations")
+
+    assert outcome.tallies == {"locations": Tally(new=1)}
+    assert ids_of(database.path, "users") == []
+
+
+async def test_nothing_is_imported_where_a_file_does_not_tell_what_it_holds(database: Database, tmp_path: Path) -> None:
+    known, unknown = write(tmp_path, users=[{"_id": USER}], things=[{"_id": USER}])
+
+    with pytest.raises(UnknownKind):
+        await take(database, known, unknown)
+
+    assert ids_of(database.path, "users") == []
+
+
+async def test_nothing_is_imported_where_a_file_cannot_be_read(database: Database, tmp_path: Path) -> None:
+    known, missing = *write(tmp_path, users=[{"_id": USER}]), tmp_path / "locations.json"
+
+    with pytest.raises(UnreadableFile) as refused:
+        await take(database, known, missing)
+
+    assert str(refused.value) == f"{missing} cannot be read: No such file or directory. Check its name and its permissions."
+    assert ids_of(database.path, "users") == []
+
+
+async def test_a_folder_is_no_file_of_documents(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "users"
+    folder.mkdir()
+
+    with pytest.raises(UnreadableFile) as refused:
+        await take(database, folder)
+
+    assert str(refused.value) == f"{folder} cannot be read: Is a directory. Check its name and its permissions."
+
+
+async def test_progress_is_told_after_each_batch_up_to_the_size_of_all_files(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
+    monkeypatch.setattr("storage.carehq.reading.CHUNK", 100)
+    paths = write(tmp_path, users=[{"_id": USER}], home_visits=numbered(25))
+
+    outcome = await take(database, *paths)
+
+    assert len(outcome.read) == 4
+    assert outcome.read == sorted(outcome.read)
+    assert (outcome.read[0], outcome.read[-1]) == (paths[0].stat().st_size, sum(path.stat().st_size for path in paths))
+
+
+async def test_a_batch_is_one_transaction(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
+    paths = write(tmp_path, home_visits=numbered(25))
+    written = database.written
+
+    await take(database, *paths)
+
+    looks_whether_an_index_is_missing = 1
+    assert database.written - written == 3 + looks_whether_an_index_is_missing
+
+
+async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 100)
+    paths = write(tmp_path, home_visits=numbered(1000))
+    await limit_pages(database, 120)
+
+    with pytest.raises(DatabaseFull):
+        await take(database, *paths)
+
+    kept = ids_of(database.path, "home_visits")
+    assert kept == [f"{number:024x}" for number in range(len(kept))]
+    assert (len(kept) % 100, 0 < len(kept) < 1000) == (0, True)
+    assert [event["home_visit"] for event in rows_of(database.path, "home_visit_events")] == kept
+
+    await limit_pages(database, 1_000_000)
+    outcome = await take(database, *paths)
+
+    assert outcome.tallies == {"home_visits": Tally(new=1000 - len(kept), unchanged=len(kept))}
+    assert len(rows_of(database.path, "home_visit_events")) == 1000
+
+
+async def limit_pages(database: Database, count: int) -> None:
+    async def work(session: AsyncSession) -> None:
+        await (await session.connection()).execute(sa.text(f"PRAGMA max_page_count = {count}"))
+
+    await database.write(work)
+
+
+@pytest.mark.parametrize(
+    ("large", "transactions", "moment", "kept"),
+    [
+        (1 << 25, 1, "before", 0),
+        (1 << 25, 1, "after", 10),
+        (1 << 25, 3, "before", 20),
+        (1 << 25, 10, "after", 100),
+        # Everything counts as large: the first transaction drops the indexes, those after the twelfth build them.
+        (0, 1, "before", 0),
+        (0, 1, "after", 0),
+        (0, 4, "before", 20),
+        (0, 11, "after", 100),
+        (0, 15, "before", 100),
+        (0, 15, "after", 100),
+    ],
+)
+def test_what_a_killed_import_wrote_stays_and_a_repeat_completes_it(
+    path: Path, tmp_path: Path, template: Path, large: int, transactions: int, moment: str, kept: int
+) -> None:
+    (file,) = write(tmp_path, home_visits=numbered(100))
+
+    killed = doomed(path, file, transactions, moment, large)
+    after_the_kill = everything_in(path)
+    damage = integrity(path)
+    repeated = doomed(path, file, 1000, "never", large)
+
+    assert (killed, damage, repeated) == (-9, [("ok",)], 0)
+    assert [len(after_the_kill[table]) for table in ("home_visits", "home_visit_events")] == [kept, kept]
+    assert [len(everything_in(path)[table]) for table in ("home_visits", "home_visit_events")] == [100, 100]
+    assert schema_of(path) == schema_of(template)
+
+
+def doomed(path: Path, file: Path, transactions: int, moment: str, large: int) -> int:
+    command = [sys.executable, "-m", "tests.storage.carehq.doomed", path, file, str(transactions), moment, str(large)]
+    return subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode
+
+
+def integrity(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall()
+
+
+def schema_of(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+
+
+async def test_visits_are_booked_while_others_are_imported(
+    database: Database, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
+    await take(database, *write(tmp_path, care_enquiries=[enquiry(location=LOCATION)]))
+    files = write(tmp_path, home_visits=numbered(200))
+    beside = await Database(path).open()
+
+    async def book() -> list[HomeVisit]:
+        visits = HomeVisits(beside, EVERYTHING, Clock())
+        return [await visits.book(booking(care_enquiry=ENQUIRY)) for _ in range(20)]
+
+    outcome, booked = await asyncio.gather(take(database, *files), book())
+    await beside.close()
+
+    events = rows_of(path, "home_visit_events")
+    assert outcome.tallies == {"home_visits": Tally(new=200)}
+    assert [event["sequence"] for event in events] == list(range(1, 221))
+    assert [event["home_visit"] for event in events if event["type"] == "BOOKED"] == [one.id for one in booked]
+    assert events[-1]["type"] == "IMPORTED"

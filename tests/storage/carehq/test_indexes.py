@@ -1,0 +1,86 @@
+"""A large first import does without indexes until its end; no other does, and none leaves the database without them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.carehq.indexes import indexes_built_after
+from storage.database import Database
+from tests.storage.carehq.taking import LOCATION, take, visit, write
+
+LARGE = 1 << 25
+
+
+def indexes_of(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"))
+
+
+def names(indexes: set[tuple[str, str]]) -> set[str]:
+    return {name for name, _ in indexes}
+
+
+async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Database) -> None:
+    before = indexes_of(database.path)
+
+    async with indexes_built_after(database, LARGE):
+        meanwhile = indexes_of(database.path)
+
+    assert names(before - meanwhile) == {
+        "home_visit_events_of_location",
+        "home_visit_events_of_visit",
+        "home_visits_by_created",
+        "home_visits_by_modified",
+        "home_visits_by_time",
+        "home_visits_of_care_enquiry",
+        "home_visits_of_contact",
+        "home_visits_of_location",
+        "home_visits_of_user",
+        "home_visits_pending_of_location",
+    }
+    assert indexes_of(database.path) == before
+
+
+async def test_a_small_import_keeps_them(database: Database) -> None:
+    before = indexes_of(database.path)
+
+    async with indexes_built_after(database, LARGE - 1):
+        meanwhile = indexes_of(database.path)
+
+    assert meanwhile == before
+
+
+async def test_an_import_beside_other_visits_keeps_them(database: Database, tmp_path: Path) -> None:
+    await take(database, *write(tmp_path, home_visits=[visit()]))
+    before = indexes_of(database.path)
+
+    async with indexes_built_after(database, LARGE):
+        meanwhile = indexes_of(database.path)
+
+    assert meanwhile == before
+
+
+async def test_an_import_that_fails_builds_them_too(database: Database) -> None:
+    before = indexes_of(database.path)
+
+    with pytest.raises(ZeroDivisionError):
+        async with indexes_built_after(database, LARGE):
+            _ = 1 / 0
+
+    assert indexes_of(database.path) == before
+
+
+async def test_the_next_import_builds_what_a_killed_one_left_unbuilt(database: Database, tmp_path: Path) -> None:
+    before = indexes_of(database.path)
+
+    async def drop(session: AsyncSession) -> None:
+        for name in ("home_visits_by_time", "home_visit_events_of_visit"):
+            await (await session.connection()).exec_driver_sql(f"DROP INDEX {name}")
+
+    await database.write(drop)
+    await take(database, *write(tmp_path, locations=[{"_id": LOCATION}]))
+
+    assert indexes_of(database.path) == before

@@ -1,0 +1,244 @@
+"""What a document changes about what is kept, and what it must not."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.carehq.merging import Tally
+from storage.database import Database
+from storage.repository import HomeVisits
+from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
+from tests.storage.homes import EVERYTHING, NOW, Clock, booking, everything_in, rows_of
+
+LATER = "2024-11-02 08:00:00"
+
+
+async def taken(database: Database, folder: Path, **documents: list[Any]) -> dict[str, Tally]:
+    """Import documents that are all sound."""
+    outcome = await take(database, *write(folder, **documents))
+    assert outcome.refused == []
+    return outcome.tallies
+
+
+async def change(database: Database, statement: str, **values: Any) -> None:
+    async def work(session: AsyncSession) -> None:
+        await (await session.connection()).execute(sa.text(statement), values)
+
+    await database.write(work)
+
+
+async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.")])
+    newer = visit(
+        modified=LATER,
+        date_time="2024-11-04 12:30:00.500",
+        host="nurse",
+        visit_type="virtual",
+        location=24 * "9",
+        assigned_to=USER,
+        completed="2024-11-04 13:30:00",
+        notes="KNOCK twice.",
+    )
+
+    tallies = await taken(database, tmp_path, home_visits=[newer])
+
+    assert tallies == {"home_visits": Tally(updated=1)}
+    (row,) = rows_of(database.path, "home_visits")
+    assert (row["version"], row["notes"], row["notes_folded"]) == (2, "KNOCK twice.", "knock twice.")
+    assert await give(database) == [visit(anonymized=None, cancelled=None, service_user_contact=None) | newer]
+
+
+async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.", assigned_to=USER)])
+    changes = {"assigned_to": None, "date_time": "2024-11-03 11:00:00.5", "host": "nurse", "notes": "Knock."}
+
+    await taken(database, tmp_path, home_visits=[visit(modified=LATER, cancelled=LATER, **changes)])
+
+    _, event = rows_of(database.path, "home_visit_events")
+    assert {name: event[name] for name in ("sequence", "type", "actor", "home_visit", "version")} == {
+        "sequence": 2,
+        "type": "IMPORTED",
+        "actor": "import",
+        "home_visit": VISIT,
+        "version": 2,
+    }
+    assert json.loads(event["changes"]) == [
+        ["assigned_to", USER, None],
+        ["cancelled", None, "2024-11-02T08:00:00Z"],
+        ["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.500Z"],
+        ["host", "MANAGER", "NURSE"],
+        ["notes", None, None],
+    ]
+
+
+async def test_a_newer_visit_with_nothing_else_new_is_a_version_without_changes(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit()])
+
+    tallies = await taken(database, tmp_path, home_visits=[visit(modified=LATER)])
+
+    (row,), events = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    assert tallies == {"home_visits": Tally(updated=1)}
+    assert (row["version"], row["modified"]) == (2, "2024-11-02T08:00:00")
+    assert [(event["version"], event["changes"]) for event in events] == [(1, "[]"), (2, "[]")]
+
+
+@pytest.mark.parametrize("modified", ["2024-11-01 16:03:34", "2024-11-01 16:03:33.999999", "2023-11-01 16:03:34"])
+async def test_a_visit_that_is_no_newer_is_left(database: Database, tmp_path: Path, modified: str) -> None:
+    await taken(database, tmp_path, home_visits=[visit()])
+    before = everything_in(database.path)
+
+    tallies = await taken(database, tmp_path, home_visits=[visit(modified=modified, notes="New", care_enquiry=24 * "9")])
+
+    assert tallies == {"home_visits": Tally(unchanged=1)}
+    assert everything_in(database.path) == before
+
+
+async def test_of_one_visit_several_times_in_a_batch_the_newest_counts(database: Database, tmp_path: Path) -> None:
+    first, newer, older, newest = (visit(modified=f"2024-11-0{day} 08:00:00", notes=f"Of day {day}") for day in (3, 5, 4, 6))
+
+    tallies = await taken(database, tmp_path, home_visits=[first, newer, older, newest, newest])
+
+    (row,), events = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    assert tallies == {"home_visits": Tally(new=1, updated=2, unchanged=2)}
+    assert (row["version"], row["notes"], row["notes_folded"]) == (3, "Of day 6", "of day 6")
+    assert [(event["sequence"], event["version"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
+
+
+async def test_a_visit_that_was_changed_here_is_left_until_the_source_has_a_newer_one(database: Database, tmp_path: Path) -> None:
+    clock = Clock()
+    clock.now = datetime(2024, 11, 1, 20, tzinfo=UTC)
+    await taken(database, tmp_path, home_visits=[visit()])
+    await HomeVisits(database, EVERYTHING, clock).update(VISIT, {"notes": "Changed here"})
+
+    older = await taken(database, tmp_path, home_visits=[visit(modified="2024-11-01 19:00:00", notes="Changed there")])
+    newer = await taken(database, tmp_path, home_visits=[visit(modified="2024-11-01 21:00:00", notes="Changed there")])
+
+    assert (older, newer) == ({"home_visits": Tally(unchanged=1)}, {"home_visits": Tally(updated=1)})
+    (row,) = rows_of(database.path, "home_visits")
+    assert (row["notes"], row["version"]) == ("Changed there", 3)
+
+
+async def test_what_was_anonymized_here_is_not_brought_back(database: Database, tmp_path: Path) -> None:
+    documents = {"care_enquiries": [enquiry()], "service_user_contacts": [contact()], "home_visits": [visit(notes="Private")]}
+    await taken(database, tmp_path, **documents)
+    await change(database, "UPDATE home_visits SET notes = '', notes_folded = '', anonymized = '2024-11-01T17:00:00'")
+    await change(database, "UPDATE care_enquiries SET first_name = NULL, email = NULL, anonymized = '2024-11-01T17:00:00'")
+    await change(database, "UPDATE service_user_contacts SET first_name = NULL")
+    before = everything_in(database.path)
+
+    tallies = await taken(
+        database, tmp_path, **documents | {"home_visits": [visit(notes="Private", modified="2025-01-01 00:00:00")]}
+    )
+
+    assert tallies == {kind: Tally(unchanged=1) for kind in documents}
+    assert everything_in(database.path) == before
+
+
+async def test_a_contact_of_an_anonymized_enquiry_is_not_brought_back_under_another(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact(first_name=None)])
+    await change(database, "UPDATE care_enquiries SET anonymized = '2024-11-01T17:00:00'")
+    before = everything_in(database.path)
+
+    tallies = await taken(database, tmp_path, service_user_contacts=[contact(care_enquiry=24 * "9")])
+
+    assert tallies == {"service_user_contacts": Tally(unchanged=1)}
+    assert everything_in(database.path) == before
+
+
+async def test_what_the_source_anonymized_is_anonymized_here(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()], home_visits=[visit(notes="Private")])
+    wiped = {"anonymized": LATER}
+
+    await taken(database, tmp_path, care_enquiries=[{"_id": ENQUIRY, **wiped}], home_visits=[visit(modified=LATER, **wiped)])
+
+    (row,), (about,) = rows_of(database.path, "home_visits"), rows_of(database.path, "care_enquiries")
+    assert (row["anonymized"], row["notes"], row["notes_folded"]) == ("2024-11-02T08:00:00", "", "")
+    assert (about["anonymized"], about["first_name"], about["email"]) == ("2024-11-02T08:00:00", None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("users", {"_id": USER, "first_name": "Ada", "email": "ada@homes.example"}, {"_id": USER, "first_name": "Beth"}),
+        ("locations", {"_id": LOCATION, "name": "Willow"}, {"_id": LOCATION, "name": "Rowan", "time_zone": "Europe/Dublin"}),
+        ("care_enquiries", enquiry(location=LOCATION), enquiry(first_name="Beth", location=24 * "9")),
+        ("service_user_contacts", contact(), contact(care_enquiry=None, phone="+44 1632 960100")),
+    ],
+)
+async def test_a_later_document_replaces_what_is_known(
+    database: Database, tmp_path: Path, kind: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    await taken(database, tmp_path, **{kind: [before]})
+
+    tallies = await taken(database, tmp_path, **{kind: [after]})
+
+    (told,) = await give(database, kind)
+    assert tallies == {kind: Tally(updated=1)}
+    assert {name: value for name, value in told.items() if value is not None} == {
+        name: value for name, value in after.items() if value is not None
+    }
+
+
+async def test_the_last_of_several_documents_about_one_thing_counts(database: Database, tmp_path: Path) -> None:
+    users = [{"_id": USER, "first_name": name} for name in ("Ada", "Beth", "Beth", "Cleo")]
+
+    tallies = await taken(database, tmp_path, users=users)
+
+    assert tallies == {"users": Tally(new=1, updated=2, unchanged=1)}
+    assert rows_of(database.path, "users") == [{"id": USER, "first_name": "Cleo", "last_name": None, "email": None}]
+
+
+async def test_a_document_that_holds_only_an_id_is_a_stub(database: Database, tmp_path: Path) -> None:
+    tallies = await taken(database, tmp_path, users=[{"_id": USER}, {"_id": USER, "colour": "blue"}])
+
+    assert tallies == {"users": Tally(new=1, unchanged=1)}
+    assert rows_of(database.path, "users") == [{"id": USER, "first_name": None, "last_name": None, "email": None}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "confirmation"),
+    [
+        ({"notes": "Bring a coat."}, "QUEUED"),
+        ({"date_time": "2024-11-03 11:00:01"}, "WITHDRAWN"),
+        ({"cancelled": LATER}, "WITHDRAWN"),
+        ({"completed": LATER}, "WITHDRAWN"),
+        ({"anonymized": LATER}, "WITHDRAWN"),
+    ],
+)
+async def test_an_update_withdraws_mail_that_it_makes_stale(
+    database: Database, tmp_path: Path, changes: dict[str, str], confirmation: str
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    booked = await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY))
+    (exported,) = await give(database)
+
+    await taken(database, tmp_path, home_visits=[exported | changes | {"modified": LATER}])
+
+    (row,), (message,) = rows_of(database.path, "home_visits"), rows_of(database.path, "outbox_messages")
+    assert (row["id"], row["confirmation"], message["status"]) == (booked.id, confirmation, confirmation)
+
+
+async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY, notes="Booked here"))
+    before = everything_in(database.path)
+
+    tallies = await taken(
+        database, tmp_path, home_visits=await give(database), care_enquiries=await give(database, "care_enquiries")
+    )
+
+    assert tallies == {"care_enquiries": Tally(unchanged=1), "home_visits": Tally(unchanged=1)}
+    assert everything_in(database.path) == before
+
+
+async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_path: Path) -> None:
+    paths = write(tmp_path, home_visits=[visit(), visit(_id=CONTACT)])
+
+    await take(database, *paths, now=NOW)
+
+    assert [event["at"] for event in rows_of(database.path, "home_visit_events")] == ["2024-10-20T09:30:00"] * 2
