@@ -35,7 +35,7 @@ from schema.engine.http import Endpoint
 from schema.engine.limits import Limits
 from schema.engine.logs import Log
 from schema.engine.reception import TrustedDocuments
-from schema.engine.routes import add_routes
+from schema.engine.routes import add_routes, only_on_this_machine
 from schema.engine.settings import Unstartable, blaming, parse_origins, require_positive, understood, variables
 from schema.engine.telemetry import Telemetry, export_gauges
 from schema.scalars import parse_time_zone
@@ -138,7 +138,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
     if settings.smtp_url or dev:
         works.append(partial(_mailroom(settings).deliver, database))
-    app = web.Application()
+    app = web.Application(middlewares=[] if tokens else [only_on_this_machine])
     app[workers.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
     add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS))
