@@ -1,6 +1,7 @@
 """What any test may have: a server and commands as users start them, on a database of its own."""
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -9,9 +10,11 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+
+import app
 
 ROOT = Path(__file__).parent.parent
 APP = str(ROOT / "app.py")
@@ -87,25 +90,51 @@ def running_server(start_server: StartServer) -> Server:
     return start_server("--dev", "--demo")
 
 
-RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+RunCommand = Callable[..., Ended]
 
 
 @pytest.fixture
 def run_command(tmp_path: Path) -> RunCommand:
     """Run a command of the program to its end: words as on the command line, settings as keywords without their prefix."""
 
-    def run(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, APP, *words],
-            cwd=tmp_path,
-            env=environment(tmp_path, **settings),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*words: str, **settings: str) -> Ended:
+        command, variables = [sys.executable, APP, *words], environment(tmp_path, **settings)
+        ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return run
+
+
+@pytest.fixture
+def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[RunCommand]:
+    """Like `run_command`, in this very process: a second sooner, for what ends before anything is served."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers = root.handlers.copy()
+
+    def run(*words: str, **settings: str) -> Ended:
+        variables = environment(tmp_path, **settings)
+        for name in os.environ.keys() - variables.keys():
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", [APP, *words])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        out, err = capsys.readouterr()
+        # What is no number is a sentence, and what is nothing is success.
+        if isinstance(ended.value.code, str):
+            return Ended(1, out, f"{err}{ended.value.code}\n")
+        return Ended(ended.value.code or 0, out, err)
+
+    yield run
+    root.handlers = handlers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

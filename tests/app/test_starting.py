@@ -1,0 +1,212 @@
+"""It starts closed: what cannot start safely, or at all, ends with one line that says what to do."""
+
+import re
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.app.calling import COUNT, SECRET, ask
+from tests.conftest import RunCommand, StartServer
+
+CANARY = "canary-5f0c"
+EXAMPLE = 'such as this prints: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+UNUSABLE_SETTINGS = "Settings that cannot be used: HOME_VISITS_"
+UNUSABLE_MAIL = "HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM: "
+NO_NUMBER = "Input should be a valid number, unable to parse string as a number"
+
+REFUSED_SETTINGS = {
+    "a short secret": (
+        {"JWT_SECRET": CANARY},
+        (f"HOME_VISITS_JWT_SECRET: The secret for tokens has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}"),
+    ),
+    "a well-known secret": (
+        {"JWT_SECRET": "your-256-bit-secret-your-256-bit-secret"},
+        (
+            "HOME_VISITS_JWT_SECRET: The secret for tokens is a well-known one, or made of well-known words. "
+            f"Set one of at least 32 random bytes, {EXAMPLE}"
+        ),
+    ),
+    "keys over plain HTTP": (
+        {"JWT_SECRET": "", "JWT_JWKS_URL": f"http://{CANARY}.example/keys"},
+        "HOME_VISITS_JWT_JWKS_URL: The address of the keys must begin with https:// (or http:// for a server on this machine).",
+    ),
+    "another kind of database": (
+        {"DATABASE_URL": f"mysql://user:{CANARY}@db/visits"},
+        "mysql databases are not served: give a URL like sqlite:///home_visits.db.",
+    ),
+    "no URL of a database": (
+        {"DATABASE_URL": CANARY},
+        "The database URL cannot be read: write it like sqlite:///home_visits.db.",
+    ),
+    "a database in no folder": (
+        {"DATABASE_URL": "sqlite:///nowhere/visits.db"},
+        "nowhere is no folder that can be written to: make it, or set HOME_VISITS_DATABASE_URL.",
+    ),
+    "a mail server without a sender": (
+        {"SMTP_URL": f"smtp://user:{CANARY}@mail.homes.example"},
+        f"{UNUSABLE_MAIL}A mail server needs an address that confirmations come from: set both.",
+    ),
+    "no URL of a mail server": (
+        {"SMTP_URL": f"mail.homes.example:{CANARY}", "MAIL_FROM": "visits@homes.example"},
+        f"{UNUSABLE_MAIL}The mail server's URL cannot be read: write it like smtp://user:password@mail.homes.example:587.",
+    ),
+    "a mail server elsewhere without TLS": (
+        {"SMTP_URL": "smtp://mail.homes.example?tls=off", "MAIL_FROM": "visits@homes.example"},
+        f"{UNUSABLE_MAIL}A mail server elsewhere must use TLS: remove ?tls=off from its URL.",
+    ),
+    "a sender that is no address": (
+        {"SMTP_URL": "smtp://mail.homes.example", "MAIL_FROM": "Our Homes"},
+        (
+            f"{UNUSABLE_MAIL}The sender must be one address: write it like `Our Homes <visits@homes.example>`. "
+            "An email address must have an @-sign."
+        ),
+    ),
+    "a limit of nothing": (
+        {"LIMITS__DEPTH": "0"},
+        f"{UNUSABLE_SETTINGS}LIMITS: depth must be more than 0.",
+    ),
+    "several values at once": (
+        {"HTTP__BODY_SECONDS": CANARY, "EXECUTING": "-1", "LOG_FORMAT": CANARY},
+        (
+            f"{UNUSABLE_SETTINGS}LOG_FORMAT: Input should be 'console' or 'json'; "
+            f"HOME_VISITS_EXECUTING: Input should be greater than 0; HOME_VISITS_HTTP__BODY_SECONDS: {NO_NUMBER}."
+        ),
+    ),
+    "a zone that is nowhere": (
+        {"DEFAULT_TIME_ZONE": "Europe/Atlantis"},
+        f"{UNUSABLE_SETTINGS}DEFAULT_TIME_ZONE: A TimeZone is an IANA name, like Europe/London.",
+    ),
+    "an origin with a path": (
+        {"ALLOWED_ORIGINS": "https://a.example https://b.example/"},
+        (
+            f"{UNUSABLE_SETTINGS}ALLOWED_ORIGINS: https://b.example/ is no origin: "
+            "write them like https://visits.example, with spaces between."
+        ),
+    ),
+    "every origin": (
+        {"ALLOWED_ORIGINS": "*"},
+        f"{UNUSABLE_SETTINGS}ALLOWED_ORIGINS: * is no origin: write them like https://visits.example, with spaces between.",
+    ),
+    "no trusted documents": (
+        {"TRUSTED_DOCUMENTS": "no.json"},
+        "HOME_VISITS_TRUSTED_DOCUMENTS: The trusted documents cannot be read: [Errno 2] No such file or directory: 'no.json'.",
+    ),
+}
+
+
+def test_without_sign_in_it_says_what_to_set(run_command: RunCommand, tmp_path: Path) -> None:
+    ended = run_command("serve", "--port", "0")
+
+    sentence = "Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev."
+    assert (ended.code, ended.out, ended.err) == (1, "", f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "visits.example"])  # noqa: S104 - they are refused
+def test_development_listens_on_this_machine_only(run_command_here: RunCommand, tmp_path: Path, host: str) -> None:
+    ended = run_command_here("serve", "--dev", "--port", "0", "--host", host)
+
+    sentence = "--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in."
+    assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_development_is_a_flag_and_no_setting(run_command_here: RunCommand) -> None:
+    ended = run_command_here("serve", "--port", "0", DEV="true")
+
+    assert ended.code == 1
+    assert ended.err.splitlines()[0] == "HOME_VISITS_DEV is no setting, and has no effect."
+
+
+@pytest.mark.parametrize(("settings", "sentence"), REFUSED_SETTINGS.values(), ids=REFUSED_SETTINGS)
+def test_a_setting_that_cannot_be_used_is_told_and_not_repeated(
+    run_command_here: RunCommand, tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    ended = run_command_here("serve", "--port", "0", **{"JWT_SECRET": SECRET} | settings)
+
+    assert (ended.code, ended.out, ended.err) == (1, "", f"home-visits: {sentence}\n")
+    assert CANARY not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_told(run_command_here: RunCommand, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"HOME_VISITS_JWT_SECRET=\xff\xfe")
+
+    ended = run_command_here("serve", "--port", "0")
+
+    assert ended.code == 1
+    assert re.fullmatch(r"home-visits: Settings that cannot be read, from variables or \.env: .+\n", ended.err)
+
+
+def test_a_port_in_use_is_told(run_command_here: RunCommand) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+
+        ended = run_command_here("serve", "--port", str(port), JWT_SECRET=SECRET)
+
+    reason = f"home-visits: Cannot listen at 127.0.0.1:{port}: Address already in use"
+    assert (ended.code, ended.err.startswith(reason), ended.err.count("\n")) == (1, True, 1)
+    assert ended.err.endswith("Choose another --host or --port.\n")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("Dear diary, nothing happened today, at great length.\n" * 100)
+
+
+def foreign_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE diary (entry TEXT)")
+
+
+def newer_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999')")
+
+
+UNUSABLE = {
+    "a folder": (Path.mkdir, "visits.db cannot be opened as a database: "),
+    "no database": (no_database, "visits.db cannot be opened as a database: file is not a database."),
+    "another program's": (foreign_database, "visits.db holds other tables: name a file of its own for the home visits."),
+    "a newer version's": (
+        newer_database,
+        "visits.db was made by a newer version of this program (step 9999): install that one or a later one.",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("export",), ("outbox",), ("import", "users.json"), ("migrate",)])
+@pytest.mark.parametrize(("make", "sentence"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_database_that_cannot_be_used_is_told(
+    run_command_here: RunCommand, tmp_path: Path, make: Callable[[Path], None], sentence: str, command: tuple[str, ...]
+) -> None:
+    make(tmp_path / "visits.db")
+
+    ended = run_command_here(*command, JWT_SECRET=SECRET)
+
+    assert ended.code == 1
+    assert ended.err.startswith(f"home-visits: {tmp_path}/{sentence}")
+    assert ended.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["visits.db"]
+
+
+@pytest.mark.parametrize("command", [("export",), ("outbox",), ("deliver", "--once")])
+def test_a_command_on_no_database_makes_none(run_command_here: RunCommand, tmp_path: Path, command: tuple[str, ...]) -> None:
+    mail = {"SMTP_URL": "smtp://localhost:1?tls=off", "MAIL_FROM": "visits@homes.example"}
+
+    ended = run_command_here(*command, **mail)
+
+    sentence = f"There are no home visits in {tmp_path}/visits.db yet: import some, or set HOME_VISITS_DATABASE_URL."
+    assert (ended.code, ended.out, ended.err) == (1, "", f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flag_beside_development_still_lets_only_tokens_in(start_server: StartServer) -> None:
+    server = start_server("--dev", JWT_SECRET=SECRET)
+
+    answer = ask(server.port, COUNT)
+
+    assert answer.status == 401
