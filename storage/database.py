@@ -183,7 +183,7 @@ class Database:
     async def open(self) -> "Database":
         """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
         try:
-            with _told_plainly():
+            with told_plainly():
                 async with self._engine.connect():
                     pass
                 for _ in range(READERS):
@@ -200,13 +200,13 @@ class Database:
         self.fetched += 1
         given = [values[name] for name in statement.names]
         if self._glance is not None:
-            with _told_plainly():
+            with told_plainly():
                 rows = self._glance.fetch(statement.text, given)
             if rows is not None:
                 return rows
         reader = await self._free_reader()
         try:
-            with _told_plainly():
+            with told_plainly():
                 return await reader.fetch(statement.text, given, self._statement_seconds)
         finally:
             self._idle.append(reader)
@@ -252,7 +252,7 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        with _told_plainly():
+        with told_plainly():
             async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 try:
                     done = await work(session)
@@ -290,17 +290,19 @@ def _begin(connection: sa.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
+def told_plainly() -> Iterator[None]:
     """Turn what the driver says about the database itself into what the caller can do."""
     try:
         yield
     except PoolTimeout as waited:
         raise DatabaseBusy from waited
     except (DBAPIError, sqlite3.Error) as error:
-        raise _plain(error) from error
+        if told := _plain(error):
+            raise told from error
+        raise
 
 
-def _plain(error: DBAPIError | sqlite3.Error) -> Exception:
+def _plain(error: DBAPIError | sqlite3.Error) -> DatabaseUnusable | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
@@ -315,4 +317,4 @@ def _plain(error: DBAPIError | sqlite3.Error) -> Exception:
             | sqlite3.SQLITE_IOERR
         ):
             return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
-    return error
+    return None

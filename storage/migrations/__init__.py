@@ -40,11 +40,11 @@ def migrate(path: Path) -> bool:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
+    from storage.database import told_plainly  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["path"] = path
-    try:
+    with told_plainly():
         command.upgrade(config, "head")
-    except OSError as error:
-        raise DatabaseUnusable(f"{path} cannot be written: {error}") from None
     return True

@@ -301,6 +301,13 @@ async def test_what_fails_is_rolled_back_whole(database: Database, path: Path) -
     assert (everything_in(path), database.written) == (before, 0)
 
 
+async def test_what_fails_for_another_reason_is_raised_as_it_is(database: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError) as raised:
+        await keep(database, visit(1), visit(1))
+
+    assert raised.value.__cause__ is raised.value.orig
+
+
 async def test_what_refers_to_nothing_is_rolled_back_whole(database: Database, path: Path) -> None:
     before = everything_in(path)
 

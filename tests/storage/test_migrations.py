@@ -1,0 +1,163 @@
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import storage.outbox.messages
+from storage.errors import DatabaseUnusable
+from storage.migrations import HEAD, migrate, revision
+from storage.models import metadata
+from tests.storage.homes import everything_in, prepare
+
+
+def test_migrations_equal_the_models(tmp_path: Path) -> None:
+    migrate(tmp_path / "visits.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'visits.db'}")
+
+    with engine.connect() as connection:
+        differences = compare_metadata(
+            MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True}), metadata
+        )
+
+    engine.dispose()
+    assert differences == []
+
+
+def made_by(tmp_path: Path, name: str) -> dict[str, str]:
+    with closing(sqlite3.connect(tmp_path / name)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name != 'alembic_version'")
+        return {name: " ".join(sql.replace('"', "").split()) for name, sql in rows}
+
+
+def test_migrations_and_models_make_the_same_conditions_on_rows_and_indexes(tmp_path: Path) -> None:
+    migrate(tmp_path / "migrated.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'modelled.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    migrated, modelled = made_by(tmp_path, "migrated.db"), made_by(tmp_path, "modelled.db")
+
+    indexes = {name: sql for name, sql in modelled.items() if sql.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))}
+
+    assert migrated.keys() == modelled.keys()
+    assert {name: migrated[name] for name in indexes} == indexes
+    assert "CONSTRAINT not_both CHECK (cancelled IS NULL OR completed IS NULL)" in migrated["home_visits"]
+
+
+def test_head_is_the_last_step() -> None:
+    steps = ScriptDirectory(str(Path(storage.migrations.__file__).parent))
+
+    assert steps.get_heads() == [HEAD]
+
+
+def test_a_database_is_migrated_once(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+
+    assert (revision(path), migrate(path), revision(path), migrate(path)) == (None, True, HEAD, False)
+
+
+def test_every_step_can_be_gone_one_after_the_other(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.migrations.__file__).parent))
+    config.attributes["path"] = tmp_path / "visits.db"
+    steps = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+    gone = []
+    for step in steps:
+        command.upgrade(config, step)
+        gone.append(revision(tmp_path / "visits.db"))
+
+    assert gone == steps
+
+
+def test_an_empty_file_is_a_database_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    path.touch()
+
+    assert migrate(path)
+
+
+def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
+    path = tmp_path / "a?b#c %41'é.db"
+
+    migrate(path)
+
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert revision(path) == HEAD
+
+
+def test_migrating_again_keeps_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    prepare(path)
+    before = everything_in(path)
+
+    migrate(path)
+
+    assert everything_in(path) == before
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('9999')",
+            "was made by a newer version of this program .step 9999.: install that one or a later one",
+        ),
+        ("CREATE TABLE recipes (name)", "holds other tables: name a file of its own for the home visits"),
+    ],
+)
+def test_a_database_of_others_or_of_the_future_is_left_alone(tmp_path: Path, statements: str, message: str) -> None:
+    path = tmp_path / "visits.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+    before = path.read_bytes()
+
+    with pytest.raises(DatabaseUnusable, match=message):
+        migrate(path)
+
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_database_is_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, " * 100)
+
+    with pytest.raises(DatabaseUnusable, match=r"cannot be opened as a database: file is not a database"):
+        migrate(tmp_path / "letter.txt")
+    with pytest.raises(DatabaseUnusable, match="cannot be opened as a database"):
+        migrate(tmp_path)
+    with pytest.raises(DatabaseUnusable, match="The database cannot be used: unable to open database file"):
+        migrate(tmp_path / "no folder" / "visits.db")
+
+
+def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE alembic_version (version_num); CREATE TABLE outbox_messages (id)")
+
+    with pytest.raises(sa.exc.OperationalError, match="table outbox_messages already exists"):
+        migrate(path)
+
+    assert everything_in(path) == {"alembic_version": [], "outbox_messages": []}
+
+
+def test_of_servers_that_start_at_once_one_migrates(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    code = f"from pathlib import Path; from storage.migrations import migrate; migrate(Path({str(path)!r}))"
+
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        for _ in range(4)
+    ]
+    answers = [process.communicate(timeout=60)[1] for process in processes]
+
+    assert ([process.returncode for process in processes], answers) == ([0] * 4, [""] * 4)
+    assert (revision(path), len(everything_in(path)["alembic_version"])) == (HEAD, 1)
