@@ -179,8 +179,8 @@ class PlannedExecutor(StandardExecutor):
         parent = self.schema.get_root_type(self.operation.operation)
         if parent is None:
             return Roots([])
-        fields = collect_fields(self.schema, self.fragments, self.variable_values, parent, self.operation).grouped_field_set
         try:
+            fields = collect_fields(self.schema, self.fragments, self.variable_values, parent, self.operation).grouped_field_set
             roots = Roots([Root(self.schema, parent, key, details, self._collect) for key, details in fields.items()])
         except (Unusual, GraphQLError):
             return Roots([])

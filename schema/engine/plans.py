@@ -79,6 +79,8 @@ class Plan:
         if len(kinds) > 1:
             return [self.build((source,), context)[0] for source in sources]
         names = self._names
+        if not names:
+            return [{} for _ in sources]
         columns = [column(sources, context) for kind in kinds for column in self._columns_of(kind)]
         return [dict(zip(names, values)) for values in zip(*columns)]  # noqa: B905 - each column is as long as the sources
 

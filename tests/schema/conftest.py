@@ -6,6 +6,9 @@ import pytest
 from graphql import GraphQLSchema, build_schema
 
 from resolvers.api import make_schema
+from tests.asking import ask, database, world_file
+
+__all__ = ["ask", "contract", "database", "exported", "world_file"]
 
 
 @pytest.fixture(scope="session")
