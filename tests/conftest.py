@@ -53,26 +53,31 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return kept | database | {f"HOME_VISITS_{name}": value for name, value in settings.items()}
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start servers: flags as on the command line, settings as keywords without their prefix."""
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[StartServer]:
+    """Start servers in a folder: flags as on the command line, settings as keywords without their prefix."""
     with contextlib.ExitStack() as ending:
 
         def start(*flags: str, **settings: str) -> Server:
-            command = [sys.executable, APP, "serve", "--port", "0", *flags]
-            log = ending.enter_context((tmp_path / "server.log").open("a"))
-            process = subprocess.Popen(
-                command, cwd=tmp_path, env=environment(tmp_path, **settings), stdout=log, stderr=subprocess.PIPE, text=True
-            )
+            command, variables = [sys.executable, APP, "serve", "--port", "0", *flags], environment(folder, **settings)
+            log = ending.enter_context((folder / "server.log").open("a"))
+            process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=subprocess.PIPE, text=True)
             ending.callback(end, process)
             assert process.stderr is not None
             told = ""
             for line in process.stderr:
                 told += line
                 if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
-                    return Server(found[2], tmp_path / found[1], process, tmp_path / "server.log")
+                    return Server(found[2], folder / found[1], process, folder / "server.log")
             raise AssertionError(f"the server did not start: {told}")
 
+        yield start
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers that end with the test: flags as on the command line, settings as keywords without their prefix."""
+    with serving(tmp_path) as start:
         yield start
 
 

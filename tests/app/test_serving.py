@@ -1,0 +1,199 @@
+"""What a server answers to whom, as it is set up."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from storage.caller import Role
+from tests.app.calling import COUNT, INTROSPECTION, SECRET, ask, call, get, token
+from tests.conftest import Server, StartServer
+
+BROWSER = "text/html,application/xhtml+xml"
+VISITS_SITE, OTHER_SITE = "https://visits.example", "https://evil.example"
+SECURITY = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Server": "home-visits",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@pytest.mark.parametrize(("path", "said"), [("/healthz", "alive"), ("/readyz", "ready")])
+def test_signs_of_life_need_no_sign_in(signed_in_server: Server, path: str, said: str) -> None:
+    answer = get(signed_in_server.port, path)
+
+    assert (answer.status, answer.body.decode()) == (200, f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/", "/nowhere", "/graphql/", "/graphql/assets/nothing.js", "/graphql"]
+)
+def test_whatever_is_answered_bears_the_security_headers(signed_in_server: Server, path: str) -> None:
+    answer = get(signed_in_server.port, path)
+
+    assert {name: answer.headers[name] for name in SECURITY} == SECURITY
+
+
+def test_who_finds_nothing_is_told_where_to_go(signed_in_server: Server) -> None:
+    answer = get(signed_in_server.port, "/")
+
+    assert (answer.status, answer.body.decode()) == (404, "There is nothing here: GraphQL is at /graphql.\n")
+
+
+def test_strangers_see_nothing_where_sign_in_is_set_up(signed_in_server: Server) -> None:
+    answer = ask(signed_in_server.port, COUNT)
+
+    [error] = answer.json["errors"]
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert (error["extensions"]["code"], "data" in answer.json) == ("UNAUTHENTICATED", False)
+
+
+def test_a_viewer_reads(signed_in_server: Server) -> None:
+    answer = ask(signed_in_server.port, COUNT, bearer=token(Role.VIEWER))
+
+    assert (answer.status, answer.json) == (200, {"data": {"homeVisits": {"totalCount": 300}}})
+
+
+def test_everybody_on_the_machine_may_do_everything_in_development(development_server: Server) -> None:
+    answer = ask(development_server.port, "{ viewer { subject roles } }")
+
+    assert answer.json == {"data": {"viewer": {"subject": "developer", "roles": ["VIEWER", "COORDINATOR", "ADMIN"]}}}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", "192.0.2.1"])
+def test_development_answers_no_site_whose_name_leads_here(development_server: Server, host: str) -> None:
+    answer = ask(development_server.port, COUNT, headers={"Host": host})
+
+    assert (answer.status, answer.body.decode()) == (403, "In development this server answers only to the name localhost.\n")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_development_answers_to_the_names_of_the_machine(development_server: Server, host: str) -> None:
+    answer = ask(development_server.port, COUNT, headers={"Host": host})
+
+    assert answer.status == 200
+
+
+def test_a_server_with_sign_in_answers_to_any_name(signed_in_server: Server) -> None:
+    answer = ask(signed_in_server.port, COUNT, bearer=token(Role.VIEWER), headers={"Host": "visits.example"})
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(("role", "shown"), [(Role.VIEWER, False), (Role.COORDINATOR, False), (Role.ADMIN, True)])
+def test_the_schema_is_for_admins(signed_in_server: Server, role: Role, *, shown: bool) -> None:
+    answer = ask(signed_in_server.port, INTROSPECTION, bearer=token(role))
+
+    assert ("data" in answer.json) is shown
+
+
+def test_the_schema_is_shown_in_development(development_server: Server) -> None:
+    answer = ask(development_server.port, INTROSPECTION)
+
+    assert answer.json == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+
+
+def test_there_is_no_explorer_unless_it_is_set(signed_in_server: Server) -> None:
+    answer = get(signed_in_server.port, "/graphql", Accept=BROWSER)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (405, "application/json; charset=utf-8")
+
+
+def test_the_explorer_is_there_in_development(development_server: Server) -> None:
+    answer = get(development_server.port, "/graphql", Accept=BROWSER)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_explorer_and_schema_can_be_opened_by_settings(start_server: StartServer) -> None:
+    server = start_server(JWT_SECRET=SECRET, EXPLORER="true", INTROSPECTION="true")
+
+    page = get(server.port, "/graphql", Accept=BROWSER)
+    introspected = ask(server.port, INTROSPECTION, bearer=token(Role.VIEWER))
+
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert introspected.json == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "challenge"), [(None, 401, "Bearer"), (Role.VIEWER, 403, None), (Role.COORDINATOR, 403, None)]
+)
+def test_numbers_are_not_for_everybody(signed_in_server: Server, role: Role | None, status: int, challenge: str | None) -> None:
+    headers = {"Authorization": f"Bearer {token(role)}"} if role else {}
+
+    answer = get(signed_in_server.port, "/metrics", **headers)
+
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (status, challenge)
+    assert b"home_visits_" not in answer.body
+
+
+def test_numbers_count_requests_by_name_and_outcome(signed_in_server: Server) -> None:
+    for _ in range(3):
+        ask(signed_in_server.port, "query Counted { homeVisits { totalCount } }", bearer=token(Role.VIEWER))
+    ask(signed_in_server.port, "query Broken { homeVisit }", bearer=token(Role.VIEWER))
+
+    answer = get(signed_in_server.port, "/metrics", Authorization=f"Bearer {token(Role.ADMIN)}")
+
+    lines = answer.body.decode().splitlines()
+    assert 'home_visits_requests_total{operation="Counted",outcome="ok",type="query"} 3.0' in lines
+    assert 'home_visits_requests_total{operation="none",outcome="GRAPHQL_VALIDATION_FAILED",type="none"} 1.0' in lines
+    assert {line.partition(" ")[0] for line in lines} >= {
+        'home_visits_request_seconds_bucket{le="0.25",type="query"}',
+        'home_visits_loop_lag_seconds_bucket{le="0.25"}',
+        "home_visits_executing",
+        "home_visits_waiting",
+        "home_visits_documents",
+        "home_visits_statements",
+        "home_visits_transactions",
+        "home_visits_outbox_waiting",
+        "home_visits_outbox_oldest_seconds",
+        "home_visits_outbox_given_up",
+    }
+
+
+def test_numbers_are_open_in_development(development_server: Server) -> None:
+    answer = get(development_server.port, "/metrics")
+
+    assert (answer.status, b"home_visits_executing 0.0" in answer.body) == (200, True)
+
+
+def test_only_listed_sites_may_ask_from_a_browser(start_server: StartServer) -> None:
+    server = start_server(JWT_SECRET=SECRET, ALLOWED_ORIGINS=f"{VISITS_SITE}, http://localhost:5173")
+
+    asked = {
+        site: ask(server.port, COUNT, bearer=token(Role.VIEWER), headers={"Origin": site}) for site in (VISITS_SITE, OTHER_SITE)
+    }
+    preflights = {site: call(server.port, "OPTIONS", "/graphql", headers={"Origin": site}) for site in asked}
+
+    name = "Access-Control-Allow-Origin"
+    assert {site: answer.headers[name] for site, answer in asked.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
+    assert {site: answer.headers[name] for site, answer in preflights.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
+
+
+def test_only_trusted_documents_run_where_they_are_set(start_server: StartServer, tmp_path: Path) -> None:
+    known_as = hashlib.sha256(COUNT.encode()).hexdigest()
+    (tmp_path / "documents.json").write_text(json.dumps({known_as: COUNT}))
+    server = start_server(JWT_SECRET=SECRET, TRUSTED_DOCUMENTS="documents.json")
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(Role.VIEWER)}"}
+
+    by_text = ask(server.port, COUNT, bearer=token(Role.VIEWER))
+    by_id = call(server.port, "POST", "/graphql", json.dumps({"documentId": known_as}).encode(), headers)
+    other = ask(server.port, "{ homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
+
+    counted = {"data": {"homeVisits": {"totalCount": 0}}}
+    assert (by_text.json, by_id.json) == (counted, counted)
+    assert (other.status, other.json["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
+
+
+def test_limits_are_settings(start_server: StartServer) -> None:
+    server = start_server("--dev", LIMITS__DEPTH="1", HTTP__BODY="200")
+
+    deep = ask(server.port, COUNT)
+    long = ask(server.port, "{ viewer { subject } }" + " " * 200)
+
+    assert deep.json["errors"][0]["extensions"].items() >= {"limit": "depth", "allowed": 1, "asked": 2}.items()
+    assert (long.status, long.json["errors"][0]["message"]) == (413, "The body is larger than 200 bytes.")
