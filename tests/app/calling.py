@@ -26,8 +26,8 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def token(*roles: Role, subject: str = "amy") -> str:
-    return mint(TokenRules(SECRET), Caller(subject, frozenset(roles)), timedelta(hours=1), clock())
+def token(*roles: Role, subject: str = "amy", secret: str = SECRET) -> str:
+    return mint(TokenRules(secret), Caller(subject, frozenset(roles)), timedelta(hours=1), clock())
 
 
 def call(port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:

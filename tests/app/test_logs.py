@@ -1,0 +1,194 @@
+"""A line for each request, and no secret in any line or answer."""
+
+import json
+import logging
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema.engine.logs import Log, for_console
+from storage.caller import Role
+from tests.app.calling import SECRET, Answer, ask, call, get, token
+from tests.conftest import Server, StartServer
+
+CANARY = "canary-7d1e"
+PRIVATE = "private-53ab"
+ENQUIRY = "67251cbede305d547963780e"
+BOOK = """
+mutation Book($input: BookHomeVisitInput!) {
+  bookHomeVisit(input: $input) {
+    ... on BookHomeVisitSuccess { homeVisit { id } }
+    ... on InvalidInputError { problems { path message } }
+    ... on UserError { message }
+  }
+}
+"""
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in server.log.read_text().splitlines()]
+
+
+def requests(server: Server) -> list[dict[str, Any]]:
+    return [line for line in lines(server) if line["event"] == "request"]
+
+
+def booking(**changes: object) -> dict[str, Any]:
+    visit = {"careEnquiry": ENQUIRY, "dateTime": "2030-11-03T11:00:00Z", "host": "MANAGER", "visitType": "IN_PERSON"}
+    return {"input": visit | changes}
+
+
+def test_a_request_is_one_line_of_json(start_server: StartServer) -> None:
+    server = start_server(JWT_SECRET=SECRET)
+
+    answer = ask(server.port, "query Coming { homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
+    server.stop()
+
+    [line] = lines(server)
+    seconds = line.pop("milliseconds") / 1000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("timestamp"))
+    assert 0 < seconds < 10
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "request_id": answer.headers["X-Request-Id"],
+        "operation": "Coming",
+        "type": "query",
+        "caller": "amy",
+        "outcome": "ok",
+        "status": 200,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "bearer", "told"),
+    [
+        (b'{"query":"{ nothing }"}', Role.VIEWER, (None, "amy", "GRAPHQL_VALIDATION_FAILED", 200)),
+        (b'{"query":"{"}', Role.VIEWER, (None, "amy", "GRAPHQL_PARSE_FAILED", 200)),
+        (b"null", Role.VIEWER, (None, "amy", "BAD_REQUEST", 400)),
+        (b'{"query":"{ viewer { subject } }"}', None, (None, None, "UNAUTHENTICATED", 401)),
+    ],
+)
+def test_a_refused_request_is_one_line_as_well(
+    signed_in_server: Server, body: bytes, bearer: Role | None, told: tuple[object, ...]
+) -> None:
+    headers = {"Content-Type": "application/json", "X-Request-Id": f"refused-{told[2]}"}
+    headers |= {"Authorization": f"Bearer {token(bearer)}"} if bearer else {}
+
+    answer = call(signed_in_server.port, "POST", "/graphql", body, headers)
+
+    [line] = [line for line in requests(signed_in_server) if line["request_id"] == f"refused-{told[2]}"]
+    assert answer.json["errors"][0]["extensions"]["requestId"] == answer.headers["X-Request-Id"] == line["request_id"]
+    assert (line["type"], line["caller"], line["outcome"], line["status"]) == told
+
+
+def test_signs_of_life_are_not_logged(signed_in_server: Server) -> None:
+    before = len(lines(signed_in_server))
+
+    for path in ("/healthz", "/readyz", "/nowhere"):
+        get(signed_in_server.port, path)
+
+    assert len(lines(signed_in_server)) == before
+
+
+def test_what_is_no_http_is_not_logged(start_server: StartServer) -> None:
+    server = start_server(JWT_SECRET=SECRET)
+
+    answer = call(server.port, "POST", f"/graphql?token={CANARY}", b"{}", {"Content-Length": CANARY})
+    server.stop()
+
+    assert (answer.status, server.log.read_text()) == (400, "")
+
+
+def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers = root.handlers.copy()
+
+    Log("json").take_in_all()
+    try:
+        raise ValueError(CANARY) from RuntimeError(CANARY)
+    except ValueError as failure:
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", failure, exc_info=failure)
+    root.handlers = handlers
+
+    line = json.loads(capsys.readouterr().out)
+    told = [part for part in line.pop("failure") if "test_logs.py" not in part]
+    assert told == ["builtins.ValueError", "builtins.RuntimeError"]
+    del line["timestamp"]
+    assert line == {"level": "error", "event": "Task exception was never retrieved", "logger": "asyncio"}
+
+
+def test_a_line_for_a_console_leaves_out_what_is_not_there() -> None:
+    line = for_console("info", "request", {"operation": None, "outcome": "ok", "milliseconds": 1.25})
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  info  request  outcome=ok  milliseconds=1.25", line)
+
+
+def test_an_unexpected_error_is_masked_in_the_answer_and_told_without_its_words_in_the_log(start_server: StartServer) -> None:
+    server = start_server("--demo", JWT_SECRET=SECRET)
+    with closing(sqlite3.connect(server.database)) as connection:
+        connection.executescript(f"ALTER TABLE home_visits RENAME TO 'home_visits_{CANARY}'")
+
+    answer = ask(server.port, "{ homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
+    server.stop()
+
+    [error] = answer.json["errors"]
+    [line] = requests(server)
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": line["request_id"]}
+    assert error["message"].startswith("Something went wrong on our side, and it has been noted.")
+    assert (line["level"], line["outcome"]) == ("error", "INTERNAL_SERVER_ERROR")
+    assert line["failure"][0] == "sqlite3.OperationalError"
+    assert "no such table" not in answer.body.decode() + server.log.read_text()
+    assert CANARY not in answer.body.decode() + server.log.read_text()
+
+
+def test_no_secret_is_in_a_log_or_an_answer(start_server: StartServer, tmp_path: Path) -> None:
+    secret, folder = f"{SECRET}{CANARY}", tmp_path / CANARY
+    folder.mkdir()
+    server = start_server(
+        "--demo",
+        JWT_SECRET=secret,
+        DATABASE_URL=f"sqlite:///{folder}/visits.db",
+        SMTP_URL=f"smtp://user:{CANARY}@127.0.0.1:1?tls=off",
+        MAIL_FROM="visits@homes.example",
+    )
+    bearer, admin = token(Role.COORDINATOR, secret=secret), token(Role.ADMIN, secret=secret)
+
+    answers = confide(server, bearer)
+    break_database(server)
+    answers += confide(server, bearer)
+    answers += [get(server.port, path, Authorization=f"Bearer {admin}") for path in ("/metrics", "/readyz", f"/{PRIVATE}")]
+    server.stop()
+
+    log = server.log.read_text()
+    assert {answer.status for answer in answers} == {200, 401, 404}
+    assert sum(b"INTERNAL_SERVER_ERROR" in answer.body for answer in answers) == 6
+    assert [answer.body for answer in answers if CANARY.encode() in answer.body or secret.encode() in answer.body] == []
+    assert [hidden for hidden in (CANARY, PRIVATE, secret, bearer, admin) if hidden in log] == []
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == ""
+
+
+def confide(server: Server, bearer: str) -> list[Answer]:
+    """Send what is private wherever it can be sent."""
+    operations = [
+        (BOOK, booking(notes=f"Her password is {PRIVATE}.")),
+        (BOOK, booking(careEnquiry=PRIVATE)),
+        (BOOK, booking(dateTime=PRIVATE)),
+        (BOOK, booking(idempotencyKey=PRIVATE)),
+        (BOOK, booking(idempotencyKey=PRIVATE, host="NURSE")),
+        ("query ($id: ID!) { homeVisit(id: $id) { notes } }", {"id": PRIVATE}),
+        ("query ($after: String) { homeVisits(after: $after) { nodes { id } } }", {"after": PRIVATE}),
+        (f'{{ homeVisits(filter: {{ keyword: "{PRIVATE}" }}) {{ nodes {{ notes }} }} }}', None),
+    ]
+    answers = [ask(server.port, document, variables, bearer=bearer) for document, variables in operations]
+    return [*answers, *(ask(server.port, "{ viewer { subject } }", bearer=bad) for bad in (bearer + PRIVATE, "a.b." + PRIVATE))]
+
+
+def break_database(server: Server) -> None:
+    with closing(sqlite3.connect(server.database)) as connection:
+        connection.executescript(f"ALTER TABLE home_visits RENAME COLUMN notes TO 'notes_{CANARY}'")
