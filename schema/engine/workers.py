@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from schema.engine.closing import all_taken_in, turn_newcomers_away
 from schema.engine.connections import HTTPLimits, drained, server_options
 from schema.engine.settings import Unstartable
 from schema.engine.telemetry import forget_process
@@ -71,6 +72,8 @@ async def serve_until_told(app: web.Application, shared: socket.socket, limits: 
     if supervised:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     app[DRAIN]()
+    turn_newcomers_away(shared)
+    await all_taken_in(shared)
     await drained(runner)
     await runner.cleanup()
 
@@ -106,7 +109,7 @@ def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str
                     log.error("Worker %s ended with the code %s and is replaced", process.pid, process.returncode)
                     forget_process(Path(numbers), process.pid)
                     serving[place] = start()
-        # As long as anybody listens, clients connect, also when nobody serves them any more.
+        turn_newcomers_away(shared)
         shared.close()
         _stop(serving)
 

@@ -1,0 +1,126 @@
+"""A server that is told to stop finishes what it accepted."""
+
+import asyncio
+import json
+import signal
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.app.calling import COUNT, ask
+from tests.conftest import Server, StartServer
+
+CLIENTS = 40
+LOAD_SECONDS = 1.5
+EXIT_SECONDS = 25
+PAGE = "{ homeVisits(orderBy: [{ field: DATE_TIME }], first: 50) { nodes { id careEnquiry { careSeeker { lastName } } } } }"
+BOOK = """mutation ($key: String!) {
+  bookHomeVisit(input: {
+    careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: VIRTUAL
+    idempotencyKey: $key
+  }) { ... on BookHomeVisitSuccess { homeVisit { id } } }
+}"""
+
+
+@dataclass
+class Load:
+    """What clients saw that never stop asking, until nobody listens any more."""
+
+    server: Server
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: list[Exception] = field(default_factory=list)
+    booked: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await asyncio.gather(*(self._keep_asking(session, number) for number in range(CLIENTS)))
+
+    async def _keep_asking(self, session: aiohttp.ClientSession, number: int) -> None:
+        for turn in range(100_000):
+            books = number % 4 == 0
+            body = {"query": BOOK, "variables": {"key": f"{number}-{turn}"}} if books else {"query": PAGE}
+            try:
+                async with session.post(self.server.url, json=body) as response:
+                    answer = await response.json()
+            except aiohttp.ClientConnectorError:
+                return
+            except aiohttp.ClientError as failure:
+                self.failures.append(failure)
+            else:
+                self._note(response.status, answer, books=books)
+
+    def _note(self, status: int, answer: Any, *, books: bool) -> None:
+        self.statuses[status] += 1
+        if books:
+            self.booked.add(answer["data"]["bookHomeVisit"]["homeVisit"]["id"])
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+async def test_no_request_fails_when_a_loaded_server_is_told_to_stop(start_server: StartServer, flags: tuple[str, ...]) -> None:
+    server = start_server("--dev", "--demo", *flags)
+    await until_answered(server)
+    load = Load(server)
+    running = asyncio.create_task(load.run())
+    await asyncio.sleep(LOAD_SECONDS)
+
+    told = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(running, EXIT_SECONDS)
+    code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
+    seconds = time.monotonic() - told
+
+    with closing(sqlite3.connect(server.database)) as connection:
+        kept = {id for (id,) in connection.execute("SELECT id FROM home_visits")}
+    print(f"{load.statuses.total()} answers, {len(load.booked)} bookings; exit after {seconds:.1f} s")
+    assert (set(load.statuses), load.failures, code) == ({200}, [], 0)
+    assert load.statuses.total() > CLIENTS
+    assert load.booked
+    assert load.booked <= kept
+    assert seconds < EXIT_SECONDS
+
+
+async def until_answered(server: Server) -> None:
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with session.post(server.url, json={"query": COUNT}) as response:
+                    assert (await response.json())["data"]["homeVisits"]["totalCount"] == 300
+                    return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.Signals, flags: tuple[str, ...]) -> None:
+    server = start_server("--dev", *flags)
+    ask(server.port, COUNT)
+
+    told = time.monotonic()
+    code = server.stop(number)
+    seconds = time.monotonic() - told
+
+    assert (code, server.process.stderr.read() if server.process.stderr else None) == (0, "")
+    assert seconds < 3
+
+
+async def test_what_waits_for_the_database_is_still_answered(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo")
+    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
+        await asyncio.sleep(0.5)
+
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        other.execute("COMMIT")
+        answer = await booking
+    code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
+
+    assert (answer.status, list(json.loads(answer.body)), code) == (200, ["data"], 0)
