@@ -1,0 +1,55 @@
+"""The server with nothing that protects it: no sign-in, scope, limits, queue, metrics or log.
+
+Usage: unprotected.py DATABASE PORT
+"""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from resolvers import auth, errors
+from resolvers.api import make_schema
+from schema.context import Context
+from schema.engine.background import running
+from schema.engine.connections import HTTPLimits
+from schema.engine.execution import Engine
+from schema.engine.http import Endpoint
+from schema.engine.limits import Limits
+from storage.database import Database
+from storage.instants import clock
+
+EVERYTHING = Limits(*[sys.maxsize] * 10, page=100, default_page=10)
+
+
+def unprotected(path: Path) -> web.Application:
+    database = Database(path)
+    engine = Engine(make_schema(), EVERYTHING)
+    open_door: Any = nullcontext()
+    endpoint = Endpoint(
+        execute=engine.execute,
+        authenticate=lambda _authorization: auth.DEVELOPER,
+        make_context=lambda caller, _id: Context(database, caller, clock, "Europe/London", auth.allowed_operations),
+        present_error=errors.present,
+        observe=lambda _seen: None,
+        admission=open_door,
+        limits=HTTPLimits(),
+    )
+    app = web.Application()
+    app.router.add_route("*", "/graphql", endpoint.handle)
+    app.cleanup_ctx.append(running(database, [], close=None))
+    return app
+
+
+uvloop.install()
+web.run_app(
+    unprotected(Path(sys.argv[1])),
+    host="127.0.0.1",
+    port=int(sys.argv[2]),
+    access_log=None,
+    print=None,
+    handler_cancellation=True,
+)
