@@ -1,0 +1,58 @@
+"""A process that books with one key, many at once, or dies on the way.
+
+    python -m tests.proofs.bookers DATABASE KEY MANY [MOMENT]
+
+It prints the IDs of the visits that were answered with, or kills itself at MOMENT: before the commit, or after it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.instants import clock
+from storage.repository import HomeVisits
+from tests.proofs.writers import WAITS
+from tests.storage.homes import EVERYTHING, booking
+
+T = TypeVar("T")
+
+
+class DoomedDatabase(Database):
+    """One whose process is gone before it can answer the first write."""
+
+    def __init__(self, path: Path, moment: str) -> None:
+        super().__init__(path)
+        self._moment = moment
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        async def work_and_die(session: AsyncSession) -> T:
+            done = await work(session)
+            await session.flush()
+            if self._moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return done
+
+        done = await super().write(work_and_die)
+        if self._moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+
+async def main(path: str, key: str, many: str, moment: str = "") -> None:
+    database = await DoomedDatabase(Path(path), moment).open()
+    visits = HomeVisits(database, EVERYTHING, clock)
+    asked = [visits.book(booking(date_time=WAITS), idempotency_key=key) for _ in range(int(many))]
+    for visit in await asyncio.gather(*asked):
+        print(visit.id)
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

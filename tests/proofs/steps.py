@@ -1,0 +1,29 @@
+"""One write after the other, each with a word before it is asked for and one when it is answered.
+
+python -m tests.proofs.steps DATABASE WRITES
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from storage.database import Database
+from storage.instants import clock
+from storage.repository import HomeVisits
+from tests.storage.homes import EVERYTHING, booking
+
+
+async def main(path: str, writes: str) -> None:
+    database = await Database(Path(path)).open()
+    visits = HomeVisits(database, EVERYTHING, clock)
+    await visits.book(booking())  # the first write begins the log
+    for number in range(int(writes)):
+        os.write(1, b"called\n")
+        await visits.book(booking(), idempotency_key=str(number))
+        os.write(1, b"answered\n")
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
