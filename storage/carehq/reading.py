@@ -76,27 +76,27 @@ class Documents:
         if head := _head.match(self._text, self._at, self._at + LONGEST_HEAD):
             self._at = head.end()
             yield from self._list(self._document)
-            yield from self._unless_malformed(self._rest_of_page)
+            yield from self._rest_of_page()
         else:
             yield from self._document()
 
     def _document(self) -> Iterator[Found]:
-        return self._unless_malformed(lambda line: [Found(line, self._value())])
-
-    def _rest_of_page(self, _line: int) -> list[Found]:
-        if self._given_up:
-            return []
-        while self._next() == ",":
-            for mark in ",:":
-                self._take(mark)
-                self._value()
-        self._take("}")
-        return []
-
-    def _unless_malformed(self, read: Callable[[int], list[Found]]) -> Iterator[Found]:
         line = self._lines()
         try:
-            yield from read(line)
+            found = Found(line, self._value())
+        except _Malformed as error:
+            found = Found(line, None, f"{error}{self._skip()}")
+        yield found
+
+    def _rest_of_page(self) -> Iterator[Found]:
+        line = self._lines()
+        try:
+            while not self._given_up and self._next() == ",":
+                for mark in ",:":
+                    self._take(mark)
+                    self._value()
+            if not self._given_up:
+                self._take("}")
         except _Malformed as error:
             yield Found(line, None, f"{error}{self._skip()}")
 
