@@ -63,7 +63,7 @@ def references() -> list[User | Location | CareEnquiry | ServiceUserContact]:
 
 
 def visit(n: int) -> HomeVisit:
-    """Return the visit of this number: six of one shape, then six of the next."""
+    """Return the visit of this number: three of one shape, pending, cancelled and completed, then three of the next."""
     enquiry, location, user = [
         (FOR_WILLOWS, WILLOWS, ANNA),
         (FOR_BEECHES, BEECHES, BEN),

@@ -29,6 +29,25 @@ from hypothesis import strategies as st
 
 DEEPEST = 7
 LARGEST = 60
+# What no type takes as it is, or some other type than it seems: a list of one, a whole number, an ID.
+ODD = [
+    None,
+    True,
+    0,
+    7,
+    1.0,
+    1.5,
+    10**12,
+    "",
+    "MANAGER",
+    "nonsense",
+    [],
+    [None],
+    ["2024-11-04", 7],
+    {},
+    {"field": "ID"},
+    {"no": 1},
+]
 SWITCH_TYPES = ("Boolean!", "Boolean! = true", "Boolean = false")
 
 
@@ -79,7 +98,9 @@ class _Drawing:
         used = set[str]().union(*(self._reached(body) for body in bodies.values()))
         fragments = [f"fragment {name} on {on} {body}" for name, (on, body) in self._fragments.items() if name in used]
         variables = {one.name: one.value for one in self._variables.values() if one.value is not ...}
-        return Drawn(" ".join([*operations, *fragments]), self._one_of(names), variables)
+        if self._chance(20):
+            variables["unknown"] = True
+        return Drawn(" ".join([*operations, *fragments]), self._one_of([*names, *names, "Z"]), variables)
 
     def _operation(self, kind: str, name: str | None, body: str) -> str:
         text = " ".join([body, *(self._fragments[fragment][1] for fragment in self._reached(body))])
@@ -207,11 +228,13 @@ class _Drawing:
     def _json(self, name: str, type: Any) -> Any:
         if not is_non_null_type(type) and self._chance(12):
             return None
+        if self._chance(25):
+            return self._one_of(ODD)
         type = get_nullable_type(type)
         if is_list_type(type):
             return [self._json(name, type.of_type) for _ in range(self._draw(st.integers(0, 2)))]
         if is_input_object_type(type):
-            return {key: self._json(key, field.type) for key, field in self._drawn_fields(type)}
+            return {key: self._json(key, field.type) for key, field in self._drawn_fields(type) if not self._chance(40)}
         return self._leaf(name, type)
 
     def _drawn_fields(self, type: Any) -> list[tuple[str, Any]]:
