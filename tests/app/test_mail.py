@@ -1,0 +1,114 @@
+"""Confirmation emails, from a booking over HTTP to a mail server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+
+import pytest
+
+from storage.caller import Role
+from tests.app.calling import SECRET, ask, token
+from tests.conftest import RunCommand, Server, StartServer
+from tests.storage.outbox.post_office import PostOffice
+
+SEEKER = "agnes.young@family.example"
+MAIL_FROM = "Our Homes <visits@homes.example>"
+BOOK = """mutation {
+  bookHomeVisit(input: {
+    careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON
+  }) { ... on BookHomeVisitSuccess { homeVisit { id confirmation } } }
+}"""
+
+
+@pytest.fixture
+async def post_office() -> AsyncIterator[PostOffice]:
+    office = PostOffice()
+    await office.start()
+    yield office
+    await office.stop()
+
+
+def book(server: Server, bearer: str | None) -> str:
+    """Book a visit that is to be confirmed, and return its ID."""
+    visit = ask(server.port, BOOK, bearer=bearer).json["data"]["bookHomeVisit"]["homeVisit"]
+    assert visit["confirmation"] == "QUEUED"
+    return str(visit["id"])
+
+
+def confirmation(server: Server, id: str, bearer: str | None) -> str:
+    answer = ask(server.port, f'{{ homeVisit(id: "{id}") {{ confirmation }} }}', bearer=bearer)
+    return str(answer.json["data"]["homeVisit"]["confirmation"])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
+
+
+async def test_a_server_sends_what_is_booked(start_server: StartServer, post_office: PostOffice) -> None:
+    mail = {"SMTP_URL": f"smtp://127.0.0.1:{post_office.port}?tls=off", "MAIL_FROM": MAIL_FROM}
+    server, bearer = start_server("--demo", JWT_SECRET=SECRET, **mail), token(Role.COORDINATOR)
+
+    visit = book(server, bearer)
+    await until(lambda: post_office.letters)
+    await until(lambda: confirmation(server, visit, bearer) == "SENT")
+
+    [letter] = post_office.letters
+    assert (letter["To"], letter["From"]) == (SEEKER, MAIL_FROM)
+
+
+async def test_development_leaves_letters_in_a_folder(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server("--dev", "--demo")
+
+    def letters() -> list[Path]:
+        return list(tmp_path.glob("mail/*.eml"))
+
+    book(server, None)
+    await until(letters)
+
+    [path] = letters()
+    assert message_from_bytes(path.read_bytes(), policy=default)["To"] == SEEKER
+
+
+async def test_what_waits_is_listed_and_sent_without_a_server(
+    start_server: StartServer, run_command: RunCommand, post_office: PostOffice
+) -> None:
+    mail = {"SMTP_URL": f"smtp://127.0.0.1:{post_office.port}?tls=off", "MAIL_FROM": MAIL_FROM}
+    server, bearer = start_server("--demo", JWT_SECRET=SECRET), token(Role.COORDINATOR)
+    visit = book(server, bearer)
+
+    listed = await asyncio.to_thread(run_command, "outbox")
+    delivered = await asyncio.to_thread(run_command, "deliver", "--once", **mail)
+    after = await asyncio.to_thread(run_command, "outbox")
+
+    waiting, total = listed.out.splitlines()
+    message = waiting.partition(" ")[0]
+    assert (waiting, total) == (f"{message}  QUEUED  visit {visit}  tries 0  not tried yet", "1 in all.")
+    assert (delivered.code, delivered.err) == (0, "1 sent.\n")
+    assert after.out == "0 in all.\n"
+    assert [letter["To"] for letter in post_office.letters] == [SEEKER]
+    assert confirmation(server, visit, bearer) == "SENT"
+
+
+async def test_a_mail_server_that_is_down_is_one_line(start_server: StartServer, run_command: RunCommand) -> None:
+    server = start_server("--demo", JWT_SECRET=SECRET)
+    visit = book(server, token(Role.COORDINATOR))
+    mail = {"SMTP_URL": "smtp://127.0.0.1:1?tls=off", "MAIL_FROM": MAIL_FROM}
+
+    ended = await asyncio.to_thread(run_command, "deliver", "--once", **mail)
+    listed = await asyncio.to_thread(run_command, "outbox")
+
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert ended.err.startswith("home-visits: The mail server could not be used: ")
+    assert f"QUEUED  visit {visit}  tries 1  " in listed.out
+
+
+def test_only_what_was_given_up_can_be_tried_again(run_command_here: RunCommand) -> None:
+    run_command_here("migrate")
+
+    ended = run_command_here("outbox", "--retry", "67251cbede305d547963780e")
+
+    assert ended == (0, "67251cbede305d547963780e is no message that was given up.\n0 in all.\n", "")
