@@ -63,26 +63,27 @@ async def import_documents(
     kind: str | None,
     now: datetime,
     *,
-    progress: Callable[[int], None],
+    progress: Callable[[int, int], None],
     refuse: Callable[[RefusedDocument], None],
 ) -> ImportReport:
     """Import files of documents, of one `kind` or of what their names tell, and report what became of them.
 
-    `progress` is told, after each batch, how many bytes have been read in all; `refuse` each document that cannot be kept.
+    `progress` is told the bytes read, after each batch, and those of all files; `refuse` each document that cannot be kept.
     Each batch is a transaction: where an import ends early, what it wrote stays, and a repeat completes it.
     Raises UnknownKind or UnreadableFile, before anything is written, and DatabaseUnusable.
     """
     # What is referred to comes first: that saves making stubs, only to fill them.
     files = sorted((_file(path, kind) for path in paths), key=lambda file: list(KINDS).index(file.kind.name))
+    size = sum(file.size for file in files)
     report = ImportReport()
     read = 0
-    async with indexes_built_after(database, sum(file.size for file in files)):
+    async with indexes_built_after(database, size):
         for file in files:
             with file.path.open("rb") as stream:
                 documents = Documents(stream)
                 for batch in _batches(file, documents, refuse):
                     await _import_batch(database, file.kind, batch, report, now)
-                    progress(read + documents.bytes_read)
+                    progress(read + documents.bytes_read, size)
                 read += documents.bytes_read
     return report
 

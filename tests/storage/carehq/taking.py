@@ -44,11 +44,11 @@ def contact(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Outcome:
-    """What an import told; `read` are the bytes it had read after each batch."""
+    """What an import told; `progress` are the bytes it had read after each batch, of how many."""
 
     report: ImportReport = field(default_factory=ImportReport)
     refused: list[RefusedDocument] = field(default_factory=list)
-    read: list[int] = field(default_factory=list)
+    progress: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def tallies(self) -> dict[str, Tally]:
@@ -70,9 +70,11 @@ def write(folder: Path, **documents: Any) -> list[Path]:
 async def take(database: Database, *paths: Path, kind: str | None = None, now: datetime = NOW) -> Outcome:
     """Import files."""
     outcome = Outcome()
-    outcome.report = await import_documents(
-        database, paths, kind, now, progress=outcome.read.append, refuse=outcome.refused.append
-    )
+
+    def progress(read: int, size: int) -> None:
+        outcome.progress.append((read, size))
+
+    outcome.report = await import_documents(database, paths, kind, now, progress=progress, refuse=outcome.refused.append)
     return outcome
 
 
