@@ -74,6 +74,16 @@ def serving(folder: Path) -> Iterator[StartServer]:
         yield start
 
 
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a command sets up for its process must not outlive its test."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Start servers that end with the test: flags as on the command line, settings as keywords without their prefix."""
@@ -117,11 +127,9 @@ def run_command(tmp_path: Path) -> RunCommand:
 
 
 @pytest.fixture
-def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[RunCommand]:
+def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """Like `run_command`, in this very process: a second sooner, for what ends before anything is served."""
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers = root.handlers.copy()
 
     def run(*words: str, **settings: str) -> Ended:
         variables = environment(tmp_path, **settings)
@@ -138,8 +146,7 @@ def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
             return Ended(1, out, f"{err}{ended.value.code}\n")
         return Ended(ended.value.code or 0, out, err)
 
-    yield run
-    root.handlers = handlers
+    return run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -105,15 +105,11 @@ def test_what_is_no_http_is_not_logged(start_server: StartServer) -> None:
 
 
 def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    handlers = root.handlers.copy()
-
     Log("json").take_in_all()
     try:
         raise ValueError(CANARY) from RuntimeError(CANARY)
     except ValueError as failure:
         logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", failure, exc_info=failure)
-    root.handlers = handlers
 
     line = json.loads(capsys.readouterr().out)
     told = [part for part in line.pop("failure") if "test_logs.py" not in part]
