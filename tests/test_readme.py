@@ -1,0 +1,176 @@
+"""Every command and example of the README, as a reader would try it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.app.calling import ask
+from tests.conftest import ROOT, Server, StartServer, environment
+
+SAMPLES = ROOT / "tests/storage/carehq/samples"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]+\]\(([^)]+)\)")
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q -e "
+
+
+class Example(NamedTuple):
+    """A block of the README, under the heading of its section and after the file that was linked last."""
+
+    section: str
+    language: str
+    text: str
+    file: str | None
+
+
+def examples() -> list[Example]:
+    text = (ROOT / "README.md").read_text()
+    found = []
+    for block in BLOCK.finditer(text):
+        before = text[: block.start()]
+        links = [link for link in LINK.findall(before) if not link.startswith(("http", "#"))]
+        section = re.findall(r"^#+ (.+)$", re.sub(BLOCK, "", before), re.MULTILINE)[-1]
+        found.append(Example(section, block[1], block[2], links[-1] if links else None))
+    return found
+
+
+def of(language: str, *sections: str) -> list[Example]:
+    return [example for example in examples() if example.language == language and example.section in sections]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder like that of a checkout after the first command, with documents to import."""
+    (tmp_path / "app.py").symlink_to(ROOT / "app.py")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for sample in SAMPLES.glob("*.json"):
+        shutil.copy(sample, tmp_path)
+    return tmp_path
+
+
+def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    variables = environment(folder)
+    del variables["HOME_VISITS_DATABASE_URL"]
+    return subprocess.run(
+        ["bash", "-e", "-c", script], cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_first_two_commands_are_one_line_each_and_right_when_run_again() -> None:
+    first, second = of("sh", "Home visits")
+
+    assert first.text == f"{INSTALL}. && .venv/bin/python app.py serve --dev --demo\n"
+    assert second.text == f"{INSTALL}'.[test]' && .venv/bin/python -m pytest\n"
+
+
+def test_all_checks_run_the_tests_by_the_same_command() -> None:
+    [_, tests] = of("sh", "Home visits")
+
+    assert tests.text in (ROOT / ".ci/run").read_text()
+
+
+def test_the_request_by_curl_is_answered(start_server: StartServer, folder: Path) -> None:
+    server = start_server("--dev", "--demo")
+    [curl] = of("sh", "Query")
+
+    ended = run(curl.text.replace("http://127.0.0.1:8080", server.origin), folder)
+    data = json.loads(ended.stdout)["data"]["homeVisits"]
+
+    assert (ended.returncode, len(data["nodes"])) == (0, 3)
+    assert data["nodes"][0].keys() == {"id", "dateTime", "visitType", "host", "careEnquiry"}
+    assert data["totalCount"] > 3
+
+
+@pytest.mark.parametrize(
+    "example", [example for example in examples() if example.language == "graphql"], ids=lambda one: one.section
+)
+def test_a_document_is_answered_without_errors(running_server: Server, example: Example) -> None:
+    answer = ask(running_server.port, example.text)
+
+    assert answer.json.keys() == {"data"}
+    assert "problems" not in json.dumps(answer.json)
+
+
+def test_the_commands_do_what_is_said(folder: Path) -> None:
+    commands = [example for example in of("sh", "Import and export", "Deploy", "Operate") if "serve" not in example.text]
+
+    ended = {example.section: run(example.text, folder) for example in commands}
+
+    assert {section: one.returncode for section, one in ended.items()} == {"Import and export": 0, "Deploy": 0, "Operate": 0}
+    assert len(json.loads(ended["Import and export"].stdout)) == 5
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", ended["Deploy"].stdout)
+    assert ended["Operate"].stdout == "0 in all.\n"
+    assert (folder / "visits-backup.db").stat().st_size > 100_000
+
+
+def test_it_serves_to_others_as_is_said(folder: Path) -> None:
+    secret, serve = of("sh", "Deploy")
+    command = f"{secret.text.splitlines()[0]}\nexec {serve.text.strip()} --port 0"
+    variables = environment(folder)
+
+    process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr as told:
+        line = told.readline()
+        process.terminate()
+        code = process.wait(timeout=30)
+
+    assert re.fullmatch(r"Serving \S+visits.db at http://0\.0\.0\.0:\d+/graphql\n", line)
+    assert code == 0
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    links = [link for link in LINK.findall((ROOT / "README.md").read_text()) if not link.startswith(("http", "#"))]
+
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert len(links) > 10
+
+
+@pytest.mark.parametrize(
+    "example",
+    of("ts", "Generate a client") + of("tsx", "Generate a client") + of("python", "Generate a client"),
+    ids=lambda one: one.file,
+)
+def test_what_is_quoted_of_a_client_stands_in_the_file_that_is_named(example: Example) -> None:
+    assert example.file is not None
+    lines = {line.strip() for line in (ROOT / example.file).read_text().splitlines()}
+
+    assert [line for line in example.text.splitlines() if line.strip() not in lines] == []
+
+
+@pytest.mark.parametrize("example", of("sh", "Generate a client"), ids=lambda one: one.file)
+def test_what_is_installed_for_a_client_is_what_the_example_has(example: Example) -> None:
+    assert example.file is not None
+    named = set(re.findall(r"(?:npm install|pip install)(?: --save-dev)? ([^\n]+)", example.text))
+    packages = {package.strip('"') for line in named for package in line.split()}
+    client = (ROOT / example.file).parent
+
+    if (client / "package.json").exists():
+        kept = json.loads((client / "package.json").read_text())
+        assert packages - {*kept.get("dependencies", {}), *kept["devDependencies"]} == set()
+        assert kept["scripts"]["generate"] == example.text.splitlines()[-1].removeprefix("npx ")
+    else:
+        assert packages <= {line.partition("==")[0] for line in (client / "requirements.txt").read_text().splitlines()}
+
+
+def test_every_example_is_tried() -> None:
+    tried = {
+        "Home visits": {"sh"},
+        "Query": {"sh"},
+        "Page": {"graphql"},
+        "Book, move, cancel, complete": {"graphql"},
+        "Generate a client": {"sh", "ts", "tsx", "python"},
+        "Import and export": {"sh"},
+        "Deploy": {"sh"},
+        "Operate": {"sh"},
+        # The plan of the rooms, which another test holds the code to.
+        "Change it": {""},
+    }
+
+    assert {section: {one.language for one in examples() if one.section == section} for section in tried} == tried
+    assert {one.section for one in examples()} == set(tried)
