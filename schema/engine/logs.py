@@ -3,62 +3,61 @@
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Self
 
 import orjson
+import structlog
 
 # Each logs what it does when all is well, or goes through what an exception says.
 CHATTY = ("aiosqlite", "alembic", "asyncio")
-
-Form = Callable[[str, str, Mapping[str, Any]], str]
-
-
-def as_json(level: str, event: str, details: Mapping[str, Any]) -> str:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return orjson.dumps({"timestamp": now, "level": level, "event": event, **details}).decode()
+STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
 
-def for_console(level: str, event: str, details: Mapping[str, Any]) -> str:
-    told = "  ".join(f"{name}={value}" for name, value in details.items() if value is not None)
-    return f"{datetime.now():%H:%M:%S}  {level}  {event}  {told}"  # noqa: DTZ005 - whoever looks on has this clock on the wall
-
-
-FORMS: dict[str, Form] = {"json": as_json, "console": for_console}
+def _renderer(form: str) -> Any:
+    if form == "json":
+        return structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event).decode())
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
 class Log:
-    """Writes lines in a form of `FORMS`. Much faster than the standard library's logging, which goes the same way."""
+    """Writes lines in a form, `json` or `console`."""
 
     def __init__(self, form: str) -> None:
-        self._form = FORMS[form]
+        self._renderer = _renderer(form)
+        self._lines = structlog.wrap_logger(
+            structlog.WriteLogger(sys.stdout),
+            processors=[*STAMPS, self._renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
 
     def write(self, level: str, event: str, details: Mapping[str, Any]) -> None:
-        sys.stdout.write(self._form(level, event, details) + "\n")
-        sys.stdout.flush()
+        getattr(self._lines, level)(event, **details)
 
     def take_in_all(self) -> Self:
         """Write what the libraries and our own modules log as well."""
         handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(_Formatter(self._form))
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[*STAMPS, structlog.stdlib.add_logger_name, _without_words],
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, self._renderer],
+            )
+        )
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
         for chatty in CHATTY:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         return self
 
 
-class _Formatter(logging.Formatter):
-    def __init__(self, form: Form) -> None:
-        super().__init__()
-        self._form = form
-
-    def format(self, record: logging.LogRecord) -> str:
-        details: dict[str, Any] = {"logger": record.name}
-        if record.exc_info and record.exc_info[1]:
-            details["failure"] = where(record.exc_info[1])
-        # What follows a first line is the state of things, exceptions and all.
-        return self._form(record.levelname.lower(), record.getMessage().partition("\n")[0], details)
+def _without_words(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    failure = line["_record"].exc_info
+    line["_record"].exc_info = None
+    line.pop("exc_info", None)
+    if failure and failure[1]:
+        line["failure"] = where(failure[1])
+    # What follows a first line is the state of things, exceptions and all.
+    line["event"] = str(line["event"]).partition("\n")[0]
+    return line
 
 
 def where(failure: BaseException) -> list[str]:
