@@ -51,9 +51,7 @@ gc.freeze()
 gc.enable()
 
 T = TypeVar("T")
-
 say = partial(typer.echo, err=True)
-
 PREFIX = "HOME_VISITS_"
 ANYBODY = " (development: everybody on this machine may do everything)"
 
@@ -137,7 +135,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     export_gauges(telemetry, admission, engine, database)
     works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
     if settings.smtp_url or dev:
-        works.append(partial(_mailroom(settings).deliver, database))
+        mailroom = _mailroom(settings)
+        works.append(partial(mailroom.deliver, database))
+        telemetry.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
     app = web.Application(middlewares=[] if tokens else [only_on_this_machine])
     app[workers.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)

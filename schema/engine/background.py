@@ -27,13 +27,16 @@ def running(
         # What the start has made stays for good: the collector need not walk through it again and again.
         gc.freeze()
         tasks = [asyncio.create_task(work()) for work in works]
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if close:
-            await close()
-        await database.close()
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if close:
+                await close()
+            # Its threads would keep the process alive.
+            await database.close()
 
     return run
 

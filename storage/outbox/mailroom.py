@@ -28,6 +28,8 @@ class NotDelivered(Refusal):
 class Mailroom:
     """Without a mail server, letters are left in a folder. Raises ValueError for settings that cannot be used."""
 
+    _at_work: "Courier | None" = None
+
     def __init__(self, smtp_url: str | None, mail_from: str | None, time_zone: str) -> None:
         self._server = mail_server(smtp_url) if smtp_url else None
         self._mail_from = mail_from
@@ -44,8 +46,13 @@ class Mailroom:
     async def deliver(self, database: Database) -> None:
         """Send what is due and what becomes due, until cancelled."""
         await asyncio.sleep(START_SECONDS)
-        courier = await asyncio.to_thread(self._courier, database)
-        await courier.run()
+        self._at_work = await asyncio.to_thread(self._courier, database)
+        await self._at_work.run()
+
+    @property
+    def sent(self) -> int:
+        """How many letters have been sent since `deliver` began."""
+        return self._at_work.sent if self._at_work else 0
 
     async def deliver_once(self, database: Database) -> int:
         """Send what is due now and return how many letters that were; raise NotDelivered."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.caller import Role
-from tests.app.calling import SECRET, ask, token
+from tests.app.calling import SECRET, ask, get, token
 from tests.conftest import RunCommand, Server, StartServer
 from tests.storage.outbox.post_office import PostOffice
 
@@ -56,8 +56,10 @@ async def test_a_server_sends_what_is_booked(start_server: StartServer, post_off
     await until(lambda: post_office.letters)
     await until(lambda: confirmation(server, visit, bearer) == "SENT")
 
+    numbers = get(server.port, "/metrics", Authorization=f"Bearer {token(Role.ADMIN)}")
     [letter] = post_office.letters
     assert (letter["To"], letter["From"]) == (SEEKER, MAIL_FROM)
+    assert b"home_visits_outbox_sent 1.0" in numbers.body
 
 
 async def test_development_leaves_letters_in_a_folder(start_server: StartServer, tmp_path: Path) -> None:
