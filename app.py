@@ -186,17 +186,17 @@ def serve(
     # What cannot start is told before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
-        uvloop.run(workers.serve_until_told(app, workers.inherited(inherited), settings.http, supervised=True))
+        uvloop.run(workers.serve_until_told(app, workers.inherited(inherited), settings.http))
         return
     path = _database(settings, make=True)
     if demo and asyncio.run(_with_database(path, _fill)):
         say(f"Filled {path} with made-up visits.")
     shared = workers.listening(host, port)
-    say(f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY))
+    where = f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
     if processes == 1:
-        uvloop.run(workers.serve_until_told(app, shared, settings.http))
+        uvloop.run(workers.serve_until_told(app, shared, settings.http, ready=partial(say, where)))
     else:
-        workers.supervise(processes, shared, os.environ)
+        workers.supervise(processes, shared, os.environ, ready=partial(say, where))
 
 
 @cli.command()

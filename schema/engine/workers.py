@@ -60,16 +60,23 @@ def address(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def serve_until_told(app: web.Application, shared: socket.socket, limits: HTTPLimits, *, supervised: bool = False) -> None:
-    """Serve until told to stop, or until the supervisor is gone; then finish what was accepted."""
+async def serve_until_told(
+    app: web.Application, shared: socket.socket, limits: HTTPLimits, ready: Callable[[], None] | None = None
+) -> None:
+    """Serve until told to stop; then finish what was accepted. Calls `ready` once it serves.
+
+    A worker, who has nobody to tell that it is ready, also stops when its supervisor is gone.
+    """
     told = _told_to_stop()
-    if supervised:
+    if ready is None:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), told.set)
     runner = web.AppRunner(app, **server_options(limits))
     await runner.setup()
     await web.SockSite(runner, shared, backlog=BACKLOG).start()
+    if ready:
+        ready()
     await told.wait()
-    if supervised:
+    if ready is None:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     app[DRAIN]()
     turn_newcomers_away(shared)
@@ -94,7 +101,7 @@ def _told_to_stop() -> asyncio.Event:
     return told
 
 
-def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str]) -> None:
+def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str], ready: Callable[[], None]) -> None:
     """Run this very command in several processes that inherit the socket, until told to stop; replace one that dies."""
     told = list[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -102,6 +109,7 @@ def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str
     with tempfile.TemporaryDirectory(prefix="home-visits-") as numbers:
         start = partial(_start, shared, {**environment, SHARED_NUMBERS: numbers})
         serving = [start() for _ in range(workers)]
+        ready()
         while not told:
             time.sleep(GLANCE_SECONDS)
             for place, process in enumerate(serving):
