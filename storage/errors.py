@@ -7,6 +7,9 @@ Refusal                      nothing was read or written
 ├── IdempotencyConflict      the key was used before, with other input
 ├── InvalidInput             values refused, all of them at once
 ├── InvalidPage              a page or cursor that cannot be served
+├── UnknownKind              documents that are not said to be of any kind
+├── UnreadableFile           a file of documents that cannot be read
+├── NotDelivered             a mail server that takes nothing for now
 └── DatabaseUnusable         cannot be opened, is newer than the code, is full, is locked or too slow
     ├── DatabaseFull
     └── DatabaseBusy
@@ -77,6 +80,18 @@ class InvalidInput(Refusal):
 
 class InvalidPage(Refusal):
     """The page that was asked for cannot be served; the message says why."""
+
+
+class UnknownKind(Refusal):
+    """The file's name does not tell what its documents are; the message says how to tell it."""
+
+
+class UnreadableFile(Refusal):
+    """A file cannot be read; the message says which and why."""
+
+
+class NotDelivered(Refusal):
+    """The mail server takes nothing for now; the message says why."""
 
 
 class DatabaseUnusable(Refusal):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 
-from storage.errors import Refusal
+from storage.errors import UnknownKind
 from storage.identifiers import is_identifier
 from storage.lifecycle import NOTES_LENGTH
 from storage.models import VisitHost, VisitType, metadata
@@ -150,10 +150,6 @@ class HomeVisitDocument(Document):
         if completed is not None and info.data.get("cancelled") is not None:
             raise ValueError("must be null where `cancelled` is set: a visit ends only once")
         return completed
-
-
-class UnknownKind(Refusal):
-    """The file's name does not tell what its documents are; the message says how to tell it."""
 
 
 class Kind(NamedTuple):

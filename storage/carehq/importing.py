@@ -13,13 +13,9 @@ from storage.carehq.indexes import indexes_built_after
 from storage.carehq.merging import Tally, merge
 from storage.carehq.reading import Documents, Found
 from storage.database import Database
-from storage.errors import Refusal
+from storage.errors import UnreadableFile
 
 BATCH = 5000
-
-
-class UnreadableFile(Refusal):
-    """A file cannot be read; the message says which and why."""
 
 
 class RefusedDocument(NamedTuple):

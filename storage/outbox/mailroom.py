@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.database import Database
-from storage.errors import Refusal
+from storage.errors import NotDelivered
 from storage.outbox import overview
 from storage.outbox.messages import OutboxMessage
 from storage.outbox.server import mail_server
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 START_SECONDS = 1.0
 FOLDER = Path("mail")
 NOBODY = "Home visits <visits@homes.example>"
-
-
-class NotDelivered(Refusal):
-    """The mail server takes nothing for now; the message says why."""
 
 
 class Mailroom:
