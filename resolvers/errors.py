@@ -16,9 +16,11 @@ T = TypeVar("T")
 
 LONGEST = 500
 MASKED = "Something went wrong on our side, and it has been noted. Try again; if it happens again, report the request ID."
-CODES: dict[type[errors.Refusal], str] = {
+# A database that is damaged or gone is none of these: its operators have to know, and clients can do nothing about it.
+CODES: dict[type, str] = {
     errors.InvalidPage: "BAD_USER_INPUT",
-    errors.DatabaseUnusable: "OVERLOADED",
+    errors.DatabaseBusy: "OVERLOADED",
+    errors.DatabaseFull: "OVERLOADED",
 }
 
 
@@ -54,7 +56,7 @@ def _problem(problem: errors.Problem) -> results.InputProblem:
 def unexpected(error: GraphQLError) -> Exception | None:
     """Return what went wrong where nobody refused anything: what must be logged and never told."""
     cause = error.original_error
-    if "code" in (error.extensions or {}) or isinstance(cause, tuple(CODES)):
+    if "code" in (error.extensions or {}) or type(cause) in CODES:
         return None
     return cause if isinstance(cause, Exception) else error
 
@@ -63,9 +65,8 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """Return the error as a client is told it: message, place, `extensions.code` and `extensions.requestId`."""
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
-    if isinstance(error.original_error, tuple(CODES)):
-        extensions["code"] = next(code for kind, code in CODES.items() if isinstance(error.original_error, kind))
-        message = str(error.original_error)
+    if code := CODES.get(type(error.original_error)):
+        extensions["code"], message = code, str(error.original_error)
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
     # graphql-core repeats the literal it refuses, however long it is.

@@ -25,7 +25,7 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
         # The usual body came with its headers: no clock needs to be set.
         body = request.content.read_nowait() if request.content.is_eof() else await _read_in_time(request, limits)
     except NOT_HTTP as error:
-        raise bad_request("The body is not framed as its headers say.") from error
+        raise bad_request("The body is not framed as its headers say. Send it again.") from error
     if len(body) > limits.body:
         raise _too_large(limits)
     return body
@@ -64,7 +64,7 @@ def understand(body: bytes, trusted: TrustedDocuments | None) -> Request:
         # Unlike other parsers this one minds a name given twice, which two readers would understand differently.
         asked = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
     except ValueError as error:
-        raise bad_request(f"The body is not JSON: {str(error)[:200]}.") from None
+        raise bad_request(f"The body is not JSON: {str(error)[:200]}. Send one JSON object.") from None
     if isinstance(asked, list):
         raise bad_request("Send one request at a time: batches are off.")
     if not isinstance(asked, dict):
@@ -86,12 +86,12 @@ async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
             while len(body) <= limits.body and (chunk := await request.content.readany()):
                 body += chunk
     except TimeoutError:
-        raise bad_request(f"The body did not arrive within {limits.body_seconds:g} seconds.", status=408) from None
+        raise bad_request(f"The body did not arrive within {limits.body_seconds:g} seconds. Send it again.", status=408) from None
     return bytes(body)
 
 
 def _too_large(limits: HTTPLimits) -> Refusal:
-    return bad_request(f"The body is larger than {limits.body:,} bytes.", status=413)
+    return bad_request(f"The body is larger than {limits.body:,} bytes. Split the request.", status=413)
 
 
 def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
@@ -102,7 +102,7 @@ def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
     if document_id is not None:
         return _known_document(document_id, trusted)
     if not document:
-        raise bad_request("`query` is missing: the text of a GraphQL document.")
+        raise bad_request("`query` is missing: send the text of a GraphQL document.")
     if trusted is not None and document not in trusted:
         raise Refusal("FORBIDDEN", "Only trusted documents run here. Register this one, or ask for another by its `documentId`.")
     return document
@@ -111,7 +111,7 @@ def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
 def _known_document(document_id: str, trusted: TrustedDocuments | None) -> str:
     document = trusted.find(document_id) if trusted else None
     if document is None:
-        raise bad_request("`documentId` names no document that is known here.")
+        raise bad_request("`documentId` names no document that is known here. Register it first, or send it as `query`.")
     return document
 
 

@@ -196,4 +196,4 @@ def test_limits_are_settings(start_server: StartServer) -> None:
     long = ask(server.port, "{ viewer { subject } }" + " " * 200)
 
     assert deep.json["errors"][0]["extensions"].items() >= {"limit": "depth", "allowed": 1, "asked": 2}.items()
-    assert (long.status, long.json["errors"][0]["message"]) == (413, "The body is larger than 200 bytes.")
+    assert (long.status, long.json["errors"][0]["message"]) == (413, "The body is larger than 200 bytes. Split the request.")

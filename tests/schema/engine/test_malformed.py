@@ -92,7 +92,8 @@ async def test_a_body_that_goes_wrong_on_the_way_is_a_400(
         answer = await asyncio.wait_for(connection.reader.read(), 5)
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b'{"errors":[{"message":"The body is not framed as its headers say.","extensions":{"code":"BAD_REQUEST",' in answer
+    refusal = b'{"errors":[{"message":"The body is not framed as its headers say. Send it again.","extensions":{"code":"BAD_REQUEST",'
+    assert refusal in answer
     assert [(o.outcome, o.failure) for o in server.observed] == [("BAD_REQUEST", None)]
     assert caplog.records == []
 
@@ -114,7 +115,7 @@ async def test_a_body_is_taken_up_to_its_limit_and_not_a_byte_further() -> None:
         larger = await server.client.post("/graphql", data=body + b" ", headers=headers)
 
     assert [fitting.status, larger.status] == [200, 413]
-    assert (await larger.json())["errors"][0]["message"] == f"The body is larger than {len(body)} bytes."
+    assert (await larger.json())["errors"][0]["message"] == f"The body is larger than {len(body)} bytes. Split the request."
 
 
 @pytest.mark.parametrize("chunked", [True, False])
