@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resolvers import auth, errors
 from resolvers.api import make_schema
-from resolvers.tokens import TokenRules, Tokens, mint
 from schema import graphiql
 from schema.context import Context
 from schema.engine import workers
@@ -49,6 +48,9 @@ from storage.repository import HomeVisits
 
 gc.freeze()
 gc.enable()
+
+if TYPE_CHECKING:
+    from resolvers.tokens import TokenRules, Tokens
 
 T = TypeVar("T")
 say = partial(typer.echo, err=True)
@@ -98,7 +100,9 @@ class Settings(BaseSettings):
     def lets_sign_in(self) -> bool:
         return bool(self.jwt_secret or self.jwt_jwks_url)
 
-    def token_rules(self) -> TokenRules:
+    def token_rules(self) -> "TokenRules":
+        from resolvers.tokens import TokenRules
+
         secret = self.jwt_secret.get_secret_value() if self.jwt_secret else None
         return TokenRules(
             secret, self.jwt_jwks_url, self.jwt_issuer, self.jwt_audience, self.jwt_roles_claim, self.jwt_locations_claim
@@ -112,6 +116,8 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     database = Database(database_path(settings.database_url))
     admission = Admission(executing=settings.executing, waiting=settings.waiting)
     telemetry = Telemetry(log, Path(folder) if (folder := os.environ.get(workers.SHARED_NUMBERS)) else None)
+    with blaming("HOME_VISITS_TRUSTED_DOCUMENTS"):
+        trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
     shown = settings.introspection or dev
     engine = Engine(
         make_schema(),
@@ -128,7 +134,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         observe=telemetry.observe,
         admission=admission,
         limits=settings.http,
-        trusted=_trusted_documents(settings),
+        trusted=trusted,
         origins=settings.allowed_origins,
         page=graphiql.page(offline=graphiql.assets_present(), demo=demo) if settings.explorer or dev else None,
     )
@@ -146,18 +152,15 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     return app
 
 
-def _tokens(settings: Settings, *, dev: bool) -> Tokens | None:
+def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
+        from resolvers.tokens import Tokens
+
         with blaming("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
             return Tokens(settings.token_rules())
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
-
-
-def _trusted_documents(settings: Settings) -> TrustedDocuments | None:
-    with blaming("HOME_VISITS_TRUSTED_DOCUMENTS"):
-        return TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
 
 
 def _mailroom(settings: Settings) -> Mailroom:
@@ -189,8 +192,11 @@ def serve(
         uvloop.run(workers.serve_until_told(app, workers.inherited(inherited), settings.http))
         return
     path = _database(settings, make=True)
-    if demo and asyncio.run(_with_database(path, _fill)):
-        say(f"Filled {path} with made-up visits.")
+    if demo:
+        from storage.demo import fill_with_demo
+
+        if asyncio.run(_with_database(path, partial(fill_with_demo, now=clock()))):
+            say(f"Filled {path} with made-up visits.")
     shared = workers.listening(host, port)
     where = f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
     if processes == 1:
@@ -220,6 +226,8 @@ def token(
     expires: Annotated[float, typer.Option(min=0, help="Hours until it expires.")] = 1,
 ) -> None:
     """Print a token for development or a machine client, signed with HOME_VISITS_JWT_SECRET."""
+    from resolvers.tokens import mint
+
     caller = Caller(subject, frozenset(role), frozenset(location) if location else None)
     settings = _settings()
     if settings.jwt_secret is None:
@@ -238,7 +246,7 @@ def import_(
     from storage.progress import progress_bar
 
     path = _database(_settings(), make=True)
-    with progress_bar("Importing", total=sum(file.stat().st_size for file in files if file.exists())) as shown:
+    with progress_bar("Importing") as shown:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=shown.progress, refuse=shown.line)
         report = asyncio.run(_with_database(path, work))
     for name, tally in report.tallies.items():
@@ -293,9 +301,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
 
 
 @cli.command()
-def outbox(
-    retry: Annotated[list[str] | None, typer.Option(help="A given-up one, to try again; repeat for several.")] = None,
-) -> None:
+def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
     work = partial(look_after, retried=retry or [], now=clock())
     typer.echo("\n".join(asyncio.run(_with_database(_database(_settings()), work))))
@@ -307,12 +313,6 @@ def _settings() -> Settings:
     for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in Settings.variables()):
         say(f"{name} is no setting, and has no effect.")
     return settings
-
-
-async def _fill(database: Database) -> bool:
-    from storage.demo import fill_with_demo
-
-    return await fill_with_demo(database, clock())
 
 
 def _database_file(settings: Settings) -> Path:

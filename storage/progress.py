@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class Shown(NamedTuple):
-    """`progress` is told how much is done, and of how much where that was not known before; `line` writes one beside it."""
+    """`progress` is told how much is done, of how much; `line` writes one beside the bar."""
 
-    progress: Callable[..., None]
+    progress: Callable[[int, int], None]
     line: Callable[[object], None]
 
 
 @contextmanager
-def progress_bar(doing: str, total: int | None = None) -> Iterator[Shown]:
+def progress_bar(doing: str) -> Iterator[Shown]:
     """Show a bar on standard error until what is done inside has ended."""
     # A server, which shows none, starts sooner without the library.
     from rich.console import Console  # noqa: PLC0415
@@ -22,7 +22,5 @@ def progress_bar(doing: str, total: int | None = None) -> Iterator[Shown]:
 
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(doing)
-        yield Shown(
-            lambda done, total=total: bar.update(task, completed=done, total=total), lambda text: console.print(str(text))
-        )
+        task = bar.add_task(doing, total=None)
+        yield Shown(lambda done, total: bar.update(task, completed=done, total=total), lambda text: console.print(str(text)))
