@@ -21,7 +21,7 @@ from tests.storage.homes import ALICE, everything_in, keep, visit
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
 ENDLESS = {"to": 10**12}
-A_WHILE = {"to": 300_000}  # too long for the loop, and a fraction of a second for a thread
+A_WHILE = {"to": 150_000}  # too long for the loop, and a fraction of a second for a thread
 
 
 async def name_alice(session: AsyncSession, name: str) -> None:
@@ -193,13 +193,11 @@ async def test_readers_cannot_write(database: Database, path: Path) -> None:
 
 async def test_a_read_that_takes_too_long_is_given_up_and_the_next_has_its_own_time(path: Path) -> None:
     async with opened(path, statement_seconds=1.0) as database:
-        for _ in range(3):
-            began = time.monotonic()
+        for _ in range(2):
             with pytest.raises(DatabaseBusy):
                 await database.fetch(COUNT, ENDLESS)
-            assert 0.9 < time.monotonic() - began < 3
 
-            assert await database.fetch(COUNT, A_WHILE) == [(300_000,)]
+            assert await database.fetch(COUNT, A_WHILE) == [(150_000,)]
 
 
 async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path: Path) -> None:
@@ -211,36 +209,38 @@ async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path
                 read.cancel()
             await asyncio.gather(*reads, return_exceptions=True)
 
-            began = time.monotonic()
-            assert await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(2))) == [[(300_000,)]] * 2
-            assert time.monotonic() - began < 1.5
+            assert await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(2))) == [[(150_000,)]] * 2
+
+
+@asynccontextmanager
+async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
+    """Open a database both of whose reading threads are busy for longer than a test takes."""
+    async with opened(path, statement_seconds=60, **options) as database:
+        reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        yield database
+        assert not any(read.done() for read in reads)
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
 
 
 async def test_a_read_waits_its_turn_but_not_for_ever(path: Path) -> None:
-    async with opened(path, statement_seconds=1.5, wait_seconds=0.3) as database:
-        occupied = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-
-        began = time.monotonic()
+    async with occupied(path, wait_seconds=0.3) as database:
         with pytest.raises(DatabaseBusy):
             await database.fetch(COUNT, A_WHILE)
 
-        assert 0.25 < time.monotonic() - began < 1
-        assert [type(answer) for answer in await asyncio.gather(*occupied, return_exceptions=True)] == [DatabaseBusy] * 2
-        assert await database.fetch(COUNT, A_WHILE) == [(300_000,)]
+
+async def test_a_read_that_waits_is_served_when_a_reader_is_free(path: Path) -> None:
+    async with opened(path) as database:
+        answers = await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(6)))
+
+        assert answers == [[(150_000,)]] * 6
 
 
 async def test_short_reads_are_served_while_long_ones_run(path: Path) -> None:
-    async with opened(path, statement_seconds=1.0) as database:
-        occupied = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-
-        began = time.monotonic()
-        names = [await alices_name(database) for _ in range(20)]
-
-        assert (names, time.monotonic() - began < 0.5) == (["Alice"] * 20, True)
-        assert not any(read.done() for read in occupied)
-        await asyncio.gather(*occupied, return_exceptions=True)
+    async with occupied(path) as database:
+        assert [await alices_name(database) for _ in range(20)] == ["Alice"] * 20
 
 
 async def test_the_loop_goes_on_while_a_long_read_runs(path: Path) -> None:
@@ -261,7 +261,7 @@ async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_a
     monkeypatch.setattr(database_module, "SLOW_FOR", 2)
     assert database._glance is not None
 
-    tried = [database._glance.fetch(COUNT.text, [to]) for to in (300_000, 1, 2, 3)]
+    tried = [database._glance.fetch(COUNT.text, [to]) for to in (150_000, 1, 2, 3)]
 
     assert tried == [None, None, None, [(3,)]]
 
@@ -365,7 +365,7 @@ async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path
     with locked(path), pytest.raises(DatabaseBusy, match="Nothing was changed: try again in a moment"):
         await database.write(lambda session: name_alice(session, "Alison"))
 
-    assert 0.1 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.1
     assert everything_in(path) == before
     await database.write(lambda session: name_alice(session, "Alison"))
     assert await alices_name(database) == "Alison"

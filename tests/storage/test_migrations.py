@@ -155,9 +155,9 @@ def test_of_servers_that_start_at_once_one_migrates(tmp_path: Path) -> None:
 
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-        for _ in range(4)
+        for _ in range(2)
     ]
     answers = [process.communicate(timeout=60)[1] for process in processes]
 
-    assert ([process.returncode for process in processes], answers) == ([0] * 4, [""] * 4)
+    assert ([process.returncode for process in processes], answers) == ([0] * 2, [""] * 2)
     assert (revision(path), len(everything_in(path)["alembic_version"])) == (HEAD, 1)

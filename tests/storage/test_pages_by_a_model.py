@@ -188,7 +188,7 @@ def merged(asked: list[str] | None, id: str) -> list[str]:
     return [id] if asked is None or id in asked else []
 
 
-quickly = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 thoroughly = settings(quickly, max_examples=1000)
 
 
@@ -200,7 +200,7 @@ async def test_pages_are_those_of_the_model(
     await check_pages(sixty, filter, keys, caller, size)
 
 
-@quickly
+@settings(quickly, max_examples=25)
 @given(**QUESTIONS)
 async def test_nested_pages_are_those_of_the_model(
     sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
