@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.identifiers import is_identifier
+from storage.identifiers import identifiers
 from storage.instants import stored
 from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
 
@@ -84,7 +84,7 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Cond
     """Say what a filter asks for, within the caller's locations; raise InvalidPage where it asks too much."""
     found = [one for name in filter if (one := _condition(name, filter)) is not None]
     if locations is not None:
-        found.append(_one_of("scope", sorted(locations)))
+        found.append(_one_of("scope", locations))
     return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
 
 
@@ -130,7 +130,7 @@ def _asked(name: str, values: list[str]) -> Condition:
 
 def _one_of(name: str, values: Iterable[str]) -> Condition:
     # What is no ID matches nothing, and some of it (NUL, half a character) the database would not take.
-    known = [value for value in values if name not in IDS or is_identifier(value)]
+    known = identifiers(values) if name in IDS else list(values)
     # A single value is by far the most usual, and lets an index give the order as well.
     return Condition(name, "one", known[0]) if len(known) == 1 else Condition(name, "any", json.dumps(known))
 

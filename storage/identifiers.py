@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 
 is_identifier = re.compile(r"[0-9a-f]{24}").fullmatch
@@ -12,6 +13,10 @@ _last = 0
 def identifier(text: str | None) -> str | None:
     """Return the text where it can be an identifier: anything else is unknown, and some of it no database would take."""
     return text if text is not None and is_identifier(text) else None
+
+
+def identifiers(texts: Iterable[str]) -> list[str]:
+    return sorted(filter(is_identifier, texts))
 
 
 def new_identifier(now: datetime) -> str:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from storage.caller import Caller
 from storage.conditions import VISITS, json_list
 from storage.database import Database, Statement, compiled
+from storage.identifiers import identifiers
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
 
@@ -48,8 +49,8 @@ class References:
         return await self._read(kind, ids, limited=self._caller.locations is not None)
 
     async def _read(self, kind: Kind, ids: Iterable[str], *, limited: bool) -> dict[str, Any]:
-        scope = sorted(self._caller.locations or ())
-        values = {"ids": json.dumps(list(ids)), "scope": json.dumps(scope), "default_time_zone": self._default_time_zone}
+        scope = identifiers(self._caller.locations or ())
+        values = {"ids": json.dumps(identifiers(ids)), "scope": json.dumps(scope), "default_time_zone": self._default_time_zone}
         rows = await self._database.fetch(_by_id(kind, limited), values)
         record = RECORDS[kind]
         return {row[0]: record(row) for row in rows}

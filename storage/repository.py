@@ -17,7 +17,7 @@ from storage.caller import Caller
 from storage.conditions import Conditions, HomeVisitFilter, conditions
 from storage.database import Database, Statement
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
-from storage.identifiers import identifier, new_identifier
+from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import Booking
 from storage.models import (
     CareEnquiry,
@@ -240,7 +240,7 @@ class HomeVisits:
         return enquiry
 
     def _at_theirs(self, location: Any) -> sa.ColumnElement[bool]:
-        return sa.true() if self._caller.locations is None else col(location).in_(sorted(self._caller.locations))
+        return sa.true() if self._caller.locations is None else col(location).in_(identifiers(self._caller.locations))
 
     async def _named(
         self, session: AsyncSession, enquiry_is: sa.ColumnElement[bool], contact: str | None, user: str | None
@@ -256,7 +256,7 @@ class HomeVisits:
             .outerjoin(ServiceUserContact, contact_is)
             .outerjoin(User, col(User.id) == identifier(user))
         )
-        scope = {"scope": json.dumps(sorted(self._caller.locations or ()))}
+        scope = {"scope": json.dumps(identifiers(self._caller.locations or ()))}
         found_enquiry, found_contact, found_user = (await session.exec(query, params=scope)).one()
         return found_enquiry, found_contact, found_user is not None
 

@@ -75,7 +75,11 @@ async def test_a_visit_in_sight_shows_what_it_refers_to(database: Database) -> N
     }
 
 
-@pytest.mark.parametrize("caller", [limited_to(), limited_to(NOBODY)], ids=["no location", "an unknown location"])
+@pytest.mark.parametrize(
+    "caller",
+    [limited_to(), limited_to(NOBODY), limited_to("\0", "\ud800", WILLOW + "\0", "%")],
+    ids=["no location", "an unknown location", "no IDs"],
+)
 async def test_whoever_sees_no_location_sees_nothing(database: Database, caller: Caller) -> None:
     await keep(database, visit(1, assigned_to=BOB))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from storage import database as database_module
 from storage.caller import Caller
 from storage.database import Database
+from storage.errors import HomeVisitNotFound, InvalidInput
 from storage.models import Location
 from storage.paging import Window
 from storage.repository import HomeVisits
@@ -23,6 +25,8 @@ from tests.storage.homes import (
     ROWAN,
     WILLOW,
     Clock,
+    booking,
+    everything_in,
     keep,
     limited_to,
     visit,
@@ -87,6 +91,18 @@ async def test_every_read_shows_the_visits_of_the_callers_locations(
     read = {name: await ask(visits) for name, ask in READS.items()}
 
     assert read == dict.fromkeys(READS, expected)
+
+
+async def test_locations_that_are_no_ids_let_nobody_write(database: Database, path: Path) -> None:
+    visits = HomeVisits(database, limited_to("\0", "\ud800", WILLOW + "\0", "%"), Clock())
+    before = everything_in(path)
+
+    with pytest.raises(HomeVisitNotFound):
+        await visits.cancel(visit_id(1))
+    with pytest.raises(InvalidInput):
+        await visits.book(booking(service_user_contact=DAUGHTER), idempotency_key="k")
+
+    assert everything_in(path) == before
 
 
 async def test_a_location_out_of_sight_lists_no_visits(database: Database) -> None:
