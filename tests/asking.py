@@ -34,10 +34,14 @@ def schema() -> strawberry.Schema:
     return make_schema()
 
 
+def engine(*, planned: bool, limits: Limits | None = None) -> Engine:
+    return Engine(schema(), limits or Limits(), planned=planned)
+
+
 class Ask:
-    def __init__(self, database: Database, *, planned: bool, limits: Limits | None = None) -> None:
+    def __init__(self, database: Database, engine: Engine) -> None:
         self.database = database
-        self.engine = Engine(schema(), limits or Limits(), planned=planned)
+        self.engine = engine
 
     def context(self, caller: Caller = world.EVERYBODY) -> Context:
         return Context(self.database, caller, lambda: world.NOW, "Europe/London", allowed_operations)
@@ -75,4 +79,4 @@ async def database(world_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture(params=[True, False], ids=["planned", "standard"])
 def ask(database: Database, request: pytest.FixtureRequest) -> Ask:
     """Ask by the fast path, and once more by the standard executor."""
-    return Ask(database, planned=request.param)
+    return Ask(database, engine(planned=request.param))

@@ -16,7 +16,7 @@ from resolvers.errors import MASKED, answered, present, unexpected
 from storage import errors
 from storage.database import Database
 from tests import world
-from tests.asking import Ask
+from tests.asking import Ask, engine
 from tests.resolvers.messages import Message, messages
 from tests.world import FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
 
@@ -133,7 +133,7 @@ async def test_a_broken_database_gives_nothing_away(world_file: Path, tmp_path: 
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("PRAGMA foreign_keys = OFF; " + BREAKINGS[how].replace("$", CANARY))
     database = await Database(path).open()
-    ask = Ask(database, planned=planned)
+    ask = Ask(database, engine(planned=planned))
 
     told = [error for document in ASKED for error in (await ask(document)).errors]
     await database.close()

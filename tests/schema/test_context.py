@@ -10,14 +10,14 @@ from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.paging import Window
 from tests import world
-from tests.asking import Ask
+from tests.asking import Ask, engine
 
 TEN = Window.of(10, None, None, None)
 
 
 @pytest.fixture
 def asked(database: Database) -> Ask:
-    return Ask(database, planned=True)
+    return Ask(database, engine(planned=True))
 
 
 def drop(database: Database, table: str) -> None:

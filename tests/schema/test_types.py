@@ -6,7 +6,7 @@ import pytest
 
 from storage.database import Database
 from tests import world
-from tests.asking import Ask
+from tests.asking import Ask, engine
 
 VISIT = """
 id status dateTime visitType host notes created modified cancelled completed anonymized version confirmation allowedOperations
@@ -162,7 +162,7 @@ async def test_only_what_the_caller_may_do_is_offered(ask: Ask, caller: world.Ca
     "selection", ["location { id }", "location { kind: __typename id }", "location { id id }", "location { __typename }"]
 )
 async def test_an_id_alone_is_answered_without_reading_what_it_is_of(database: Database, selection: str) -> None:
-    told = await Ask(database, planned=False)(f'{{ homeVisit(id: "{world.PENDING}") {{ {selection} }} }}')
+    told = await Ask(database, engine(planned=False))(f'{{ homeVisit(id: "{world.PENDING}") {{ {selection} }} }}')
 
     assert told.errors == []
     assert told.statements == 1

@@ -14,7 +14,7 @@ from schema.engine.documents import ROOM, VARIANTS, Documents, Refused
 from schema.engine.execution import Request
 from schema.engine.limits import Limits
 from storage.database import Database
-from tests.asking import Ask, schema
+from tests.asking import Ask, engine, schema
 
 VIEWER = "{ viewer { subject } }"
 EACH_SKIPPED = "query ($a: Boolean!, $b: Boolean!, $c: Boolean!, $d: Boolean!, $e: Boolean!) { %s }"
@@ -265,7 +265,7 @@ def switched(n: int) -> str:
 async def test_a_document_takes_no_more_memory_than_is_counted(
     database: Database, text: Callable[[int], str], runs: int, number: int
 ) -> None:
-    ask = Ask(database, planned=True)
+    ask = Ask(database, engine(planned=True))
     kept = ask.engine.documents
     for n in range(2):
         await run_each_way(ask, text(n), runs)

@@ -92,7 +92,9 @@ async def test_a_body_that_goes_wrong_on_the_way_is_a_400(
         answer = await asyncio.wait_for(connection.reader.read(), 5)
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    refusal = b'{"errors":[{"message":"The body is not framed as its headers say. Send it again.","extensions":{"code":"BAD_REQUEST",'
+    refusal = (
+        b'{"errors":[{"message":"The body is not framed as its headers say. Send it again.","extensions":{"code":"BAD_REQUEST",'
+    )
     assert refusal in answer
     assert [(o.outcome, o.failure) for o in server.observed] == [("BAD_REQUEST", None)]
     assert caplog.records == []
