@@ -1,14 +1,20 @@
 """The commands beside `serve`: what each writes, and where."""
 
+import contextlib
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jwt
 import pytest
 
 from tests.app.calling import SECRET
-from tests.conftest import ROOT, RunCommand
+from tests.conftest import APP, ROOT, RunCommand, environment
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
 RELATED = ("users.json", "locations.json", "care_enquiries.json", "service_user_contacts.json")
@@ -108,6 +114,29 @@ def test_documents_that_cannot_be_used_are_told_and_the_rest_is_imported(run_com
         "visit_type is missing"
     )
     assert tally == "home_visits: 5 new, 0 updated, 0 unchanged, 10 refused"
+
+
+def read_to_the_end(terminal: int) -> Iterator[bytes]:
+    # Linux says that a terminal has ended by an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 4096):
+            yield part
+
+
+def test_a_terminal_is_shown_how_far_an_import_has_come(documents: Path) -> None:
+    terminal, inside = os.openpty()
+    command = [sys.executable, APP, "import", "home_visits_page.json", "home_visits.json"]
+    variables = environment(documents) | {"TERM": "xterm", "COLUMNS": "200"}
+
+    with subprocess.Popen(command, cwd=documents, env=variables, stdout=inside, stderr=inside) as process:
+        os.close(inside)
+        shown = b"".join(read_to_the_end(terminal)).decode()
+    os.close(terminal)
+
+    assert process.returncode == 1
+    assert re.search(r"Importing .+100%", shown)
+    assert shown.count("location is missing") == 10
+    assert shown.endswith("home_visits: 5 new, 0 updated, 0 unchanged, 10 refused\r\n")
 
 
 @pytest.mark.parametrize(
