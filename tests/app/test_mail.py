@@ -1,6 +1,7 @@
 """Confirmation emails, from a booking over HTTP to a mail server."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from email import message_from_bytes
 from email.policy import default
@@ -10,7 +11,7 @@ import pytest
 
 from storage.caller import Role
 from tests.app.calling import SECRET, ask, get, token
-from tests.conftest import RunCommand, Server, StartServer
+from tests.conftest import APP, RunCommand, Server, StartServer, environment
 from tests.storage.outbox.post_office import PostOffice
 
 SEEKER = "agnes.young@family.example"
@@ -93,6 +94,27 @@ async def test_what_waits_is_listed_and_sent_without_a_server(
     assert after.out == "0 in all.\n"
     assert [letter["To"] for letter in post_office.letters] == [SEEKER]
     assert confirmation(server, visit, bearer) == "SENT"
+
+
+async def test_a_command_sends_what_comes_until_it_is_told_to_stop(
+    start_server: StartServer, post_office: PostOffice, tmp_path: Path
+) -> None:
+    mail = {"SMTP_URL": f"smtp://127.0.0.1:{post_office.port}?tls=off", "MAIL_FROM": MAIL_FROM}
+    server, bearer = start_server("--demo", JWT_SECRET=SECRET), token(Role.COORDINATOR)
+    delivering = await asyncio.create_subprocess_exec(
+        sys.executable, APP, "deliver", cwd=tmp_path, env=environment(tmp_path, **mail), stdout=asyncio.subprocess.PIPE
+    )
+
+    book(server, bearer)
+    await until(lambda: len(post_office.letters) == 1)
+    book(server, bearer)
+    await until(lambda: len(post_office.letters) == 2)
+    delivering.terminate()
+    told, _ = await delivering.communicate()
+
+    assert delivering.returncode == 0
+    assert [letter["To"] for letter in post_office.letters] == [SEEKER, SEEKER]
+    assert told.decode().count("was sent") == 2
 
 
 async def test_a_mail_server_that_is_down_is_one_line(start_server: StartServer, run_command: RunCommand) -> None:
