@@ -87,6 +87,7 @@ class _Drawing:
         self._plain: dict[str, tuple[str, str]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
         self._parts = 0
+        self._fixed = False
 
     def document(self, kind: str) -> Drawn:
         root = self._schema.mutation_type if kind == "mutation" else self._schema.query_type
@@ -204,9 +205,27 @@ class _Drawing:
 
     def _variable(self, name: str, type: Any) -> str:
         variable = f"v{len(self._variables)}"
-        value = ... if not is_non_null_type(type) and self._chance(5) else self._json(name, type)
-        self._variables[variable] = Variable(variable, str(type), value)
+        self._variables[variable] = Variable(variable, "", None)
+        declared, value = self._declared(name, type)
+        self._variables[variable] = Variable(variable, declared, value)
         return variable
+
+    def _declared(self, name: str, type: Any) -> tuple[str, Any]:
+        """Draw the type of a variable, and its value or that there is none."""
+        if is_non_null_type(type) and self._chance(4):
+            # Where a default makes up for it, null may be given, and is an error only where it is met.
+            default = self._constant(name, type)
+            return f"{type.of_type} = {default}", self._one_of([..., None, self._json(name, type)])
+        if not is_non_null_type(type) and self._chance(5):
+            return str(type), ...
+        return str(type), self._json(name, type)
+
+    def _constant(self, name: str, type: GraphQLInputType) -> str:
+        """Draw a literal without variables."""
+        self._fixed = True
+        literal = self._literal(name, type)
+        self._fixed = False
+        return literal
 
     def _literal(self, name: str, type: GraphQLInputType) -> str:
         """Draw a literal; what is inside it may be a variable."""
@@ -223,7 +242,7 @@ class _Drawing:
         return value if isinstance(value, Name) else json.dumps(value, ensure_ascii=False)
 
     def _inside(self, name: str, type: GraphQLInputType) -> str:
-        return f"${self._variable(name, type)}" if self._chance(6) else self._literal(name, type)
+        return self._literal(name, type) if self._fixed or not self._chance(6) else f"${self._variable(name, type)}"
 
     def _json(self, name: str, type: Any) -> Any:
         if not is_non_null_type(type) and self._chance(12):

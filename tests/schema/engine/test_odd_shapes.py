@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NewType
 
 import pytest
 import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission
+from strawberry.schema.config import StrawberryConfig
 
 from schema.engine.execution import Engine, Request
 from schema.engine.limits import Limits
+
+Silent = NewType("Silent", str)
 
 
 class Nobody(BasePermission):
@@ -52,6 +55,7 @@ class Odd:
     either: list[Box | Bag]
     pair: list[int]
     broken: str | None
+    silent: Silent | None
     hidden: str | None = strawberry.field(permission_classes=[Nobody])
     loud: str = strawberry.field(extensions=[Louder()])
 
@@ -77,6 +81,7 @@ class Source:
     thing: Any = field(default_factory=lambda: Bag(name="d", colour=None))
     either: Any = field(default_factory=lambda: [Box(name="e", size=4), Bag(name="f", colour="red")])
     pair: Any = (1, 2)
+    silent: Any = "..."
     hidden: Any = "secret"
     loud: Any = "quiet"
 
@@ -92,11 +97,16 @@ class Query:
         return info.context  # type: ignore[no-any-return]  # whatever the test has made of it
 
     @strawberry.field
+    async def must(self, info: strawberry.Info) -> Odd:
+        return info.context  # type: ignore[no-any-return]
+
+    @strawberry.field
     def odds(self, info: strawberry.Info) -> list[Odd]:
         return [info.context, info.context]
 
 
-SCHEMA = strawberry.Schema(query=Query, types=[Box, Bag])
+SILENT: dict[object, Any] = {Silent: strawberry.scalar(name="Silent", serialize=lambda _value: None)}
+SCHEMA = strawberry.Schema(query=Query, types=[Box, Bag], config=StrawberryConfig(scalar_map=SILENT))
 
 BOX = "{ __typename name size }"
 QUERIES = [
@@ -108,6 +118,8 @@ QUERIES = [
     "{ odd { pair } }",
     "{ odd { numbers broken } }",
     "{ odd { numbers hidden } odds { hidden } }",
+    "{ must { numbers } }",
+    "{ must { silent numbers } odd { silent } }",
     "{ odd { loud } odds { loud numbers } }",
     f"{{ odd {{ numbers counted waited {BOX} }} odds {{ counted numbers waited {{ size }} }} }}",
     f"{{ odds {{ needed {BOX} grid {{ size }} }} }}",
