@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     def tell(text: str, **figures: Any) -> None:
         with capsys.disabled():
             told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in figures.items())
-            print(f"\n  {text}: {told}")
+            # Where tests run in several processes, their standard output goes nowhere.
+            print(f"\n  {text}: {told}", file=sys.stderr)
 
     return tell

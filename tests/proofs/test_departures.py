@@ -85,7 +85,7 @@ async def test_after_each_departure_the_next_write_and_read_go_at_once(
         waits.append(time.monotonic() - began)
 
     await database.close()
-    tell(f"{departures} departures, {outcomes}", seconds_the_longest_wait=f"{max(waits):.3f}", faults=len(faults(path)))
+    tell(f"{departures} departures", **outcomes, seconds_the_longest_wait=f"{max(waits):.3f}", faults=len(faults(path)))
     assert max(waits) < AT_ONCE
     assert faults(path) == []
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
@@ -103,5 +103,5 @@ async def test_many_who_leave_at_once_leave_the_database_free(
     wait = time.monotonic() - began
 
     await database.close()
-    tell(f"60 departures at once, {outcomes}", seconds_until_the_next_write_was_done=f"{wait:.3f}")
+    tell("60 departures at once", **outcomes, seconds_until_the_next_write_was_done=f"{wait:.3f}")
     assert faults(path) == []
