@@ -76,7 +76,13 @@ async def database(world_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
+@cache
+def shared_engine(*, planned: bool) -> Engine:
+    """Return the engine of all tests that mind no documents but their own."""
+    return engine(planned=planned)
+
+
 @pytest.fixture(params=[True, False], ids=["planned", "standard"])
 def ask(database: Database, request: pytest.FixtureRequest) -> Ask:
     """Ask by the fast path, and once more by the standard executor."""
-    return Ask(database, engine(planned=request.param))
+    return Ask(database, shared_engine(planned=request.param))
