@@ -101,7 +101,7 @@ async def book(visits: HomeVisits, key: str, notes: str) -> str:
 
 
 async def book_until_full(visits: HomeVisits) -> list[str]:
-    booked = []
+    booked: list[str] = []
     with contextlib.suppress(DatabaseFull):
         while len(booked) < 5000:
             booked.append(await book(visits, str(len(booked)), "x" * 5_000))

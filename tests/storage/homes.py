@@ -76,7 +76,12 @@ def prepare(path: Path) -> None:
 
 
 def booking(**changes: Any) -> Booking:
-    values = {"care_enquiry": REID, "date_time": VISIT_TIME, "host": VisitHost.NURSE, "visit_type": VisitType.IN_PERSON}
+    values: dict[str, Any] = {
+        "care_enquiry": REID,
+        "date_time": VISIT_TIME,
+        "host": VisitHost.NURSE,
+        "visit_type": VisitType.IN_PERSON,
+    }
     return Booking(**(values | changes))
 
 
@@ -86,7 +91,11 @@ def visit_id(number: int) -> str:
 
 def visit(number: int, **changes: Any) -> HomeVisit:
     """Make a pending visit to Willow with the ID of this number."""
-    kinds = {"visit_type": VisitType.IN_PERSON, "host": VisitHost.NURSE, "notes_folded": folded(changes.get("notes", ""))}
+    kinds: dict[str, Any] = {
+        "visit_type": VisitType.IN_PERSON,
+        "host": VisitHost.NURSE,
+        "notes_folded": folded(changes.get("notes", "")),
+    }
     values = {"care_enquiry": EVANS, "location": WILLOW, "date_time": VISIT_TIME, "created": NOW, "modified": NOW}
     return HomeVisit(id=visit_id(number), **(kinds | values | changes))
 

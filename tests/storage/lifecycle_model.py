@@ -50,7 +50,7 @@ class Model:
 
     def update(self, caller: Caller, id: str, wanted: Row, expected: int | None, now: datetime) -> None:
         visit = self._pending(caller, id, expected)
-        problems = [name for name in ("date_time", "host") if name in wanted and wanted[name] is None]
+        problems: list[str] = [name for name in ("date_time", "host") if name in wanted and wanted[name] is None]
         if wanted.get("assigned_to") not in {None, *USERS}:
             problems.append("assigned_to")
         if problems:

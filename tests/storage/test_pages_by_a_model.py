@@ -41,7 +41,7 @@ Known = dict[str, Any]
 # Around the night in which London's clocks go back, few enough that most visits share theirs with others.
 TIMES = [datetime(2024, 10, 26, 22, 30, tzinfo=UTC) + timedelta(minutes=30 * step) for step in (0, 1, 2, 5, 50, 51, 52)]
 NOTES = ["", "Wheelchair", "CAFÉ at noon", "café, then the garden", "wheel_chair 100%"]
-REFERENCES = {
+REFERENCES: dict[str, list[Any]] = {
     "care_enquiry": [REID, EVANS, FROST],
     "location": [WILLOW, ROWAN],
     "assigned_to": [ALICE, BOB, None],
@@ -75,7 +75,8 @@ def status(known: Known) -> HomeVisitStatus:
 
 
 def day(known: Known, filter: Known) -> date:
-    return known["date_time"].astimezone(ZoneInfo(filter["time_zone"])).date()
+    time: datetime = known["date_time"]
+    return time.astimezone(ZoneInfo(filter["time_zone"])).date()
 
 
 MEETS: dict[str, Callable[[Known, Known], bool]] = {

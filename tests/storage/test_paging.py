@@ -260,7 +260,9 @@ async def test_a_page_refuses_a_cursor_of_another_order(visits: HomeVisits, data
 async def test_a_walk_back_is_the_walk_forth_turned_round(visits: HomeVisits, database: Database) -> None:
     await keep(database, *(visit(number, date_time=VISIT_TIME + timedelta(hours=number % 3)) for number in range(10)))
     keys = [("date_time", True)]
-    forth, back, after, before = [], [], None, None
+    forth: list[str] = []
+    back: list[str] = []
+    after = before = None
 
     for _ in range(4):
         page = await visits.page({}, keys, Window(3, False, after, None))
