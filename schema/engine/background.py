@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
 
 HOUSEKEEPING_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -27,6 +30,8 @@ def running(
         # What the start has made stays for good: the collector need not walk through it again and again.
         gc.freeze()
         tasks = [asyncio.create_task(work()) for work in works]
+        for task in tasks:
+            task.add_done_callback(_tell_of_failure)
         try:
             yield
         finally:
@@ -39,6 +44,11 @@ def running(
             await database.close()
 
     return run
+
+
+def _tell_of_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception():
+        log.error("Something that goes on beside requests has ended: restart the server", exc_info=task.exception())
 
 
 async def forget_keys(visits: HomeVisits) -> None:

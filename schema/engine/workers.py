@@ -24,6 +24,7 @@ from schema.engine.telemetry import forget_process
 
 BACKLOG = 1024
 GLANCE_SECONDS = 0.2
+RESTART_SECONDS = 0.5
 STOP_SECONDS = 24.0
 # Where prometheus-client looks for the folder in which several processes keep their numbers together.
 SHARED_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
@@ -41,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; raise Unstartable(."""
+    """Return a socket that listens; raise Unstartable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -116,6 +117,8 @@ def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str
                 if process.poll() is not None:
                     log.error("Worker %s ended with the code %s and is replaced", process.pid, process.returncode)
                     forget_process(Path(numbers), process.pid)
+                    # One that cannot start must not take the machine for itself.
+                    time.sleep(RESTART_SECONDS)
                     serving[place] = start()
         turn_newcomers_away(shared)
         shared.close()
