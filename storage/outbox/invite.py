@@ -1,6 +1,6 @@
 """The invitation: a visit as calendars take it in, and move it when another one comes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from icalendar import STATUS, Calendar, Event, vCalAddress
 
@@ -29,7 +29,7 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
         sequence=message.sequence,
         stamp=message.created,
         start=message.date_time,
-        end=message.date_time + VISIT_LASTS,
+        end=_end(message.date_time),
         summary=wording.invitation_title(location),
         location=wording.invitation_place(visit, location),
         description=wording.rearranging(location),
@@ -43,3 +43,10 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
         calendar.add(name, value)
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _end(start: datetime) -> datetime | None:
+    try:
+        return start + VISIT_LASTS
+    except OverflowError:  # in the last hour of the year 9999; an entry without an end is a moment
+        return None

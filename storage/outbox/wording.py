@@ -1,6 +1,6 @@
 """What families read: every sentence of the confirmation email and of its invitation."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ class Wording(NamedTuple):
 def letter_wording(message: OutboxMessage, visit: HomeVisit, enquiry: CareEnquiry, location: Location, zone: ZoneInfo) -> Wording:
     """Word the email that confirms a booking, or a move where the message has a previous time."""
     home = home_name(location)
-    local, when = message.date_time.astimezone(zone), moment(message.date_time, zone)
+    local, when = _local(message.date_time, zone), moment(message.date_time, zone)
     # The year would make the line too long for the screen of a phone.
     time = f"{local:%A} {local.day} {local:%B at %H:%M}"
     facts = [("When", when)]
@@ -71,10 +71,17 @@ def home_name(location: Location) -> str:
 
 def moment(instant: datetime, zone: ZoneInfo) -> str:
     """Write `Sunday 3 November 2024 at 11:00 (GMT, Europe/London)`: the hour alone is ambiguous when clocks go back."""
-    local = instant.astimezone(zone)
+    local = _local(instant, zone)
     offset = local.tzname() or ""
-    names = [f"UTC{offset}" if offset[:1] in {"+", "-"} else offset, zone.key]
+    names = [f"UTC{offset}" if offset[:1] in {"+", "-"} else offset, str(local.tzinfo)]
     return f"{local:%A} {local.day} {local:%B %Y at %H:%M} ({', '.join(dict.fromkeys(names))})"
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:  # local time is before the year 1 or after the year 9999
+        return instant.astimezone(UTC)
 
 
 def plain(text: str | None) -> str:

@@ -13,6 +13,7 @@ from storage.lifecycle import Booking
 from storage.migrations import migrate
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, Location, VisitHost, VisitType
 from storage.outbox.courier import Courier, Pace
+from storage.outbox.letter import Letterhead
 from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
@@ -42,10 +43,10 @@ class Practice:
         self.clock = Clock()
         self.visits = HomeVisits(database, EVERYTHING, clock or self.clock)
 
-    def courier(self, server: MailServer, *, timeout: float = 10, **options: Any) -> Courier:
+    def courier(self, server: MailServer, *, timeout: float = 10, letterhead: Letterhead = LETTERHEAD, **options: Any) -> Courier:
         """Make a courier whose retries come exactly when they are due."""
         options = {"clock": self.clock, "jitter": lambda: 0.0, "pace": Pace(0.01, 0.01, 0.2), **options}
-        return Courier(self.database, Smtp(server, timeout=timeout), LETTERHEAD, **options)
+        return Courier(self.database, Smtp(server, timeout=timeout), letterhead, **options)
 
     async def book(self, *, suppressed: bool = False, enquiry: str = ENQUIRY, time: datetime = VISIT_TIME) -> str:
         booking = Booking(enquiry, time, VisitHost.NURSE, VisitType.IN_PERSON)

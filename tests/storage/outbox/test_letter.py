@@ -1,6 +1,6 @@
 """The whole email."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -161,6 +161,19 @@ def test_a_care_home_without_a_known_zone_is_in_the_default_one(zone: str | None
 
     text = letter.get_body(("plain",)).get_content()
     assert "When: Sunday 3 November 2024 at 06:00 (EST, America/New_York)\n" in text
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("instant", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)], ids=str)
+def test_the_first_and_the_last_time_there_is_are_confirmed_like_any_other(instant: datetime, zone: str) -> None:
+    moved = message(date_time=instant, previous=instant)
+
+    letter = received(compose(moved, visit(date_time=instant), enquiry(), location(time_zone=zone), LETTERHEAD))
+
+    [file] = letter.iter_attachments()
+    [event] = Calendar.from_ical(file.get_content()).events
+    assert event.start == instant
+    assert f"{instant.day} {instant:%B} {instant.year} at " in letter.get_body(("plain",)).get_content()
 
 
 def test_markup_in_a_name_is_text() -> None:

@@ -120,6 +120,7 @@ def test_how_to_rearrange_uses_what_is_known(phone: str | None, email: str | Non
         (datetime(2024, 10, 27, 1, 30, tzinfo=UTC), "Europe/London", "Sunday 27 October 2024 at 01:30 (GMT, Europe/London)"),
         (datetime(2024, 12, 31, 23, 0, tzinfo=UTC), "Asia/Dubai", "Wednesday 1 January 2025 at 03:00 (UTC+04, Asia/Dubai)"),
         (datetime(2024, 12, 31, 23, 0, tzinfo=UTC), "UTC", "Tuesday 31 December 2024 at 23:00 (UTC)"),
+        (datetime(9999, 12, 31, 23, 0, tzinfo=UTC), "Asia/Tokyo", "Friday 31 December 9999 at 23:00 (UTC)"),
     ],
 )
 def test_a_time_names_its_zone_and_says_which_hour_when_clocks_go_back(instant: datetime, zone: str, expected: str) -> None:
