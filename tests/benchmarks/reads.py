@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,17 @@ def run(*arguments: str, environment: dict[str, str]) -> str:
 
 def prepare(folder: Path, count: int, *, locations: int) -> tuple[Path, dict[str, str]]:
     """Fill a database; return it, and the environment of servers that serve it."""
+    documents = folder / "home_visits.json"
+    documents.write_text("\n".join(map(json.dumps, visits(count, locations))))
+    return imported(folder, [documents])
+
+
+def imported(folder: Path, files: Iterable[Path]) -> tuple[Path, dict[str, str]]:
+    """Import documents into a new database; return it, and the environment of servers that serve it."""
     database = folder / "visits.db"
     settings = {"DATABASE_URL": f"sqlite:///{database}", "JWT_SECRET": secrets.token_urlsafe(48)}
     environment = os.environ | {f"HOME_VISITS_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(ROOT)}
-    documents = folder / "home_visits.json"
-    documents.write_text("\n".join(map(json.dumps, visits(count, locations))))
-    run("import", str(documents), environment=environment)
+    run("import", *map(str, files), environment=environment)
     return database, environment
 
 
