@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resolvers import auth, errors
-from resolvers.api import make_schema
+from resolvers.api import make_schema, schema_definition
 from schema import graphiql
 from schema.context import Context
 from schema.engine import workers
@@ -215,7 +215,7 @@ def migrate() -> None:
 @cli.command()
 def schema() -> None:
     """Print the API's schema definition language."""
-    typer.echo(make_schema().as_str())
+    typer.echo(schema_definition())
 
 
 @cli.command()

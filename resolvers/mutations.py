@@ -9,8 +9,6 @@ from resolvers.queries import permit
 from schema import inputs, results
 from schema.context import Info
 
-Input = strawberry.argument(description="What to do, and to which visit.")
-
 
 def permit_change(info: Info) -> None:
     """Raise Forbidden unless the caller may do this; what an earlier change of the same request has read is read anew."""
@@ -19,15 +17,15 @@ def permit_change(info: Info) -> None:
 
 
 @strawberry.type(
-    description="Writes. Each returns a union: the success type, or a `UserError`. A null field means an unexpected error, told "
-    "in `errors`."
+    description="Writes. Each returns a union: the success type, or a `UserError`. A null field means that neither can be told: "
+    "`errors` says why."
 )
 class Mutation:
     @strawberry.mutation(
         description="Book a home visit. Unless suppressed, and if possible, the care seeker is sent a confirmation email."
     )
     async def book_home_visit(
-        self, info: Info, input: Annotated[inputs.BookHomeVisitInput, Input]
+        self, info: Info, input: Annotated[inputs.BookHomeVisitInput, inputs.argument("The visit to book, and whom it is for.")]
     ) -> results.BookHomeVisitResult | None:
         permit_change(info)
         booked = info.context.visits.book(
@@ -42,7 +40,9 @@ class Mutation:
         "seeker by email."
     )
     async def update_home_visit(
-        self, info: Info, input: Annotated[inputs.UpdateHomeVisitInput, Input]
+        self,
+        info: Info,
+        input: Annotated[inputs.UpdateHomeVisitInput, inputs.argument("Which visit, and what to change about it.")],
     ) -> results.UpdateHomeVisitResult | None:
         permit_change(info)
         updated = info.context.visits.update(
@@ -53,17 +53,22 @@ class Mutation:
         )
         return cast("results.UpdateHomeVisitResult", await answered(results.UpdateHomeVisitSuccess, updated))
 
-    @strawberry.mutation(description="Cancel a pending home visit.")
+    @strawberry.mutation(
+        description="Cancel a pending home visit. No email tells of it, and a confirmation that still waits is not sent any more."
+    )
     async def cancel_home_visit(
-        self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, Input]
+        self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
         permit_change(info)
         cancelled = info.context.visits.cancel(input.id, expected_version=inputs.given(input.expected_version))
         return cast("results.CancelHomeVisitResult", await answered(results.CancelHomeVisitSuccess, cancelled))
 
-    @strawberry.mutation(description="Complete a pending home visit.")
+    @strawberry.mutation(
+        description="Complete a pending home visit: record that it took place. A confirmation that still waits is "
+        "not sent any more."
+    )
     async def complete_home_visit(
-        self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, Input]
+        self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, inputs.argument("Which visit to complete.")]
     ) -> results.CompleteHomeVisitResult | None:
         permit_change(info)
         completed = info.context.visits.complete(input.id, expected_version=inputs.given(input.expected_version))

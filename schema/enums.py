@@ -69,14 +69,14 @@ _described(
 )
 _described(
     ConfirmationStatus,
-    "What became of a confirmation email.",
-    NOT_REQUIRED="No email was due: nothing was booked or moved since the visit was imported.",
+    "What became of a confirmation email, or why there is none.",
+    NOT_REQUIRED="No email was due: the visit was imported, and has not been moved here.",
     SUPPRESSED="The request set `suppressConfirmation`.",
     NOT_POSSIBLE="The care seeker has no usable email address.",
     QUEUED="Waiting to be sent, or to be tried again.",
     SENT="Handed to the mail server.",
-    WITHDRAWN="The visit was moved, closed or anonymized before the email went out.",
-    FAILED="Given up; the reason is in the outbox.",
+    WITHDRAWN="The visit was cancelled, completed, moved or anonymized before the email went out.",
+    FAILED="Given up. Whoever operates the gateway finds the reason in its outbox.",
 )
 _described(
     HomeVisitOperation,

@@ -56,13 +56,17 @@ class BookHomeVisitInput:
     )
     host: VisitHost = strawberry.field(description="The role of the staff member who will host the visit.")
     visit_type: VisitType = strawberry.field(description="Whether the visitors come in person or by video call.")
-    assigned_to: ID | None = _optional("Null or absent: the user that the care enquiry is assigned to.")
-    service_user_contact: ID | None = _optional("Null or absent: the care seeker of the care enquiry attends.")
+    assigned_to: ID | None = _optional(
+        "The user to assign the visit to. Null or absent: the one that the care enquiry is assigned to."
+    )
+    service_user_contact: ID | None = _optional(
+        "The contact who will attend, one of the care enquiry. Null or absent: the care seeker attends."
+    )
     notes: str = strawberry.field(default="", description="Notes regarding the visit, 10,000 characters at most.")
     suppress_confirmation: bool = strawberry.field(default=False, description="True: no confirmation email is sent.")
     idempotency_key: str | None = _optional(
-        "Makes a retry safe: the same key with the same input answers with the first booking. 1 to 255 characters, "
-        "kept for 24 hours at least."
+        "Makes a retry safe: the same key with the same input answers with the first booking, and with other input is refused. "
+        "1 to 255 characters, kept for 24 hours at least."
     )
 
 
@@ -73,10 +77,12 @@ def _changed(description: str) -> Any:
 @strawberry.input(description="Changes to a pending home visit.")
 class UpdateHomeVisitInput:
     id: ID = strawberry.field(description="The visit to update.")
-    date_time: Maybe[datetime | None] = _changed("Absent: unchanged. Null is refused (REQUIRED).")
-    host: Maybe[VisitHost | None] = _changed("Absent: unchanged. Null is refused (REQUIRED).")
-    notes: Maybe[str | None] = _changed("Absent: unchanged. Null: empty.")
-    assigned_to: Maybe[ID | None] = _changed("Absent: unchanged. Null: back to the user that the care enquiry is assigned to.")
+    date_time: Maybe[datetime | None] = _changed("When the visit takes place. Absent: unchanged. Null is refused (REQUIRED).")
+    host: Maybe[VisitHost | None] = _changed("The role of the host. Absent: unchanged. Null is refused (REQUIRED).")
+    notes: Maybe[str | None] = _changed("Notes, 10,000 characters at most. Absent: unchanged. Null: empty.")
+    assigned_to: Maybe[ID | None] = _changed(
+        "The user. Absent: unchanged. Null: back to the one that the care enquiry is assigned to."
+    )
     suppress_confirmation: bool = strawberry.field(
         default=False, description="True: no confirmation email is sent for a changed time."
     )
@@ -95,12 +101,20 @@ class CompleteHomeVisitInput:
     expected_version: int | None = _optional("Refuse to complete if the visit's version is another by now.")
 
 
-First = Annotated[int | None, strawberry.argument(description="How many from the start of the list, or after `after`: 0 to 100.")]
-After = Annotated[str | None, strawberry.argument(description="The cursor that the page comes after.")]
-Last = Annotated[int | None, strawberry.argument(description="How many from the end of the list, or before `before`: 0 to 100.")]
-Before = Annotated[str | None, strawberry.argument(description="The cursor that the page comes before.")]
-Filter = Annotated[HomeVisitFilter | None, strawberry.argument(description="Which visits. Absent: all that the caller may see.")]
-OrderBy = Annotated[list[HomeVisitOrder], strawberry.argument(description="Ties are broken by ID.")]
+def argument(description: str) -> Any:
+    return strawberry.argument(description=description)
+
+
+First = Annotated[int | None, argument("How many from the start of the list, or after `after`: 0 to 100, and 10 without `last`.")]
+After = Annotated[str | None, argument("The cursor that the page comes after.")]
+Last = Annotated[
+    int | None, argument("How many from the end of the list, or before `before`: 0 to 100. Not both `first` and `last`.")
+]
+Before = Annotated[str | None, argument("The cursor that the page comes before.")]
+Filter = Annotated[HomeVisitFilter | None, argument("Which visits. Null or absent: all that the caller may see.")]
+OrderBy = Annotated[
+    list[HomeVisitOrder], argument("What comes first: the first key decides, the next where it is equal, the ID where all are.")
+]
 
 BY_ID = [HomeVisitOrder(field=HomeVisitOrderField.ID)]
 BY_TIME = [HomeVisitOrder(field=HomeVisitOrderField.DATE_TIME)]

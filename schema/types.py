@@ -155,7 +155,9 @@ def _care_seeker(enquiry: models.CareEnquiry, _context: Any) -> models.CareEnqui
     return None if known == (None, None, None, None) else enquiry
 
 
-@strawberry.type(description="A care enquiry. Details are null where only the ID is known.")
+@strawberry.type(
+    description="A request for care: who seeks it, and at which location. Details are null where only the ID is known."
+)
 class CareEnquiry(Node):
     is_type_of = _source(models.CareEnquiry, records.CareEnquiryRecord)
 
@@ -177,7 +179,10 @@ class CareEnquiry(Node):
     )
 
 
-@strawberry.type(description="A contact of a service user. Details are null where only the ID is known.")
+@strawberry.type(
+    description="Somebody close to a service user, such as a relative, who may attend in place of the care seeker. "
+    "Details are null where only the ID is known."
+)
 class ServiceUserContact(Node):
     is_type_of = _source(models.ServiceUserContact, records.ServiceUserContactRecord)
 
@@ -227,7 +232,7 @@ class HomeVisit(Node):
     completed: datetime | None = _plain("When the visit was recorded as completed. Null: it was not.")
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
     version: int = _plain("Grows by one with every change; pass it as `expectedVersion` to refuse a write based on a stale read.")
-    confirmation: ConfirmationStatus = _plain("What became of the last confirmation email, and why.")
+    confirmation: ConfirmationStatus = _plain("What became of the last confirmation email, or why there is none.")
     allowed_operations: list[HomeVisitOperation] = _derived(
         _allowed_operations,
         list[HomeVisitOperation],

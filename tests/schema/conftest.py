@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLSchema, build_schema
 
-from resolvers.api import make_schema
+from resolvers.api import schema_definition
 from tests.asking import ask, database, world_file
 
 __all__ = ["ask", "contract", "database", "exported", "world_file"]
@@ -13,7 +13,7 @@ __all__ = ["ask", "contract", "database", "exported", "world_file"]
 
 @pytest.fixture(scope="session")
 def exported() -> GraphQLSchema:
-    return build_schema(make_schema().as_str())
+    return build_schema(schema_definition())
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 from graphql import GraphQLSchema
 from graphql.utilities import DangerousChangeType, find_breaking_changes, find_dangerous_changes
 
-from resolvers.api import make_schema
+from resolvers.api import schema_definition
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
 
@@ -26,7 +26,7 @@ CHANGED_DEFAULTS = {DangerousChangeType.ARG_DEFAULT_VALUE_CHANGE, DangerousChang
 def test_the_committed_sdl_is_that_of_the_code() -> None:
     committed = SDL.read_text()
 
-    exported = make_schema().as_str()
+    exported = schema_definition()
 
     assert committed.removesuffix("\n") == exported, "write it anew: python app.py schema > schema/schema.graphql"
 

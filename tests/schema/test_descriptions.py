@@ -16,6 +16,7 @@ from graphql import (
 
 def described(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
     """Yield the place and the description of all that a schema has of its own."""
+    yield "schema", schema.description
     for name, type in schema.type_map.items():
         if is_introspection_type(type) or is_specified_scalar_type(type):
             continue
@@ -39,7 +40,9 @@ def test_every_type_field_argument_input_field_and_enum_value_has_a_description(
 
     assert bare == []
     # One of each kind: none is passed over.
-    assert {"Query", "HomeVisit.notes", "Query.homeVisits(first)", "HomeVisitFilter.keyword", "VisitHost.NURSE"} <= set(places)
+    assert {"schema", "Query", "HomeVisit.notes", "Query.homeVisits(first)", "HomeVisitFilter.keyword", "VisitHost.NURSE"} <= set(
+        places
+    )
 
 
 def test_every_description_is_a_sentence(exported: GraphQLSchema) -> None:
