@@ -199,18 +199,19 @@ class Database:
         """Run one statement and return its rows, each a tuple as stored."""
         self.fetched += 1
         given = [values[name] for name in statement.names]
-        if self._glance is not None:
-            with told_plainly():
-                rows = self._glance.fetch(statement.text, given)
-            if rows is not None:
-                return rows
-        reader = await self._free_reader()
         try:
-            with told_plainly():
+            if self._glance is not None and (rows := self._glance.fetch(statement.text, given)) is not None:
+                return rows
+            reader = await self._free_reader()
+            try:
                 return await reader.fetch(statement.text, given, self._statement_seconds)
-        finally:
-            self._idle.append(reader)
-            self._free.release()
+            finally:
+                self._idle.append(reader)
+                self._free.release()
+        except sqlite3.Error as error:
+            if told := _plain(error):
+                raise told from error
+            raise
 
     async def _free_reader(self) -> _Reader:
         try:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,6 +15,7 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.engine import responses
 from schema.engine.admission import Admission
 from schema.engine.connections import HTTPLimits, deliver, hang_up
+from schema.engine.deadlines import Deadline
 from schema.engine.execution import Answer, Request
 from schema.engine.negotiation import JSON, response_type, takes_html
 from schema.engine.reception import TrustedDocuments, read_body, understand
@@ -79,6 +80,7 @@ class Endpoint:
         self._observe = observe
         self._admission = admission
         self._limits = limits
+        self._deadline = Deadline(limits.execution_seconds)
         self._trusted = trusted
         self._origins = origins
         self._page = page
@@ -131,14 +133,8 @@ class Endpoint:
             raise bad_request("Accept application/graphql-response+json or application/json.", status=406)
         exchange.media_type = media_type
         body = await read_body(request, limits)
-        try:
-            async with asyncio.timeout(limits.execution_seconds) as deadline:
-                return await self._execute_in_turn(exchange, body)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            message = f"Given up after {limits.execution_seconds:g} seconds. Ask for less, or again later."
-            raise Refusal("TIMEOUT", message) from None
+        with self._deadline:
+            return await self._execute_in_turn(exchange, body)
 
     async def _execute_in_turn(self, exchange: _Exchange, body: bytes) -> Answer:
         caller = self._authenticate(exchange.request.headers.get(hdrs.AUTHORIZATION))
@@ -199,7 +195,8 @@ def _request_id(request: web.Request) -> str:
     given = request.headers.get(REQUEST_ID)
     if given and _ACCEPTABLE_REQUEST_ID.fullmatch(given):
         return given
-    return secrets.token_hex(8)
+    # It has to be unlike others, not secret: random bytes of the system's would be a system call.
+    return f"{random.getrandbits(64):016x}"
 
 
 def _asks_for_page(request: web.Request) -> bool:

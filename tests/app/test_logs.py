@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def requests(server: Server) -> list[dict[str, Any]]:
     return [line for line in lines(server) if line["event"] == "request"]
+
+
+def request(server: Server, id: str) -> dict[str, Any]:
+    """Return its one line, which comes just after its answer."""
+    until = time.monotonic() + 5
+    while not (found := [line for line in requests(server) if line["request_id"] == id]) and time.monotonic() < until:
+        time.sleep(0.01)
+    [line] = found
+    return line
 
 
 def booking(**changes: object) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def test_a_refused_request_is_one_line_as_well(
 
     answer = call(signed_in_server.port, "POST", "/graphql", body, headers)
 
-    [line] = [line for line in requests(signed_in_server) if line["request_id"] == f"refused-{told[2]}"]
+    line = request(signed_in_server, f"refused-{told[2]}")
     assert answer.json["errors"][0]["extensions"]["requestId"] == answer.headers["X-Request-Id"] == line["request_id"]
     assert (line["type"], line["caller"], line["outcome"], line["status"]) == told
 
