@@ -6,8 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import orjson
 import structlog
@@ -23,50 +22,33 @@ def _renderer(form: str) -> Any:
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
-class _Together:
-    """A stream that writes out the lines of one step of the event loop at once: a system call for each costs as much again."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lines: list[bytes] = []
-
-    def write(self, line: bytes) -> None:
-        if not self._lines:
-            try:
-                asyncio.get_running_loop().call_soon(self._write_out)
-            except RuntimeError:
-                self._stream.write(line)
-                self._stream.flush()
-                return
-        self._lines.append(line)
-
-    def flush(self) -> None:
-        """Do nothing: structlog flushes after each line."""
-
-    def _write_out(self) -> None:
-        lines, self._lines = b"".join(self._lines), []
-        # On a full disk there is nobody to tell, and requests go on.
-        with contextlib.suppress(OSError):
-            self._stream.write(lines)
-            self._stream.flush()
-
-
 class Log:
-    """Writes lines in a form, `json` or `console`."""
+    """Writes lines in a form, `json` or `console`.
+
+    Those of one step of the event loop are written out together: a system call for each costs as much as making it.
+    """
 
     def __init__(self, form: str) -> None:
         self._renderer = _renderer(form)
-        if form == "json":
-            logger: Any = structlog.BytesLogger(_Together(sys.stdout.buffer))  # type: ignore[arg-type]  # all that it uses
-            processors: list[Any] = [_stamped_json]
-        else:
-            logger, processors = structlog.WriteLogger(sys.stdout), [*STAMPS, self._renderer]
-        self._lines = structlog.wrap_logger(
-            logger, processors=processors, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
-        ).bind()
+        self._lines: list[str] = []
 
     def write(self, level: str, event: str, details: Mapping[str, Any]) -> None:
-        getattr(self._lines, level)(event, **details)
+        line: Any = {**details, "event": event}
+        for process in (*STAMPS, self._renderer):
+            line = process(None, level, line)
+        self._lines.append(f"{line}\n")
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._write_out)
+            except RuntimeError:
+                self._write_out()
+
+    def _write_out(self) -> None:
+        lines, self._lines = "".join(self._lines), []
+        # On a full disk there is nobody to tell, and requests go on.
+        with contextlib.suppress(OSError):
+            sys.stdout.write(lines)
+            sys.stdout.flush()
 
     def take_in_all(self) -> Self:
         """Write what the libraries and our own modules log as well."""
@@ -81,11 +63,6 @@ class Log:
         for chatty in CHATTY:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         return self
-
-
-def _stamped_json(_logger: Any, level: str, line: MutableMapping[str, Any]) -> bytes:
-    """Do in one step what STAMPS and the renderer do: one such line is written for each request."""
-    return orjson.dumps({**line, "level": level, "timestamp": datetime.now(UTC)}, option=orjson.OPT_UTC_Z)
 
 
 def _without_words(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
