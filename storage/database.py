@@ -5,16 +5,15 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
 
@@ -170,22 +169,19 @@ class Database:
         self._idle: list[_Reader] = []
         self._free = asyncio.Semaphore(READERS)
         self._writing: set[asyncio.Task[Any]] = set()
-        self._engine = create_async_engine(
-            sa.URL.create("sqlite+aiosqlite", database=str(self.path)),
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=wait_seconds,
-            pool_reset_on_return=None,
+        self._may_write = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(self.path)), pool_size=1, max_overflow=0, pool_reset_on_return=None
         )
-        sa.event.listen(self._engine.sync_engine, "connect", _prepare_writer)
-        sa.event.listen(self._engine.sync_engine, "begin", _begin)
+        sa.event.listen(self._engine, "connect", _prepare_writer)
+        sa.event.listen(self._engine, "begin", _begin)
 
     async def open(self) -> "Database":
         """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
         try:
             with told_plainly():
-                async with self._engine.connect():
-                    pass
+                await self._by_the_writer(lambda: self._engine.connect().close())
                 for _ in range(READERS):
                     self._readers.append(await _Reader.open(self.path))
                 self._glance = _Glance(self.path)
@@ -225,8 +221,8 @@ class Database:
         """Raise DatabaseUnusable where it does not answer."""
         await self.fetch(Statement("SELECT 1", ()), {})
 
-    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Run `work` in one transaction that nobody else writes beside, and commit it.
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction that nobody else writes beside, in the writer's thread, and commit it.
 
         It goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
         `work` runs again from its start when the database was busy.
@@ -241,7 +237,7 @@ class Database:
         if not task.cancelled():
             task.exception()  # somebody has asked for it, even if the caller is gone
 
-    async def _attempts(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def _attempts(self, work: Callable[[Session], T]) -> T:
         until = time.monotonic() + BUSY_SECONDS
         for attempt in range(1, TRIES + 1):
             try:
@@ -252,17 +248,31 @@ class Database:
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        with told_plainly():
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                try:
-                    done = await work(session)
-                except Refusal:
-                    # It tells of records as they were read: the rollback would empty those of the session.
-                    session.expunge_all()
-                    raise
+    async def _attempt(self, work: Callable[[Session], T]) -> T:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._may_write.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            with told_plainly():
+                done = await self._by_the_writer(lambda: self._committed(work))
+        finally:
+            self._may_write.release()
         self.written += 1
         return done
+
+    def _committed(self, work: Callable[[Session], T]) -> T:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            try:
+                return work(session)
+            except Refusal:
+                # It tells of records as they were read: the rollback would empty those of the session.
+                session.expunge_all()
+                raise
+
+    async def _by_the_writer(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     async def close(self) -> None:
         """Finish what is being written, then disconnect."""
@@ -274,7 +284,8 @@ class Database:
         if self._glance is not None:
             self._glance.close()
             self._glance = None
-        await self._engine.dispose()
+        self._engine.dispose()
+        self._writer.shutdown()
 
 
 def _prepare_writer(connection: Any, _record: Any) -> None:
@@ -295,8 +306,6 @@ def told_plainly() -> Iterator[None]:
     """Turn what the driver says about the database itself into what the caller can do."""
     try:
         yield
-    except PoolTimeout as waited:
-        raise DatabaseBusy from waited
     except (DBAPIError, sqlite3.Error) as error:
         if told := _plain(error):
             raise told from error

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.carehq.documents import KINDS
 from storage.carehq.merging import merge
@@ -89,13 +89,13 @@ PENDING_VISIT = _identifier(_FIRST_VISIT + VISITS - 1)
 async def fill_with_demo(database: Database, now: datetime) -> bool:
     """Fill an empty database, at once or not at all; leave any other as it is, and return whether it was empty."""
 
-    async def work(session: AsyncSession) -> bool:
+    def work(session: Session) -> bool:
         for kind in KINDS.values():
-            if await session.scalar(sa.select(sa.exists().select_from(kind.table))):
+            if session.scalar(sa.select(sa.exists().select_from(kind.table))):
                 return False
         for name, documents in demo_documents(now.astimezone(UTC).date()).items():
             document = KINDS[name].document
-            await merge(session, KINDS[name], [document.model_validate(values) for values in documents], now)
+            merge(session, KINDS[name], [document.model_validate(values) for values in documents], now)
         return True
 
     return await database.write(work)

@@ -9,8 +9,7 @@ from functools import cache
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlmodel import col, delete, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, delete, select
 
 from storage import lifecycle, listing
 from storage.caller import Caller
@@ -126,17 +125,17 @@ class HomeVisits:
         """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
         asked = lifecycle.fingerprint(dataclasses.asdict(booking) | {"suppress_confirmation": suppress_confirmation})
 
-        async def work(session: AsyncSession) -> HomeVisit:
-            if visit := await self._booked_before(session, idempotency_key, asked):
+        def work(session: Session) -> HomeVisit:
+            if visit := self._booked_before(session, idempotency_key, asked):
                 return visit
-            enquiry = await self._bookable(session, booking, idempotency_key)
+            enquiry = self._bookable(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.booked(new_identifier(now), booking, enquiry, now)
             session.add_all([visit, self._event(visit, HomeVisitEventType.BOOKED, [])])
             if idempotency_key:
                 used = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": asked}
                 session.add(IdempotencyKey(**used, home_visit=visit.id, created=now))
-            await confirm(session, visit, enquiry, previous=None, suppressed=suppress_confirmation, now=now)
+            confirm(session, visit, enquiry, previous=None, suppressed=suppress_confirmation, now=now)
             return visit
 
         return await self._database.write(work)
@@ -149,15 +148,15 @@ class HomeVisits:
         Raises HomeVisitNotFound, HomeVisitNotPending, VersionConflict or InvalidInput.
         """
 
-        async def work(session: AsyncSession) -> HomeVisit:
-            visit = await self._pending(session, id, expected_version)
+        def work(session: Session) -> HomeVisit:
+            visit = self._pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
-            changed = lifecycle.change(visit, await self._accepted(session, visit, wanted), now)
+            changed = lifecycle.change(visit, self._accepted(session, visit, wanted), now)
             if changed:
                 session.add(self._event(visit, HomeVisitEventType.UPDATED, changed))
             if visit.date_time != previous:
-                enquiry = await session.get_one(CareEnquiry, visit.care_enquiry)
-                await confirm(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+                enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
+                confirm(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
             return visit
 
         return await self._database.write(work)
@@ -173,32 +172,32 @@ class HomeVisits:
     async def forget_keys(self) -> int:
         """Delete the idempotency keys that nobody can count on any more; return how many there were."""
 
-        async def work(session: AsyncSession) -> int:
+        def work(session: Session) -> int:
             old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEYS_KEPT)
-            return (await session.exec(old)).rowcount
+            return session.exec(old).rowcount
 
         return await self._database.write(work)
 
     async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
-        async def work(session: AsyncSession) -> HomeVisit:
-            visit = await self._pending(session, id, expected_version)
+        def work(session: Session) -> HomeVisit:
+            visit = self._pending(session, id, expected_version)
             now = self._clock()
             session.add(self._event(visit, type, lifecycle.change(visit, {field: now}, now)))
-            await withdraw(session, visit, now)
+            withdraw(session, visit, now)
             return visit
 
         return await self._database.write(work)
 
-    async def _pending(self, session: AsyncSession, id: str, expected_version: int | None) -> HomeVisit:
+    def _pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
         query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._at_theirs(HomeVisit.location)).with_for_update()
-        visit = (await session.exec(query)).one_or_none()
+        visit = session.exec(query).one_or_none()
         if visit is None:
             raise HomeVisitNotFound(id)
         lifecycle.require_pending(visit)
         lifecycle.require_version(visit, expected_version)
         return visit
 
-    async def _accepted(self, session: AsyncSession, visit: HomeVisit, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def _accepted(self, session: Session, visit: HomeVisit, wanted: Mapping[str, Any]) -> dict[str, Any]:
         accepted = dict(wanted)
         problems: list[Problem | None] = [*lifecycle.required_problems(wanted)]
         if "notes" in wanted:
@@ -206,20 +205,20 @@ class HomeVisits:
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in wanted:
             its_enquiry: Any = CareEnquiry.id == visit.care_enquiry
-            enquiry, _, known = await self._named(session, its_enquiry, None, wanted["assigned_to"])
+            enquiry, _, known = self._named(session, its_enquiry, None, wanted["assigned_to"])
             problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
             accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
         return accepted
 
-    async def _booked_before(self, session: AsyncSession, key: str | None, fingerprint: str) -> HomeVisit | None:
+    def _booked_before(self, session: Session, key: str | None, fingerprint: str) -> HomeVisit | None:
         if key is None or lifecycle.key_problem(key):
             return None
         booked = sa.and_(col(HomeVisit.id) == IdempotencyKey.home_visit, self._at_theirs(HomeVisit.location))
         query = select(IdempotencyKey, HomeVisit).outerjoin(HomeVisit, booked)
         query = query.where(IdempotencyKey.subject == self._caller.subject, IdempotencyKey.key == key)
-        found = (await session.exec(query)).one_or_none()
+        found = session.exec(query).one_or_none()
         if found is None:
             return None
         if found[0].fingerprint != fingerprint:
@@ -228,10 +227,10 @@ class HomeVisits:
             raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
         return found[1]
 
-    async def _bookable(self, session: AsyncSession, booking: Booking, key: str | None) -> CareEnquiry:
+    def _bookable(self, session: Session, booking: Booking, key: str | None) -> CareEnquiry:
         # The visit would stand at the enquiry's location: it must be one that the caller may see.
         theirs = sa.and_(col(CareEnquiry.id) == identifier(booking.care_enquiry), self._at_theirs(CareEnquiry.location))
-        enquiry, contact, user_known = await self._named(session, theirs, booking.service_user_contact, booking.assigned_to)
+        enquiry, contact, user_known = self._named(session, theirs, booking.service_user_contact, booking.assigned_to)
         problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
@@ -242,8 +241,8 @@ class HomeVisits:
     def _at_theirs(self, location: Any) -> sa.ColumnElement[bool]:
         return sa.true() if self._caller.locations is None else col(location).in_(identifiers(self._caller.locations))
 
-    async def _named(
-        self, session: AsyncSession, enquiry_is: sa.ColumnElement[bool], contact: str | None, user: str | None
+    def _named(
+        self, session: Session, enquiry_is: sa.ColumnElement[bool], contact: str | None, user: str | None
     ) -> tuple[CareEnquiry | None, ServiceUserContact | None, bool]:
         """Read, by one statement, the enquiry of a visit, the contact if in sight, and whether the user is known."""
         contact_is = col(ServiceUserContact.id) == identifier(contact)
@@ -257,7 +256,7 @@ class HomeVisits:
             .outerjoin(User, col(User.id) == identifier(user))
         )
         scope = {"scope": json.dumps(identifiers(self._caller.locations or ()))}
-        found_enquiry, found_contact, found_user = (await session.exec(query, params=scope)).one()
+        found_enquiry, found_contact, found_user = session.exec(query, params=scope).one()
         return found_enquiry, found_contact, found_user is not None
 
     def _event(self, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> HomeVisitEvent:

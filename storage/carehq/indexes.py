@@ -5,9 +5,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.models import metadata
@@ -33,24 +32,19 @@ async def indexes_built_after(database: Database, size: int) -> AsyncIterator[No
             await database.write(partial(_build, index))
 
 
-async def _drop(session: AsyncSession) -> None:
-    connection = await session.connection()
-    if await connection.scalar(sa.select(sa.exists().select_from(VISITS))):
+def _drop(session: Session) -> None:
+    connection = session.connection()
+    if connection.scalar(sa.select(sa.exists().select_from(VISITS))):
         return
     for index in VISITS.indexes | EVENTS.indexes:
-        await connection.execute(DropIndex(index, if_exists=True))
+        connection.execute(DropIndex(index, if_exists=True))
 
 
-async def _missing(session: AsyncSession) -> list[sa.Index]:
-    present = await (await session.connection()).run_sync(_index_names)
+def _missing(session: Session) -> list[sa.Index]:
+    inspector = sa.inspect(session.connection())
+    present = {index["name"] for table in (VISITS, EVENTS) for index in inspector.get_indexes(table.name)}
     return [index for index in VISITS.indexes | EVENTS.indexes if index.name not in present]
 
 
-def _index_names(connection: sa.Connection) -> set[str | None]:
-    inspector = sa.inspect(connection)
-    return {index["name"] for table in (VISITS, EVENTS) for index in inspector.get_indexes(table.name)}
-
-
-async def _build(index: sa.Index, session: AsyncSession) -> None:
-    connection: AsyncConnection = await session.connection()
-    await connection.execute(CreateIndex(index, if_not_exists=True))
+def _build(index: sa.Index, session: Session) -> None:
+    session.connection().execute(CreateIndex(index, if_not_exists=True))

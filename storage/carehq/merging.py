@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage import lifecycle
 from storage.carehq.documents import Document, Kind
@@ -60,29 +59,29 @@ class _Batch:
         self.updates.append(row)
 
 
-async def merge(session: AsyncSession, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
+def merge(session: Session, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
     """Write what is new or newer, with an event for each visit; make stubs of what is referred to and not known."""
-    connection = await session.connection()
+    connection = session.connection()
     rows = [vars(document) for document in documents]
-    batch = _Batch(await _known(connection, kind.table, {row["id"] for row in rows}))
+    batch = _Batch(_known(connection, kind.table, {row["id"] for row in rows}))
     if kind.table is VISITS:
         for row in rows:
-            await _merge_visit(session, batch, row, now)
+            _merge_visit(session, batch, row, now)
     else:
-        closed = await _anonymized_enquiries(connection, kind.table, [*rows, *batch.known.values()])
+        closed = _anonymized_enquiries(connection, kind.table, [*rows, *batch.known.values()])
         for row in rows:
             _merge_details(batch, row, closed)
-    await _write(connection, kind.table, batch, now)
+    _write(connection, kind.table, batch, now)
     return batch.tally
 
 
-async def _known(connection: AsyncConnection, table: sa.Table, ids: Iterable[str]) -> dict[str, Row]:
+def _known(connection: sa.Connection, table: sa.Table, ids: Iterable[str]) -> dict[str, Row]:
     columns = [column for column in table.columns if column.name != "number"]
-    found = await connection.execute(sa.select(*columns).where(table.c.id.in_(ids)))
+    found = connection.execute(sa.select(*columns).where(table.c.id.in_(ids)))
     return {row["id"]: dict(row) for row in found.mappings()}
 
 
-async def _merge_visit(session: AsyncSession, batch: _Batch, row: Row, now: datetime) -> None:
+def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> None:
     before = batch.known.get(row["id"])
     if before is None:
         after = row | {
@@ -95,13 +94,13 @@ async def _merge_visit(session: AsyncSession, batch: _Batch, row: Row, now: date
     elif before["anonymized"] is not None or row["modified"] <= before["modified"]:
         batch.tally.unchanged += 1
     else:
-        after, changes = await _updated(session, before, row, now)
+        after, changes = _updated(session, before, row, now)
         batch.update(after)
         batch.events.append(_event(after, changes, now))
         batch.tally.updated += 1
 
 
-async def _updated(session: AsyncSession, before: Row, row: Row, now: datetime) -> tuple[Row, list[list[str | None]]]:
+def _updated(session: Session, before: Row, row: Row, now: datetime) -> tuple[Row, list[list[str | None]]]:
     visit = HomeVisit(**before)
     wanted = {name: value for name, value in row.items() if name not in ("id", "modified")}
     changes = lifecycle.change(visit, wanted, row["modified"])
@@ -109,7 +108,7 @@ async def _updated(session: AsyncSession, before: Row, row: Row, now: datetime) 
         visit.modified = row["modified"]
         visit.version += 1
     if {"date_time", "cancelled", "completed", "anonymized"} & {str(name) for name, *_ in changes}:
-        await withdraw(session, visit, now)
+        withdraw(session, visit, now)
     return {name: getattr(visit, name) for name in before}, changes
 
 
@@ -126,13 +125,13 @@ def _event(visit: Row, changes: list[list[str | None]], now: datetime) -> Row:
     }
 
 
-async def _anonymized_enquiries(connection: AsyncConnection, table: sa.Table, rows: Iterable[Row]) -> set[str]:
+def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> set[str]:
     """Return the enquiries whose own details, or whose contacts' details, were wiped here."""
     if table is not CARE_ENQUIRIES and table is not CONTACTS:
         return set()
     named = {row["id" if table is CARE_ENQUIRIES else "care_enquiry"] for row in rows} - {None}
     wiped = sa.select(CARE_ENQUIRIES.c.id).where(CARE_ENQUIRIES.c.id.in_(named), CARE_ENQUIRIES.c.anonymized.is_not(None))
-    return set(await connection.scalars(wiped))
+    return set(connection.scalars(wiped))
 
 
 def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
@@ -155,17 +154,17 @@ def _is_stub(row: Row) -> bool:
     return all(value is None for name, value in row.items() if name != "id")
 
 
-async def _write(connection: AsyncConnection, table: sa.Table, batch: _Batch, now: datetime) -> None:
-    await _make_stubs(connection, table, [*batch.inserts, *batch.updates])
+def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datetime) -> None:
+    _make_stubs(connection, table, [*batch.inserts, *batch.updates])
     if batch.inserts:
-        await connection.execute(sa.insert(table), batch.inserts)
+        connection.execute(sa.insert(table), batch.inserts)
     if batch.inserts and table is VISITS:
-        await connection.execute(_events_of_new([row["id"] for row in batch.inserts], now))
+        connection.execute(_events_of_new([row["id"] for row in batch.inserts], now))
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
-        await connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
+        connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
     if batch.events:
-        await connection.execute(sa.insert(EVENTS), batch.events)
+        connection.execute(sa.insert(EVENTS), batch.events)
 
 
 def _events_of_new(ids: Sequence[str], now: datetime) -> sa.Insert:
@@ -184,12 +183,12 @@ def _events_of_new(ids: Sequence[str], now: datetime) -> sa.Insert:
     return sa.insert(EVENTS).from_select(list(event), new)
 
 
-async def _make_stubs(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
+def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Keep the ID of everything that the rows refer to."""
     named: defaultdict[sa.Table, set[str]] = defaultdict(set)
     for key in table.foreign_keys:
         named[key.column.table].update(row[key.parent.name] for row in rows if row[key.parent.name] is not None)
     for referred, ids in named.items():
-        known = set(await connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
+        known = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
         if unknown := ids - known:
-            await connection.execute(sa.insert(referred), [{"id": id} for id in sorted(unknown)])
+            connection.execute(sa.insert(referred), [{"id": id} for id in sorted(unknown)])

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased, defer
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, select
 
 from storage.database import compiled
 from storage.instants import Instant, rfc3339
@@ -68,9 +67,9 @@ NEXT_DUE = (
 )
 
 
-async def claim(session: AsyncSession, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
+def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
     """Take the message that has been due for longest, or close it where it must not be sent: then its status says so."""
-    row = (await session.exec(NEXT_DUE, params={"now": now, "due_by": due_by})).first()
+    row = session.exec(NEXT_DUE, params={"now": now, "due_by": due_by}).first()
     if row is None:
         return None
     claimed = Claimed(*row)
@@ -102,9 +101,9 @@ def next_try(attempts: int, now: datetime, jitter: float) -> datetime:
     return now + delay * (1 + jitter / 4)
 
 
-async def mark_sent(session: AsyncSession, claimed: Claimed, now: datetime) -> None:
+def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
     """Keep that the mail server took it, even where it was withdrawn meanwhile, or the lease was lost."""
-    message, visit, newest = await _as_it_is_now(session, claimed)
+    message, visit, newest = _as_it_is_now(session, claimed)
     if message.leased_until == claimed.message.leased_until:
         message.leased_until = None
     if message.status is ConfirmationStatus.SENT:
@@ -114,9 +113,9 @@ async def mark_sent(session: AsyncSession, claimed: Claimed, now: datetime) -> N
         visit.confirmation = ConfirmationStatus.SENT
 
 
-async def mark_unsent(session: AsyncSession, claimed: Claimed, reason: str, now: datetime, again: datetime | None) -> bool:
+def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, again: datetime | None) -> bool:
     """Keep why it was not sent, and when to try again (None: never); return whether it is given up."""
-    message, visit, _ = await _as_it_is_now(session, claimed)
+    message, visit, _ = _as_it_is_now(session, claimed)
     if message.leased_until != claimed.message.leased_until:
         return False
     message.leased_until = None
@@ -131,7 +130,7 @@ async def mark_unsent(session: AsyncSession, claimed: Claimed, reason: str, now:
     return True
 
 
-async def _as_it_is_now(session: AsyncSession, claimed: Claimed) -> tuple[OutboxMessage, HomeVisit, bool]:
+def _as_it_is_now(session: Session, claimed: Claimed) -> tuple[OutboxMessage, HomeVisit, bool]:
     later = aliased(OutboxMessage)
     followed = sa.exists().where(col(later.home_visit) == OutboxMessage.home_visit, col(later.sequence) > OutboxMessage.sequence)
     query = (
@@ -140,7 +139,7 @@ async def _as_it_is_now(session: AsyncSession, claimed: Claimed) -> tuple[Outbox
         .where(OutboxMessage.id == claimed.message.id)
         .options(*NO_NOTES)
     )
-    found: Any = (await session.exec(query)).one()
+    found: Any = session.exec(query).one()
     return found[0], found[1], found[2]
 
 

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.errors import DatabaseUnusable
@@ -89,8 +89,8 @@ class Courier:
         return bool(rows[0][0])
 
     async def _deliver_next(self, due_by: datetime) -> None:
-        async def work(session: AsyncSession) -> Claimed | None:
-            return await claim(session, self._clock(), due_by=due_by, lease=self._lease)
+        def work(session: Session) -> Claimed | None:
+            return claim(session, self._clock(), due_by=due_by, lease=self._lease)
 
         claimed = await self._database.write(work)
         if claimed is None:
@@ -140,7 +140,7 @@ class Courier:
         self.given_up += 1
         log.error("Message %s of visit %s was given up. %s", claimed.message.id, claimed.visit.id, reason)
 
-    async def _keep(self, claimed: Claimed, mark: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def _keep(self, claimed: Claimed, mark: Callable[[Session], T]) -> T:
         """Write down what became of a letter, trying for as long as nobody else may send it."""
         while True:
             try:

@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel, col, insert, update
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Field, Session, SQLModel, col, insert, update
 
 from storage.identifiers import new_identifier
 from storage.instants import Instant
@@ -52,8 +51,8 @@ def give_up_at(date_time: datetime, now: datetime) -> datetime:
     return min(date_time, now + GIVE_UP_AFTER) if date_time > now else now + GIVE_UP_AFTER
 
 
-async def confirm(
-    session: AsyncSession,
+def confirm(
+    session: Session,
     visit: HomeVisit,
     enquiry: CareEnquiry,
     *,
@@ -64,7 +63,7 @@ async def confirm(
     """Decide on the email for a visit as it was just booked, or moved from the time `previous`."""
     visit.confirmation = _decided(enquiry, suppressed)
     if previous is not None:
-        await _withdraw_open(session, visit, now)
+        _withdraw_open(session, visit, now)
     if visit.confirmation is ConfirmationStatus.QUEUED:
         message = OutboxMessage(
             id=new_identifier(now),
@@ -78,18 +77,18 @@ async def confirm(
             due=now,
             give_up=give_up_at(visit.date_time, now),
         )
-        await session.exec(insert(OutboxMessage).values(message.model_dump()))
+        session.exec(insert(OutboxMessage).values(message.model_dump()))
 
 
-async def withdraw(session: AsyncSession, visit: HomeVisit, now: datetime) -> None:
+def withdraw(session: Session, visit: HomeVisit, now: datetime) -> None:
     """Withdraw what still waits for a visit that was just cancelled, completed or anonymized."""
     if visit.confirmation is ConfirmationStatus.QUEUED:
         visit.confirmation = ConfirmationStatus.WITHDRAWN
-        await _withdraw_open(session, visit, now)
+        _withdraw_open(session, visit, now)
     if visit.anonymized is not None:
         # A mail server may have named the care seeker in its answers.
         forgotten = update(OutboxMessage).where(col(OutboxMessage.home_visit) == visit.id).values(reasons="")
-        await session.exec(forgotten.execution_options(synchronize_session=False))
+        session.exec(forgotten.execution_options(synchronize_session=False))
 
 
 def _decided(enquiry: CareEnquiry, suppressed: bool) -> ConfirmationStatus:
@@ -98,11 +97,11 @@ def _decided(enquiry: CareEnquiry, suppressed: bool) -> ConfirmationStatus:
     return ConfirmationStatus.QUEUED if usable_address(enquiry.email) else ConfirmationStatus.NOT_POSSIBLE
 
 
-async def _withdraw_open(session: AsyncSession, visit: HomeVisit, now: datetime) -> None:
+def _withdraw_open(session: Session, visit: HomeVisit, now: datetime) -> None:
     # The lease of one that is on its way is kept: what follows it has to wait for it.
     withdrawn = (
         update(OutboxMessage)
         .where(col(OutboxMessage.home_visit) == visit.id, OPEN)
         .values(status=ConfirmationStatus.WITHDRAWN, ended=now)
     )
-    await session.exec(withdrawn.execution_options(synchronize_session=False))
+    session.exec(withdrawn.execution_options(synchronize_session=False))

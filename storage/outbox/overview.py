@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, select
 
 from storage.database import Database, compiled
 from storage.instants import instant
@@ -60,14 +59,14 @@ async def figures(database: Database, now: datetime) -> Figures:
 async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[str]:
     """Queue these messages again and return the IDs of those that were given up and are still of use."""
 
-    async def work(session: AsyncSession) -> list[str]:
+    def work(session: Session) -> list[str]:
         query = (
             select(OutboxMessage, HomeVisit)
             .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
             .where(col(OutboxMessage.id).in_(ids), OutboxMessage.status == ConfirmationStatus.FAILED, PENDING)
             .options(*NO_NOTES)
         )
-        again = (await session.exec(query)).all()
+        again = session.exec(query).all()
         for message, visit in again:
             message.status = visit.confirmation = ConfirmationStatus.QUEUED
             message.due = now

@@ -9,11 +9,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.instants import clock
@@ -31,10 +31,10 @@ class DoomedDatabase(Database):
         super().__init__(path)
         self._moment = moment
 
-    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        async def work_and_die(session: AsyncSession) -> T:
-            done = await work(session)
-            await session.flush()
+    async def write(self, work: Callable[[Session], T]) -> T:
+        def work_and_die(session: Session) -> T:
+            done = work(session)
+            session.flush()
             if self._moment == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             return done

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.errors import DatabaseFull
@@ -35,8 +35,8 @@ class Disk(NamedTuple):
 
 
 async def allow_pages(database: Database, pages: int) -> None:
-    async def work(session: AsyncSession) -> None:
-        await session.exec(sa.text(f"PRAGMA max_page_count = {pages}"))  # type: ignore[call-overload]
+    def work(session: Session) -> None:
+        session.exec(sa.text(f"PRAGMA max_page_count = {pages}"))  # type: ignore[call-overload]
 
     await database.write(work)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, SQLModel, create_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.caller import Caller, Role
 from storage.database import Database
@@ -101,7 +100,7 @@ def visit(number: int, **changes: Any) -> HomeVisit:
 
 
 async def keep(database: Database, *records: SQLModel) -> None:
-    async def work(session: AsyncSession) -> None:
+    def work(session: Session) -> None:
         session.add_all(records)
 
     await database.write(work)

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import col, select, update
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, select, update
 
 from storage import database as database_module
 from storage.database import Database, Statement, database_path
@@ -24,8 +23,8 @@ ENDLESS = {"to": 10**12}
 A_WHILE = {"to": 150_000}  # too long for the loop, and a fraction of a second for a thread
 
 
-async def name_alice(session: AsyncSession, name: str) -> None:
-    await session.exec(update(User).where(col(User.id) == ALICE).values(first_name=name))
+def name_alice(session: Session, name: str) -> None:
+    session.exec(update(User).where(col(User.id) == ALICE).values(first_name=name))
 
 
 async def alices_name(database: Database) -> str:
@@ -145,8 +144,8 @@ PRAGMAS = ["journal_mode", "synchronous", "foreign_keys", "secure_delete", "trus
 
 
 async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
-    async def ask(session: AsyncSession) -> list[Any]:
-        return [(await session.exec(sa.text(f"PRAGMA {name}"))).scalar() for name in PRAGMAS]  # type: ignore[call-overload]
+    def ask(session: Session) -> list[Any]:
+        return [session.exec(sa.text(f"PRAGMA {name}")).scalar() for name in PRAGMAS]  # type: ignore[call-overload]
 
     async def read() -> list[Any]:
         return [(await database.fetch(Statement(f"PRAGMA {name}", ()), {}))[0][0] for name in PRAGMAS]
@@ -279,8 +278,8 @@ async def test_no_more_is_kept_of_what_proved_long_than_fits(database: Database,
 
 
 async def test_a_write_is_committed_and_answers(database: Database, path: Path) -> None:
-    async def work(session: AsyncSession) -> str:
-        await name_alice(session, "Alison")
+    def work(session: Session) -> str:
+        name_alice(session, "Alison")
         return "done"
 
     assert await database.write(work) == "done"
@@ -291,8 +290,8 @@ async def test_a_write_is_committed_and_answers(database: Database, path: Path) 
 async def test_what_fails_is_rolled_back_whole(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    async def work(session: AsyncSession) -> None:
-        await name_alice(session, "Alison")
+    def work(session: Session) -> None:
+        name_alice(session, "Alison")
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -374,17 +373,17 @@ async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path
 async def test_work_that_is_tried_again_starts_from_the_beginning(database: Database) -> None:
     begun = []
 
-    async def work(session: AsyncSession) -> str | None:
-        begun.append(await first_name(session))
-        await name_alice(session, "Alison")
+    def work(session: Session) -> str | None:
+        begun.append(first_name(session))
+        name_alice(session, "Alison")
         if len(begun) < 3:
             busy = sqlite3.OperationalError("database is locked")
             busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
             raise busy
-        return await first_name(session)
+        return first_name(session)
 
-    async def first_name(session: AsyncSession) -> str | None:
-        return (await session.exec(select(User.first_name).where(User.id == ALICE))).one()
+    def first_name(session: Session) -> str | None:
+        return session.exec(select(User.first_name).where(User.id == ALICE)).one()
 
     assert await database.write(work) == "Alison"
     assert begun == ["Alice"] * 3
@@ -392,9 +391,9 @@ async def test_work_that_is_tried_again_starts_from_the_beginning(database: Data
 
 @pytest.mark.parametrize("delay", [0, 0.001, 0.005])
 async def test_a_write_goes_on_to_its_end_when_its_caller_goes_away(database: Database, delay: float) -> None:
-    async def work(session: AsyncSession) -> None:
-        await name_alice(session, "Alison")
-        await asyncio.sleep(0.05)
+    def work(session: Session) -> None:
+        name_alice(session, "Alison")
+        time.sleep(0.05)
 
     calling = asyncio.ensure_future(database.write(work))
     await asyncio.sleep(delay)
@@ -409,8 +408,8 @@ async def test_a_write_goes_on_to_its_end_when_its_caller_goes_away(database: Da
 
 
 async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    async def work(session: AsyncSession) -> None:
-        await asyncio.sleep(0.02)
+    def work(session: Session) -> None:
+        time.sleep(0.02)
         raise ZeroDivisionError
 
     calling = asyncio.ensure_future(database.write(work))
@@ -424,9 +423,9 @@ async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, cap
 async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
     database = await Database(path).open()
 
-    async def work(session: AsyncSession) -> None:
-        await name_alice(session, "Alison")
-        await asyncio.sleep(0.05)
+    def work(session: Session) -> None:
+        name_alice(session, "Alison")
+        time.sleep(0.05)
 
     async def one_after_another() -> None:
         await database.write(work)

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import col, select, update
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, select, update
 
 from storage.database import Database
 from storage.errors import IdempotencyConflict, InvalidInput
@@ -184,9 +183,9 @@ async def test_a_retry_books_nothing_new_where_the_enquiry_has_moved_into_sight(
 ) -> None:
     await HomeVisits(database, limited_to(WILLOW), clock).book(booking(), idempotency_key="k")
 
-    async def transfer(session: AsyncSession) -> str | None:
-        await session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == REID).values(location=ROWAN))
-        return (await session.exec(select(CareEnquiry.location).where(CareEnquiry.id == REID))).one()
+    def transfer(session: Session) -> str | None:
+        session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == REID).values(location=ROWAN))
+        return session.exec(select(CareEnquiry.location).where(CareEnquiry.id == REID)).one()
 
     assert await database.write(transfer) == ROWAN
     with pytest.raises(InvalidInput):

@@ -33,9 +33,9 @@ def sent(database: Database) -> Iterator[list[str]]:
         words = statement.replace(",", " ").replace(".", " ").split()
         found.append(" ".join(words[: 3 if words[0] == "INSERT" else 2]))
 
-    sa.event.listen(database._engine.sync_engine, "before_cursor_execute", note)
+    sa.event.listen(database._engine, "before_cursor_execute", note)
     yield found
-    sa.event.remove(database._engine.sync_engine, "before_cursor_execute", note)
+    sa.event.remove(database._engine, "before_cursor_execute", note)
 
 
 async def test_a_booking_with_a_key_takes_six_statements_and_one_for_its_mail(visits: HomeVisits, sent: list[str]) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import col, update
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, col, update
 
 from storage.database import Database
 from storage.errors import InvalidInput
@@ -129,8 +128,8 @@ async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_no
 ) -> None:
     id = (await visits.book(booking(care_enquiry=REID, assigned_to=BOB))).id
 
-    async def transfer(session: AsyncSession) -> None:
-        await session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == REID).values(location=ROWAN))
+    def transfer(session: Session) -> None:
+        session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == REID).values(location=ROWAN))
 
     await database.write(transfer)
     updated = await HomeVisits(database, limited_to(WILLOW), clock).update(id, {"assigned_to": None})

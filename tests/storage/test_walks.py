@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlmodel import delete
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, delete
 
 from storage.database import Database
 from storage.models import HomeVisit, HomeVisitEvent, VisitHost
@@ -62,9 +61,9 @@ def slot(number: int) -> datetime:
 async def fifteen_visits(database: Database) -> list[str]:
     """Keep fifteen visits, a few at a time, and nothing else."""
 
-    async def work(session: AsyncSession) -> None:
+    def work(session: Session) -> None:
         for model in (OutboxMessage, HomeVisitEvent, HomeVisit):
-            await session.exec(delete(model))
+            session.exec(delete(model))
         session.add_all(visit(number, date_time=slot(number), modified=slot(number // 2)) for number in range(15))
 
     await database.write(work)

@@ -7,11 +7,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.carehq import importing, indexes
 from storage.database import Database
@@ -26,11 +26,11 @@ class DoomedDatabase(Database):
         self._last = transactions
         self._moment = moment
 
-    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Session], T]) -> T:
         is_last = self.written + 1 == self._last
 
-        async def work_and_die(session: AsyncSession) -> T:
-            done = await work(session)
+        def work_and_die(session: Session) -> T:
+            done = work(session)
             if is_last and self._moment == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             return done

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.carehq.documents import UnknownKind
 from storage.carehq.importing import UnreadableFile
@@ -279,8 +279,8 @@ async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(
 
 
 async def limit_pages(database: Database, count: int) -> None:
-    async def work(session: AsyncSession) -> None:
-        await (await session.connection()).execute(sa.text(f"PRAGMA max_page_count = {count}"))
+    def work(session: Session) -> None:
+        session.connection().execute(sa.text(f"PRAGMA max_page_count = {count}"))
 
     await database.write(work)
 

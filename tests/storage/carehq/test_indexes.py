@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.carehq.indexes import indexes_built_after
 from storage.database import Database
@@ -76,9 +76,9 @@ async def test_an_import_that_fails_builds_them_too(database: Database) -> None:
 async def test_the_next_import_builds_what_a_killed_one_left_unbuilt(database: Database, tmp_path: Path) -> None:
     before = indexes_of(database.path)
 
-    async def drop(session: AsyncSession) -> None:
+    def drop(session: Session) -> None:
         for name in ("home_visits_by_time", "home_visit_events_of_visit"):
-            await (await session.connection()).exec_driver_sql(f"DROP INDEX {name}")
+            session.connection().exec_driver_sql(f"DROP INDEX {name}")
 
     await database.write(drop)
     await take(database, *write(tmp_path, locations=[{"_id": LOCATION}]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.carehq.merging import Tally
 from storage.database import Database
@@ -26,8 +26,8 @@ async def taken(database: Database, folder: Path, **documents: list[Any]) -> dic
 
 
 async def change(database: Database, statement: str, **values: Any) -> None:
-    async def work(session: AsyncSession) -> None:
-        await (await session.connection()).execute(sa.text(statement), values)
+    def work(session: Session) -> None:
+        session.connection().execute(sa.text(statement), values)
 
     await database.write(work)
 

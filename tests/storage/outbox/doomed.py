@@ -7,13 +7,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session
 
 from storage.database import Database
 from storage.instants import clock
@@ -36,12 +36,12 @@ class DoomedDatabase(Database):
         self._step = step
         self._writes = iter(("claiming", "marking"))
 
-    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Session], T]) -> T:
         step = next(self._writes, "")
 
-        async def work_and_die(session: AsyncSession) -> T:
-            done = await work(session)
-            await session.flush()
+        def work_and_die(session: Session) -> T:
+            done = work(session)
+            session.flush()
             die_if(self._step == step)
             return done
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, col, create_engine, select, update
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.database import Database
 from storage.lifecycle import Booking
@@ -58,30 +57,30 @@ class Practice:
         await self.visits.update(visit, wanted, suppress_confirmation=suppressed)
 
     async def anonymize(self, visit: str) -> None:
-        async def work(session: AsyncSession) -> None:
-            found = (await session.exec(select(HomeVisit).where(HomeVisit.id == visit))).one()
+        def work(session: Session) -> None:
+            found = session.exec(select(HomeVisit).where(HomeVisit.id == visit)).one()
             found.notes, found.anonymized, found.modified = "", self.clock(), self.clock()
-            await withdraw(session, found, self.clock())
+            withdraw(session, found, self.clock())
 
         await self.database.write(work)
 
     async def family(self, **changes: Any) -> None:
-        async def work(session: AsyncSession) -> None:
-            await session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == ENQUIRY).values(**changes))
+        def work(session: Session) -> None:
+            session.exec(update(CareEnquiry).where(col(CareEnquiry.id) == ENQUIRY).values(**changes))
 
         await self.database.write(work)
 
     async def care_home(self, **changes: Any) -> None:
-        async def work(session: AsyncSession) -> None:
-            await session.exec(update(Location).values(**changes))
+        def work(session: Session) -> None:
+            session.exec(update(Location).values(**changes))
 
         await self.database.write(work)
 
     async def amend(self, **changes: Any) -> None:
         """Change all messages, as time would have done."""
 
-        async def work(session: AsyncSession) -> None:
-            await session.exec(update(OutboxMessage).values(**changes))
+        def work(session: Session) -> None:
+            session.exec(update(OutboxMessage).values(**changes))
 
         await self.database.write(work)
 
@@ -96,8 +95,8 @@ class Practice:
     async def messages(self) -> list[OutboxMessage]:
         """Return all messages in the order in which they were queued."""
 
-        async def work(session: AsyncSession) -> list[OutboxMessage]:
-            return list((await session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id)))).all())
+        def work(session: Session) -> list[OutboxMessage]:
+            return list(session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all())
 
         return await self.database.write(work)
 

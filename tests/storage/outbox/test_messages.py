@@ -5,8 +5,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import Session, select
 
 from storage.errors import InvalidInput
 from storage.identifiers import is_identifier
@@ -150,9 +149,9 @@ async def test_a_refused_booking_queues_nothing(practice: Practice) -> None:
 async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice) -> None:
     visit = await practice.book(suppressed=True)
 
-    async def fail_at_the_end(session: AsyncSession) -> None:
-        found = (await session.exec(select(HomeVisit))).one()
-        await confirm(session, found, enquiry(), previous=None, suppressed=False, now=NOW)
+    def fail_at_the_end(session: Session) -> None:
+        found = session.exec(select(HomeVisit)).one()
+        confirm(session, found, enquiry(), previous=None, suppressed=False, now=NOW)
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
