@@ -1,6 +1,6 @@
 """What clients read. A field is the attribute of the same name on a storage record, unless it says otherwise."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -14,6 +14,7 @@ from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
 from storage import models, records
+from storage.paging import cursors
 from storage.references import RECORDS, Kind
 
 Parent = strawberry.Parent[Any]
@@ -30,10 +31,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A field computed from the attributes `needs` of a record and from the context, at once and without arguments."""
+    """A field computed, for many records at once, from their attributes `needs` and from the context."""
 
-    value: Callable[[Any, Any], Any]
-    needs: tuple[str, ...]
+    values: Callable[[Sequence[Any], Any], Sequence[Any]]
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,8 @@ def _derived(value: Callable[[Any, Any], Any], type: Any, description: str, *, n
     def resolve(root: Parent, info: Info) -> Any:
         return value(root, info.context)
 
-    return strawberry.field(
-        resolver=resolve, graphql_type=type, description=description, metadata={"plan": Derived(value, needs)}
-    )
+    plan = Derived(lambda roots, context: [value(root, context) for root in roots], needs)
+    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": plan})
 
 
 def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: bool = False) -> Any:
@@ -244,7 +244,10 @@ class HomeVisit(Node):
 @strawberry.type(description="One visit in a page.")
 class HomeVisitEdge:
     node: HomeVisit = _plain("The visit.")
-    cursor: str = _plain("Opaque; valid only with the `orderBy` it came from.")
+    cursor: str = strawberry.field(
+        description="Opaque; valid only with the `orderBy` it came from.",
+        metadata={"plan": Derived(lambda edges, _context: cursors(edges))},
+    )
 
 
 @strawberry.type(description="Where a page stands in its list.")

@@ -4,6 +4,7 @@ import binascii
 import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -61,9 +62,13 @@ class Order:
         self._values = itemgetter(*positions) if len(positions) > 1 else itemgetter(slice(positions[0], positions[0] + 1))
 
     def cursor(self, record: Sequence[Any]) -> str:
-        content = "|".join((self.code, *self._values(record)))
+        (cursor,) = self.cursors((record,))
+        return cursor
+
+    def cursors(self, records: Iterable[Sequence[Any]]) -> list[str]:
         # Of plain letters and digits Base64 makes nothing that a URL would have to escape.
-        return binascii.b2a_base64(content.encode(), newline=False).decode()
+        encode, start = binascii.b2a_base64, f"{self.code}|"
+        return [encode(f"{start}{'|'.join(values)}".encode(), newline=False).decode() for values in map(self._values, records)]
 
     def position(self, cursor: str, argument: str) -> dict[str, str]:
         """Return the key values in a cursor as the parameters `after_0`, `after_1`…; raise InvalidPage for any other string."""
@@ -110,16 +115,20 @@ def _genuine(key: tuple[str, bool], value: str) -> bool:
     return is_identifier(value) is not None if key[0] == "id" else stored(instant(value)) == value
 
 
-class Edge(Generic[T]):
-    __slots__ = ("_order", "node")
+class Edge(tuple[Any, Order]):
+    """A record of a page, with the order that its cursor belongs to."""
 
-    def __init__(self, node: T, order: Order) -> None:
-        self.node = node
-        self._order = order
+    __slots__ = ()
+    node = property(itemgetter(0))
 
     @property
     def cursor(self) -> str:
-        return self._order.cursor(self.node)  # type: ignore[arg-type]  # a record is a tuple
+        return self[1].cursor(self[0])
+
+
+def cursors(edges: Sequence[Edge]) -> list[str]:
+    """Return those of the edges of one page, in a fraction of the time that they take one by one."""
+    return edges[0][1].cursors(map(itemgetter(0), edges)) if edges else []
 
 
 class Page(Generic[T]):
@@ -142,8 +151,8 @@ class Page(Generic[T]):
         return self.counted
 
     @cached_property
-    def edges(self) -> list[Edge[T]]:
-        return [Edge(node, self._order) for node in self.nodes]
+    def edges(self) -> list[Edge]:
+        return list(map(Edge, zip(self.nodes, repeat(self._order))))
 
     @property
     def page_info(self) -> "Page[T]":

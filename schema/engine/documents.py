@@ -30,7 +30,7 @@ VARIANTS = 16
 ROOM = 32_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
-PER_PLANNED_FIELD = 1_500
+PER_PLANNED_FIELD = 2_000
 PER_ANSWER = 250_000
 INTROSPECTION = frozenset(("__schema", "__type"))
 # What is quoted is the client's own, to its end or that of the message.

@@ -9,11 +9,13 @@ executor serves it instead: it alone says what an error is.
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
+from types import NoneType
 from typing import Any
 
 from graphql import (
     GraphQLEnumType,
     GraphQLError,
+    GraphQLLeafType,
     GraphQLObjectType,
     GraphQLOutputType,
     is_leaf_type,
@@ -34,6 +36,12 @@ Maker = Callable[[type], Column]
 # the selected fields of an object type below these: response key to field nodes with details
 Collect = Callable[[GraphQLObjectType, list[Any]], dict[str, list[Any]]]
 
+# what graphql-core's own scalars make no other value of
+LEFT_AS_THEY_ARE = {
+    "ID": frozenset((str, NoneType)),
+    "String": frozenset((str, NoneType)),
+    "Boolean": frozenset((bool, NoneType)),
+}
 STORED_AS_ANSWERED = frozenset(("ID", "String", "Int", "TimeZone", "DateTime"))
 
 
@@ -78,11 +86,12 @@ class Plan:
         kinds = set(map(type, sources))
         if len(kinds) > 1:
             return [self.build((source,), context)[0] for source in sources]
-        names = self._names
-        if not names:
-            return [{} for _ in sources]
-        columns = [column(sources, context) for kind in kinds for column in self._columns_of(kind)]
-        return [dict(zip(names, values)) for values in zip(*columns)]  # noqa: B905 - each column is as long as the sources
+        answers: list[dict[str, Any]] = [{} for _ in sources]
+        for kind in kinds:
+            for name, column in zip(self._names, self._columns_of(kind), strict=True):
+                for answer, value in zip(answers, column(sources, context)):  # noqa: B905 - each column is as long as the sources
+                    answer[name] = value
+        return answers
 
     async def read(self, sources: Sequence[Any], context: Context) -> None:
         """Read, level by level, all the records that the answers for these sources will show."""
@@ -121,9 +130,9 @@ class Plan:
             self.size += plan.size
             self.wanted |= plan.wanted
         if isinstance(way, Derived) and not (plan and plan.reads):
-            value = way.value
+            derive = way.values
             self.wanted |= set(way.needs)
-            return lambda _: lambda sources, context: completed([value(source, context) for source in sources], context)
+            return lambda _source_class: lambda sources, context: completed(derive(sources, context), context)
         if isinstance(way, Awaited):
             self._awaited.append(way)
             return lambda _source_class: _read(way.held, completed)
@@ -188,8 +197,7 @@ def _completer(type: GraphQLOutputType, details: list[Any], collect: Collect) ->
         complete, plan = _completer(type.of_type, details, collect)
         return lambda values, context: [None if value is None else complete(_list(value), context) for value in values], plan
     if is_leaf_type(type):
-        coerce = type.coerce_output_value
-        return lambda values, _context: [None if value is None else _required(coerce(value)) for value in values], None
+        return _leaves(type), None
     if not is_object_type(type):
         raise Unusual
     plan = Plan(type, details, collect)
@@ -204,6 +212,18 @@ def _completer(type: GraphQLOutputType, details: list[Any], collect: Collect) ->
         return [None if value is None else next(built) for value in values]
 
     return objects, plan
+
+
+def _leaves(leaf: GraphQLLeafType) -> Column:
+    coerce = leaf.coerce_output_value
+    as_they_are = LEFT_AS_THEY_ARE.get(leaf.name, frozenset())
+
+    def leaves(values: Sequence[Any], _context: Context) -> Sequence[Any]:
+        if as_they_are.issuperset(map(type, values)):
+            return values
+        return [None if value is None else _required(coerce(value)) for value in values]
+
+    return leaves
 
 
 def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Column | None:
