@@ -5,7 +5,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -58,6 +58,12 @@ def compiled(query: sa.Select[*tuple[Any, ...]]) -> Statement:
     if fixed:
         raise TypeError(f"values compiled into a statement: {fixed}")
     return Statement(str(done), tuple(done.positiontup))
+
+
+def sent(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Run one statement in a transaction and return its rows, each a tuple as stored."""
+    given = tuple(values[name] for name in statement.names)
+    return session.connection().exec_driver_sql(statement.text, given).fetchall()
 
 
 def database_path(url: str) -> Path:

@@ -39,6 +39,9 @@ class Booking:
     service_user_contact: str | None = None
     notes: str = ""
 
+    def values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
 
 def allowed_operations(visit: HomeVisit) -> list[HomeVisitOperation]:
     return list(HomeVisitOperation) if visit.status is HomeVisitStatus.PENDING else []
@@ -122,7 +125,7 @@ def booked(id: str, booking: Booking, enquiry: CareEnquiry, now: datetime) -> Ho
     """Make the visit of a booking that has no problems."""
     if enquiry.location is None:
         raise ValueError("a booking without problems has a location")
-    values = dataclasses.asdict(booking) | {"assigned_to": booking.assigned_to or enquiry.assigned_to}
+    values = booking.values() | {"assigned_to": booking.assigned_to or enquiry.assigned_to}
     return HomeVisit(id=id, location=enquiry.location, created=now, modified=now, notes_folded=folded(booking.notes), **values)
 
 

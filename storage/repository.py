@@ -1,7 +1,6 @@
 """The only reader and writer of visits: each statement limited to what its caller may see, each change by the lifecycle."""
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,23 +16,24 @@ from storage.conditions import Conditions, HomeVisitFilter, conditions
 from storage.database import Database, Statement
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, identifiers, new_identifier
+from storage.inserts import Insert
 from storage.lifecycle import Booking
+from storage.lookups import booked_before, named, named_by_visit
 from storage.models import (
     CareEnquiry,
+    ConfirmationStatus,
     HomeVisit,
     HomeVisitEvent,
     HomeVisitEventType,
     IdempotencyKey,
-    ServiceUserContact,
-    User,
 )
-from storage.outbox.messages import confirm, withdraw
+from storage.outbox.messages import confirm_move, decided, enqueue, withdraw
 from storage.paging import Page, Window
 from storage.records import HomeVisitRecord
-from storage.references import in_sight
 
 KEYS_KEPT = timedelta(hours=24)
 WIDTH = len(listing.COLUMNS)
+INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
 
 OrderKeys = Sequence[tuple[str, bool]]
 
@@ -123,7 +123,7 @@ class HomeVisits:
         self, booking: Booking, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
     ) -> HomeVisit:
         """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
-        asked = lifecycle.fingerprint(dataclasses.asdict(booking) | {"suppress_confirmation": suppress_confirmation})
+        asked = lifecycle.fingerprint(booking.values() | {"suppress_confirmation": suppress_confirmation})
 
         def work(session: Session) -> HomeVisit:
             if visit := self._booked_before(session, idempotency_key, asked):
@@ -131,11 +131,14 @@ class HomeVisits:
             enquiry = self._bookable(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.booked(new_identifier(now), booking, enquiry, now)
-            session.add_all([visit, self._event(visit, HomeVisitEventType.BOOKED, [])])
+            visit.confirmation = decided(enquiry, suppressed=suppress_confirmation)
+            INSERT_VISIT(session, vars(visit))
+            self._tell(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
                 used = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": asked}
-                session.add(IdempotencyKey(**used, home_visit=visit.id, created=now))
-            confirm(session, visit, enquiry, previous=None, suppressed=suppress_confirmation, now=now)
+                INSERT_KEY(session, used | {"home_visit": visit.id, "created": now})
+            if visit.confirmation is ConfirmationStatus.QUEUED:
+                enqueue(session, visit, previous=None, now=now)
             return visit
 
         return await self._database.write(work)
@@ -152,11 +155,11 @@ class HomeVisits:
             visit = self._pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
             changed = lifecycle.change(visit, self._accepted(session, visit, wanted), now)
-            if changed:
-                session.add(self._event(visit, HomeVisitEventType.UPDATED, changed))
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
-                confirm(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+                confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+            if changed:
+                self._tell(session, visit, HomeVisitEventType.UPDATED, changed)
             return visit
 
         return await self._database.write(work)
@@ -182,8 +185,9 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._pending(session, id, expected_version)
             now = self._clock()
-            session.add(self._event(visit, type, lifecycle.change(visit, {field: now}, now)))
+            changed = lifecycle.change(visit, {field: now}, now)
             withdraw(session, visit, now)
+            self._tell(session, visit, type, changed)
             return visit
 
         return await self._database.write(work)
@@ -204,8 +208,7 @@ class HomeVisits:
             accepted["notes"] = wanted["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in wanted:
-            its_enquiry: Any = CareEnquiry.id == visit.care_enquiry
-            enquiry, _, known = self._named(session, its_enquiry, None, wanted["assigned_to"])
+            enquiry, _, known = named_by_visit(session, self._caller, visit, user=wanted["assigned_to"])
             problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
             accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
@@ -215,22 +218,18 @@ class HomeVisits:
     def _booked_before(self, session: Session, key: str | None, fingerprint: str) -> HomeVisit | None:
         if key is None or lifecycle.key_problem(key):
             return None
-        booked = sa.and_(col(HomeVisit.id) == IdempotencyKey.home_visit, self._at_theirs(HomeVisit.location))
-        query = select(IdempotencyKey, HomeVisit).outerjoin(HomeVisit, booked)
-        query = query.where(IdempotencyKey.subject == self._caller.subject, IdempotencyKey.key == key)
-        found = session.exec(query).one_or_none()
+        found = booked_before(session, self._caller, key)
         if found is None:
             return None
-        if found[0].fingerprint != fingerprint:
+        if found.fingerprint != fingerprint:
             raise IdempotencyConflict(key)
-        if found[1] is None:  # it was booked where the caller may look no more
+        if found.home_visit is None:  # it was booked where the caller may look no more
             raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
-        return found[1]
+        return found.home_visit
 
     def _bookable(self, session: Session, booking: Booking, key: str | None) -> CareEnquiry:
-        # The visit would stand at the enquiry's location: it must be one that the caller may see.
-        theirs = sa.and_(col(CareEnquiry.id) == identifier(booking.care_enquiry), self._at_theirs(CareEnquiry.location))
-        enquiry, contact, user_known = self._named(session, theirs, booking.service_user_contact, booking.assigned_to)
+        asked = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
+        enquiry, contact, user_known = named(session, self._caller, care_enquiry=booking.care_enquiry, **asked)
         problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
@@ -241,35 +240,18 @@ class HomeVisits:
     def _at_theirs(self, location: Any) -> sa.ColumnElement[bool]:
         return sa.true() if self._caller.locations is None else col(location).in_(identifiers(self._caller.locations))
 
-    def _named(
-        self, session: Session, enquiry_is: sa.ColumnElement[bool], contact: str | None, user: str | None
-    ) -> tuple[CareEnquiry | None, ServiceUserContact | None, bool]:
-        """Read, by one statement, the enquiry of a visit, the contact if in sight, and whether the user is known."""
-        contact_is = col(ServiceUserContact.id) == identifier(contact)
-        if self._caller.locations is not None:
-            contact_is = sa.and_(contact_is, in_sight("service_user_contact"))
-        query = (
-            select(CareEnquiry, ServiceUserContact, User.id)
-            .select_from(sa.select(sa.literal_column("1")).subquery())
-            .outerjoin(CareEnquiry, enquiry_is)
-            .outerjoin(ServiceUserContact, contact_is)
-            .outerjoin(User, col(User.id) == identifier(user))
-        )
-        scope = {"scope": json.dumps(identifiers(self._caller.locations or ()))}
-        found_enquiry, found_contact, found_user = session.exec(query, params=scope).one()
-        return found_enquiry, found_contact, found_user is not None
-
-    def _event(self, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> HomeVisitEvent:
-        return HomeVisitEvent(
-            at=visit.modified,
-            actor=self._caller.subject,
-            type=type,
-            home_visit=visit.id,
-            care_enquiry=visit.care_enquiry,
-            location=visit.location,
-            version=visit.version,
-            changes=changes,
-        )
+    def _tell(self, session: Session, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> None:
+        event = {
+            "at": visit.modified,
+            "actor": self._caller.subject,
+            "type": type,
+            "home_visit": visit.id,
+            "care_enquiry": visit.care_enquiry,
+            "location": visit.location,
+            "version": visit.version,
+            "changes": changes,
+        }
+        INSERT_EVENT(session, event)
 
 
 def _page(

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel, col, insert, update
+from sqlmodel import Field, Session, SQLModel, col, update
 
 from storage.identifiers import new_identifier
+from storage.inserts import Insert
 from storage.instants import Instant
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit
 from storage.outbox.addresses import usable_address
@@ -46,38 +47,48 @@ class OutboxMessage(SQLModel, table=True):
     reasons: str = ""
 
 
+INSERT = Insert(OutboxMessage)
+
+
 def give_up_at(date_time: datetime, now: datetime) -> datetime:
     """Say how long a message may be tried: until its visit takes place, unless that was past when it became due."""
     return min(date_time, now + GIVE_UP_AFTER) if date_time > now else now + GIVE_UP_AFTER
 
 
-def confirm(
-    session: Session,
-    visit: HomeVisit,
-    enquiry: CareEnquiry,
-    *,
-    previous: datetime | None,
-    suppressed: bool,
-    now: datetime,
+def decided(enquiry: CareEnquiry, *, suppressed: bool) -> ConfirmationStatus:
+    """Decide on the email for a visit that is booked or moved."""
+    if suppressed:
+        return ConfirmationStatus.SUPPRESSED
+    return ConfirmationStatus.QUEUED if usable_address(enquiry.email) else ConfirmationStatus.NOT_POSSIBLE
+
+
+def enqueue(session: Session, visit: HomeVisit, *, previous: datetime | None, now: datetime) -> None:
+    """Keep that an email is due for a visit as it was just booked, or moved from the time `previous`."""
+    message = {
+        "id": new_identifier(now),
+        "home_visit": visit.id,
+        # A calendar follows only numbers that grow, gaps or not; moves that were not confirmed count as well.
+        "sequence": visit.version - 1,
+        "status": ConfirmationStatus.QUEUED,
+        "date_time": visit.date_time,
+        "previous": previous,
+        "created": now,
+        "due": now,
+        "give_up": give_up_at(visit.date_time, now),
+        "attempts": 0,
+        "reasons": "",
+    }
+    INSERT(session, message)
+
+
+def confirm_move(
+    session: Session, visit: HomeVisit, enquiry: CareEnquiry, *, previous: datetime, suppressed: bool, now: datetime
 ) -> None:
-    """Decide on the email for a visit as it was just booked, or moved from the time `previous`."""
-    visit.confirmation = _decided(enquiry, suppressed)
-    if previous is not None:
-        _withdraw_open(session, visit, now)
+    """Replace what waits for a visit that was just moved from the time `previous`."""
+    visit.confirmation = decided(enquiry, suppressed=suppressed)
+    _withdraw_open(session, visit, now)
     if visit.confirmation is ConfirmationStatus.QUEUED:
-        message = OutboxMessage(
-            id=new_identifier(now),
-            home_visit=visit.id,
-            # A calendar follows only numbers that grow, gaps or not; moves that were not confirmed count as well.
-            sequence=visit.version - 1,
-            status=ConfirmationStatus.QUEUED,
-            date_time=visit.date_time,
-            previous=previous,
-            created=now,
-            due=now,
-            give_up=give_up_at(visit.date_time, now),
-        )
-        session.exec(insert(OutboxMessage).values(message.model_dump()))
+        enqueue(session, visit, previous=previous, now=now)
 
 
 def withdraw(session: Session, visit: HomeVisit, now: datetime) -> None:
@@ -89,12 +100,6 @@ def withdraw(session: Session, visit: HomeVisit, now: datetime) -> None:
         # A mail server may have named the care seeker in its answers.
         forgotten = update(OutboxMessage).where(col(OutboxMessage.home_visit) == visit.id).values(reasons="")
         session.exec(forgotten.execution_options(synchronize_session=False))
-
-
-def _decided(enquiry: CareEnquiry, suppressed: bool) -> ConfirmationStatus:
-    if suppressed:
-        return ConfirmationStatus.SUPPRESSED
-    return ConfirmationStatus.QUEUED if usable_address(enquiry.email) else ConfirmationStatus.NOT_POSSIBLE
 
 
 def _withdraw_open(session: Session, visit: HomeVisit, now: datetime) -> None:

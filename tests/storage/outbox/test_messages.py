@@ -11,7 +11,7 @@ from storage.errors import InvalidInput
 from storage.identifiers import is_identifier
 from storage.lifecycle import Booking
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
-from storage.outbox.messages import confirm, give_up_at
+from storage.outbox.messages import enqueue, give_up_at
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
 from tests.storage.outbox.records import enquiry
@@ -151,7 +151,7 @@ async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice
 
     def fail_at_the_end(session: Session) -> None:
         found = session.exec(select(HomeVisit)).one()
-        confirm(session, found, enquiry(), previous=None, suppressed=False, now=NOW)
+        enqueue(session, found, previous=None, now=NOW)
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
