@@ -24,13 +24,14 @@ from graphql import (
 )
 
 from schema.engine.price import Price, PriceList
+from storage.paging import LARGEST_PAGE, PAGE
 
 __all__ = ["Limits", "Price", "measure", "parse_within", "require_affordable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of each thing one request may ask for; `page` is the most that `first` or `last` give."""
+    """How much of each thing one request may ask for."""
 
     characters: int = 20_000
     tokens: int = 2_000
@@ -42,8 +43,6 @@ class Limits:
     mutation_root_fields: int = 5
     operations: int = 10
     cost: int = 10_000
-    page: int = 100
-    default_page: int = 10
 
 
 # Introspection is priced apart, in objects of a nominal schema: a large one, so that the price depends on the document alone.
@@ -91,10 +90,12 @@ def parse_within(text: str, limits: Limits) -> DocumentNode:
     return document
 
 
-def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits) -> dict[str | None, Price]:
+def measure(
+    document: DocumentNode, schema: GraphQLSchema, limits: Limits, *, page: int = LARGEST_PAGE, default_page: int = PAGE
+) -> dict[str | None, Price]:
     """Price each operation by its name, or refuse the document for the first limit that it passes.
 
-    The document may be invalid. Fragments are counted wherever they are spread, but measured once,
+    A page has at most `page` objects, and `default_page` unless asked otherwise. The document may be invalid. Fragments are counted wherever they are spread, but measured once,
     after those that they spread themselves; what closes a cycle, or is unknown, counts nothing.
     """
     definitions = [node for node in document.definitions if isinstance(node, ExecutableDefinitionNode)]
@@ -103,7 +104,7 @@ def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits) -> di
         raise _refusal("operations", len(operations), limits.operations, nodes=operations[limits.operations])
     fragments = [node for node in definitions if isinstance(node, FragmentDefinitionNode)]
     extents: dict[str, _Extent] = {}
-    price_list = PriceList(schema, page=limits.page, default_page=limits.default_page)
+    price_list = PriceList(schema, page=page, default_page=default_page)
     for fragment in _innermost_first(fragments):
         extents[fragment.name.value] = _extent(fragment, extents)
         _require_within(limits, fragment, extents[fragment.name.value])

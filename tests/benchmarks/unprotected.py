@@ -22,7 +22,7 @@ from schema.engine.limits import Limits
 from storage.database import Database
 from storage.instants import clock
 
-EVERYTHING = Limits(*[sys.maxsize] * 10, page=100, default_page=10)
+EVERYTHING = Limits(*[sys.maxsize] * 10)
 
 
 def unprotected(path: Path) -> web.Application:
