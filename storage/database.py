@@ -37,7 +37,9 @@ EVERY_CONNECTION = (
     "trusted_schema = OFF",
     f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
 )
-WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION)
+# The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
+TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
+WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
 # Only the writer may move pages out of the log: before SQLite 3.51.3 two connections doing so can corrupt the file.
 READER = ("query_only = ON", "wal_autocheckpoint = 0", "cache_size = -16000", "mmap_size = 268435456", *EVERY_CONNECTION)
 

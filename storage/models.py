@@ -145,6 +145,7 @@ class Derived:
 
 
 PENDING = sa.text("cancelled IS NULL AND completed IS NULL")
+HAS_CONTACT = sa.text("service_user_contact IS NOT NULL")
 
 
 _VERSION = sa.Column("version", sa.Integer, nullable=False)
@@ -162,13 +163,20 @@ class HomeVisit(Derived, SQLModel, table=True):
         sa.Index("home_visits_of_location", "location", "date_time", "id"),
         sa.Index("home_visits_of_user", "assigned_to", "date_time", "id"),
         sa.Index("home_visits_of_care_enquiry", "care_enquiry", "date_time", "id"),
-        sa.Index("home_visits_of_contact", "service_user_contact", "date_time", "id"),
+        sa.Index(
+            "home_visits_of_contact",
+            "service_user_contact",
+            "date_time",
+            "id",
+            sqlite_where=HAS_CONTACT,
+            postgresql_where=HAS_CONTACT,
+        ),
         sa.Index(
             "home_visits_pending_of_location", "location", "date_time", "id", sqlite_where=PENDING, postgresql_where=PENDING
         ),
     )
 
-    # The search index finds rows by this number; SQLite's implicit one changes when the file is vacuumed.
+    # The index of keywords finds rows by this number; SQLite's implicit one changes when the file is vacuumed.
     number: int | None = Field(default=None, primary_key=True)
     id: str = _id(unique=True)
     care_enquiry: str = _reference("care_enquiries")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.errors import DatabaseUnusable
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def revision(path: Path) -> str | None:

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
 from sqlmodel import Session, SQLModel, create_engine
 
+import storage.migrations
 from storage.caller import Caller, Role
 from storage.database import Database
 from storage.lifecycle import Booking
@@ -74,6 +77,14 @@ def prepare(path: Path) -> None:
     engine.dispose()
 
 
+def migrate_to(step: str, path: Path) -> None:
+    """Bring a database as far as a step of the past."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.migrations.__file__).parent))
+    config.attributes["path"] = path
+    command.upgrade(config, step)
+
+
 def booking(**changes: Any) -> Booking:
     values: dict[str, Any] = {
         "care_enquiry": REID,
@@ -109,7 +120,9 @@ async def keep(database: Database, *records: SQLModel) -> None:
 def everything_in(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return each table's rows, so that two looks can be compared."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+        # The others are SQLite's own, and what it makes of the notes to find keywords in them.
+        known = "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        tables = [name for (name,) in connection.execute(known)]
         return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}  # noqa: S608 - its own names
 
 

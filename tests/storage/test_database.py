@@ -159,7 +159,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         "synchronous": 2,
         "foreign_keys": 1,
         "secure_delete": 1,
-        "trusted_schema": 0,
+        "trusted_schema": int(sqlite3.sqlite_version_info < (3, 44)),
         "busy_timeout": 5000,
         "query_only": 0,
         "wal_autocheckpoint": 1000,

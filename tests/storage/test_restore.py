@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +18,7 @@ from storage.errors import DatabaseUnusable
 from storage.migrations import migrate
 from storage.repository import HomeVisits
 from tests.storage.copies import ROOT, damage, keep_visit, listing, visits_in, with_room_for
-from tests.storage.homes import EVERYTHING, NOBODY, Clock, booking, everything_in, keep, visit
+from tests.storage.homes import EVERYTHING, NOBODY, Clock, booking, everything_in, keep, migrate_to, visit
 
 
 @pytest.fixture
@@ -224,10 +223,7 @@ def test_a_backup_of_a_newer_version_is_not_restored(path: Path, copy: Path) -> 
 
 def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
     older = tmp_path / "older.db"
-    shutil.copy(path, older)
-    with closing(sqlite3.connect(older)) as connection, connection:
-        connection.execute("DROP TABLE outbox_messages")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    migrate_to("0001", older)
 
     restore(older, path)
 
