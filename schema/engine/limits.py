@@ -95,8 +95,9 @@ def measure(
 ) -> dict[str | None, Price]:
     """Price each operation by its name, or refuse the document for the first limit that it passes.
 
-    A page has at most `page` objects, and `default_page` unless asked otherwise. The document may be invalid. Fragments are counted wherever they are spread, but measured once,
-    after those that they spread themselves; what closes a cycle, or is unknown, counts nothing.
+    A page has at most `page` objects, and `default_page` unless asked otherwise. The document may be invalid. Fragments are
+    counted wherever they are spread, but measured once, after those that they spread themselves; what closes a cycle, or is
+    unknown, counts nothing.
     """
     definitions = [node for node in document.definitions if isinstance(node, ExecutableDefinitionNode)]
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
