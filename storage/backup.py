@@ -96,7 +96,7 @@ def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as source,
         closing(sqlite3.connect(copy, isolation_level=None)) as target,
     ):
-        # Only the server's writer may move pages out of the log while others are there.
+        # Who moves what out of the log, and when: see storage.checkpoints.
         source.execute("PRAGMA wal_autocheckpoint = 0")
         # Within one transaction the copying sees one state, and never has to begin again.
         source.execute("BEGIN")

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from storage.checkpoints import keep_log_short
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
 
 T = TypeVar("T")
@@ -36,12 +37,13 @@ EVERY_CONNECTION = (
     "secure_delete = ON",
     "trusted_schema = OFF",
     f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+    # See storage.checkpoints.
+    "wal_autocheckpoint = 0",
 )
 # The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
 WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
-# Only the writer may move pages out of the log: before SQLite 3.51.3 two connections doing so can corrupt the file.
-READER = ("query_only = ON", "wal_autocheckpoint = 0", "cache_size = -16000", "mmap_size = 268435456", *EVERY_CONNECTION)
+READER = ("query_only = ON", "cache_size = -16000", "mmap_size = 268435456", *EVERY_CONNECTION)
 
 
 class Statement(NamedTuple):
@@ -183,6 +185,7 @@ class Database:
             sa.URL.create("sqlite", database=str(self.path)), pool_size=1, max_overflow=0, pool_reset_on_return=None
         )
         sa.event.listen(self._engine, "connect", _prepare_writer)
+        keep_log_short(self._engine, self.path)
         sa.event.listen(self._engine, "begin", _begin)
 
     async def open(self) -> "Database":

@@ -162,7 +162,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         "trusted_schema": int(sqlite3.sqlite_version_info < (3, 44)),
         "busy_timeout": 5000,
         "query_only": 0,
-        "wal_autocheckpoint": 1000,
+        "wal_autocheckpoint": 0,
     }
     assert in_a_thread == ["wal", 2, 1, 1, 0, 5000, 1, 0]
     # Nobody else is served while the loop waits.
