@@ -30,7 +30,7 @@ class Query:
     @strawberry.field(description="The home visit with this ID, or null where there is none that the caller may see.")
     async def home_visit(self, info: Info, id: Id) -> HomeVisit | None:
         permit(info)
-        return cast("HomeVisit | None", await info.context.visits.get(id))
+        return cast("HomeVisit | None", await info.context.visits.get(id, wanted(info)))
 
     @strawberry.field(
         description="A page of home visits. `first`/`after` page forwards, `last`/`before` backwards; the first 10 by default, "

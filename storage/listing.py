@@ -1,5 +1,6 @@
 """Lists of visits as SQL: a page, one page for each of many parents, a count; compiled once for each shape."""
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -7,9 +8,9 @@ import sqlalchemy as sa
 
 from storage.conditions import VISITS, clause
 from storage.database import Statement, compiled
-from storage.models import DERIVED_FROM
+from storage.models import DERIVED_FROM, HomeVisit
 from storage.paging import Order
-from storage.records import HomeVisitRecord
+from storage.records import HomeVisitRecord, record_of
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class tells its columns
 SHAPES = 1024
@@ -19,7 +20,7 @@ class Shape(NamedTuple):
     """All that the SQL of a list depends on.
 
     `parent` is the column by which each of many parents has a list of its own. `wanted` are the attributes that will be read
-    of the records, None where any may be: the other columns stay null, because each value costs as much as finding its row.
+    of the records, None where any may be: they have no others, because ten values cost as much as finding their row.
     """
 
     conditions: tuple[tuple[str, str], ...]
@@ -31,27 +32,38 @@ class Shape(NamedTuple):
     wanted: frozenset[str] | None = None
 
 
+class Listing(NamedTuple):
+    """How a list is read: what each row begins with, of the given width, makes a record; what follows is about the whole list."""
+
+    statement: Statement
+    record: Callable[[Iterable[Any]], HomeVisit]
+    width: int
+    order: Order
+
+
 @lru_cache(SHAPES)
 def order_of(keys: tuple[tuple[str, bool], ...]) -> Order:
     return Order(keys, COLUMNS)
 
 
 @lru_cache(SHAPES)
-def page(shape: Shape) -> Statement:
+def page(shape: Shape) -> Listing:
     """Select a page and one row more; where cursors bound it, also whether there are rows beyond them.
 
     With a parent: for each value of the list `parents`, that value and then the same, or nulls where its page is empty.
     """
+    names = _names(shape.wanted, shape.order)
     if shape.parent is None:
-        return compiled(_limited(shape, sa.select(*_columns(shape), *_beyond_cursors(shape))))
+        own = [VISITS.c[name] for name in names]
+        return _listing(_limited(shape, sa.select(*own, *_beyond_cursors(shape))), shape, names)
     parents = _parents()
     numbers = _limited(shape, sa.select(VISITS.c.number).where(VISITS.c[shape.parent] == parents.c.value)).correlate(parents)
     found = VISITS.alias("found")
-    columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in COLUMNS)]
+    columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in names)]
     joined = parents.outerjoin(found, found.c.number.in_(numbers))
     order = order_of(shape.order).sorting(found, backward=shape.backward)
     beyond = _beyond_cursors(shape, parents)
-    return compiled(sa.select(*columns, *beyond).select_from(joined).order_by(parents.c.key, *order))
+    return _listing(sa.select(*columns, *beyond).select_from(joined).order_by(parents.c.key, *order), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -72,19 +84,29 @@ def count(shape: Shape) -> Statement:
 
 
 @lru_cache(SHAPES)
-def one(conditions: tuple[tuple[str, str], ...]) -> Statement:
-    return compiled(sa.select(*(VISITS.c[name] for name in COLUMNS)).where(*_clauses(Shape(conditions))))
+def one(conditions: tuple[tuple[str, str], ...], wanted: frozenset[str] | None) -> Listing:
+    names = _names(wanted, ())
+    return _listing(sa.select(*(VISITS.c[name] for name in names)).where(*_clauses(Shape(conditions))), Shape(conditions), names)
+
+
+@lru_cache(SHAPES)
+def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
+    return HomeVisitRecord if names == COLUMNS else record_of(HomeVisit, names)
 
 
 def _parents() -> sa.TableValuedAlias:
     return sa.func.json_each(sa.bindparam("parents", type_=sa.String())).table_valued("key", "value").alias("parents")
 
 
-def _columns(shape: Shape) -> list[sa.ColumnElement[Any]]:
-    if shape.wanted is None:
-        return [VISITS.c[name] for name in COLUMNS]
-    needed = {name for name, _ in shape.order} | {part for name in shape.wanted for part in DERIVED_FROM.get(name, (name,))}
-    return [VISITS.c[name] if name in needed else sa.null().label(name) for name in COLUMNS]
+def _names(wanted: frozenset[str] | None, order: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
+    if wanted is None:
+        return COLUMNS
+    needed = {"id", *(name for name, _ in order), *(part for name in wanted for part in DERIVED_FROM.get(name, (name,)))}
+    return tuple(name for name in COLUMNS if name in needed)
+
+
+def _listing(query: sa.Select[Any], shape: Shape, names: tuple[str, ...]) -> Listing:
+    return Listing(compiled(query), record(names), len(names), Order(shape.order, names))
 
 
 def _clauses(shape: Shape) -> list[sa.ColumnElement[bool]]:

@@ -29,10 +29,8 @@ from storage.models import (
 )
 from storage.outbox.messages import confirm_move, decided, enqueue, withdraw
 from storage.paging import Page, Window
-from storage.records import HomeVisitRecord
 
 KEYS_KEPT = timedelta(hours=24)
-WIDTH = len(listing.COLUMNS)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
 
 OrderKeys = Sequence[tuple[str, bool]]
@@ -46,22 +44,25 @@ class HomeVisits:
         self._caller = caller
         self._clock = clock
 
-    async def get(self, id: str) -> HomeVisit | None:
+    async def get(self, id: str, wanted: frozenset[str] | None = None) -> HomeVisit | None:
+        """Return the visit, or None. Where `wanted` names the attributes that will be read of it, it need not have others."""
         asked = conditions({"ids": [id]}, self._caller.locations)
-        rows = await self._database.fetch(listing.one(asked.shape), asked.values)
-        return HomeVisitRecord(rows[0]) if rows else None
+        one = listing.one(asked.shape, wanted)
+        rows = await self._database.fetch(one.statement, asked.values)
+        return one.record(rows[0]) if rows else None
 
     async def page(
         self, filter: HomeVisitFilter, order: OrderKeys, window: Window, wanted: frozenset[str] | None = None
     ) -> Page[HomeVisit]:
         """Return a page of the visits that meet `filter`; raise InvalidPage for a cursor of another order or list.
 
-        Where `wanted` names the attributes that will be read of the visits, others may be None.
+        Where `wanted` names the attributes that will be read of the visits, they need not have others.
         """
         asked = conditions(filter, self._caller.locations)
         shape, values = self._shape(asked, order, window, wanted=wanted)
-        rows = await self._database.fetch(listing.page(shape), values)
-        beyond: Sequence[Any] = rows[0][WIDTH:] if rows else ()
+        listed = listing.page(shape)
+        rows = await self._database.fetch(listed.statement, values)
+        beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
             beyond = (await self._database.fetch(listing.beyond_cursors(shape), values))[0]
 
@@ -69,7 +70,7 @@ class HomeVisits:
             counted = await self._database.fetch(listing.count(listing.Shape(asked.shape)), asked.values)
             return cast("int", counted[0][0])
 
-        return _page([row[:WIDTH] for row in rows] if beyond else rows, shape, window, beyond, count)
+        return _page([row[: listed.width] for row in rows] if beyond else rows, shape, window, beyond, count)
 
     async def pages(
         self, parent: str, ids: Sequence[str], filter: HomeVisitFilter, order: OrderKeys, window: Window
@@ -79,7 +80,8 @@ class HomeVisits:
         shape, values = self._shape(asked, order, window, parent=parent)
         found: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = json.dumps(list(found))
-        for row in await self._database.fetch(listing.page(shape), values):
+        listed = listing.page(shape)
+        for row in await self._database.fetch(listed.statement, values):
             found[row[0]].append(row[1:])
 
         @cache
@@ -94,10 +96,11 @@ class HomeVisits:
 
             return count
 
-        return [
-            _page([row[:WIDTH] for row in found[id] if row[0] is not None], shape, window, found[id][0][WIDTH:], counter(id))
-            for id in ids
-        ]
+        def page(id: str, rows: list[Any]) -> Page[HomeVisit]:
+            own = [row[: listed.width] for row in rows if row[0] is not None]
+            return _page(own, shape, window, rows[0][listed.width :], counter(id))
+
+        return [page(id, found[id]) for id in ids]
 
     async def _counts(self, counted: Statement, values: dict[str, Any]) -> dict[str, int]:
         return dict(await self._database.fetch(counted, values))
@@ -258,7 +261,8 @@ def _page(
     rows: list[Any], shape: listing.Shape, window: Window, beyond: Sequence[Any], count: Callable[[], Any]
 ) -> Page[HomeVisit]:
     more = len(rows) > window.size
-    nodes = [HomeVisitRecord(row) for row in rows[: window.size]]
+    listed = listing.page(shape)
+    nodes = list(map(listed.record, rows[: window.size]))
     told = iter(beyond)
     earlier, later = (bool(next(told)) if given else False for given in (shape.after, shape.before))
     if window.backward:
@@ -266,4 +270,4 @@ def _page(
         earlier = more or earlier
     else:
         later = more or later
-    return Page(nodes, listing.order_of(shape.order), has_previous_page=earlier, has_next_page=later, count=count)
+    return Page(nodes, listed.order, has_previous_page=earlier, has_next_page=later, count=count)

@@ -1,12 +1,11 @@
 """What goes to standard output: a line for each thing worth telling, and nothing that an exception says."""
 
-import asyncio
 import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple, Self
 
 import orjson
 import structlog
@@ -22,33 +21,32 @@ def _renderer(form: str) -> Any:
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
-class Log:
-    """Writes lines in a form, `json` or `console`.
+class Line(NamedTuple):
+    """`details` are told by name, beside the event, its level and the time."""
 
-    Those of one step of the event loop are written out together: a system call for each costs as much as making it.
-    """
+    level: str
+    event: str
+    details: Mapping[str, Any]
+
+
+class Log:
+    """Writes lines in a form, `json` or `console`."""
 
     def __init__(self, form: str) -> None:
         self._renderer = _renderer(form)
-        self._lines: list[str] = []
 
-    def write(self, level: str, event: str, details: Mapping[str, Any]) -> None:
+    def write(self, lines: Iterable[Line]) -> None:
+        written = "".join(self._rendered(*line) for line in lines)
+        # On a full disk there is nobody to tell, and requests go on.
+        with contextlib.suppress(OSError):
+            sys.stdout.write(written)
+            sys.stdout.flush()
+
+    def _rendered(self, level: str, event: str, details: Mapping[str, Any]) -> str:
         line: Any = {**details, "event": event}
         for process in (*STAMPS, self._renderer):
             line = process(None, level, line)
-        self._lines.append(f"{line}\n")
-        if len(self._lines) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self._write_out)
-            except RuntimeError:
-                self._write_out()
-
-    def _write_out(self) -> None:
-        lines, self._lines = "".join(self._lines), []
-        # On a full disk there is nobody to tell, and requests go on.
-        with contextlib.suppress(OSError):
-            sys.stdout.write(lines)
-            sys.stdout.flush()
+        return f"{line}\n"
 
     def take_in_all(self) -> Self:
         """Write what the libraries and our own modules log as well."""

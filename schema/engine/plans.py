@@ -36,6 +36,7 @@ Maker = Callable[[type], Column]
 # the selected fields of an object type below these: response key to field nodes with details
 Collect = Callable[[GraphQLObjectType, list[Any]], dict[str, list[Any]]]
 
+CLASSES = 8
 # what graphql-core's own scalars make no other value of
 LEFT_AS_THEY_ARE = {
     "ID": frozenset((str, NoneType)),
@@ -109,6 +110,9 @@ class Plan:
     def _columns_of(self, kind: type) -> list[Column]:
         columns = self._columns.get(kind)
         if columns is None:
+            if len(self._columns) >= CLASSES:
+                # Records of few columns have a class for each choice of them, which may be made anew.
+                self._columns.clear()
             columns = self._columns[kind] = [make(kind) for make in self._makers]
         return columns
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schema.engine.logs import Log
+from schema.engine.logs import Line, Log
 from storage.caller import Role
 from tests.app.calling import SECRET, Answer, ask, call, get, token
 from tests.conftest import Server, StartServer
@@ -129,7 +129,7 @@ def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest
 
 
 def test_a_line_for_a_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("console").write("info", "request", {"outcome": "ok", "milliseconds": 1.25})
+    Log("console").write([Line("info", "request", {"outcome": "ok", "milliseconds": 1.25})])
 
     line = capsys.readouterr().out
 

@@ -158,7 +158,7 @@ def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
         asked.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
     )
 
-    planned = plan(path, listing.page(shape))
+    planned = plan(path, listing.page(shape).statement)
 
     assert index in planned.split()
     # At most visits of the same instant are sorted: newest first, and those by ID ascending.
@@ -171,7 +171,7 @@ def test_a_visit_is_found_by_its_id_whatever_the_callers_locations(path: Path) -
     for locations in (None, [WILLOW], [WILLOW, "9" * 24]):
         asked = conditions({"ids": ["5" * 24]}, locations)
 
-        assert plan(path, listing.one(asked.shape)).startswith(
+        assert plan(path, listing.one(asked.shape, None).statement).startswith(
             "SEARCH home_visits USING INDEX sqlite_autoindex_home_visits_1 (id=?)"
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
 
-from schema.engine.documents import ROOM, VARIANTS, Documents, Refused
+from schema.engine.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, Refused
 from schema.engine.execution import Request
 from schema.engine.limits import Limits
 from storage.database import Database
@@ -182,7 +182,7 @@ def test_plans_for_every_way_to_skip_fields_stay_within_bounds() -> None:
         operation.plans(dict(zip("abcde", values, strict=True)))["plan"] = object()
         operation.planned(fields=5)
 
-    assert kept.size - empty <= VARIANTS * 5 * 1_500
+    assert kept.size - empty <= VARIANTS * 5 * PER_PLANNED_FIELD
 
 
 async def test_plans_die_with_their_document(ask: Ask) -> None:
