@@ -13,20 +13,19 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-# SQLite makes one for a thousand pages, but tells nobody how many there are. A booking changes 3 rows and some 25 pages.
-ROWS = 200
-DUE = "checkpoint_due"
+# A thousand pages, as SQLite would have it.
+LOG_BYTES = 1000 * 4096
+# Cut to its limit when it is begun anew, the file is longer only while what it holds is.
+PRAGMAS = ("wal_autocheckpoint = 0", f"journal_size_limit = {LOG_BYTES}")
 
 
 def keep_log_short(engine: sa.Engine, path: Path) -> None:
-    """Before the first transaction, and then whenever the connection of `engine` has changed enough rows, make a checkpoint."""
+    """Before each transaction of `engine`, make a checkpoint where the log has grown too long."""
+    log = Path(f"{path}-wal")
 
     def before_begin(connection: sa.Connection) -> None:
-        changed = connection.connection.dbapi_connection.total_changes  # type: ignore[union-attr]  # the driver's own
-        # The first one moves what is left by processes that ended before they had changed as much.
-        if changed < connection.info.get(DUE, 0):
+        if not _is_long(log):
             return
-        connection.info[DUE] = changed + ROWS
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             _checkpoint(path)
@@ -34,6 +33,13 @@ def keep_log_short(engine: sa.Engine, path: Path) -> None:
             connection.exec_driver_sql("ROLLBACK")
 
     sa.event.listen(engine, "begin", before_begin)
+
+
+def _is_long(log: Path) -> bool:
+    try:
+        return log.stat().st_size > LOG_BYTES
+    except FileNotFoundError:
+        return False
 
 
 def _checkpoint(path: Path) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from storage.checkpoints import keep_log_short
+from storage import checkpoints
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
 
 T = TypeVar("T")
@@ -37,8 +37,7 @@ EVERY_CONNECTION = (
     "secure_delete = ON",
     "trusted_schema = OFF",
     f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
-    # See storage.checkpoints.
-    "wal_autocheckpoint = 0",
+    *checkpoints.PRAGMAS,
 )
 # The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
@@ -185,7 +184,7 @@ class Database:
             sa.URL.create("sqlite", database=str(self.path)), pool_size=1, max_overflow=0, pool_reset_on_return=None
         )
         sa.event.listen(self._engine, "connect", _prepare_writer)
-        keep_log_short(self._engine, self.path)
+        checkpoints.keep_log_short(self._engine, self.path)
         sa.event.listen(self._engine, "begin", _begin)
 
     async def open(self) -> "Database":

@@ -10,14 +10,18 @@ import pytest
 from sqlmodel import Session, col, update
 
 from storage import checkpoints
+from storage.checkpoints import LOG_BYTES
 from storage.database import Database
 from storage.models import User
 from tests.storage.homes import ALICE, everything_in
 
+# Two of them do not yet make the log too long, three do.
+LONG = LOG_BYTES * 2 // 5
 
-async def rename_alice(database: Database, name: str) -> None:
+
+async def rename_alice(database: Database, name: str, length: int = LONG) -> None:
     def work(session: Session) -> None:
-        session.exec(update(User).where(col(User.id) == ALICE).values(first_name=name))
+        session.exec(update(User).where(col(User.id) == ALICE).values(first_name=name * (length // len(name))))
 
     await database.write(work)
 
@@ -32,31 +36,30 @@ def without_log(path: Path, folder: Path) -> str:
     return str(everything_in(alone)["users"])
 
 
-async def test_the_log_stays_as_long_as_what_is_written_between_two_checkpoints(
-    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints, "ROWS", 10)
+async def test_the_log_is_begun_anew_once_it_is_long(database: Database, path: Path) -> None:
     lengths = []
 
-    for number in range(100):
+    for number in range(30):
         await rename_alice(database, f"Alice {number}")
         lengths.append(log_of(path))
 
-    assert lengths[8] < lengths[9] == lengths[99]
+    assert lengths[1] < LOG_BYTES < lengths[2]
+    # Cut off where it may end, until it is long again.
+    assert lengths[3] == LOG_BYTES
+    assert max(lengths) < LOG_BYTES + 2 * LONG
 
 
-async def test_what_a_process_left_in_the_log_is_moved_before_the_first_write_of_the_next(path: Path, tmp_path: Path) -> None:
-    first, second = await Database(path).open(), await Database(path).open()
+async def test_what_other_processes_write_counts_as_well(path: Path) -> None:
+    databases = [await Database(path).open() for _ in range(5)]
 
-    await rename_alice(first, "Alison")
-    left = without_log(path, tmp_path)
-    await rename_alice(second, "Alexa")
-    moved = without_log(path, tmp_path)
-    await first.close()
-    await second.close()
+    for number in range(6):
+        for database in databases:
+            await rename_alice(database, f"Alice {number}")
+    longest = log_of(path)
+    for database in databases:
+        await database.close()
 
-    assert "Alison" not in left
-    assert "Alison" in moved
+    assert longest < LOG_BYTES + 2 * LONG
 
 
 async def test_nobody_can_write_beside_a_checkpoint(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,16 +74,13 @@ async def test_nobody_can_write_beside_a_checkpoint(database: Database, path: Pa
         make(path)
 
     monkeypatch.setattr(checkpoints, "_checkpoint", try_to_write_and_make)
-    await rename_alice(database, "Alison")
-    await rename_alice(database, "Alexa")
+    for number in range(5):
+        await rename_alice(database, f"Alice {number}")
 
     assert refusals == ["database is locked"]
 
 
-async def test_a_reader_that_still_needs_the_log_holds_up_no_write(
-    database: Database, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints, "ROWS", 1)
+async def test_a_reader_that_still_needs_the_log_holds_up_no_write(database: Database, path: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM users").fetchall()
@@ -94,15 +94,13 @@ async def test_a_reader_that_still_needs_the_log_holds_up_no_write(
     assert "Alice 4" in moved
 
 
-async def test_a_checkpoint_that_cannot_be_made_fails_no_write(
-    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints, "ROWS", 1)
+async def test_a_checkpoint_that_cannot_be_made_fails_no_write(database: Database, path: Path) -> None:
+    for number in range(3):
+        await rename_alice(database, f"Alice {number}")
     elsewhere = path.with_name("elsewhere.db")
     os.rename(path, elsewhere)  # noqa: PTH104 - a folder of the test's own, which blocks nobody
 
-    await rename_alice(database, "Alison")
-    await rename_alice(database, "Alexa")
+    await rename_alice(database, "Alexa", length=5)
 
     os.rename(elsewhere, path)  # noqa: PTH104 - see above
-    assert "Alexa" in str(everything_in(path)["users"])
+    assert "'Alexa'" in str(everything_in(path)["users"])
