@@ -44,13 +44,15 @@ class Server:
 
 
 StartServer = Callable[..., Server]
+# Of every command that a test starts, unless the test sets them itself.
+SETTINGS: dict[str, str] = {}
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Return the environment of a command that must not see the settings of this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOME_VISITS_")}
-    database = {"HOME_VISITS_DATABASE_URL": f"sqlite:///{folder / 'visits.db'}"}
-    return kept | database | {f"HOME_VISITS_{name}": value for name, value in settings.items()}
+    own = {"DATABASE_URL": f"sqlite:///{folder / 'visits.db'}"} | SETTINGS | settings
+    return kept | {f"HOME_VISITS_{name}": value for name, value in own.items()}
 
 
 @contextlib.contextmanager
@@ -151,6 +153,12 @@ def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="Take a test that is skipped for one that failed.")
+    parser.addoption("--no-plans", action="store_true", help="Let all servers answer by the standard executor alone.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-plans"):
+        SETTINGS["PLANS"] = "off"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,14 +2,9 @@
 
 import asyncio
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any
 
 from schema.engine.refusals import Refusal
-
-
-class _Begun(NamedTuple):
-    due: float
-    cancelling: int
 
 
 class Deadline:
@@ -20,50 +15,44 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        # in the order in which they began
-        self._begun: dict[asyncio.Task[object], _Begun] = {}
-        self._overdue: dict[asyncio.Task[object], _Begun] = {}
+        # tasks to when they must be done, and how often they had been cancelled before; in the order in which they began
+        self._begun: dict[asyncio.Task[Any], tuple[float, int]] = {}
+        self._overdue: dict[asyncio.Task[Any], int] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._known_loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
         return len(self._begun)
 
     def __enter__(self) -> None:
-        task, loop = self._current(), self._loop
-        self._begun[task] = begun = _Begun(loop.time() + self._seconds, task.cancelling())
-        if self._timer is None:
-            self._timer = loop.call_at(begun.due, self._look)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
-        task = self._current()
-        if self._begun.pop(task, None) is not None:
-            return
-        begun = self._overdue.pop(task)
-        # Somebody else may have cancelled it as well: then it is cancelled, not late.
-        if task.uncancel() <= begun.cancelling and kind is asyncio.CancelledError:
-            raise Refusal("TIMEOUT", f"Given up after {self._seconds:g} seconds. Ask for less, or again later.") from error
-
-    def _look(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        for task, begun in list(self._begun.items()):
-            if begun.due > now:
-                self._timer = self._loop.call_at(begun.due, self._look)
-                return
-            self._overdue[task] = self._begun.pop(task)
-            task.cancel()
-
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        # To ask which loop runs is a system call before Python 3.12.
-        if self._known_loop is None:
-            self._known_loop = asyncio.get_running_loop()
-        return self._known_loop
-
-    def _current(self) -> "asyncio.Task[object]":
-        task = asyncio.current_task(self._loop)
+        loop = self._loop
+        if loop is None:
+            # To ask which loop runs is a system call before Python 3.12.
+            loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("Only a task can be cancelled when its time is over.")
-        return task
+        due = loop.time() + self._seconds
+        self._begun[task] = due, task.cancelling()
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._look, loop)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
+        task: Any = asyncio.current_task(self._loop)
+        if self._begun.pop(task, None) is not None:
+            return
+        # Somebody else may have cancelled it as well: then it is cancelled, not late.
+        if task.uncancel() <= self._overdue.pop(task) and kind is asyncio.CancelledError:
+            raise Refusal("TIMEOUT", f"Given up after {self._seconds:g} seconds. Ask for less, or again later.") from error
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for task, (due, cancelled) in list(self._begun.items()):
+            if due > now:
+                self._timer = loop.call_at(due, self._look, loop)
+                return
+            del self._begun[task]
+            self._overdue[task] = cancelled
+            task.cancel()

@@ -5,13 +5,14 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import orjson
 import structlog
 
 # Each logs what it does when all is well, or goes through what an exception says.
 CHATTY = ("aiosqlite", "alembic", "asyncio")
+LEVELS = ("info", "error")
 STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
 
@@ -36,17 +37,14 @@ class Log:
         self._renderer = _renderer(form)
 
     def write(self, lines: Iterable[Line]) -> None:
-        written = "".join(self._rendered(*line) for line in lines)
+        """Write lines of one moment: they have the same time."""
+        stamps = {level: _stamped(level) for level in LEVELS}
+        render = self._renderer
+        written = [render(None, level, {**details, "event": event, **stamps[level]}) for level, event, details in lines]
         # On a full disk there is nobody to tell, and requests go on.
         with contextlib.suppress(OSError):
-            sys.stdout.write(written)
+            sys.stdout.write("\n".join([*written, ""]))
             sys.stdout.flush()
-
-    def _rendered(self, level: str, event: str, details: Mapping[str, Any]) -> str:
-        line: Any = {**details, "event": event}
-        for process in (*STAMPS, self._renderer):
-            line = process(None, level, line)
-        return f"{line}\n"
 
     def take_in_all(self) -> Self:
         """Write what the libraries and our own modules log as well."""
@@ -61,6 +59,13 @@ class Log:
         for chatty in CHATTY:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         return self
+
+
+def _stamped(level: str) -> MutableMapping[str, Any]:
+    stamped: Any = {}
+    for stamp in STAMPS:
+        stamped = stamp(None, level, stamped)
+    return cast("MutableMapping[str, Any]", stamped)
 
 
 def _without_words(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
