@@ -9,7 +9,7 @@ import pytest
 from app import PREFIX, Settings
 from schema.engine.connections import HTTPLimits
 from schema.engine.limits import Limits
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment
 
 ROW = re.compile(r"\| `([A-Z_]+)` \| (.+?) \| (.+) \|")
 # What is decided by --dev has no default of its own.
@@ -114,3 +114,9 @@ def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, tm
     settings = Settings()
 
     assert (settings.jwt_secret, settings.executing) == (None, 64)
+
+
+def test_a_run_without_plans_sets_up_all_servers_so(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    told = environment(tmp_path).get("HOME_VISITS_PLANS")
+
+    assert told == ("off" if pytestconfig.getoption("--no-plans") else None)
