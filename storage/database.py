@@ -42,7 +42,8 @@ EVERY_CONNECTION = (
 # The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
 WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
-READER = ("query_only = ON", "cache_size = -16000", "mmap_size = 268435456", *EVERY_CONNECTION)
+# No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
+READER = ("query_only = ON", "cache_size = -16000", *EVERY_CONNECTION)
 
 
 class Statement(NamedTuple):

@@ -140,7 +140,7 @@ async def test_a_database_that_is_damaged_is_told_plainly(path: Path) -> None:
 
 
 PRAGMAS = ["journal_mode", "synchronous", "foreign_keys", "secure_delete", "trusted_schema", "busy_timeout", "query_only",
-           "wal_autocheckpoint"]  # fmt: skip
+           "wal_autocheckpoint", "mmap_size"]  # fmt: skip
 
 
 async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
@@ -163,10 +163,11 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         "busy_timeout": 5000,
         "query_only": 0,
         "wal_autocheckpoint": 0,
+        "mmap_size": 0,
     }
-    assert in_a_thread == ["wal", 2, 1, 1, 0, 5000, 1, 0]
+    assert in_a_thread == ["wal", 2, 1, 1, 0, 5000, 1, 0, 0]
     # Nobody else is served while the loop waits.
-    assert on_the_loop == ["wal", 2, 1, 1, 0, 0, 1, 0]
+    assert on_the_loop == ["wal", 2, 1, 1, 0, 0, 1, 0, 0]
 
 
 # Reading
