@@ -7,10 +7,13 @@ from typing import Any, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import UnaryExpression
 
 from storage.errors import InvalidPage
 from storage.identifiers import identifiers
 from storage.instants import stored
+from storage.keywords import SHORTEST, may_hold, trigrams
 from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
 
 LIST_LENGTH = 250
@@ -64,6 +67,9 @@ IDS = {
     "service_user_contact": VISITS.c.service_user_contact,
     "scope": VISITS.c.location,
 }
+# Of these there may be so many visits that it matters in which order they are found.
+BROAD = frozenset({"location", "assigned_to", "scope"})
+FEW = 50
 LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type}
 FLAGS = {"anonymized": VISITS.c.anonymized, "cancelled": VISITS.c.cancelled, "completed": VISITS.c.completed}
 STATUSES = {
@@ -80,19 +86,28 @@ BOUNDS: dict[str, Callable[[sa.BindParameter[Any]], sa.ColumnElement[bool]]] = {
 }
 
 
+PLUS = operators.custom_op[Any]("+")
+
+
 def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Conditions:
     """Say what a filter asks for, within the caller's locations; raise InvalidPage where it asks too much."""
     found = [one for name in filter if (one := _condition(name, filter)) is not None]
+    found += [Condition("trigrams", "", trigrams(text)) for name, _, text in found if name == "keyword" and len(text) >= SHORTEST]
     if locations is not None:
         found.append(_one_of("scope", locations))
     return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
 
 
-def clause(name: str, form: str) -> sa.ColumnElement[bool]:
-    """Return the SQL of one part of a shape."""
+def clause(name: str, form: str, *, in_order: bool = False) -> sa.ColumnElement[bool]:
+    """Return the SQL of one part of a shape; `in_order` so that the visits are found in the order of the list."""
     if name in LISTS:
         column, value = LISTS[name], sa.bindparam(name, type_=sa.String())
-        return column == value if form == "one" else column.in_(json_list(value))
+        if form == "one":
+            return column == value
+        # SQLite takes an index for the plain column, and then has to sort all that it finds.
+        return (UnaryExpression(column, operator=PLUS) if in_order and name in BROAD else column).in_(json_list(value))
+    if name == "trigrams":
+        return VISITS.c.number.in_(may_hold(sa.bindparam(name, type_=sa.String())))
     if name == "status":
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
@@ -130,9 +145,11 @@ def _asked(name: str, values: list[str]) -> Condition:
 
 def _one_of(name: str, values: Iterable[str]) -> Condition:
     # What is no ID matches nothing, and some of it (NUL, half a character) the database would not take.
-    known = identifiers(values) if name in IDS else list(values)
+    known = list(dict.fromkeys(identifiers(values) if name in IDS else values))
     # A single value is by far the most usual, and lets an index give the order as well.
-    return Condition(name, "one", known[0]) if len(known) == 1 else Condition(name, "any", json.dumps(known))
+    if len(known) == 1:
+        return Condition(name, "one", known[0])
+    return Condition(name, "few" if name in BROAD and len(known) <= FEW else "any", json.dumps(known))
 
 
 def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sqlmodel import Session
 
 from storage import checkpoints
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
+from storage.statements import Statement
 
 T = TypeVar("T")
 
@@ -27,10 +29,10 @@ STATEMENT_SECONDS = 3.0
 STEP = 1_000
 GLANCE_STEPS = 50
 SLOW_FOR = 50
+LONG_STEP = 10_000
 SLOW_KNOWN = 1_000
 WAIT_SECONDS = 2.0
 TRIES = 5
-DIALECT = sa.create_engine("sqlite://", paramstyle="qmark").dialect
 
 EVERY_CONNECTION = (
     "foreign_keys = ON",
@@ -44,24 +46,6 @@ TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
 WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
 # No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
 READER = ("query_only = ON", "cache_size = -16000", *EVERY_CONNECTION)
-
-
-class Statement(NamedTuple):
-    """SQL as the driver takes it, and the names of its parameters in their order."""
-
-    text: str
-    names: tuple[str, ...]
-
-
-def compiled(query: sa.Select[*tuple[Any, ...]]) -> Statement:
-    """Compile once what runs often: values that differ between calls must be named parameters."""
-    done = query.compile(dialect=DIALECT)
-    if done.positiontup is None:
-        raise TypeError("the dialect must number its parameters")
-    fixed = {name: value for name, value in done.params.items() if value is not None}
-    if fixed:
-        raise TypeError(f"values compiled into a statement: {fixed}")
-    return Statement(str(done), tuple(done.positiontup))
 
 
 def sent(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -131,6 +115,7 @@ class _Reader:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._until = 0.0
+        self._steps: float = math.inf
         self._left_behind = False
 
     @classmethod
@@ -146,20 +131,41 @@ class _Reader:
     async def _prepare(self) -> None:
         for pragma in READER:
             await self._connection.execute_fetchall(f"PRAGMA {pragma}")
-        await self._connection.set_progress_handler(lambda: time.monotonic() > self._until, 10_000)
+        await self._connection.set_progress_handler(self._is_over, LONG_STEP)
 
-    async def fetch(self, text: str, values: Sequence[Any], seconds: float) -> list[Any]:
+    def _is_over(self) -> bool:
+        self._steps -= LONG_STEP
+        return self._steps <= 0 or time.monotonic() > self._until
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], seconds: float) -> list[Any]:
         if self._left_behind:
             # What nobody waits for gives up within a moment; given new time, it would use up that of this statement.
             await self._connection.execute_fetchall("SELECT 1")
             self._left_behind = False
         self._until = time.monotonic() + seconds
         try:
-            return await self._connection.execute_fetchall(text, values)  # type: ignore[return-value]  # it is a list
+            if statement.instead is not None and (rows := await self._soon(statement, values)) is not None:
+                return rows
+            return await self._rows(statement.instead or statement, values)
         except asyncio.CancelledError:
             self._until = 0.0
             self._left_behind = True
             raise
+
+    async def _soon(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """Return the rows, or None where that takes long."""
+        self._steps = statement.steps
+        try:
+            return await self._rows(statement, values)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._until:
+                raise
+            return None
+        finally:
+            self._steps = math.inf
+
+    async def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+        return await self._connection.execute_fetchall(statement.text, statement.given(values))  # type: ignore[return-value]  # a list
 
     async def close(self) -> None:
         await self._connection.close()
@@ -205,13 +211,12 @@ class Database:
     async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
         """Run one statement and return its rows, each a tuple as stored."""
         self.fetched += 1
-        given = [values[name] for name in statement.names]
         try:
-            if self._glance is not None and (rows := self._glance.fetch(statement.text, given)) is not None:
+            if self._glance is not None and (rows := self._glance.fetch(statement.text, statement.given(values))) is not None:
                 return rows
             reader = await self._free_reader()
             try:
-                return await reader.fetch(statement.text, given, self._statement_seconds)
+                return await reader.fetch(statement, values, self._statement_seconds)
             finally:
                 self._idle.append(reader)
                 self._free.release()

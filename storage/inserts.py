@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, SQLModel
 
-from storage.database import DIALECT
+from storage.statements import DIALECT
 
 
 class Insert:

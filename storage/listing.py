@@ -1,19 +1,22 @@
 """Lists of visits as SQL: a page, one page for each of many parents, a count; compiled once for each shape."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from storage.conditions import VISITS, clause
-from storage.database import Statement, compiled
+from storage import paths
+from storage.conditions import LISTS, VISITS, clause
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.paging import Order
 from storage.records import HomeVisitRecord, record_of
+from storage.statements import Statement, compiled
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class tells its columns
 SHAPES = 1024
+# Ways to find visits: by the index that finds the fewest, along one that has the order of the list, or by looking at all of them.
+FEWEST, IN_ORDER, EVERYTHING = "fewest", "in order", "everything"
 
 
 class Shape(NamedTuple):
@@ -54,8 +57,7 @@ def page(shape: Shape) -> Listing:
     """
     names = _names(shape.wanted, shape.order)
     if shape.parent is None:
-        own = [VISITS.c[name] for name in names]
-        return _listing(_limited(shape, sa.select(*own, *_beyond_cursors(shape))), shape, names)
+        return _listing(_one_list(shape, names), shape, names)
     parents = _parents()
     numbers = _limited(shape, sa.select(VISITS.c.number).where(VISITS.c[shape.parent] == parents.c.value)).correlate(parents)
     found = VISITS.alias("found")
@@ -63,7 +65,8 @@ def page(shape: Shape) -> Listing:
     joined = parents.outerjoin(found, found.c.number.in_(numbers))
     order = order_of(shape.order).sorting(found, backward=shape.backward)
     beyond = _beyond_cursors(shape, parents)
-    return _listing(sa.select(*columns, *beyond).select_from(joined).order_by(parents.c.key, *order), shape, names)
+    query = sa.select(*columns, *beyond).select_from(joined).order_by(parents.c.key, *order)
+    return _listing(compiled(query), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -75,9 +78,15 @@ def beyond_cursors(shape: Shape) -> Statement:
 @lru_cache(SHAPES)
 def count(shape: Shape) -> Statement:
     """Select how many visits there are; with a parent: for each value of the list `parents`, that value and how many."""
-    number = sa.select(sa.func.count()).select_from(VISITS).where(*_clauses(shape))
+    number = sa.select(sa.func.count()).select_from(VISITS)
     if shape.parent is None:
-        return compiled(number)
+        instead = (
+            _looking_at_everything(number.where(*_clauses(shape, EVERYTHING)))
+            if paths.count_may_take_long(shape.conditions)
+            else None
+        )
+        return compiled(number.where(*_clauses(shape, FEWEST)), instead)
+    number = number.where(*_clauses(shape, IN_ORDER))
     parents = _parents()
     own = number.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents).scalar_subquery()
     return compiled(sa.select(parents.c.value, own).select_from(parents))
@@ -86,7 +95,8 @@ def count(shape: Shape) -> Statement:
 @lru_cache(SHAPES)
 def one(conditions: tuple[tuple[str, str], ...], wanted: frozenset[str] | None) -> Listing:
     names = _names(wanted, ())
-    return _listing(sa.select(*(VISITS.c[name] for name in names)).where(*_clauses(Shape(conditions))), Shape(conditions), names)
+    query = sa.select(*(VISITS.c[name] for name in names)).where(*_clauses(Shape(conditions), FEWEST))
+    return _listing(compiled(query), Shape(conditions), names)
 
 
 @lru_cache(SHAPES)
@@ -105,22 +115,32 @@ def _names(wanted: frozenset[str] | None, order: Iterable[tuple[str, bool]]) -> 
     return tuple(name for name in COLUMNS if name in needed)
 
 
-def _listing(query: sa.Select[Any], shape: Shape, names: tuple[str, ...]) -> Listing:
-    return Listing(compiled(query), record(names), len(names), Order(shape.order, names))
+def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> Listing:
+    return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
-def _clauses(shape: Shape) -> list[sa.ColumnElement[bool]]:
-    return [clause(name, form) for name, form in shape.conditions]
+def _clauses(shape: Shape, way: str) -> list[sa.ColumnElement[bool]]:
+    parts = [part for part in shape.conditions if way is EVERYTHING or part[0] != "trigrams"]
+    return [clause(name, form, in_order=way is IN_ORDER) for name, form in parts]
 
 
-def _limited(shape: Shape, query: sa.Select[Any]) -> sa.Select[Any]:
+def _looking_at_everything(query: sa.Select[Any]) -> sa.Select[Any]:
+    # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
+    return query.with_hint(VISITS, "NOT INDEXED")
+
+
+def _limited(shape: Shape, query: sa.Select[Any], way: str = IN_ORDER) -> sa.Select[Any]:
     order = order_of(shape.order)
-    query = query.where(*_clauses(shape))
+    query = query.where(*_clauses(shape, way))
     if shape.after:
         query = query.where(order.beyond(VISITS, "after", backward=False))
     if shape.before:
         query = query.where(order.beyond(VISITS, "before", backward=True))
-    return _first(query.order_by(*order.sorting(VISITS, backward=shape.backward)), sa.bindparam("limit", type_=sa.Integer()))
+    return _first(query.order_by(*order.sorting(VISITS, backward=shape.backward)), _limit())
+
+
+def _limit() -> sa.BindParameter[int]:
+    return sa.bindparam("limit", type_=sa.Integer())
 
 
 def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:
@@ -128,18 +148,44 @@ def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[An
     return query.limit(number).offset(sa.literal_column("0"))
 
 
-def _beyond_cursors(shape: Shape, parents: sa.TableValuedAlias | None = None) -> list[sa.ColumnElement[bool]]:
+def _beyond_cursors(
+    shape: Shape, parents: sa.TableValuedAlias | None = None, way: str = IN_ORDER
+) -> list[sa.ColumnElement[bool]]:
     """Tell whether rows stand before the page that `after` begins, and behind the one that `before` ends."""
     order = order_of(shape.order)
     told: list[sa.ColumnElement[bool]] = []
     for argument, given, backward in (("after", shape.after, True), ("before", shape.before, False)):
         if not given:
             continue
-        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*_clauses(shape))
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*_clauses(shape, way))
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)
-        # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at.
-        nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
-        told.append(nearest.exists().label(f"beyond_{argument}"))
+        if way is EVERYTHING:
+            query = _looking_at_everything(query)
+        else:
+            # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at.
+            query = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
+        told.append(query.exists().label(f"beyond_{argument}"))
     return told
+
+
+def _one_list(shape: Shape, names: Sequence[str]) -> Statement:
+    merged = paths.merged(shape.conditions, shape.order)
+    own = [VISITS.c[name] for name in names]
+    walk = _merged(shape, names, merged) if merged else _limited(shape, sa.select(*own, *_beyond_cursors(shape)))
+    if (merged and not paths.has_keyword(shape.conditions)) or not paths.page_may_take_long(shape.conditions):
+        return compiled(walk)
+    everything = _limited(shape, sa.select(*own, *_beyond_cursors(shape, way=EVERYTHING)), EVERYTHING)
+    return compiled(walk, _looking_at_everything(everything))._replace(steps=paths.patience(shape.conditions))
+
+
+def _merged(shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
+    """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
+    asked, found = sa.bindparam(condition, type_=sa.String()), VISITS.alias("found")
+    lists = sa.func.json_each(asked).table_valued("key", "value").alias("lists")
+    others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
+    numbers = _limited(others, sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)).correlate(lists)
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(shape))
+    query = query.select_from(lists.join(found, found.c.number.in_(numbers)))
+    return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())

@@ -9,12 +9,13 @@ from sqlmodel import Session
 
 from storage.caller import Caller
 from storage.conditions import VISITS, json_list
-from storage.database import Statement, compiled, sent
+from storage.database import sent
 from storage.identifiers import identifier, identifiers
 from storage.listing import COLUMNS
 from storage.models import CareEnquiry, HomeVisit, IdempotencyKey, ServiceUserContact
 from storage.records import CareEnquiryRecord, HomeVisitRecord, ServiceUserContactRecord
 from storage.references import TABLES, in_sight
+from storage.statements import Statement, compiled
 
 ENQUIRIES, CONTACTS, USERS = TABLES["care_enquiry"], TABLES["service_user_contact"], TABLES["user"]
 KEYS: sa.Table = IdempotencyKey.__table__  # type: ignore[attr-defined]  # every table model has one

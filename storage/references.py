@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from storage.caller import Caller
 from storage.conditions import VISITS, json_list
-from storage.database import Database, Statement, compiled
+from storage.database import Database
 from storage.identifiers import identifiers
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
+from storage.statements import Statement, compiled
 
 Kind = Literal["care_enquiry", "location", "user", "service_user_contact"]
 Reference = CareEnquiry | Location | User | ServiceUserContact

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, delete, select
 from storage import lifecycle, listing
 from storage.caller import Caller
 from storage.conditions import Conditions, HomeVisitFilter, conditions
-from storage.database import Database, Statement
+from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, identifiers, new_identifier
 from storage.inserts import Insert
@@ -29,6 +29,7 @@ from storage.models import (
 )
 from storage.outbox.messages import confirm_move, decided, enqueue, withdraw
 from storage.paging import Page, Window
+from storage.statements import Statement
 
 KEYS_KEPT = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased, defer
 from sqlmodel import Session, col, select
 
-from storage.database import compiled
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
 from storage.outbox.messages import OutboxMessage
+from storage.statements import compiled
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)

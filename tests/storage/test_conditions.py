@@ -291,7 +291,12 @@ async def test_a_keyword_that_no_notes_can_hold_is_refused(visits: HomeVisits, k
 
 def test_the_shape_of_a_filter_does_not_tell_its_values() -> None:
     one: HomeVisitFilter = {"ids": [REID, FROST], "keyword": "stairs", "start_date": date(2024, 1, 1), "modified_after": NOON}
-    other: HomeVisitFilter = {"ids": [NOBODY] * 9, "keyword": "café", "start_date": date(2025, 7, 1), "modified_after": LATE}
+    other: HomeVisitFilter = {
+        "ids": [NOBODY, *map(visit_id, range(9))],
+        "keyword": "café",
+        "start_date": date(2025, 7, 1),
+        "modified_after": LATE,
+    }
 
     assert conditions(one, None).shape == conditions(other, None).shape
     assert conditions(one, [WILLOW]).shape == conditions(other, [ROWAN]).shape

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select, update
 
 from storage import database as database_module
-from storage.database import Database, Statement, database_path
+from storage.database import Database, database_path
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.models import User
+from storage.statements import Statement
 from tests.storage.homes import ALICE, everything_in, keep, visit
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
@@ -448,3 +449,32 @@ async def test_a_closed_database_leaves_one_file(path: Path, database: Database)
 
     assert before == ["home_visits.db", "home_visits.db-shm", "home_visits.db-wal"]
     assert files_in(path.parent) == ["home_visits.db"]
+
+
+# Another way
+
+
+async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
+    statement = COUNT._replace(instead=Statement("SELECT 'otherwise'", ()))
+
+    async with opened(path) as database:
+        for _ in range(3):
+            assert await database.fetch(statement, ENDLESS) == [("otherwise",)]
+        database._glance = None
+        assert await database.fetch(statement, {"to": 10}) == [(10,)]
+
+
+async def test_time_for_another_way_ends_too(path: Path) -> None:
+    async with opened(path, statement_seconds=0.2) as database:
+        with pytest.raises(DatabaseBusy):
+            await database.fetch(COUNT._replace(instead=COUNT), ENDLESS)
+
+        assert await database.fetch(COUNT, A_WHILE) == [(150_000,)]
+
+
+async def test_what_cannot_be_asked_is_not_asked_in_another_way(path: Path) -> None:
+    statement = Statement("SELECT unknown", (), instead=Statement("SELECT 'otherwise'", ()))
+
+    async with opened(path) as database:
+        with pytest.raises(sqlite3.OperationalError, match="no such column: unknown"):
+            await database.fetch(statement, {})

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from storage import listing
 from storage.conditions import HomeVisitFilter, conditions
-from storage.database import Database, Statement, compiled
+from storage.database import Database
 from storage.errors import HomeVisitNotPending, InvalidInput
 from storage.models import HomeVisit, HomeVisitStatus
 from storage.repository import HomeVisits
-from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking
+from storage.statements import Statement, compiled
+from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking, visit_id
 
 BEGIN = "BEGIN IMMEDIATE"
 READ_VISIT = "SELECT home_visits"
@@ -178,7 +179,7 @@ def test_a_visit_is_found_by_its_id_whatever_the_callers_locations(path: Path) -
 
 def test_a_shape_is_compiled_once() -> None:
     one = listing.Shape(conditions({"ids": [REID, EVANS]}, [WILLOW]).shape, (("id", False),))
-    other = listing.Shape(conditions({"ids": ["9" * 24] * 200}, ["8" * 24]).shape, (("id", False),))
+    other = listing.Shape(conditions({"ids": [*map(visit_id, range(200))]}, ["8" * 24]).shape, (("id", False),))
 
     assert listing.page(one) is listing.page(other)
 
