@@ -136,7 +136,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         limits=settings.http,
         trusted=trusted,
         origins=settings.allowed_origins,
-        page=graphiql.page(offline=graphiql.assets_present(), demo=demo) if settings.explorer or dev else None,
+        page=graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None,
     )
     export_gauges(telemetry, admission, engine, database)
     works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
@@ -147,7 +147,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     app = web.Application(middlewares=[] if tokens else [only_on_this_machine])
     app[workers.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
-    add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS))
+    add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(running(database, works, close=tokens.close if tokens else None))
     return app
 

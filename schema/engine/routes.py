@@ -9,6 +9,7 @@ from graphql import GraphQLError
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from schema import graphiql
+from schema.engine.files import TimedFile
 from schema.engine.refusals import status_of
 from schema.engine.responses import SECURITY_HEADERS
 from schema.engine.telemetry import Telemetry
@@ -34,6 +35,7 @@ def add_routes(
     telemetry: Telemetry,
     authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
     require_operator: Callable[[Caller], None],
+    file_seconds: float,
 ) -> None:
     """`authenticate` and `require_operator`, of those who ask for the numbers, refuse by a coded error."""
 
@@ -41,7 +43,7 @@ def add_routes(
         found = graphiql.asset(request.match_info["name"])
         if found is None or not found.path.exists():
             return _nothing()
-        return web.FileResponse(found.path, headers=found.headers)
+        return TimedFile(found.path, found.headers, seconds=file_seconds)
 
     async def alive(_request: web.Request) -> web.Response:
         return _told(200, "alive")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from schema.graphiql.vendor import ASSETS, SCRIPTS, STYLES, VendoredFile, assets_present
 
-__all__ = ["Asset", "Example", "Page", "asset", "assets_present", "content_security_policy", "examples", "page"]
+__all__ = ["Asset", "Example", "Page", "asset", "assets_present", "content_security_policy", "examples", "explorer", "page"]
 
 _HERE = Path(__file__).parent
 
@@ -46,6 +46,14 @@ _ASSETS = {
 }
 
 
+def explorer(*, dev: bool, demo: bool) -> Page:
+    """Lay out the explorer. Without its files, only in development does a CDN stand in for them; else it says how to get them."""
+    offline = assets_present()
+    if offline or dev:
+        return page(offline=offline, demo=demo)
+    return Page((_HERE / "missing.html").read_bytes(), _page_headers(offline=True))
+
+
 def page(*, offline: bool, demo: bool) -> Page:
     """Lay out the explorer. Unless `offline`, a CDN brings GraphiQL; in a `demo` the examples are filled with visits at hand."""
     template = Template((_HERE / "page.html").read_text(encoding="utf-8"))
@@ -56,7 +64,7 @@ def page(*, offline: bool, demo: bool) -> Page:
         demo="true" if demo else "false",
         examples=_data_block([example._asdict() for example in examples()]),
     )
-    return Page(body.encode(), _page_headers(offline))
+    return Page(body.encode(), _page_headers(offline=offline))
 
 
 def examples() -> list[Example]:
@@ -93,7 +101,7 @@ def _data_block(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _page_headers(offline: bool) -> dict[str, str]:
+def _page_headers(*, offline: bool) -> dict[str, str]:
     return {
         "Content-Security-Policy": content_security_policy(offline=offline),
         "Cache-Control": "no-cache",

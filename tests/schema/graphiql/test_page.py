@@ -1,9 +1,10 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from schema.graphiql import asset, content_security_policy, examples, page
+from schema.graphiql import asset, assets_present, content_security_policy, examples, explorer, page, vendor
 from schema.graphiql.vendor import SCRIPTS, STYLES
 
 
@@ -40,6 +41,32 @@ def test_the_cdn_page_says_how_to_have_one_that_needs_no_internet() -> None:
 
     assert notice in page(offline=False, demo=True).body.decode()
     assert notice not in page(offline=True, demo=True).body.decode()
+
+
+def test_without_its_files_the_explorer_asks_no_cdn_but_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendor, "ASSETS", tmp_path)
+
+    served = explorer(dev=False, demo=False)
+
+    html = served.body.decode()
+    assert "run <code>python -m schema.graphiql</code> and restart the server." in html
+    assert "//" not in html
+    assert "<script" not in html
+    assert served.headers["Content-Security-Policy"] == content_security_policy(offline=True)
+
+
+def test_in_development_a_cdn_stands_in_for_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor, "ASSETS", tmp_path)
+
+    assert explorer(dev=True, demo=True) == page(offline=False, demo=True)
+
+
+@pytest.mark.skipif(not assets_present(), reason="the explorer's files are not here: python -m schema.graphiql")
+@pytest.mark.parametrize("dev", [False, True])
+def test_the_explorer_is_laid_out_from_the_files_that_are_here(dev: bool) -> None:
+    assert explorer(dev=dev, demo=False) == page(offline=True, demo=False)
 
 
 def test_a_page_runs_no_script_but_the_servers_own() -> None:
