@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
 
 LIST_LENGTH = 250
 KEYWORD_LENGTH = 100
+SCOPES = 1024
 
 VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every table model has one
 
@@ -94,7 +96,7 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Cond
     found = [one for name in filter if (one := _condition(name, filter)) is not None]
     found += [Condition("trigrams", "", trigrams(text)) for name, _, text in found if name == "keyword" and len(text) >= SHORTEST]
     if locations is not None:
-        found.append(_one_of("scope", locations))
+        found.append(_scope(frozenset(locations)))
     return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
 
 
@@ -150,6 +152,12 @@ def _one_of(name: str, values: Iterable[str]) -> Condition:
     if len(known) == 1:
         return Condition(name, "one", known[0])
     return Condition(name, "few" if name in BROAD and len(known) <= FEW else "any", json.dumps(known))
+
+
+@lru_cache(SCOPES)
+def _scope(locations: frozenset[str]) -> Condition:
+    """Limit to the caller's locations, which are the same at each request."""
+    return _one_of("scope", locations)
 
 
 def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:

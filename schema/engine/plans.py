@@ -84,14 +84,18 @@ class Plan:
 
     def build(self, sources: Sequence[Any], context: Context) -> list[dict[str, Any]]:
         """Return the answers for these sources, in their order."""
-        kinds = set(map(type, sources))
-        if len(kinds) > 1:
+        if not sources:
+            return []
+        kind, *others = set(map(type, sources))
+        if others:
             return [self.build((source,), context)[0] for source in sources]
+        columns = [column(sources, context) for column in self._columns_of(kind)]
+        if len(sources) == 1:
+            return [{name: value for name, (value,) in zip(self._names, columns, strict=True)}]
         answers: list[dict[str, Any]] = [{} for _ in sources]
-        for kind in kinds:
-            for name, column in zip(self._names, self._columns_of(kind), strict=True):
-                for answer, value in zip(answers, column(sources, context)):  # noqa: B905 - each column is as long as the sources
-                    answer[name] = value
+        for name, values in zip(self._names, columns, strict=True):
+            for answer, value in zip(answers, values):  # noqa: B905 - each column is as long as the sources
+                answer[name] = value
         return answers
 
     async def read(self, sources: Sequence[Any], context: Context) -> None:

@@ -3,10 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, Undefined, is_non_null_type
+from graphql import (
+    GraphQLBoolean,
+    GraphQLError,
+    GraphQLID,
+    GraphQLSchema,
+    GraphQLString,
+    OperationDefinitionNode,
+    Undefined,
+    get_nullable_type,
+    is_non_null_type,
+)
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import get_variable_values
 from graphql.utilities import coerce_input_value
+
+# of which graphql-core makes no other value
+PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
 
 
 class Variables:
@@ -16,6 +29,7 @@ class Variables:
         definitions = operation.variable_definitions or ()
         signatures = [get_variable_signature(schema, definition) for definition in definitions]
         self._types = {one.name: one.type for one in signatures if not isinstance(one, GraphQLError)}
+        self._plain = {name: PLAIN.get(get_nullable_type(type)) for name, type in self._types.items()}
         with_default = [definition for definition in definitions if definition.default_value]
         defaults = get_variable_values(schema, with_default, {})
         self._defaults = {} if isinstance(defaults, list) else defaults.coerced
@@ -26,9 +40,13 @@ class Variables:
         if any(name not in given for name in self._required):
             return None
         values = dict(self._defaults)
-        for name, type in self._types.items():
-            if name in given:
-                values[name] = coerce_input_value(given[name], type)
-                if values[name] is Undefined:
+        for name, plain in self._plain.items():
+            if name not in given:
+                continue
+            value = given[name]
+            if type(value) is not plain:
+                value = coerce_input_value(value, self._types[name])
+                if value is Undefined:
                     return None
+            values[name] = value
         return values
