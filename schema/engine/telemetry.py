@@ -12,6 +12,7 @@ from schema.engine.admission import Admission
 from schema.engine.execution import Engine
 from schema.engine.http import Observation
 from schema.engine.logs import Line, Log, where
+from storage import listing
 from storage.database import Database
 from storage.outbox.overview import Figures
 
@@ -136,5 +137,7 @@ def export_gauges(telemetry: Telemetry, admission: Admission, engine: Engine, da
     telemetry.gauge("executing", "Requests that are executing.", lambda: admission.executing)
     telemetry.gauge("waiting", "Requests that wait to be executed.", lambda: admission.waiting)
     telemetry.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
+    telemetry.gauge("documents_bytes", "What they take with their plans, as counted.", lambda: engine.documents.size)
+    telemetry.gauge("shapes", "Forms of lists whose SQL is kept compiled.", listing.kept)
     telemetry.gauge("statements", "Statements that reads have sent.", lambda: database.fetched)
     telemetry.gauge("transactions", "Transactions that were committed.", lambda: database.written)

@@ -147,6 +147,8 @@ def test_numbers_count_requests_by_name_and_outcome(signed_in_server: Server) ->
         "home_visits_executing",
         "home_visits_waiting",
         "home_visits_documents",
+        "home_visits_documents_bytes",
+        "home_visits_shapes",
         "home_visits_statements",
         "home_visits_transactions",
         "home_visits_outbox_waiting",
