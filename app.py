@@ -35,7 +35,7 @@ from schema.engine.limits import Limits
 from schema.engine.logs import Log
 from schema.engine.reception import TrustedDocuments
 from schema.engine.routes import add_routes, only_on_this_machine
-from schema.engine.settings import Unstartable, blaming, parse_origins, require_positive, understood, variables
+from schema.engine.settings import Unstartable, blaming, by_members, parse_origins, require_positive, understood, variables
 from schema.engine.telemetry import Telemetry, export_gauges
 from schema.scalars import parse_time_zone
 from storage import migrations
@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] | None = None
     executing: PositiveInt = 64
     waiting: PositiveInt = 128
-    limits: Annotated[Limits, AfterValidator(require_positive)] = Limits()
-    http: Annotated[HTTPLimits, AfterValidator(require_positive)] = HTTPLimits()
+    limits: Annotated[Limits, NoDecode, BeforeValidator(by_members), AfterValidator(require_positive)] = Limits()
+    http: Annotated[HTTPLimits, NoDecode, BeforeValidator(by_members), AfterValidator(require_positive)] = HTTPLimits()
 
     @classmethod
     def variables(cls) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def token(
     subject: Annotated[str, typer.Option(help="Who the token is for.")],
     role: Annotated[list[Role], typer.Option(case_sensitive=False, help="What they may do; repeat for several.")],
     location: Annotated[list[str] | None, typer.Option(help="A location they are limited to; repeat for several.")] = None,
-    expires: Annotated[float, typer.Option(min=0, help="Hours until it expires.")] = 1,
+    expires: Annotated[float, typer.Option(min=0, max=87_600, help="Hours until it expires, ten years at most.")] = 1,
 ) -> None:
     """Print a token for development or a machine client, signed with HOME_VISITS_JWT_SECRET."""
     from resolvers.tokens import mint
@@ -342,7 +342,7 @@ async def _with_database(path: Path, work: Callable[[Database], Awaitable[T]]) -
 def main() -> None:
     try:
         cli()
-    except (Unstartable, Refusal) as reason:
+    except (Unstartable, Refusal, OSError) as reason:
         sys.exit(f"home-visits: {reason}")
 
 

@@ -1,5 +1,6 @@
 """What operators may set, taken or refused with the reason."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,11 +31,18 @@ def parse_origins(listed: str) -> frozenset[str]:
 
 
 def require_positive(limits: T) -> T:
-    """Return limits, each more than 0; raise ValueError."""
+    """Return limits, each more than 0 and not endless; raise ValueError."""
     for name, value in asdict(limits).items():
-        if value <= 0:
-            raise ValueError(f"{name} must be more than 0")
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be more than 0, and not endless")
     return limits
+
+
+def by_members(value: Any) -> Any:
+    """Return what was gathered from the variables of a group's members; raise ValueError where the group itself was set."""
+    if isinstance(value, str):
+        raise ValueError("this is a group: set its members one by one, as the README lists them")
+    return value
 
 
 def variables(prefix: str, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,12 +85,12 @@ async def import_documents(
 
 
 def _file(path: Path, kind: str | None) -> _File:
-    told = kind_named(kind) if kind else kind_of(path)
     try:
         with path.open("rb"):
-            return _File(path, told, path.stat().st_size)
+            size = path.stat().st_size
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror}. Check its name and its permissions.") from None
+    return _File(path, kind_named(kind) if kind else kind_of(path), size)
 
 
 async def _import_batch(database: Database, kind: Kind, batch: _Batch, report: ImportReport, now: datetime) -> None:

@@ -73,7 +73,9 @@ class Mailroom:
 async def look_after(database: Database, retried: Sequence[str], now: datetime) -> list[str]:
     """Queue these messages again; describe each message that waits or was given up in a line."""
     queued = await overview.retry(database, retried, now) if retried else []
-    answers = [f"{id} is queued again." if id in queued else f"{id} is no message that was given up." for id in retried]
+    # Not even a command line is always text.
+    named = {id: id.encode(errors="replace").decode() for id in retried}
+    answers = [f"{named[id]} {'is queued again' if id in queued else 'is no message that was given up'}." for id in retried]
     messages = [*await overview.waiting(database), *await overview.given_up(database)]
     return [*answers, *(_described(message) for message in messages), f"{len(messages)} in all."]
 

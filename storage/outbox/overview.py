@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from storage.database import Database
+from storage.identifiers import identifiers
 from storage.instants import instant
 from storage.models import PENDING, ConfirmationStatus, HomeVisit
 from storage.outbox.claims import NO_NOTES
@@ -64,7 +65,7 @@ async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[s
         query = (
             select(OutboxMessage, HomeVisit)
             .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
-            .where(col(OutboxMessage.id).in_(ids), OutboxMessage.status == ConfirmationStatus.FAILED, PENDING)
+            .where(col(OutboxMessage.id).in_(identifiers(ids)), OutboxMessage.status == ConfirmationStatus.FAILED, PENDING)
             .options(*NO_NOTES)
         )
         again = session.exec(query).all()

@@ -43,6 +43,14 @@ def test_a_database_is_made_once(run_command_here: RunCommand, tmp_path: Path) -
     assert second == (0, "", f"{tmp_path}/visits.db is up to date.\n")
 
 
+@pytest.mark.parametrize("hours", ["inf", "1e30", "nan", "-1"])
+def test_a_token_is_not_for_ever(run_command_here: RunCommand, hours: str) -> None:
+    ended = run_command_here("token", "--subject", "reports", "--role", "VIEWER", "--expires", hours, JWT_SECRET=SECRET)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "Invalid value for '--expires': Input should be " in ended.err
+
+
 def test_a_token_stands_alone_on_one_line(run_command_here: RunCommand) -> None:
     words = ("--subject", "reports", "--role", "viewer", "--role", "coordinator", "--location", LOCATION, "--expires", "24")
 
@@ -144,10 +152,15 @@ def test_a_terminal_is_shown_how_far_an_import_has_come(documents: Path) -> None
     [
         (("notes.json",), "notes.json does not tell what it holds: name its kind with --kind, one of "),
         (("users.json",), "users.json cannot be read: No such file or directory. Check its name and its permissions."),
+        (("missing.json",), "missing.json cannot be read: No such file or directory. Check its name and its permissions."),
         (("notes.json", "--kind", "notes"), "There are no documents called notes: choose one of users, "),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_told(run_command_here: RunCommand, words: tuple[str, ...], sentence: str) -> None:
+def test_a_file_that_cannot_be_imported_is_told(
+    run_command_here: RunCommand, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "notes.json").write_text("[]")
+
     ended = run_command_here("import", *words)
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)

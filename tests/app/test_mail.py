@@ -136,3 +136,11 @@ def test_only_what_was_given_up_can_be_tried_again(run_command_here: RunCommand)
     ended = run_command_here("outbox", "--retry", "67251cbede305d547963780e")
 
     assert ended == (0, "67251cbede305d547963780e is no message that was given up.\n0 in all.\n", "")
+
+
+def test_what_is_no_text_is_no_message(run_command_here: RunCommand) -> None:
+    run_command_here("migrate")
+
+    ended = run_command_here("outbox", "--retry", "a\udcffb")
+
+    assert ended == (0, "a?b is no message that was given up.\n0 in all.\n", "")

@@ -67,7 +67,23 @@ REFUSED_SETTINGS = {
     ),
     "a limit of nothing": (
         {"LIMITS__DEPTH": "0"},
-        f"{UNUSABLE_SETTINGS}LIMITS: depth must be more than 0.",
+        f"{UNUSABLE_SETTINGS}LIMITS: depth must be more than 0, and not endless.",
+    ),
+    "a limit without end": (
+        {"HTTP__BODY_SECONDS": "inf"},
+        f"{UNUSABLE_SETTINGS}HTTP: body_seconds must be more than 0, and not endless.",
+    ),
+    "a limit that is no number": (
+        {"HTTP__BODY_SECONDS": "nan"},
+        f"{UNUSABLE_SETTINGS}HTTP: body_seconds must be more than 0, and not endless.",
+    ),
+    "all limits at once": (
+        {"LIMITS": '{"depth": 3}'},
+        f"{UNUSABLE_SETTINGS}LIMITS: this is a group: set its members one by one, as the README lists them.",
+    ),
+    "a database with an endless name": (
+        {"DATABASE_URL": f"sqlite:///{'a' * 300}.db"},
+        f"[Errno 36] File name too long: '{'a' * 300}.db'",
     ),
     "several values at once": (
         {"HTTP__BODY_SECONDS": CANARY, "EXECUTING": "-1", "LOG_FORMAT": CANARY},

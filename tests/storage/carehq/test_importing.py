@@ -209,8 +209,9 @@ async def test_nothing_is_imported_where_a_file_does_not_tell_what_it_holds(data
     assert ids_of(database.path, "users") == []
 
 
-async def test_nothing_is_imported_where_a_file_cannot_be_read(database: Database, tmp_path: Path) -> None:
-    known, missing = *write(tmp_path, users=[{"_id": USER}]), tmp_path / "locations.json"
+@pytest.mark.parametrize("name", ["locations.json", "whatever.json"])
+async def test_nothing_is_imported_where_a_file_cannot_be_read(database: Database, tmp_path: Path, name: str) -> None:
+    known, missing = *write(tmp_path, users=[{"_id": USER}]), tmp_path / name
 
     with pytest.raises(UnreadableFile) as refused:
         await take(database, known, missing)
