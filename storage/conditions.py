@@ -12,7 +12,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from storage.errors import InvalidPage
-from storage.identifiers import identifiers
+from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
 from storage.keywords import SHORTEST, may_hold, trigrams
 from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
@@ -20,6 +20,7 @@ from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
 LIST_LENGTH = 250
 KEYWORD_LENGTH = 100
 SCOPES = 1024
+ONE = (("ids", "one"),)
 
 VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every table model has one
 
@@ -98,6 +99,16 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Cond
     if locations is not None:
         found.append(_scope(frozenset(locations)))
     return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
+
+
+def by_id(id: str, locations: Iterable[str] | None) -> Conditions | None:
+    """Ask for one visit, the most usual question, as `conditions` would; None where the ID can be nobody's."""
+    if not is_identifier(id):
+        return None
+    if locations is None:
+        return Conditions(ONE, {"ids": id})
+    name, form, value = _scope(frozenset(locations))
+    return Conditions((*ONE, (name, form)), {"ids": id, name: value})
 
 
 def clause(name: str, form: str, *, in_order: bool = False) -> sa.ColumnElement[bool]:

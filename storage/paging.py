@@ -3,7 +3,6 @@
 import binascii
 import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cached_property
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -150,7 +149,7 @@ class Page(Generic[T]):
             self.counted = await self._count()
         return self.counted
 
-    @cached_property
+    @property
     def edges(self) -> list[Edge]:
         return list(map(Edge, zip(self.nodes, repeat(self._order))))
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, delete, select
 
 from storage import lifecycle, listing
 from storage.caller import Caller
-from storage.conditions import Conditions, HomeVisitFilter, conditions
+from storage.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, identifiers, new_identifier
@@ -47,7 +47,9 @@ class HomeVisits:
 
     async def get(self, id: str, wanted: frozenset[str] | None = None) -> HomeVisit | None:
         """Return the visit, or None. Where `wanted` names the attributes that will be read of it, it need not have others."""
-        asked = conditions({"ids": [id]}, self._caller.locations)
+        asked = by_id(id, self._caller.locations)
+        if asked is None:
+            return None
         one = listing.one(asked.shape, wanted)
         rows = await self._database.fetch(one.statement, asked.values)
         return one.record(rows[0]) if rows else None

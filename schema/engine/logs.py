@@ -5,6 +5,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import cache
 from typing import Any, NamedTuple, Self, cast
 
 import orjson
@@ -12,7 +13,6 @@ import structlog
 
 # Each logs what it does when all is well, or goes through what an exception says.
 CHATTY = ("aiosqlite", "alembic", "asyncio")
-LEVELS = ("info", "error")
 STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
 
@@ -38,9 +38,8 @@ class Log:
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write lines of one moment: they have the same time."""
-        stamps = {level: _stamped(level) for level in LEVELS}
-        render = self._renderer
-        written = [render(None, level, {**details, "event": event, **stamps[level]}) for level, event, details in lines]
+        stamp, render = cache(_stamped), self._renderer
+        written = [render(None, level, {**details, "event": event, **stamp(level)}) for level, event, details in lines]
         # On a full disk there is nobody to tell, and requests go on.
         with contextlib.suppress(OSError):
             sys.stdout.write("\n".join([*written, ""]))
