@@ -11,7 +11,7 @@ from storage.carehq.exporting import export_documents
 from storage.carehq.importing import ImportReport, RefusedDocument, import_documents
 from storage.carehq.merging import Tally
 from storage.database import Database
-from tests.storage.homes import NOW
+from tests.storage.homes import NOW, rows_of
 
 SAMPLES = Path(__file__).parent / "samples"
 KINDS = ["users", "locations", "care_enquiries", "service_user_contacts", "home_visits"]
@@ -84,3 +84,11 @@ async def give(database: Database, kind: str = "home_visits") -> list[dict[str, 
     await export_documents(database, out, kind)
     documents: list[dict[str, Any]] = json.loads(out.getvalue())
     return documents
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    return [visit(_id=f"{number:024x}", notes=f"Visit {number}") for number in range(count)]
+
+
+def ids_of(path: Path, table: str) -> list[str]:
+    return [row["id"] for row in rows_of(path, table)]

@@ -1,41 +1,33 @@
-"""Files of documents become records, as often as they are imported and whatever happens meanwhile."""
+"""Files of documents become records, in any order, and once however often they are imported."""
 
-import asyncio
 import json
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlmodel import Session
 
 from storage.carehq.documents import UnknownKind
 from storage.carehq.importing import UnreadableFile
 from storage.carehq.merging import Tally
 from storage.database import Database
-from storage.errors import DatabaseFull
-from storage.models import HomeVisit
-from storage.repository import HomeVisits
-from tests.storage.carehq.taking import ENQUIRY, KINDS, LOCATION, SAMPLES, USER, VISIT, enquiry, take, visit, write
-from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
-
-ROOT = Path(__file__).parents[3]
+from tests.storage.carehq.taking import (
+    ENQUIRY,
+    KINDS,
+    LOCATION,
+    SAMPLES,
+    USER,
+    VISIT,
+    enquiry,
+    ids_of,
+    numbered,
+    take,
+    visit,
+    write,
+)
+from tests.storage.homes import everything_in, rows_of
 
 
 def sample(*kinds: str) -> list[Path]:
     return [SAMPLES / f"{kind}.json" for kind in kinds]
-
-
-def numbered(count: int) -> list[dict[str, Any]]:
-    return [visit(_id=f"{number:024x}", notes=f"Visit {number}") for number in range(count)]
-
-
-def ids_of(path: Path, table: str) -> list[str]:
-    return [row["id"] for row in rows_of(path, table)]
 
 
 async def test_the_sources_own_documents_are_imported(database: Database) -> None:
@@ -244,111 +236,3 @@ async def test_progress_is_told_after_each_batch_up_to_the_size_of_all_files(
     assert len(read) == 4
     assert read == sorted(read)
     assert (read[0], read[-1], {size for _, size in outcome.progress}) == (users, users + visits, {users + visits})
-
-
-async def test_a_batch_is_one_transaction(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
-    paths = write(tmp_path, home_visits=numbered(25))
-    written = database.written
-
-    await take(database, *paths)
-
-    looks_whether_an_index_is_missing = 1
-    assert database.written - written == 3 + looks_whether_an_index_is_missing
-
-
-async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.carehq.importing.BATCH", 100)
-    paths = write(tmp_path, home_visits=numbered(1000))
-    await limit_pages(database, 120)
-
-    with pytest.raises(DatabaseFull):
-        await take(database, *paths)
-
-    kept = ids_of(database.path, "home_visits")
-    assert kept == [f"{number:024x}" for number in range(len(kept))]
-    assert (len(kept) % 100, 0 < len(kept) < 1000) == (0, True)
-    assert [event["home_visit"] for event in rows_of(database.path, "home_visit_events")] == kept
-
-    await limit_pages(database, 1_000_000)
-    outcome = await take(database, *paths)
-
-    assert outcome.tallies == {"home_visits": Tally(new=1000 - len(kept), unchanged=len(kept))}
-    assert len(rows_of(database.path, "home_visit_events")) == 1000
-
-
-async def limit_pages(database: Database, count: int) -> None:
-    def work(session: Session) -> None:
-        session.connection().execute(sa.text(f"PRAGMA max_page_count = {count}"))
-
-    await database.write(work)
-
-
-@pytest.mark.parametrize(
-    ("large", "transactions", "moment", "kept"),
-    [
-        (1 << 25, 1, "before", 0),
-        (1 << 25, 1, "after", 10),
-        (1 << 25, 3, "before", 20),
-        (1 << 25, 10, "after", 100),
-        # Everything counts as large: the first transaction drops the indexes, those after the twelfth build them.
-        (0, 1, "before", 0),
-        (0, 1, "after", 0),
-        (0, 4, "before", 20),
-        (0, 11, "after", 100),
-        (0, 15, "before", 100),
-        (0, 15, "after", 100),
-    ],
-)
-def test_what_a_killed_import_wrote_stays_and_a_repeat_completes_it(
-    path: Path, tmp_path: Path, template: Path, large: int, transactions: int, moment: str, kept: int
-) -> None:
-    (file,) = write(tmp_path, home_visits=numbered(100))
-
-    killed = doomed(path, file, transactions, moment, large)
-    after_the_kill = everything_in(path)
-    damage = integrity(path)
-    repeated = doomed(path, file, 1000, "never", large)
-
-    assert (killed, damage, repeated) == (-9, [("ok",)], 0)
-    assert [len(after_the_kill[table]) for table in ("home_visits", "home_visit_events")] == [kept, kept]
-    assert [len(everything_in(path)[table]) for table in ("home_visits", "home_visit_events")] == [100, 100]
-    assert schema_of(path) == schema_of(template)
-
-
-def doomed(path: Path, file: Path, transactions: int, moment: str, large: int) -> int:
-    command = [sys.executable, "-m", "tests.storage.carehq.doomed", path, file, str(transactions), moment, str(large)]
-    return subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode
-
-
-def integrity(path: Path) -> list[Any]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("PRAGMA integrity_check").fetchall()
-
-
-def schema_of(path: Path) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
-
-
-async def test_visits_are_booked_while_others_are_imported(
-    database: Database, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
-    await take(database, *write(tmp_path, care_enquiries=[enquiry(location=LOCATION)]))
-    files = write(tmp_path, home_visits=numbered(200))
-    beside = await Database(path).open()
-
-    async def book() -> list[HomeVisit]:
-        visits = HomeVisits(beside, EVERYTHING, Clock())
-        return [await visits.book(booking(care_enquiry=ENQUIRY)) for _ in range(20)]
-
-    outcome, booked = await asyncio.gather(take(database, *files), book())
-    await beside.close()
-
-    events = rows_of(path, "home_visit_events")
-    assert outcome.tallies == {"home_visits": Tally(new=200)}
-    assert [event["sequence"] for event in events] == list(range(1, 221))
-    assert [event["home_visit"] for event in events if event["type"] == "BOOKED"] == [one.id for one in booked]

@@ -1,0 +1,58 @@
+"""How tests ask for a change, and hold a refused one to having changed nothing."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from graphql import GraphQLUnionType
+
+from storage.database import Database
+from tests import world
+from tests.asking import Ask, schema
+from tests.world import FOR_WILLOWS
+
+VISIT = "id status version modified"
+REFUSALS = {
+    "HomeVisitNotFoundError": "homeVisitId",
+    "HomeVisitNotPendingError": f"homeVisit {{ {VISIT} notes careEnquiry {{ careSeeker {{ firstName }} }} }}",
+    "VersionConflictError": f"homeVisit {{ {VISIT} }}",
+    "IdempotencyConflictError": "idempotencyKey",
+    "InvalidInputError": "problems { path code message }",
+}
+BOOKING = {"careEnquiry": FOR_WILLOWS, "dateTime": "2024-11-20T15:00:00+01:00", "host": "NURSE", "visitType": "VIRTUAL"}
+
+
+def mutation(name: str, selection: str = VISIT) -> str:
+    """Return a document that selects the success, and all that each possible error tells."""
+    type = name[0].upper() + name[1:]
+    union = schema()._schema.get_type(f"{type}Result")
+    assert isinstance(union, GraphQLUnionType)
+    told = {f"{type}Success": f"homeVisit {{ {selection} }}"} | {error: f"message {fields}" for error, fields in REFUSALS.items()}
+    parts = " ".join(f"... on {member.name} {{ {told[member.name]} }}" for member in union.types)
+    return f"mutation ($input: {type}Input!) {{ {name}(input: $input) {{ __typename {parts} }} }}"
+
+
+async def change(ask: Ask, name: str, input: dict[str, Any], selection: str = VISIT) -> Any:
+    """Return the result of a change that was committed."""
+    told = await ask(mutation(name, selection), {"input": input})
+    assert (told.errors, told.written) == ([], 1)
+    return told.data[name]
+
+
+async def refused(ask: Ask, name: str, input: dict[str, Any], caller: world.Caller = world.EVERYBODY) -> Any:
+    """Return the result of a change that has changed nothing."""
+    before = everything(ask.database)
+    told = await ask(mutation(name), {"input": input}, caller=caller)
+    assert (told.errors, told.written) == ([], 0)
+    assert everything(ask.database) == before
+    return told.data[name]
+
+
+def everything(database: Database) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(database.path)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608 - its own tables
+
+
+def problem(path: str, code: str, message: str) -> dict[str, Any]:
+    return {"path": ["input", path], "code": code, "message": message}
