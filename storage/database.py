@@ -144,9 +144,11 @@ class _Reader:
             self._left_behind = False
         self._until = time.monotonic() + seconds
         try:
-            if statement.instead is not None and (rows := await self._soon(statement, values)) is not None:
-                return rows
-            return await self._rows(statement.instead or statement, values)
+            while statement.instead is not None:
+                if (rows := await self._soon(statement, values)) is not None:
+                    return rows
+                statement = statement.instead
+            return await self._rows(statement, values)
         except asyncio.CancelledError:
             self._until = 0.0
             self._left_behind = True
@@ -154,17 +156,15 @@ class _Reader:
 
     async def _soon(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """Return the rows, or None where that takes long."""
-        self._steps = statement.steps
         try:
             return await self._rows(statement, values)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._until:
                 raise
             return None
-        finally:
-            self._steps = math.inf
 
     async def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+        self._steps = statement.steps if statement.instead else math.inf
         return await self._connection.execute_fetchall(statement.text, statement.given(values))  # type: ignore[return-value]  # a list
 
     async def close(self) -> None:
@@ -212,7 +212,11 @@ class Database:
         """Run one statement and return its rows, each a tuple as stored."""
         self.fetched += 1
         try:
-            if self._glance is not None and (rows := self._glance.fetch(statement.text, statement.given(values))) is not None:
+            if (
+                self._glance is not None
+                and not statement.threaded
+                and (rows := self._glance.fetch(statement.text, statement.given(values))) is not None
+            ):
                 return rows
             reader = await self._free_reader()
             try:

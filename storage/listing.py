@@ -11,10 +11,11 @@ from storage.conditions import LISTS, VISITS, clause
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.paging import Order
 from storage.records import HomeVisitRecord, record_of
-from storage.statements import Statement, compiled
+from storage.statements import SOON_STEPS, Statement, compiled
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class tells its columns
 SHAPES = 1024
+LONG_WALK = 5 * SOON_STEPS
 # Ways to find visits: by the index that finds the fewest, along one that has the order of the list, or by looking at all of them.
 FEWEST, IN_ORDER, EVERYTHING = "fewest", "in order", "everything"
 
@@ -181,8 +182,11 @@ def _one_list(shape: Shape, names: Sequence[str]) -> Statement:
     walk = _merged(shape, names, merged) if merged else _limited(shape, sa.select(*own, *_beyond_cursors(shape)))
     if (merged and not paths.has_keyword(shape.conditions)) or not paths.page_may_take_long(shape.conditions):
         return compiled(walk)
-    everything = _limited(shape, sa.select(*own, *_beyond_cursors(shape, way=EVERYTHING)), EVERYTHING)
-    return compiled(walk, _looking_at_everything(everything))._replace(steps=paths.patience(shape.conditions))
+    everything = _looking_at_everything(_limited(shape, sa.select(*own, *_beyond_cursors(shape, way=EVERYTHING)), EVERYTHING))
+    walked = compiled(walk, everything)
+    if merged or not paths.is_looked_up_first(shape.conditions):
+        return walked
+    return compiled(everything)._replace(instead=walked._replace(steps=LONG_WALK), threaded=True)
 
 
 def _merged(shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:

@@ -6,7 +6,6 @@ Nobody counts the visits for SQLite: it chooses alike on every database, and the
 from typing import Any
 
 from storage.conditions import BROAD
-from storage.statements import SOON_STEPS
 
 Parts = tuple[tuple[str, Any], ...]
 
@@ -40,9 +39,9 @@ def count_may_take_long(conditions: Parts) -> bool:
     return page_may_take_long(conditions) and not any(names <= index for index in COUNTED)
 
 
-def patience(conditions: Parts) -> int:
-    """Return how many steps to go before the other way is taken: days that have an end are worth being looked through."""
-    return 5 * SOON_STEPS if _has_end(conditions) else SOON_STEPS
+def is_looked_up_first(conditions: Parts) -> bool:
+    """Tell whether a keyword is looked up first: of days that have an end a walk may have to see all before a page is full."""
+    return has_keyword(conditions) and _has_end(conditions)
 
 
 def has_keyword(conditions: Parts) -> bool:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems
-from storage.carehq.indexes import indexes_built_after
+from storage.carehq.indexes import LARGE, indexes_built_after
 from storage.carehq.merging import Tally, merge
 from storage.carehq.reading import Documents, Found
 from storage.database import Database
 from storage.errors import UnreadableFile
+from storage.keywords import settle
 
 BATCH = 5000
 
@@ -81,6 +82,8 @@ async def import_documents(
                     await _import_batch(database, file.kind, batch, report, now)
                     progress(read + documents.bytes_read, size)
                 read += documents.bytes_read
+    if (visits := report.tallies.get("home_visits")) and (visits.updated or size >= LARGE):
+        await settle(database)
     return report
 
 

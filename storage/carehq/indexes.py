@@ -15,13 +15,15 @@ LARGE = 1 << 25
 
 VISITS = metadata.tables["home_visits"]
 EVENTS = metadata.tables["home_visit_events"]
+INDEXES: set[sa.Index] = VISITS.indexes | EVENTS.indexes
 
 
 @asynccontextmanager
 async def indexes_built_after(database: Database, size: int) -> AsyncIterator[None]:
     """Do without indexes while documents of `size` bytes are imported, where that is worth while.
 
-    An import that is killed leaves a database without them, slow but right: the next import, of whatever size, builds them.
+    An import that is killed leaves a database without them, slow but right: the next import of whatever size builds them, and
+    so does the next start.
     """
     if size >= LARGE:
         await database.write(_drop)
@@ -36,14 +38,14 @@ def _drop(session: Session) -> None:
     connection = session.connection()
     if connection.scalar(sa.select(sa.exists().select_from(VISITS))):
         return
-    for index in VISITS.indexes | EVENTS.indexes:
+    for index in INDEXES:
         connection.execute(DropIndex(index, if_exists=True))
 
 
 def _missing(session: Session) -> list[sa.Index]:
     inspector = sa.inspect(session.connection())
     present = {index["name"] for table in (VISITS, EVENTS) for index in inspector.get_indexes(table.name)}
-    return [index for index in VISITS.indexes | EVENTS.indexes if index.name not in present]
+    return [index for index in INDEXES if index.name not in present]
 
 
 def _build(index: sa.Index, session: Session) -> None:

@@ -30,7 +30,7 @@ def migrate(path: Path) -> bool:
     """Bring a database up to date and return whether there was anything to do; raise DatabaseUnusable where that cannot be."""
     current = revision(path)
     if current == HEAD:
-        return False
+        return _build_missing(path)
     known = {step.name.split("_")[0] for step in (Path(__file__).parent / "versions").glob("[0-9]*.py")}
     if current is not None and current not in known:
         raise DatabaseUnusable(
@@ -47,4 +47,34 @@ def migrate(path: Path) -> bool:
     config.attributes["path"] = path
     with told_plainly():
         command.upgrade(config, "head")
+    return True
+
+
+def _build_missing(path: Path) -> bool:
+    """Build the indexes that an import did without, and could not build because it was killed."""
+    from sqlalchemy.schema import CreateIndex  # noqa: PLC0415
+
+    from storage.carehq.indexes import INDEXES  # noqa: PLC0415
+    from storage.database import EVERY_CONNECTION, told_plainly  # noqa: PLC0415
+    from storage.statements import DIALECT  # noqa: PLC0415
+
+    with (
+        told_plainly(),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection,
+    ):
+        present = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+        missing = [CreateIndex(index) for index in INDEXES if index.name not in present]
+        if not missing:
+            return False
+        for pragma in (*EVERY_CONNECTION, "busy_timeout = 0"):
+            connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False  # an import that is running builds them at its end
+        for statement in missing:
+            connection.execute(str(statement.compile(dialect=DIALECT)))
+        connection.execute("COMMIT")
     return True

@@ -12,7 +12,7 @@ from sqlmodel import Session, delete
 from storage import listing
 from storage.conditions import conditions
 from storage.database import Database
-from storage.keywords import trigrams
+from storage.keywords import settle, trigrams
 from storage.models import HomeVisit, folded
 from tests.storage.homes import keep, visit, visit_id
 
@@ -26,8 +26,8 @@ TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"], 
     [
         ("abc", '"abc"'),
         ("abcd", '"abc" AND "bcd"'),
-        ("abcdef", '"abc" AND "def"'),
-        ("abcdefg", '"abc" AND "def" AND "efg"'),
+        ("abcdef", '"abc" AND "cde" AND "def"'),
+        ("abcdefg", '"abc" AND "cde" AND "efg"'),
         ("aaaaaaaa", '"aaa"'),
         ('a"b', '"a""b"'),
         ("éßü", '"éßü"'),
@@ -102,3 +102,39 @@ async def test_more_characters_than_the_index_is_asked_for_are_looked_at_too(dat
 @pytest.mark.parametrize("keyword", ["a", "ab", "한글", " ab "])
 def test_fewer_than_three_characters_have_no_trigram(keyword: str) -> None:
     assert [name for name, _ in conditions({"keyword": keyword}, None).shape] == ["keyword"]
+
+
+def pieces_of_the_index(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+        (pieces,) = connection.execute("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10").fetchone()
+        return int(pieces)
+
+
+def trigrams_in(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, home_visits_notes, row)")
+        return {term for (term,) in connection.execute("SELECT term FROM terms")}
+
+
+async def test_settled_the_index_is_of_one_piece_without_what_is_no_more(database: Database) -> None:
+    for number in range(5):
+        await keep(database, visit(number, notes=f"Ring {number:04} twice"))
+    change(database.path, "UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
+    before = pieces_of_the_index(database.path)
+
+    await settle(database)
+
+    assert (before > 1, pieces_of_the_index(database.path)) == (True, 1)
+    assert {term for term in trigrams_in(database.path) if term.isdigit()} == {"000"}
+    assert await found(database, "Ring 0000") == ({visit_id(0)}, {visit_id(0)})
+
+
+async def test_an_index_that_is_settled_is_left_alone(database: Database) -> None:
+    await keep(database, visit(1, notes="Ring twice"))
+    await settle(database)
+    before = database.written
+
+    await settle(database)
+
+    assert database.written - before == 1

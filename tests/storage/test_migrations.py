@@ -179,3 +179,29 @@ def test_notes_that_were_there_before_their_index_are_in_it(tmp_path: Path) -> N
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT rowid FROM home_visits_notes WHERE home_visits_notes MATCH 'hee'").fetchall()
     assert found == [(2,)]
+
+
+def test_indexes_that_a_killed_import_did_without_are_built(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate(path)
+    before = made_by(tmp_path, "visits.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX home_visits_pending_of_location")
+        connection.execute("DROP INDEX home_visit_events_of_visit")
+
+    assert (migrate(path), migrate(path)) == (True, False)
+
+    assert made_by(tmp_path, "visits.db") == before
+
+
+def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as importing:
+        importing.execute("DROP INDEX home_visits_by_time")
+        importing.execute("BEGIN IMMEDIATE")
+
+        done = migrate(path)
+
+    assert done is False
+    assert "home_visits_by_time" not in made_by(tmp_path, "visits.db")

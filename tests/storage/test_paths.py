@@ -131,3 +131,15 @@ def test_what_no_index_holds_is_counted_by_looking_at_all_where_the_first_way_ta
     statement = listing.count(listing.Shape(conditions({"status": PENDING, **DAYS}, HOMES).shape))
 
     assert planned(path, statement.instead).split("\n")[0] == "SCAN home_visits"
+
+
+def test_within_some_days_a_keyword_is_looked_up_before_they_are_walked(path: Path) -> None:
+    statement = page({"keyword": "wheel", **DAYS}, MANY, BY_TIME)
+    assert statement.instead is not None
+
+    looked_up, walked, at_last = (planned(path, way) for way in (statement, statement.instead, statement.instead.instead))
+
+    assert (statement.threaded, statement.instead.threaded) == (True, False)
+    assert looked_up == at_last
+    assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in looked_up
+    assert walked.startswith("SEARCH home_visits USING INDEX home_visits_by_time (date_time>? AND date_time<?)")

@@ -128,6 +128,18 @@ async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
         assert await database.fetch(statement, {"to": 10}) == [(10,)]
 
 
+async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
+    third = Statement("SELECT 'third'", ())
+    second = COUNT._replace(instead=third, names=("second",))
+    first = COUNT._replace(instead=second, names=("first",), threaded=True)
+
+    async with opened(path) as database:
+        long, short = 10**12, 10
+        assert await database.fetch(first, {"first": short, "second": long}) == [(10,)]
+        assert await database.fetch(first, {"first": long, "second": short}) == [(10,)]
+        assert await database.fetch(first, {"first": long, "second": long}) == [("third",)]
+
+
 async def test_time_for_another_way_ends_too(path: Path) -> None:
     async with opened(path, statement_seconds=0.2) as database:
         with pytest.raises(DatabaseBusy):

@@ -242,3 +242,14 @@ async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_pat
     await take(database, *paths, now=NOW)
 
     assert [event["at"] for event in rows_of(database.path, "home_visit_events")] == ["2024-10-20T09:30:00"] * 2
+
+
+async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_database(database: Database, tmp_path: Path) -> None:
+    await take(database, *write(tmp_path, home_visits=[visit(notes="Ask for Wurlitzer, thrice.")]))
+    await take(database, *write(tmp_path, home_visits=[visit(notes="", anonymized=LATER, modified=LATER)]))
+    await database.close()
+
+    kept = database.path.read_bytes().lower()
+
+    assert [part for part in (b"wurlitzer", b"thrice", b"litz", b"wur") if part in kept] == []
+    assert [file.name for file in database.path.parent.glob("*-wal")] == []

@@ -1,0 +1,244 @@
+"""Does it stay as fast when it grows: every screen, search and page with a million visits, measured through the server.
+
+    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--draws 200]
+
+Makes visits of families to 300 homes over ten years and imports them; with `--database` into that file, which is taken as it
+is when it is there already. Prints each figure beside its target, and fails where one is missed. Each answer is checked by
+plain SQL that uses no index. Figures are medians of 5 requests, one after the other, as the client sees them.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.benchmarks.families import identifier, make
+from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, expected, met, screens, searches
+from tests.benchmarks.reads import NODE, ROOT, free_port, run
+
+PAGE = (
+    "query Page($filter: HomeVisitFilter, $orderBy: [HomeVisitOrder!], $first: Int, $last: Int, $after: String, $before: String) "
+    "{ homeVisits(filter: $filter, orderBy: $orderBy, first: $first, last: $last, after: $after, before: $before) "
+    f"{{ edges {{ cursor node {{ {NODE} }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
+)
+COUNT = "query Count($filter: HomeVisitFilter) { homeVisits(filter: $filter) { totalCount } }"
+OURS = [sys.executable, str(ROOT / "app.py"), "serve", "--port"]
+IMPORT_SECONDS, IMPORT_MIB, SERVER_MIB = 120, 160, 160
+SCREEN_MS, ANY_MS, COUNT_MS, DEEP, START = 20, 500, 5, 1.2, 1.3
+DEEP_ROW = 0.9
+
+
+class Figures:
+    """Prints figures, and knows which are above their targets."""
+
+    def __init__(self) -> None:
+        self.missed: list[str] = []
+
+    def add(self, name: str, figure: float, most: float, unit: str) -> None:
+        told = f"{figure:8.1f} {unit}, at most {most:g}   {name}"
+        if figure > most:
+            self.missed.append(told)
+        print(f"{told}{'   MISSED' if figure > most else ''}", flush=True)
+
+
+class Client:
+    """Asks a server, as one of the callers, and checks its answers by the database itself."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, tokens: dict[str, str], database: sqlite3.Connection) -> None:
+        self._session = session
+        self._url = url
+        self._tokens = tokens
+        self._database = database
+
+    async def ask(self, query: str, variables: dict[str, Any], caller: str = "all") -> tuple[Any, float]:
+        """Return the list and the milliseconds that it took."""
+        headers, started = {"Authorization": f"Bearer {self._tokens[caller]}"}, time.perf_counter()
+        async with self._session.post(self._url, json={"query": query, "variables": variables}, headers=headers) as response:
+            answer = await response.json()
+        milliseconds = 1000 * (time.perf_counter() - started)
+        if "errors" in answer:
+            sys.exit(f"{variables}: {answer['errors']}")
+        return answer["data"]["homeVisits"], milliseconds
+
+    async def page(self, question: Question, times: int = 5, **cursor: str) -> tuple[Any, float]:
+        taken = [await self.ask(PAGE, question.variables | cursor, question.caller) for _ in range(times)]
+        return taken[0][0], statistics.median(milliseconds for _, milliseconds in taken)
+
+    async def checked_page(self, question: Question, skipped: int = 0, **cursor: str) -> tuple[Any, float]:
+        page, milliseconds = await self.page(question, **cursor)
+        ids = [row[0] for row in self._database.execute(*expected(question, skipped))]
+        shown, more = ids[: question.size], len(ids) > question.size
+        shown = shown[::-1] if question.backward else shown
+        info = page["pageInfo"]
+        answered = [edge["node"]["id"] for edge in page["edges"]], info["hasPreviousPage" if question.backward else "hasNextPage"]
+        if answered != (shown, more):
+            sys.exit(f"{question}: the answer is not what plain SQL finds:\n{answered}\n{(shown, more)}")
+        return page, milliseconds
+
+    async def checked_count(self, question: Question, times: int = 5) -> float:
+        taken = [await self.ask(COUNT, {"filter": question.filter}, question.caller) for _ in range(times)]
+        where, values = met(question)
+        counted = self._database.execute(f"SELECT count(*) FROM home_visits NOT INDEXED WHERE {where}", values).fetchone()[0]  # noqa: S608 - its own names
+        if {counted} != {answer["totalCount"] for answer, _ in taken}:
+            sys.exit(f"{question}: {taken} are counted where there are {counted}")
+        return statistics.median(milliseconds for _, milliseconds in taken)
+
+
+def import_all(folder: Path, count: int, environment: dict[str, str], figures: Figures) -> None:
+    command = [sys.executable, str(ROOT / "app.py"), "import", *map(str, make(folder, count))]
+    started = time.monotonic()
+    importer = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, code, used = os.wait4(importer.pid, 0)
+    if code:
+        sys.exit(f"the import failed: {code}")
+    figures.add(f"import of {count:,} visits", time.monotonic() - started, IMPORT_SECONDS * max(count, 100_000) / 1_000_000, "s")
+    figures.add("memory of the import", used.ru_maxrss / 1024, IMPORT_MIB, "MiB")
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield server
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+async def first_answer(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
+    for _ in range(3_000):
+        try:
+            async with session.post(url, json={"query": "{ __typename }"}, headers=headers) as response:
+                await response.read()
+                return
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(0.01)
+    sys.exit(f"{url} does not answer")
+
+
+async def start_seconds(command: list[str], environment: dict[str, str]) -> float:
+    """Return how long it takes from the start of a process to its first answer: of three times, the shortest."""
+    taken = []
+    for _ in range(3):
+        port, started = free_port(), time.perf_counter()
+        with running([*command, str(port)], environment):
+            async with aiohttp.ClientSession() as session:
+                await first_answer(session, f"http://127.0.0.1:{port}/graphql", {})
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+@asynccontextmanager
+async def served(database: Path, environment: dict[str, str]) -> AsyncIterator[tuple[Client, int]]:
+    role = ["token", "--subject", "benchmark", "--role", "VIEWER"]
+    tokens = {
+        caller: run(*role, *(word for home in homes for word in ("--location", home)), environment=environment)
+        for caller, homes in CALLERS.items()
+    }
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/graphql"
+    with (
+        running([*OURS, str(port)], environment) as server,
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        async with aiohttp.ClientSession() as session:
+            await first_answer(session, url, {})
+            yield Client(session, url, tokens, connection), server.pid
+
+
+async def deep_page(client: Client, count: int, figures: Figures) -> None:
+    """Compare a page deep within the list with its first, one request each in turn."""
+    first = Question("", {}, TIME)
+    middle = Question("", {}, TIME, size=1)
+    row = round(DEEP_ROW * count)
+    (id,) = client._database.execute(*expected(middle, row - 1)).fetchone()
+    found, _ = await client.ask(PAGE, Question("", {"ids": [id]}, TIME).variables)
+    deep = {"after": found["edges"][0]["cursor"]}
+    await client.checked_page(first, row, **deep)
+    taken = [((await client.page(first, 1))[1], (await client.page(first, 1, **deep))[1]) for _ in range(200)]
+    shallow, far = (statistics.median(times) for times in zip(*taken, strict=True))
+    print(f"{shallow:8.2f} ms   the first page; {far:.2f} ms at row {row:,}")
+    figures.add(f"a page at row {row:,} beside the first", far / shallow, DEEP, "x")
+
+
+async def any_combination(client: Client, count: int, figures: Figures) -> None:
+    found: list[tuple[float, str]] = []
+    for question in draws(count):
+        page, milliseconds = await client.checked_page(question)
+        found.append((milliseconds, str(question)))
+        info, end = page["pageInfo"], "startCursor" if question.backward else "endCursor"
+        if info["hasPreviousPage" if question.backward else "hasNextPage"]:
+            cursor = {"before" if question.backward else "after": info[end]}
+            found.append(((await client.checked_page(question, question.size, **cursor))[1], f"{question}, the next page"))
+        found.append((await client.checked_count(question), f"count of {question}"))
+    found.sort(reverse=True)
+    usual = statistics.median(milliseconds for milliseconds, _ in found)
+    print(f"{usual:8.1f} ms   the median of {len(found)} combinations; the slowest:")
+    for milliseconds, name in found[:6]:
+        print(f"{milliseconds:8.1f} ms   {name}")
+    figures.add("any combination, the slowest", found[0][0], ANY_MS, "ms")
+
+
+async def memory_under_load(client: Client, server: int, figures: Figures) -> None:
+    questions = [*screens(), *searches()]
+
+    async def some(offset: int) -> None:
+        for question in questions[offset::8] * 4:
+            await client.page(question, 1)
+
+    await asyncio.gather(*(some(offset) for offset in range(8)))
+    figures.add("memory of the server, at its most", most_memory(server), SERVER_MIB, "MiB")
+
+
+def most_memory(process: int) -> float:
+    told = Path(f"/proc/{process}/status").read_text()
+    return int(told.split("VmHWM:")[1].split()[0]) / 1024
+
+
+async def measure(database: Path, count: int, number: int, environment: dict[str, str], figures: Figures) -> None:
+    textbook = [sys.executable, str(ROOT / "tests/benchmarks/textbook.py"), str(database)]
+    ours, theirs = await start_seconds(OURS, environment), await start_seconds(textbook, environment)
+    print(f"{ours:8.2f} s    from the start to the first answer; the textbook's server {theirs:.2f} s")
+    figures.add("start beside the textbook's", ours / theirs, START, "x")
+    async with served(database, environment) as (client, server):
+        await deep_page(client, count, figures)
+        for question in [*screens(), *searches()]:
+            figures.add(str(question), (await client.checked_page(question))[1], SCREEN_MS, "ms")
+        home = Question("totalCount of a home", {"location": [identifier("b", 3)]}, LATEST)
+        figures.add(str(home), await client.checked_count(home, 20), COUNT_MS, "ms")
+        await any_combination(client, number, figures)
+        await memory_under_load(client, server, figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--visits", type=int, default=1_000_000)
+    parser.add_argument("--database", type=Path)
+    parser.add_argument("--draws", type=int, default=200)
+    options = parser.parse_args()
+    figures = Figures()
+    with tempfile.TemporaryDirectory() as folder:
+        database = (options.database or Path(folder) / "visits.db").absolute()
+        settings = {"DATABASE_URL": f"sqlite:///{database}", "JWT_SECRET": secrets.token_urlsafe(48)}
+        environment = os.environ | {f"HOME_VISITS_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(ROOT)}
+        if not database.exists():
+            import_all(Path(folder), options.visits, environment, figures)
+        asyncio.run(measure(database, options.visits, options.draws, environment, figures))
+    if figures.missed:
+        sys.exit("\n".join(["missed:", *figures.missed]))
+
+
+if __name__ == "__main__":
+    main()
