@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from schema.engine.telemetry import MOMENT_SECONDS
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, get, token
 from tests.conftest import Server, StartServer
@@ -53,6 +54,7 @@ def test_numbers_are_those_of_all_workers_together(start_server: StartServer) ->
     until(lambda: len(serving(server)) == 2)
 
     statuses = [ask(server.port, f"query Counted {COUNT}", bearer=token(Role.VIEWER)).status for _ in range(50)]
+    time.sleep(2 * MOMENT_SECONDS)
     numbers = [get(server.port, "/metrics", Authorization=f"Bearer {token(Role.ADMIN)}").body.decode() for _ in range(10)]
 
     assert statuses == [200] * 50
