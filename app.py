@@ -35,7 +35,7 @@ from schema.engine.limits import Limits
 from schema.engine.logs import Log
 from schema.engine.reception import TrustedDocuments
 from schema.engine.routes import add_routes, only_on_this_machine
-from schema.engine.settings import Unstartable, blaming, by_members, parse_origins, require_positive, understood, variables
+from schema.engine.settings import Unstartable, blaming, grouped, misspelt, parse_origins, require_positive, understood, variables
 from schema.engine.telemetry import Telemetry, export_gauges
 from schema.scalars import parse_time_zone
 from storage import migrations
@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] | None = None
     executing: PositiveInt = 64
     waiting: PositiveInt = 128
-    limits: Annotated[Limits, NoDecode, BeforeValidator(by_members), AfterValidator(require_positive)] = Limits()
-    http: Annotated[HTTPLimits, NoDecode, BeforeValidator(by_members), AfterValidator(require_positive)] = HTTPLimits()
+    limits: Annotated[Limits, NoDecode, BeforeValidator(grouped), AfterValidator(require_positive)] = Limits()
+    http: Annotated[HTTPLimits, NoDecode, BeforeValidator(grouped), AfterValidator(require_positive)] = HTTPLimits()
 
     @classmethod
     def variables(cls) -> dict[str, Any]:
@@ -310,7 +310,7 @@ def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try agai
 def _settings() -> Settings:
     with understood(PREFIX):
         settings = Settings()
-    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in Settings.variables()):
+    for name in misspelt(PREFIX, Settings.variables(), os.environ):
         say(f"{name} is no setting, and has no effect.")
     return settings
 

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def require_positive(limits: T) -> T:
     return limits
 
 
-def by_members(value: Any) -> Any:
+def grouped(value: Any) -> Any:
     """Return what was gathered from the variables of a group's members; raise ValueError where the group itself was set."""
     if isinstance(value, str):
         raise ValueError("this is a group: set its members one by one, as the README lists them")
@@ -52,6 +53,12 @@ def variables(prefix: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
         members = asdict(default) if is_dataclass(default) and not isinstance(default, type) else {}
         found |= {f"{name}__{member}": value for member, value in members.items()} or {name: default}
     return {f"{prefix}{name}".upper(): default for name, default in found.items()}
+
+
+def misspelt(prefix: str, known: Collection[str], environment: Iterable[str]) -> list[str]:
+    """Return the variables of ours, in the environment or in a file `.env`, that are no settings."""
+    names = {name.upper() for name in (*environment, *dotenv_values(".env"))}
+    return sorted(name for name in names if name.startswith(prefix) and name not in known)
 
 
 @contextmanager

@@ -47,7 +47,8 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise Unstartable(f"Cannot listen at {host}:{port}: {error.strerror}. Choose another --host or --port.") from None
+        reason = str(error.strerror).partition(" (while")[0]  # then comes the address once more
+        raise Unstartable(f"Cannot listen at {host}:{port}: {reason}. Choose another --host or --port.") from None
 
 
 def inherited(number: int) -> socket.socket:
