@@ -212,11 +212,7 @@ class Database:
         """Run one statement and return its rows, each a tuple as stored."""
         self.fetched += 1
         try:
-            if (
-                self._glance is not None
-                and not statement.threaded
-                and (rows := self._glance.fetch(statement.text, statement.given(values))) is not None
-            ):
+            if self._glance is not None and (rows := self._glance.fetch(statement.text, statement.given(values))) is not None:
                 return rows
             reader = await self._free_reader()
             try:

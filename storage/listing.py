@@ -15,7 +15,7 @@ from storage.statements import SOON_STEPS, Statement, compiled
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class tells its columns
 SHAPES = 1024
-LONG_WALK = 5 * SOON_STEPS
+SHORT_WALK, LONG_WALK = SOON_STEPS // 2, 5 * SOON_STEPS
 # Ways to find visits: by the index that finds the fewest, along one that has the order of the list, or by looking at all of them.
 FEWEST, IN_ORDER, EVERYTHING = "fewest", "in order", "everything"
 
@@ -184,9 +184,11 @@ def _one_list(shape: Shape, names: Sequence[str]) -> Statement:
         return compiled(walk)
     everything = _looking_at_everything(_limited(shape, sa.select(*own, *_beyond_cursors(shape, way=EVERYTHING)), EVERYTHING))
     walked = compiled(walk, everything)
-    if merged or not paths.is_looked_up_first(shape.conditions):
+    if not paths.has_keyword(shape.conditions):
         return walked
-    return compiled(everything)._replace(instead=walked._replace(steps=LONG_WALK), threaded=True)
+    # A frequent keyword is found at once, a rare one is looked up at once; for those between a longer walk is shorter.
+    looked_up = compiled(everything)._replace(instead=walked._replace(steps=LONG_WALK))
+    return walked._replace(steps=SHORT_WALK, instead=looked_up)
 
 
 def _merged(shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:

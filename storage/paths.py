@@ -39,11 +39,6 @@ def count_may_take_long(conditions: Parts) -> bool:
     return page_may_take_long(conditions) and not any(names <= index for index in COUNTED)
 
 
-def is_looked_up_first(conditions: Parts) -> bool:
-    """Tell whether a keyword is looked up first: of days that have an end a walk may have to see all before a page is full."""
-    return has_keyword(conditions) and _has_end(conditions)
-
-
 def has_keyword(conditions: Parts) -> bool:
     return ("trigrams", "") in conditions
 

@@ -23,14 +23,12 @@ class Statement(NamedTuple):
     """SQL as the driver takes it, and the names of its parameters in their order.
 
     `instead` asks the same in another way, for when this one turns out to take more than so many `steps` of SQLite's machine.
-    What is `threaded` is not tried on the loop: a step of it may take long.
     """
 
     text: str
     names: tuple[str, ...]
     instead: "Statement | None" = None
     steps: int = SOON_STEPS
-    threaded: bool = False
 
     def given(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]

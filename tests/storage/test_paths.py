@@ -81,13 +81,19 @@ def test_others_are_walked_in_order_and_where_that_takes_long_all_are_looked_at(
     assert " INDEX " not in instead.replace("VIRTUAL TABLE INDEX", "")
 
 
-def test_a_keyword_is_looked_up_before_its_visits(path: Path) -> None:
+def test_a_keyword_is_looked_up_where_a_short_walk_finds_too_few_and_walked_for_where_too_many_have_it(path: Path) -> None:
     statement = page({"keyword": "wheel", "status": PENDING}, HOMES, BY_TIME)
+    ways = [statement]
+    while ways[-1].instead:
+        ways.append(ways[-1].instead)
 
-    plan = planned(path, statement.instead).split("\n")
+    walked, looked_up, again, at_last = (planned(path, way) for way in ways)
 
-    assert plan[0] == "SEARCH home_visits USING INTEGER PRIMARY KEY (rowid=?)"
-    assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in plan
+    assert walked.startswith("SCAN home_visits USING INDEX home_visits_by_time")
+    assert looked_up.startswith("SEARCH home_visits USING INTEGER PRIMARY KEY (rowid=?)")
+    assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in looked_up.split("\n")
+    assert (again, at_last) == (walked, looked_up)
+    assert [way.steps for way in ways[:3]] == [10_000, 20_000, 100_000]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +137,3 @@ def test_what_no_index_holds_is_counted_by_looking_at_all_where_the_first_way_ta
     statement = listing.count(listing.Shape(conditions({"status": PENDING, **DAYS}, HOMES).shape))
 
     assert planned(path, statement.instead).split("\n")[0] == "SCAN home_visits"
-
-
-def test_within_some_days_a_keyword_is_looked_up_before_they_are_walked(path: Path) -> None:
-    statement = page({"keyword": "wheel", **DAYS}, MANY, BY_TIME)
-    assert statement.instead is not None
-
-    looked_up, walked, at_last = (planned(path, way) for way in (statement, statement.instead, statement.instead.instead))
-
-    assert (statement.threaded, statement.instead.threaded) == (True, False)
-    assert looked_up == at_last
-    assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in looked_up
-    assert walked.startswith("SEARCH home_visits USING INDEX home_visits_by_time (date_time>? AND date_time<?)")

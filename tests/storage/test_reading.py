@@ -131,7 +131,7 @@ async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
 async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
     third = Statement("SELECT 'third'", ())
     second = COUNT._replace(instead=third, names=("second",))
-    first = COUNT._replace(instead=second, names=("first",), threaded=True)
+    first = COUNT._replace(instead=second, names=("first",))
 
     async with opened(path) as database:
         long, short = 10**12, 10
