@@ -177,18 +177,23 @@ def _beyond_cursors(
 
 
 def _one_list(shape: Shape, names: Sequence[str]) -> Statement:
-    merged = paths.merged(shape.conditions, shape.order)
+    few = paths.few(shape.conditions, shape.order)
+    merged = compiled(_merged(shape, names, few)) if few else None
+    if merged and not paths.has_keyword(shape.conditions):
+        return merged
     own = [VISITS.c[name] for name in names]
-    walk = _merged(shape, names, merged) if merged else _limited(shape, sa.select(*own, *_beyond_cursors(shape)))
-    if (merged and not paths.has_keyword(shape.conditions)) or not paths.page_may_take_long(shape.conditions):
-        return compiled(walk)
-    everything = _looking_at_everything(_limited(shape, sa.select(*own, *_beyond_cursors(shape, way=EVERYTHING)), EVERYTHING))
-    walked = compiled(walk, everything)
-    if not paths.has_keyword(shape.conditions):
+    walked = compiled(_limited(shape, sa.select(*own, *_beyond_cursors(shape))))
+    if not paths.page_may_take_long(shape.conditions):
         return walked
-    # A frequent keyword is found at once, a rare one is looked up at once; for those between a longer walk is shorter.
-    looked_up = compiled(everything)._replace(instead=walked._replace(steps=LONG_WALK))
-    return walked._replace(steps=SHORT_WALK, instead=looked_up)
+    columns = [*own, *_beyond_cursors(shape, way=EVERYTHING)]
+    everything = compiled(_looking_at_everything(_limited(shape, sa.select(*columns), EVERYTHING)))
+    if not paths.has_keyword(shape.conditions):
+        return walked._replace(instead=everything)
+    # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
+    walk = walked._replace(instead=everything, steps=LONG_WALK)
+    if merged:
+        walk = merged._replace(instead=walk, steps=LONG_WALK // 2)
+    return walked._replace(instead=everything._replace(instead=walk), steps=SHORT_WALK)
 
 
 def _merged(shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:

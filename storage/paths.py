@@ -17,14 +17,9 @@ COUNTED = [
 ]
 
 
-def merged(conditions: Parts, order: Parts) -> str | None:
-    """Return the name of the condition whose few values have a list each, in the order asked for, out of which one is merged."""
-    if (
-        not order
-        or order[0][0] != "date_time"
-        or _is_narrow(conditions)
-        or (has_keyword(conditions) and not _has_end(conditions))
-    ):
+def few(conditions: Parts, order: Parts) -> str | None:
+    """Return the name of the condition whose few values have a list each, in the order asked for, of which one can be merged."""
+    if not order or order[0][0] != "date_time" or _is_narrow(conditions):
         return None
     return next((name for name, form in conditions if form == "few"), None)
 
@@ -41,10 +36,6 @@ def count_may_take_long(conditions: Parts) -> bool:
 
 def has_keyword(conditions: Parts) -> bool:
     return ("trigrams", "") in conditions
-
-
-def _has_end(conditions: Parts) -> bool:
-    return {"start", "end"} <= {name for name, _ in conditions}
 
 
 def _is_narrow(conditions: Parts) -> bool:
