@@ -24,7 +24,7 @@ from typing import Any
 import aiohttp
 
 from tests.benchmarks.importing import identifier, make
-from tests.benchmarks.reads import ROOT, free_port, imported, run
+from tests.benchmarks.reads import ROOT, cpu_seconds, free_port, imported, run
 
 LEAST = 0.12
 CONNECTIONS = 16
@@ -52,12 +52,13 @@ def question(number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(environment: dict[str, str]) -> Iterator[str]:
+def serving(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Start a server; yield where it answers, and its process."""
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "serve", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", server.pid
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -122,16 +123,21 @@ async def compare(folder: Path, count: int, rounds: int) -> list[float]:
     copied(database, loop)
     token = run("token", "--subject", "benchmark", "--role", "COORDINATOR", environment=environment)
     ratios = []
-    with serving(environment) as origin:
+    with serving(environment) as (origin, process):
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
             await answering(session, origin)
             for round in range(rounds + 1):
+                before = cpu_seconds(process)
                 ours = await book(session, origin, range(round * count, (round + 1) * count))
+                cpu = 1000 * (cpu_seconds(process) - before) / count
                 bookings = list(zip(*(newest(database, table, count) for table in TABLES), strict=True))
                 bare = write(loop, bookings)
                 if round:  # the first warms up
                     ratios.append(ours / bare)
-                    print(f"over HTTP {ours:6.0f} a second, the loop {bare:6.0f}, ratio {ratios[-1]:.3f}", flush=True)
+                    told = (
+                        f"over HTTP {ours:5.0f} a second ({cpu:.2f} ms of CPU each), the loop {bare:5.0f}, ratio {ratios[-1]:.3f}"
+                    )
+                    print(told, flush=True)
     for table in TABLES:
         if newest(database, table, -1) != newest(loop, table, -1):
             sys.exit(f"the loop did not write the same rows into {table}")
