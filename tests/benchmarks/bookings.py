@@ -134,9 +134,7 @@ async def compare(folder: Path, count: int, rounds: int) -> list[float]:
                 bare = write(loop, bookings)
                 if round:  # the first warms up
                     ratios.append(ours / bare)
-                    told = (
-                        f"over HTTP {ours:5.0f} a second ({cpu:.2f} ms of CPU each), the loop {bare:5.0f}, ratio {ratios[-1]:.3f}"
-                    )
+                    told = f"over HTTP {ours:5.0f} a second ({cpu:.2f} ms of CPU each), loop {bare:5.0f}, ratio {ratios[-1]:.3f}"
                     print(told, flush=True)
     for table in TABLES:
         if newest(database, table, -1) != newest(loop, table, -1):
