@@ -131,8 +131,7 @@ class Plan:
         way = definition.metadata.get("plan")
         if isinstance(way, Reference):
             self.wanted.add(way.holder)
-            column = self._reference(way, field.type, details, collect)
-            return lambda _source_class: column
+            return self._reference(way, field.type, details, collect)
         completed, plan = _completer(field.type, details, collect)
         if plan:
             self.size += plan.size
@@ -152,13 +151,14 @@ class Plan:
             self._nested.append((attribute, plan))
         return lambda source_class: _stored(source_class, attribute, field.type) or _read(attribute, completed)
 
-    def _reference(self, way: Reference, type: GraphQLOutputType, details: list[Any], collect: Collect) -> Column:
-        named, required, id_of = _object(type), is_non_null_type(type), attrgetter(way.holder)
+    def _reference(self, way: Reference, type: GraphQLOutputType, details: list[Any], collect: Collect) -> Maker:
+        named, required = _object(type), is_non_null_type(type)
         if not way.by_id and selects_only_id(part.node for part in details):
             # The record that refers has all that is asked for.
             selected = {name: parts[0].node.name.value for name, parts in _collected(named, details, collect).items()}
             self.size += len(selected)
-            return _only_id({name: None if field == "id" else named.name for name, field in selected.items()}, id_of, required)
+            answered = {name: None if field == "id" else named.name for name, field in selected.items()}
+            return lambda source_class: _only_id(answered, _getter(source_class, way.holder), required)
         plan = Plan(named, details, collect)
         if plan.rest:
             raise Unusual
@@ -166,14 +166,14 @@ class Plan:
         self._references.append((way, plan))
 
         def column(sources: Sequence[Any], context: Context) -> Sequence[Any]:
-            ids = list(map(id_of, sources))
+            ids = list(map(attrgetter(way.holder), sources))
             known = context.known(way.kind, by_id=way.by_id)
             # One that many refer to is built once.
             records = {id: known[id] for id in ids if id is not None and known[id] is not None}
             built = dict(zip(records, plan.build(list(records.values()), context), strict=True))
             return _checked([built.get(id) for id in ids], required)
 
-        return column
+        return lambda _source_class: column
 
 
 def _collected(type: GraphQLObjectType, details: list[Any], collect: Collect) -> dict[str, list[Any]]:
@@ -252,6 +252,13 @@ def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Colu
             return lambda records, _context: [value + "Z" for value in map(get, records)]
         return lambda records, _context: [None if value is None else value + "Z" for value in map(get, records)]
     return lambda records, _context: _checked(list(map(get, records)), required)
+
+
+def _getter(source_class: type, attribute: str) -> Callable[[Any], Any]:
+    """Return what gets an attribute that is no instant, from records by its place."""
+    if not issubclass(source_class, Record):
+        return attrgetter(attribute)
+    return itemgetter(source_class.columns.index(attribute))
 
 
 def _read(attribute: str, complete: Column) -> Column:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
     GraphQLBoolean,
     GraphQLError,
     GraphQLID,
+    GraphQLInt,
     GraphQLSchema,
     GraphQLString,
     OperationDefinitionNode,
@@ -19,7 +22,8 @@ from graphql.execution.values import get_variable_values
 from graphql.utilities import coerce_input_value
 
 # of which graphql-core makes no other value
-PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
+PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool, GraphQLInt: int}
+INTS = range(GRAPHQL_MIN_INT, GRAPHQL_MAX_INT + 1)
 
 
 class Variables:
@@ -44,7 +48,7 @@ class Variables:
             if name not in given:
                 continue
             value = given[name]
-            if type(value) is not plain:
+            if type(value) is not plain or (plain is int and value not in INTS):
                 value = coerce_input_value(value, self._types[name])
                 if value is Undefined:
                     return None
