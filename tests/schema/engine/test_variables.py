@@ -8,7 +8,7 @@ from graphql.execution.values import get_variable_values
 
 from schema.engine.variables import Variables
 
-SCHEMA = build_schema("enum Host { MANAGER } input By { host: Host, ids: [ID!] } type Query { asked: Int }")
+SCHEMA = build_schema("enum Host { MANAGER } input By { host: Host, ids: [ID!] } type Query { asked(by: Float): Int }")
 TYPES = ["ID", "ID!", "String", "String!", "Boolean", "Boolean!", "Int", "Int!", "Float", "Host", "[ID!]", "By"]
 SENT = [
     None, "", "x", "MANAGER", True, False, 0, 1, -1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 1.0, 1.5, 1e300,
