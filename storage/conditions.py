@@ -1,6 +1,7 @@
 """Which visits are asked for: conditions, as SQL whose text depends on their shape and not on their values."""
 
 import json
+import operator
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -80,15 +81,18 @@ STATUSES = {
     HomeVisitStatus.CANCELLED: VISITS.c.cancelled.is_not(None),
     HomeVisitStatus.COMPLETED: VISITS.c.completed.is_not(None),
 }
-BOUNDS: dict[str, Callable[[sa.BindParameter[Any]], sa.ColumnElement[bool]]] = {
-    "start": lambda value: VISITS.c.date_time >= value,
-    "end": lambda value: VISITS.c.date_time < value,
-    "modified_after": lambda value: VISITS.c.modified > value,
-    "modified_before": lambda value: VISITS.c.modified < value,
-    "keyword": lambda value: sa.func.instr(VISITS.c.notes_folded, value) > sa.literal_column("0"),
+BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bool]]]] = {
+    "start": (VISITS.c.date_time, operator.ge),
+    "end": (VISITS.c.date_time, operator.lt),
+    "modified_after": (VISITS.c.modified, operator.gt),
+    "modified_before": (VISITS.c.modified, operator.lt),
 }
 
 
+TEXTS: dict[str, Callable[[sa.BindParameter[Any]], sa.ColumnElement[bool]]] = {
+    "keyword": lambda value: sa.func.instr(VISITS.c.notes_folded, value) > sa.literal_column("0"),
+    "trigrams": lambda value: VISITS.c.number.in_(may_hold(value)),
+}
 PLUS = operators.custom_op[Any]("+")
 
 
@@ -111,21 +115,29 @@ def by_id(id: str, locations: Iterable[str] | None) -> Conditions | None:
     return Conditions((*ONE, (name, form)), {"ids": id, name: value})
 
 
-def clause(name: str, form: str, *, in_order: bool = False) -> sa.ColumnElement[bool]:
-    """Return the SQL of one part of a shape; `in_order` so that the visits are found in the order of the list."""
+def clause(name: str, form: str, *, in_order: bool = False, along: str | None = None) -> sa.ColumnElement[bool]:
+    """Return the SQL of one part of a shape.
+
+    `in_order`: the visits are to be found in the order of the list; `along`: by the index that begins with this column.
+    """
+    value = sa.bindparam(name, type_=sa.String())
     if name in LISTS:
-        column, value = LISTS[name], sa.bindparam(name, type_=sa.String())
         if form == "one":
-            return column == value
-        # SQLite takes an index for the plain column, and then has to sort all that it finds.
-        return (UnaryExpression(column, operator=PLUS) if in_order and name in BROAD else column).in_(json_list(value))
-    if name == "trigrams":
-        return VISITS.c.number.in_(may_hold(sa.bindparam(name, type_=sa.String())))
+            return LISTS[name] == value
+        return (_unindexed(LISTS[name]) if in_order and name in BROAD else LISTS[name]).in_(json_list(value))
+    if name in BOUNDS:
+        column, compare = BOUNDS[name]
+        return compare(column if along in (None, column.name) else _unindexed(column), value)
     if name == "status":
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return BOUNDS[name](sa.bindparam(name, type_=sa.String()))
+    return TEXTS[name](value)
+
+
+def _unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    # SQLite takes an index for the plain column, and then has to sort all that it finds.
+    return UnaryExpression(column, operator=PLUS)
 
 
 def json_list(value: sa.BindParameter[Any]) -> sa.Select[Any]:

@@ -45,7 +45,7 @@ EVERY_CONNECTION = (
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
 WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
 # No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
-READER = ("query_only = ON", "cache_size = -16000", *EVERY_CONNECTION)
+READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
 
 
 def sent(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:

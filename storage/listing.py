@@ -125,9 +125,9 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
     return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
-def _clauses(shape: Shape, way: str) -> list[sa.ColumnElement[bool]]:
+def _clauses(shape: Shape, way: str, along: str | None = None) -> list[sa.ColumnElement[bool]]:
     parts = [part for part in shape.conditions if way is EVERYTHING or part[0] != "trigrams"]
-    return [clause(name, form, in_order=way is IN_ORDER) for name, form in parts]
+    return [clause(name, form, in_order=way is IN_ORDER, along=along) for name, form in parts]
 
 
 def _looking_at_everything(query: sa.Select[Any]) -> sa.Select[Any]:
@@ -163,7 +163,8 @@ def _beyond_cursors(
     for argument, given, backward in (("after", shape.after, True), ("before", shape.before, False)):
         if not given:
             continue
-        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*_clauses(shape, way))
+        clauses = _clauses(shape, way, along=order.keys[0][0])
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*clauses)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)

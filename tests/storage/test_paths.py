@@ -108,8 +108,9 @@ def test_the_visits_of_one_are_found_in_one_way(filter: Any) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["after", "before"])
-def test_what_lies_beyond_a_cursor_is_told_by_the_visits_next_to_it(path: Path, cursor: str) -> None:
-    plan = planned(path, page({}, HOMES, BY_TIME, **{cursor: True}))
+@pytest.mark.parametrize("filter", [{}, {"modified_after": SINCE}])
+def test_what_lies_beyond_a_cursor_is_told_by_the_visits_next_to_it(path: Path, filter: Any, cursor: str) -> None:
+    plan = planned(path, page(filter, HOMES, BY_TIME, **{cursor: True}))
 
     assert "SCALAR SUBQUERY" in plan
     assert "SEARCH home_visits USING INDEX home_visits_by_time ((date_time,id)" in plan
