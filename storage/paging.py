@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from storage.errors import InvalidPage
 from storage.identifiers import is_identifier
 from storage.instants import instant, stored
+from storage.records import Record
 
 T = TypeVar("T")
 
@@ -114,15 +115,18 @@ def _genuine(key: tuple[str, bool], value: str) -> bool:
     return is_identifier(value) is not None if key[0] == "id" else stored(instant(value)) == value
 
 
-class Edge(tuple[Any, Order]):
+class Edge(Record):
     """A record of a page, with the order that its cursor belongs to."""
 
     __slots__ = ()
+    columns = ("node", "order")
+    instants = frozenset()
+    never_null = frozenset(columns)
     node = property(itemgetter(0))
 
     @property
     def cursor(self) -> str:
-        return self[1].cursor(self[0])
+        return cast("Order", self[1]).cursor(self[0])
 
 
 def cursors(edges: Sequence[Edge]) -> list[str]:

@@ -14,11 +14,15 @@ T = TypeVar("T", bound=SQLModel)
 
 
 class Record(tuple[Any, ...]):
-    """`columns` are those of the row, in its order; `instants` those that are decoded when they are read by name."""
+    """`columns` are those of the row, in its order; `instants` those that are decoded when they are read by name.
+
+    `never_null` are those that the database keeps from being null.
+    """
 
     __slots__ = ()
     columns: tuple[str, ...]
     instants: frozenset[str]
+    never_null: frozenset[str]
 
 
 def _decoded(index: int) -> Callable[[Record], Any]:
@@ -35,6 +39,7 @@ def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[I
     columns = [table.c[name] for name in (table.c.keys() if names is None else names)]
     members: dict[str, Any] = {"__slots__": (), "columns": tuple(column.name for column in columns)}
     members["instants"] = frozenset(column.name for column in columns if isinstance(column.type, Instant))
+    members["never_null"] = frozenset(column.name for column in columns if not column.nullable)
     for index, column in enumerate(columns):
         members[column.name] = property(_decoded(index) if isinstance(column.type, Instant) else itemgetter(index))
     bases = (Derived, Record) if issubclass(model, Derived) else (Record,)

@@ -149,7 +149,7 @@ class Plan:
         self.wanted.add(attribute)
         if plan and plan.reads:
             self._nested.append((attribute, plan))
-        return lambda source_class: _stored(source_class, attribute, field.type) or _read(attribute, completed)
+        return lambda source_class: _stored(source_class, attribute, field.type) or _read(attribute, completed, source_class)
 
     def _reference(self, way: Reference, type: GraphQLOutputType, details: list[Any], collect: Collect) -> Maker:
         named, required = _object(type), is_non_null_type(type)
@@ -251,18 +251,19 @@ def _stored(source_class: type, attribute: str, type: GraphQLOutputType) -> Colu
         if required:
             return lambda records, _context: [value + "Z" for value in map(get, records)]
         return lambda records, _context: [None if value is None else value + "Z" for value in map(get, records)]
-    return lambda records, _context: _checked(list(map(get, records)), required)
+    doubtful = required and attribute not in source_class.never_null
+    return lambda records, _context: _checked(list(map(get, records)), doubtful)
 
 
 def _getter(source_class: type, attribute: str) -> Callable[[Any], Any]:
-    """Return what gets an attribute that is no instant, from records by its place."""
-    if not issubclass(source_class, Record):
+    """Return what gets an attribute, from records by its place where that is all there is to it."""
+    if not issubclass(source_class, Record) or attribute not in source_class.columns or attribute in source_class.instants:
         return attrgetter(attribute)
     return itemgetter(source_class.columns.index(attribute))
 
 
-def _read(attribute: str, complete: Column) -> Column:
-    get = attrgetter(attribute)
+def _read(attribute: str, complete: Column, source_class: type = object) -> Column:
+    get = _getter(source_class, attribute)
     return lambda sources, context: complete(list(map(get, sources)), context)
 
 
