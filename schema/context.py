@@ -1,7 +1,7 @@
 """What every resolver is given: who asks, and the records in sight, read once for each request and many at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -37,13 +37,16 @@ class Context:
     def allowed_operations(self, visit: HomeVisit) -> list[HomeVisitOperation]:
         return self._permitted(self.caller, lifecycle.allowed_operations(visit))
 
-    async def records(self, kind: Kind, ids: Iterable[str], *, by_id: bool) -> Mapping[str, Any]:
+    async def records(self, kind: Kind, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
         """Return what is known of these IDs (None where nothing is), reading only what was not read before.
 
         `by_id`: asked for by ID alone, so the caller must be allowed to; else a visit in sight refers to them.
         """
         read = self._references.in_sight if by_id else self._references.named
-        return await self._shelf((kind, by_id), partial(read, kind)).with_all(ids)
+        shelf = self._shelf((kind, by_id), partial(read, kind))
+        if not by_id:
+            shelf.items |= self._references.remembered(kind, [id for id in ids if id not in shelf.items])
+        return await shelf.with_all(ids)
 
     def known(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
         """Return what `records` has read so far."""

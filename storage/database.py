@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import random
 import sqlite3
 import time
@@ -11,41 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from storage import checkpoints
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
+from storage.memory import Memory
+from storage.readers import BUSY_SECONDS, EVERY_CONNECTION, Glance, Reader
 from storage.statements import Statement
 
 T = TypeVar("T")
 
 READERS = 2
-BUSY_SECONDS = 5.0
 STATEMENT_SECONDS = 3.0
-# Instructions of SQLite's virtual machine, a thousand in some 30 microseconds: unlike a clock they count alike on a busy machine.
-STEP = 1_000
-GLANCE_STEPS = 50
-SLOW_FOR = 50
-LONG_STEP = 10_000
-SLOW_KNOWN = 1_000
 WAIT_SECONDS = 2.0
 TRIES = 5
 
-EVERY_CONNECTION = (
-    "foreign_keys = ON",
-    "secure_delete = ON",
-    "trusted_schema = OFF",
-    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
-    *checkpoints.PRAGMAS,
-)
 # The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
 WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
-# No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
-READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
 
 
 def sent(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -67,110 +51,6 @@ def database_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-class _Glance:
-    """A connection that reads on the loop itself, for as long as that costs less than to have a thread do it.
-
-    Waking a thread takes longer than most reads do. One that is not done within its time is given to a thread after all, and
-    so are the next that run the same statement.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        # Nobody else is served while the loop waits: what finds the database busy is for a thread.
-        for pragma in (*READER, "busy_timeout = 0"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._left = 0
-        self._slow: dict[str, int] = {}
-        self._connection.set_progress_handler(self._is_over, STEP)
-
-    def _is_over(self) -> bool:
-        self._left -= 1
-        return self._left < 0
-
-    def fetch(self, text: str, values: Sequence[Any]) -> list[Any] | None:
-        """Return the rows, or None where a thread should read them."""
-        if (slow := self._slow.get(text)) is not None:
-            if slow:
-                self._slow[text] = slow - 1
-                return None
-            del self._slow[text]
-        self._left = GLANCE_STEPS
-        try:
-            return self._connection.execute(text, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
-                raise
-        if len(self._slow) >= SLOW_KNOWN:
-            self._slow.clear()
-        self._slow[text] = SLOW_FOR
-        return None
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-class _Reader:
-    """A connection that gives up a statement when its time is over, or when nobody waits for it any more."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-        self._until = 0.0
-        self._steps: float = math.inf
-        self._left_behind = False
-
-    @classmethod
-    async def open(cls, path: Path) -> "_Reader":
-        reader = cls(await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None))
-        try:
-            await reader._prepare()
-        except BaseException:
-            await reader.close()
-            raise
-        return reader
-
-    async def _prepare(self) -> None:
-        for pragma in READER:
-            await self._connection.execute_fetchall(f"PRAGMA {pragma}")
-        await self._connection.set_progress_handler(self._is_over, LONG_STEP)
-
-    def _is_over(self) -> bool:
-        self._steps -= LONG_STEP
-        return self._steps <= 0 or time.monotonic() > self._until
-
-    async def fetch(self, statement: Statement, values: Mapping[str, Any], seconds: float) -> list[Any]:
-        if self._left_behind:
-            # What nobody waits for gives up within a moment; given new time, it would use up that of this statement.
-            await self._connection.execute_fetchall("SELECT 1")
-            self._left_behind = False
-        self._until = time.monotonic() + seconds
-        try:
-            while statement.instead is not None:
-                if (rows := await self._soon(statement, values)) is not None:
-                    return rows
-                statement = statement.instead
-            return await self._rows(statement, values)
-        except asyncio.CancelledError:
-            self._until = 0.0
-            self._left_behind = True
-            raise
-
-    async def _soon(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """Return the rows, or None where that takes long."""
-        try:
-            return await self._rows(statement, values)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._until:
-                raise
-            return None
-
-    async def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        self._steps = statement.steps if statement.instead else math.inf
-        return await self._connection.execute_fetchall(statement.text, statement.given(values))  # type: ignore[return-value]  # a list
-
-    async def close(self) -> None:
-        await self._connection.close()
-
-
 class Database:
     """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
 
@@ -178,11 +58,12 @@ class Database:
         self.path = path.absolute()
         self.fetched = 0
         self.written = 0
+        self.memory = Memory(self._version)
         self._statement_seconds = statement_seconds
         self._wait_seconds = wait_seconds
-        self._glance: _Glance | None = None
-        self._readers: list[_Reader] = []
-        self._idle: list[_Reader] = []
+        self._glance: Glance | None = None
+        self._readers: list[Reader] = []
+        self._idle: list[Reader] = []
         self._free = asyncio.Semaphore(READERS)
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
@@ -200,8 +81,8 @@ class Database:
             with told_plainly():
                 await self._by_the_writer(lambda: self._engine.connect().close())
                 for _ in range(READERS):
-                    self._readers.append(await _Reader.open(self.path))
-                self._glance = _Glance(self.path)
+                    self._readers.append(await Reader.open(self.path))
+                self._glance = Glance(self.path)
         except BaseException:
             await self.close()
             raise
@@ -225,7 +106,10 @@ class Database:
                 raise told from error
             raise
 
-    async def _free_reader(self) -> _Reader:
+    def _version(self) -> int | None:
+        return self._glance.version() if self._glance is not None else None
+
+    async def _free_reader(self) -> Reader:
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._free.acquire()

@@ -15,6 +15,9 @@ from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
 from storage.statements import Statement, compiled
 
+# of each kind: the homes and users of a large group, and what many pages of visits refer to
+REMEMBERED = 3_000
+
 Kind = Literal["care_enquiry", "location", "user", "service_user_contact"]
 Reference = CareEnquiry | Location | User | ServiceUserContact
 
@@ -41,13 +44,26 @@ class References:
         self._caller = caller
         self._default_time_zone = default_time_zone
 
+    def remembered(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
+        """Return of what `named` would return the part that needs no reading."""
+        known = self._memory(kind)
+        return {id: known[id] for id in ids if id in known}
+
     async def named(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
         """Return what a visit in sight refers to by these IDs: whoever sees the visit sees it."""
-        return await self._read(kind, ids, limited=False)
+        known = self._memory(kind)
+        found = await self._read(kind, ids, limited=False)
+        if len(known) + len(found) > REMEMBERED:  # most of what it is full of is asked for no more
+            known.clear()
+        known |= found
+        return found
 
     async def in_sight(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
         """Return those that the caller may see by their IDs alone."""
         return await self._read(kind, ids, limited=self._caller.locations is not None)
+
+    def _memory(self, kind: Kind) -> dict[str, Any]:
+        return self._database.memory.of((kind, self._default_time_zone))
 
     async def _read(self, kind: Kind, ids: Iterable[str], *, limited: bool) -> dict[str, Any]:
         scope = identifiers(self._caller.locations or ())

@@ -55,7 +55,8 @@ def _build_missing(path: Path) -> bool:
     from sqlalchemy.schema import CreateIndex  # noqa: PLC0415
 
     from storage.carehq.indexes import INDEXES  # noqa: PLC0415
-    from storage.database import EVERY_CONNECTION, told_plainly  # noqa: PLC0415
+    from storage.database import told_plainly  # noqa: PLC0415
+    from storage.readers import EVERY_CONNECTION  # noqa: PLC0415
     from storage.statements import DIALECT  # noqa: PLC0415
 
     with (

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage import database as database_module
+from storage import readers
 from storage.database import Database, database_path
 from storage.errors import DatabaseUnusable
 from storage.statements import Statement
@@ -61,7 +61,7 @@ async def test_a_file_that_cannot_be_opened_is_told_plainly_and_leaves_no_thread
 
 
 async def test_an_open_that_fails_half_way_leaves_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "READER", ("no pragma",))
+    monkeypatch.setattr(readers, "READER", ("no pragma",))
     before = threading.enumerate()
 
     with pytest.raises(sqlite3.OperationalError):

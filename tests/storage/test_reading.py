@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import database as database_module
+from storage import readers
 from storage.database import Database
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.statements import Statement
@@ -101,7 +101,7 @@ async def test_the_loop_goes_on_while_a_long_read_runs(path: Path) -> None:
 async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "SLOW_FOR", 2)
+    monkeypatch.setattr(readers, "SLOW_FOR", 2)
     assert database._glance is not None
 
     tried = [database._glance.fetch(COUNT.text, [to]) for to in (150_000, 1, 2, 3)]
@@ -110,7 +110,7 @@ async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_a
 
 
 async def test_no_more_is_kept_of_what_proved_long_than_fits(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "SLOW_KNOWN", 3)
+    monkeypatch.setattr(readers, "SLOW_KNOWN", 3)
     assert database._glance is not None
 
     for number in range(10):
