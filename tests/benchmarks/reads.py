@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,19 +112,30 @@ class Asked:
         await asyncio.gather(*(some() for _ in range(CONNECTIONS)))
 
 
-async def measure(command: list[str], environment: dict[str, str], asked: Asked, requests: int) -> tuple[float, Any]:
-    """Return milliseconds of the server's CPU for a request, and the answer."""
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220 - once
+async def cpu_of(asked: Asked, session: aiohttp.ClientSession, process: int, requests: int) -> float:
+    """Return milliseconds of a server's CPU for a request."""
+    before = cpu_seconds(process)
+    await asked.often(session, requests)
+    return 1000 * (cpu_seconds(process) - before) / requests
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str]) -> Iterator[int]:
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        async with aiohttp.ClientSession() as session:
-            answer = await asked.first_answer(session)
-            await asked.often(session, requests // 5)
-            before = cpu_seconds(server.pid)
-            await asked.often(session, requests)
-            return 1000 * (cpu_seconds(server.pid) - before) / requests, comparable(answer)
+        yield server.pid
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=30)
+
+
+async def measure(command: list[str], environment: dict[str, str], asked: Asked, requests: int) -> tuple[float, Any]:
+    """Return milliseconds of the server's CPU for a request, and the answer."""
+    with started(command, environment) as server:
+        async with aiohttp.ClientSession() as session:
+            answer = await asked.first_answer(session)
+            await asked.often(session, requests // 5)
+            return await cpu_of(asked, session, server, requests), comparable(answer)
 
 
 def free_port() -> int:

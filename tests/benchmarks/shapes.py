@@ -9,13 +9,9 @@ timed. The run fails where a ratio is above what is promised.
 
 import argparse
 import asyncio
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,7 @@ import aiohttp
 from graphql import build_client_schema, get_introspection_query
 
 from tests.benchmarks.importing import USERS, identifier, make
-from tests.benchmarks.reads import NODE, ROOT, Asked, cpu_seconds, free_port, imported, run
+from tests.benchmarks.reads import NODE, ROOT, Asked, cpu_of, free_port, imported, run, started
 
 MOST = {"nested": 2.0, "introspection": 0.1}
 SIZE = 100
@@ -62,13 +58,6 @@ def require_schema(answer: dict[str, Any]) -> None:
         sys.exit(f"no schema of ours: {sorted(kinds)}")
 
 
-async def cpu_of(asked: Asked, session: aiohttp.ClientSession, process: int, requests: int) -> float:
-    """Return milliseconds of a server's CPU for a request."""
-    before = cpu_seconds(process)
-    await asked.often(session, requests)
-    return 1000 * (cpu_seconds(process) - before) / requests
-
-
 async def compare(folder: Path, count: int, requests: int, rounds: int) -> dict[str, float]:
     database, environment = imported(folder, make(folder, count))
     token = run("token", "--subject", "benchmark", "--role", "ADMIN", environment=environment)
@@ -98,16 +87,6 @@ async def compare(folder: Path, count: int, requests: int, rounds: int) -> dict[
                     flush=True,
                 )
     return {"nested": statistics.median(nested_ratios), "introspection": statistics.median(schema_ratios)}
-
-
-@contextmanager
-def started(command: list[str], environment: dict[str, str]) -> Iterator[int]:
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield server.pid
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
 
 
 def main() -> None:
