@@ -169,11 +169,13 @@ def _beyond_cursors(
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)
         if way is EVERYTHING:
-            query = _looking_at_everything(query)
+            there: sa.ColumnElement[bool] = _looking_at_everything(query).exists()
         else:
-            # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at.
-            query = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
-        told.append(query.exists().label(f"beyond_{argument}"))
+            # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. Where it is
+            # only asked whether one exists, SQLite takes no notice of an order.
+            nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
+            there = nearest.scalar_subquery().is_not(None)
+        told.append(there.label(f"beyond_{argument}"))
     return told
 
 
