@@ -167,14 +167,14 @@ class Endpoint:
         operation, asked, caller = exchange.operation, exchange.asked, exchange.caller
         named = operation.name.value if operation and operation.name else None
         observation = Observation(
-            request_id=exchange.id,
-            caller=caller.subject if caller else None,
-            operation_name=named or (asked.operation_name if asked else None),
-            operation_type=operation.operation.value if operation else None,
-            outcome=exchange.outcome,
-            status=status,
-            seconds=perf_counter() - exchange.started,
-            failure=exchange.failure,
+            exchange.id,
+            caller.subject if caller else None,
+            named or (asked.operation_name if asked else None),
+            operation.operation.value if operation else None,
+            exchange.outcome,
+            status,
+            perf_counter() - exchange.started,
+            exchange.failure,
         )
         try:
             self._observe(observation)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, MutableMapping
 from functools import cache
 from typing import Any, NamedTuple, Self, cast
 
@@ -23,11 +23,10 @@ def _renderer(form: str) -> Any:
 
 
 class Line(NamedTuple):
-    """`details` are told by name, beside the event, its level and the time."""
+    """What is told by name, `event` among it; the level and the time are added when it is written."""
 
     level: str
-    event: str
-    details: Mapping[str, Any]
+    told: dict[str, Any]
 
 
 class Log:
@@ -39,7 +38,7 @@ class Log:
     def write(self, lines: Iterable[Line]) -> None:
         """Write lines of one moment: they have the same time."""
         stamp, render = cache(_stamped), self._renderer
-        written = [render(None, level, {**details, "event": event, **stamp(level)}) for level, event, details in lines]
+        written = [render(None, level, told | stamp(level)) for level, told in lines]
         # On a full disk there is nobody to tell, and requests go on.
         with contextlib.suppress(OSError):
             sys.stdout.write("\n".join([*written, ""]))
@@ -60,11 +59,11 @@ class Log:
         return self
 
 
-def _stamped(level: str) -> MutableMapping[str, Any]:
+def _stamped(level: str) -> dict[str, Any]:
     stamped: Any = {}
     for stamp in STAMPS:
         stamped = stamp(None, level, stamped)
-    return cast("MutableMapping[str, Any]", stamped)
+    return cast("dict[str, Any]", stamped)
 
 
 def _without_words(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

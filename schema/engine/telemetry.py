@@ -1,6 +1,7 @@
 """What operators see of requests: a log line and numbers. Never variables, tokens, notes or the words of an exception."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,19 +61,22 @@ class Telemetry:
 
     def _tell(self) -> None:
         told, self._seen = self._seen, []
+        alike = defaultdict[tuple[str | None, str | None, str], list[float]](list)
         for seen in told:
-            self._count(seen)
+            alike[seen.operation_name, seen.operation_type, seen.outcome].append(seen.seconds)
+        for (name, kind, outcome), times in alike.items():
+            requests, seconds = self._numbers(self._told(name) if kind else "none", kind or "none", outcome)
+            requests.inc(len(times))
+            for time in times:
+                seconds.observe(time)
         self._log.write(map(_line, told))
 
-    def _count(self, seen: Observation) -> None:
-        kind = seen.operation_type or "none"
-        name = self._told(seen.operation_name) if seen.operation_type else "none"
-        children = self._children.get((name, kind, seen.outcome))
-        if children is None:
-            children = self._requests.labels(name, kind, seen.outcome), self._seconds.labels(kind)
-            self._children[name, kind, seen.outcome] = children
-        children[0].inc()
-        children[1].observe(seen.seconds)
+    def _numbers(self, name: str, kind: str, outcome: str) -> tuple[Any, Any]:
+        numbers = self._children.get((name, kind, outcome))
+        if numbers is None:
+            numbers = self._requests.labels(name, kind, outcome), self._seconds.labels(kind)
+            self._children[name, kind, outcome] = numbers
+        return numbers
 
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         """Export a number that is looked up now and then; that of several processes is their sum."""
@@ -123,7 +127,8 @@ class Telemetry:
 
 
 def _line(seen: Observation) -> Line:
-    details = {
+    told = {
+        "event": "request",
         "request_id": seen.request_id,
         "operation": seen.operation_name and seen.operation_name[:100],
         "type": seen.operation_type,
@@ -133,8 +138,8 @@ def _line(seen: Observation) -> Line:
         "milliseconds": int(seen.seconds * 100_000) / 100,
     }
     if seen.failure is None:
-        return Line("info", "request", details)
-    return Line("error", "request", {**details, "failure": where(seen.failure)})
+        return Line("info", told)
+    return Line("error", {**told, "failure": where(seen.failure)})
 
 
 def export_gauges(telemetry: Telemetry, admission: Admission, engine: Engine, database: Database) -> None:

@@ -129,7 +129,7 @@ def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest
 
 
 def test_a_line_for_a_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("console").write([Line("info", "request", {"outcome": "ok", "milliseconds": 1.25})])
+    Log("console").write([Line("info", {"event": "request", "outcome": "ok", "milliseconds": 1.25})])
 
     line = capsys.readouterr().out
 
