@@ -5,7 +5,6 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -41,19 +40,21 @@ class Observation(NamedTuple):
     failure: BaseException | None
 
 
-@dataclass(slots=True)
 class _Exchange:
     """One request, and what has become known of it."""
 
-    request: web.Request
-    id: str
-    started: float
+    # What most requests have, and is told apart from that of others only where it differs.
     media_type: str = JSON
     caller: Caller | None = None
     asked: Request | None = None
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
+
+    def __init__(self, request: web.Request) -> None:
+        self.request = request
+        self.id = _request_id(request)
+        self.started = perf_counter()
 
 
 class Endpoint:
@@ -92,7 +93,7 @@ class Endpoint:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
-        exchange = _Exchange(request, _request_id(request), perf_counter())
+        exchange = _Exchange(request)
         if request.method == hdrs.METH_OPTIONS:
             response = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)
             return self._finished(exchange, response)

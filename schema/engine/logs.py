@@ -18,7 +18,7 @@ STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(f
 
 def _renderer(form: str) -> Any:
     if form == "json":
-        return structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event).decode())
+        return lambda _logger, _level, line: orjson.dumps(line).decode()
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 

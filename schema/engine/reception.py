@@ -70,11 +70,9 @@ def understand(body: bytes, trusted: TrustedDocuments | None) -> Request:
     if not isinstance(asked, dict):
         raise bad_request("The body must be a JSON object with `query`.")
     _optional(asked, "extensions", dict, "an object")
-    return Request(
-        document=_document(asked, trusted),
-        operation_name=_optional(asked, "operationName", str, "a string"),
-        variables=_optional(asked, "variables", dict, "an object") or {},
-    )
+    document = _document(asked, trusted)
+    operation_name = _optional(asked, "operationName", str, "a string")
+    return Request(document, operation_name, _optional(asked, "variables", dict, "an object") or {})
 
 
 async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
@@ -117,6 +115,6 @@ def _known_document(document_id: str, trusted: TrustedDocuments | None) -> str:
 
 def _optional(asked: dict[str, Any], name: str, kind: type, described: str) -> Any:
     value = asked.get(name)
-    if value is not None and not isinstance(value, kind):
+    if value is not None and type(value) is not kind:
         raise bad_request(f"`{name}` must be {described}.")
     return value
