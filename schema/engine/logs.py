@@ -1,6 +1,7 @@
 """What goes to standard output: a line for each thing worth telling, and nothing that an exception says."""
 
 import contextlib
+import json
 import logging
 import sys
 import traceback
@@ -18,8 +19,17 @@ STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(f
 
 def _renderer(form: str) -> Any:
     if form == "json":
-        return lambda _logger, _level, line: orjson.dumps(line).decode()
-    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        return _json
+    console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    return lambda logger, level, line: console(logger, level, line).encode(errors="backslashreplace").decode()
+
+
+def _json(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(line).decode()
+    except TypeError:
+        # Half of a surrogate pair, say: what was let in by mistake must not cost the other lines.
+        return json.dumps(line, default=repr)
 
 
 class Line(NamedTuple):

@@ -136,6 +136,18 @@ def test_a_line_for_a_console_is_for_people(capsys: pytest.CaptureFixture[str]) 
     assert re.fullmatch(r"\S+Z \[info +\] request +milliseconds=1.25 outcome=ok\n", line)
 
 
+@pytest.mark.parametrize(("form", "caller"), [("json", r'"caller": "\ud800"'), ("console", r"caller=\ud800")])
+def test_half_a_character_costs_no_line(form: str, caller: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Log(form).write(
+        [Line("info", {"event": name, "caller": who}) for name, who in [("one", "amy"), ("two", "\ud800"), ("three", "bob")]]
+    )
+
+    told = capsys.readouterr().out.splitlines()
+
+    assert [name in line for name, line in zip(("one", "two", "three"), told, strict=True)] == [True] * 3
+    assert caller in told[1]
+
+
 def test_an_unexpected_error_is_masked_in_the_answer_and_told_without_its_words_in_the_log(start_server: StartServer) -> None:
     server = start_server("--demo", JWT_SECRET=SECRET)
     with closing(sqlite3.connect(server.database)) as connection:
