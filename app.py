@@ -25,26 +25,35 @@ from resolvers import auth, errors
 from resolvers.api import make_schema, schema_definition
 from schema import graphiql
 from schema.context import Context
-from schema.engine import workers
-from schema.engine.admission import Admission
-from schema.engine.background import Work, forget_keys, running
-from schema.engine.connections import HTTPLimits
-from schema.engine.execution import Engine
-from schema.engine.http import Endpoint
-from schema.engine.limits import Limits
-from schema.engine.logs import Log
-from schema.engine.reception import TrustedDocuments
-from schema.engine.routes import add_routes, only_on_this_machine
-from schema.engine.settings import Unstartable, blaming, grouped, misspelt, parse_origins, require_positive, understood, variables
-from schema.engine.telemetry import Telemetry, export_gauges
+from schema.execution.engine import Engine
+from schema.execution.limits import Limits
 from schema.scalars import parse_time_zone
+from schema.server import processes
+from schema.server.background import Work, forget_keys, running
+from schema.server.logs import Log
+from schema.server.metrics import Metrics, export_gauges
+from schema.server.routes import add_routes, only_on_this_machine
+from schema.server.settings import (
+    Unstartable,
+    grouped,
+    naming_the_setting,
+    parse_origins,
+    require_positive,
+    understood,
+    unknown_variables,
+    variables,
+)
+from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.http.connections import HTTPLimits
+from schema.transport.http.endpoint import Endpoint
+from schema.transport.http.requests import TrustedDocuments
 from storage import migrations
 from storage.caller import Caller, Role
-from storage.database import Database, database_path
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, look_after
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database, database_path
 
 gc.freeze()
 gc.enable()
@@ -114,9 +123,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = Database(database_path(settings.database_url))
-    admission = Admission(executing=settings.executing, waiting=settings.waiting)
-    telemetry = Telemetry(log, Path(folder) if (folder := os.environ.get(workers.SHARED_NUMBERS)) else None)
-    with blaming("HOME_VISITS_TRUSTED_DOCUMENTS"):
+    admission = ConcurrencyLimiter(executing=settings.executing, waiting=settings.waiting)
+    telemetry = Metrics(log, Path(folder) if (folder := os.environ.get(processes.SHARED_NUMBERS)) else None)
+    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
     shown = settings.introspection or dev
     engine = Engine(
@@ -145,7 +154,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         works.append(partial(mailroom.deliver, database))
         telemetry.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
     app = web.Application(middlewares=[] if tokens else [only_on_this_machine])
-    app[workers.DRAIN] = endpoint.drain
+    app[processes.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
     add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(running(database, works, close=tokens.close if tokens else None))
@@ -156,7 +165,7 @@ def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
         from resolvers.tokens import Tokens
 
-        with blaming("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
+        with naming_the_setting("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
             return Tokens(settings.token_rules())
     if dev:
         return None
@@ -165,7 +174,7 @@ def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
 
 def _mailroom(settings: Settings) -> Mailroom:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with blaming("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
+    with naming_the_setting("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
         return Mailroom(url, settings.mail_from, settings.default_time_zone)
 
 
@@ -178,18 +187,18 @@ def serve(
     demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with made-up visits.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")] = 8080,
-    processes: Annotated[int, typer.Option("--workers", min=1, help="How many processes serve.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="How many processes serve.")] = 1,
     inherited: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve GraphQL at /graphql, until interrupted."""
     settings = _settings()
     log = Log(settings.log_format or ("console" if dev else "json")).take_in_all()
-    if dev and not workers.is_loopback(host):
+    if dev and not processes.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
     # What cannot start is told before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
-        uvloop.run(workers.serve_until_told(app, workers.inherited(inherited), settings.http))
+        uvloop.run(processes.serve_until_told(app, processes.inherited(inherited), settings.http))
         return
     path = _database(settings, make=True)
     if demo:
@@ -197,12 +206,12 @@ def serve(
 
         if asyncio.run(_with_database(path, partial(fill_with_demo, now=clock()))):
             say(f"Filled {path} with made-up visits.")
-    shared = workers.listening(host, port)
-    where = f"Serving {path} at http://{workers.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
-    if processes == 1:
-        uvloop.run(workers.serve_until_told(app, shared, settings.http, ready=partial(say, where)))
+    shared = processes.listening(host, port)
+    where = f"Serving {path} at http://{processes.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
+    if workers == 1:
+        uvloop.run(processes.serve_until_told(app, shared, settings.http, ready=partial(say, where)))
     else:
-        workers.supervise(processes, shared, os.environ, ready=partial(say, where))
+        processes.supervise(workers, shared, os.environ, ready=partial(say, where))
 
 
 @cli.command()
@@ -232,7 +241,7 @@ def token(
     settings = _settings()
     if settings.jwt_secret is None:
         raise Unstartable("Tokens are signed with HOME_VISITS_JWT_SECRET: set it, or ask the issuer whose keys are used for one.")
-    with blaming("The token cannot be made"):
+    with naming_the_setting("The token cannot be made"):
         typer.echo(mint(settings.token_rules(), caller, timedelta(hours=expires), clock()))
 
 
@@ -267,8 +276,8 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
 @cli.command("backup")
 def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
     """Copy the database, also while it is served."""
-    from storage.backup import backup
     from storage.progress import progress_bar
+    from storage.sqlite.backup import backup
 
     path = _database_file(_settings())
     with progress_bar("Copying") as shown:
@@ -279,7 +288,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    from storage.backup import restore
+    from storage.sqlite.backup import restore
 
     path = _database_file(_settings())
     kept = restore(file, path)
@@ -297,7 +306,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
     if once:
         say(f"{asyncio.run(_with_database(path, mailroom.deliver_once))} sent.")
     else:
-        asyncio.run(_with_database(path, lambda database: workers.until_told(mailroom.deliver(database))))
+        asyncio.run(_with_database(path, lambda database: processes.until_told(mailroom.deliver(database))))
 
 
 @cli.command()
@@ -310,7 +319,7 @@ def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try agai
 def _settings() -> Settings:
     with understood(PREFIX):
         settings = Settings()
-    for name in misspelt(PREFIX, Settings.variables(), os.environ):
+    for name in unknown_variables(PREFIX, Settings.variables(), os.environ):
         say(f"{name} is no setting, and has no effect.")
     return settings
 

@@ -10,7 +10,7 @@ from schema.context import Info, wanted
 from schema.enums import Role
 from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
-from storage.references import Kind
+from storage.queries.references import Kind
 
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 
 from resolvers.auth import Forbidden, SignInUnavailable, Unauthenticated
-from resolvers.keys import PUBLISHED_ALGORITHMS, REFRESH_SECONDS, KeysUnavailable, PublishedKeys, UnknownKey, secret_key
+from resolvers.key_sets import PUBLISHED_ALGORITHMS, REFRESH_SECONDS, KeysUnavailable, PublishedKeys, UnknownKey, secret_key
 from storage.caller import Caller, Role
 from storage.identifiers import is_identifier
 

@@ -10,13 +10,13 @@ import strawberry
 
 from storage import lifecycle
 from storage.caller import Caller
-from storage.conditions import HomeVisitFilter
-from storage.database import Database
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
-from storage.paging import Page, Window
-from storage.references import Kind, References
+from storage.queries.conditions import HomeVisitFilter
+from storage.queries.paging import Page, Window
+from storage.queries.references import Kind, References
 from storage.repository import HomeVisits, OrderKeys
+from storage.sqlite.database import Database
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
 Read = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
@@ -32,7 +32,7 @@ class Context:
         self._permitted = permitted
         self.visits = HomeVisits(database, caller, clock)
         self._references = References(database, caller, default_time_zone)
-        self._shelves: dict[Any, _Shelf] = {}
+        self._loaders: dict[Any, _DataLoader] = {}
 
     def allowed_operations(self, visit: HomeVisit) -> list[HomeVisitOperation]:
         return self._permitted(self.caller, lifecycle.allowed_operations(visit))
@@ -42,15 +42,15 @@ class Context:
 
         `by_id`: asked for by ID alone, so the caller must be allowed to; else a visit in sight refers to them.
         """
-        read = self._references.in_sight if by_id else self._references.named
-        shelf = self._shelf((kind, by_id), partial(read, kind))
+        read = self._references.load_visible if by_id else self._references.load_referenced
+        shelf = self._loader((kind, by_id), partial(read, kind))
         if not by_id:
-            shelf.items |= self._references.remembered(kind, [id for id in ids if id not in shelf.items])
-        return await shelf.with_all(ids)
+            shelf.items |= self._references.cached(kind, [id for id in ids if id not in shelf.items])
+        return await shelf.load_many(ids)
 
     def known(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
         """Return what `records` has read so far."""
-        return self._shelves[kind, by_id].items
+        return self._loaders[kind, by_id].items
 
     async def record(self, kind: Kind, id: str, *, by_id: bool) -> Any:
         """Like `records` for one ID."""
@@ -63,20 +63,20 @@ class Context:
             return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
 
         asked = (parent, repr(sorted(filter.items())), tuple(order), window)
-        return cast("Page[HomeVisit]", (await self._shelf(asked, read).with_all((id,)))[id])
+        return cast("Page[HomeVisit]", (await self._loader(asked, read).load_many((id,)))[id])
 
     def forget(self) -> None:
         """Read anew from now on: something was written."""
-        self._shelves.clear()
+        self._loaders.clear()
 
-    def _shelf(self, key: Any, read: Read) -> "_Shelf":
-        shelf = self._shelves.get(key)
+    def _loader(self, key: Any, read: Read) -> "_DataLoader":
+        shelf = self._loaders.get(key)
         if shelf is None:
-            shelf = self._shelves[key] = _Shelf(read)
+            shelf = self._loaders[key] = _DataLoader(read)
         return shelf
 
 
-class _Shelf:
+class _DataLoader:
     """What one kind of reading has found. What is asked for in the same step of the loop is read together, and only once.
 
     A failure is kept like a find: a database that is too slow is not asked again for the same.
@@ -88,7 +88,7 @@ class _Shelf:
         self._asked: list[str] = []
         self._readings: dict[str, asyncio.Task[None]] = {}
 
-    async def with_all(self, ids: Iterable[str]) -> Mapping[str, Any]:
+    async def load_many(self, ids: Iterable[str]) -> Mapping[str, Any]:
         missing = [id for id in dict.fromkeys(ids) if id not in self.items]
         if new := [id for id in missing if id not in self._readings]:
             # The first who asks starts a reading; those who ask before it begins join in.

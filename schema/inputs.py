@@ -8,8 +8,9 @@ from strawberry import ID, UNSET, Maybe
 
 from schema.enums import HomeVisitOrderField, HomeVisitStatus, OrderDirection, VisitHost, VisitType
 from schema.scalars import TimeZone
-from storage import conditions, lifecycle
-from storage.paging import Window
+from storage import lifecycle
+from storage.queries import conditions
+from storage.queries.paging import Window
 from storage.repository import OrderKeys
 
 
@@ -137,8 +138,8 @@ def window_of(first: int | None, after: str | None, last: int | None, before: st
     return Window.of(given(first), given(after), given(last), given(before))
 
 
-def booking_of(input: BookHomeVisitInput) -> lifecycle.Booking:
-    return lifecycle.Booking(
+def booking_of(input: BookHomeVisitInput) -> lifecycle.BookingInput:
+    return lifecycle.BookingInput(
         care_enquiry=input.care_enquiry,
         date_time=input.date_time,
         host=input.host,

@@ -14,8 +14,8 @@ from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
 from storage import models, records
-from storage.paging import cursors
-from storage.references import RECORDS, Kind
+from storage.queries.paging import cursors
+from storage.queries.references import RECORDS, Kind
 
 Parent = strawberry.Parent[Any]
 

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from storage.carehq.documents import KINDS
 from storage.carehq.merging import merge
-from storage.database import Database
+from storage.sqlite.database import Database
 
 ENQUIRIES = 150
 CONTACTS = 70

@@ -28,7 +28,7 @@ class HomeVisitOperation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
+class BookingInput:
     """What a booking asks for. No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends."""
 
     care_enquiry: str
@@ -58,7 +58,7 @@ def require_version(visit: HomeVisit, expected: int | None) -> None:
 
 
 def booking_problems(
-    booking: Booking, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_known: bool
+    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_known: bool
 ) -> list[Problem]:
     """Say all that is wrong with a booking, by what is known of the records it names."""
     problems = (
@@ -121,7 +121,7 @@ def required_problems(wanted: Mapping[str, Any]) -> list[Problem]:
     return [Problem(name, "REQUIRED", label) for name, label in labels.items() if name in wanted and wanted[name] is None]
 
 
-def booked(id: str, booking: Booking, enquiry: CareEnquiry, now: datetime) -> HomeVisit:
+def new_visit(id: str, booking: BookingInput, enquiry: CareEnquiry, now: datetime) -> HomeVisit:
     """Make the visit of a booking that has no problems."""
     if enquiry.location is None:
         raise ValueError("a booking without problems has a location")

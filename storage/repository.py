@@ -10,15 +10,11 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlmodel import Session, col, delete, select
 
-from storage import lifecycle, listing
+from storage import lifecycle
 from storage.caller import Caller
-from storage.conditions import Conditions, HomeVisitFilter, by_id, conditions
-from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, identifiers, new_identifier
-from storage.inserts import Insert
-from storage.lifecycle import Booking
-from storage.lookups import booked_before, named, named_by_visit
+from storage.lifecycle import BookingInput
 from storage.models import (
     CareEnquiry,
     ConfirmationStatus,
@@ -27,9 +23,14 @@ from storage.models import (
     HomeVisitEventType,
     IdempotencyKey,
 )
-from storage.outbox.messages import confirm_move, decided, enqueue, withdraw
-from storage.paging import Page, Window
-from storage.statements import Statement
+from storage.outbox.messages import confirm_move, enqueue, initial_status, withdraw
+from storage.queries import listing
+from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
+from storage.queries.inserts import Insert
+from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
+from storage.queries.paging import Page, Window
+from storage.queries.statements import Statement
+from storage.sqlite.database import Database
 
 KEYS_KEPT = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -126,18 +127,18 @@ class HomeVisits:
         return listing.Shape(asked.shape, order.keys, window.backward, *given, parent, wanted), values
 
     async def book(
-        self, booking: Booking, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
+        self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
     ) -> HomeVisit:
         """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
         asked = lifecycle.fingerprint(booking.values() | {"suppress_confirmation": suppress_confirmation})
 
         def work(session: Session) -> HomeVisit:
-            if visit := self._booked_before(session, idempotency_key, asked):
+            if visit := self._find_idempotent_booking(session, idempotency_key, asked):
                 return visit
             enquiry = self._bookable(session, booking, idempotency_key)
             now = self._clock()
-            visit = lifecycle.booked(new_identifier(now), booking, enquiry, now)
-            visit.confirmation = decided(enquiry, suppressed=suppress_confirmation)
+            visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
+            visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
             INSERT_VISIT(session, vars(visit))
             self._tell(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
@@ -214,17 +215,17 @@ class HomeVisits:
             accepted["notes"] = wanted["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in wanted:
-            enquiry, _, known = named_by_visit(session, self._caller, visit, user=wanted["assigned_to"])
+            enquiry, _, known = referenced_by_visit(session, self._caller, visit, user=wanted["assigned_to"])
             problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
             accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
         return accepted
 
-    def _booked_before(self, session: Session, key: str | None, fingerprint: str) -> HomeVisit | None:
+    def _find_idempotent_booking(self, session: Session, key: str | None, fingerprint: str) -> HomeVisit | None:
         if key is None or lifecycle.key_problem(key):
             return None
-        found = booked_before(session, self._caller, key)
+        found = find_idempotent_booking(session, self._caller, key)
         if found is None:
             return None
         if found.fingerprint != fingerprint:
@@ -233,9 +234,9 @@ class HomeVisits:
             raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
         return found.home_visit
 
-    def _bookable(self, session: Session, booking: Booking, key: str | None) -> CareEnquiry:
+    def _bookable(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
         asked = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
-        enquiry, contact, user_known = named(session, self._caller, care_enquiry=booking.care_enquiry, **asked)
+        enquiry, contact, user_known = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **asked)
         problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)

@@ -13,10 +13,10 @@ from resolvers.api import make_schema
 from resolvers.auth import allowed_operations
 from resolvers.errors import present
 from schema.context import Context
-from schema.engine.execution import Engine, Request
-from schema.engine.limits import Limits
+from schema.execution.engine import Engine, Request
+from schema.execution.limits import Limits
 from storage.caller import Caller
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests import world
 
 

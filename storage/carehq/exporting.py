@@ -7,9 +7,9 @@ import orjson
 import sqlalchemy as sa
 
 from storage.carehq.documents import Kind, kind_named
-from storage.database import Database
 from storage.instants import Instant, instant, stored
-from storage.statements import compiled
+from storage.queries.statements import compiled
+from storage.sqlite.database import Database
 
 BATCH = 1000
 

@@ -12,9 +12,9 @@ from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of,
 from storage.carehq.indexes import LARGE, indexes_built_after
 from storage.carehq.merging import Tally, merge
 from storage.carehq.reading import Documents, Found
-from storage.database import Database
 from storage.errors import UnreadableFile
-from storage.keywords import settle
+from storage.sqlite.database import Database
+from storage.sqlite.keywords import settle
 
 BATCH = 5000
 

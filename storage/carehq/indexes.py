@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, DropIndex
 from sqlmodel import Session
 
-from storage.database import Database
 from storage.models import metadata
+from storage.sqlite.database import Database
 
 LARGE = 1 << 25
 

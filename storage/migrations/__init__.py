@@ -40,12 +40,12 @@ def migrate(path: Path) -> bool:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    from storage.database import told_plainly  # noqa: PLC0415
+    from storage.sqlite.database import translate_errors  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["path"] = path
-    with told_plainly():
+    with translate_errors():
         command.upgrade(config, "head")
     return True
 
@@ -55,12 +55,12 @@ def _build_missing(path: Path) -> bool:
     from sqlalchemy.schema import CreateIndex  # noqa: PLC0415
 
     from storage.carehq.indexes import INDEXES  # noqa: PLC0415
-    from storage.database import told_plainly  # noqa: PLC0415
-    from storage.readers import EVERY_CONNECTION  # noqa: PLC0415
-    from storage.statements import DIALECT  # noqa: PLC0415
+    from storage.queries.statements import DIALECT  # noqa: PLC0415
+    from storage.sqlite.database import translate_errors  # noqa: PLC0415
+    from storage.sqlite.readers import EVERY_CONNECTION  # noqa: PLC0415
 
     with (
-        told_plainly(),
+        translate_errors(),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection,
     ):
         present = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from storage.models import metadata
-from storage.readers import EVERY_CONNECTION
+from storage.sqlite.readers import EVERY_CONNECTION
 
 engine = sa.create_engine(
     sa.URL.create("sqlite", database=str(context.config.attributes["path"])),

@@ -11,13 +11,13 @@ from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
 from storage.outbox.messages import OutboxMessage
-from storage.statements import compiled
+from storage.queries.statements import compiled
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 REASONS_KEPT = 10
-# Where a visit says anything else, that was decided after its last message.
+# Where a visit says anything else, that was initial_status after its last message.
 UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
 
 # A letter never tells the notes: they are not even read.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlmodel import Session
 
-from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import clock as system_clock
 from storage.instants import stored
@@ -17,6 +16,7 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import ANY_DUE, LEASE, Claimed, claim, mark_sent, mark_unsent, next_try
 from storage.outbox.letter import Letterhead, compose
 from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
+from storage.sqlite.database import Database
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlmodel import Field, Session, SQLModel, col, update
 
 from storage.identifiers import new_identifier
-from storage.inserts import Insert
 from storage.instants import Instant
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit
 from storage.outbox.addresses import usable_address
+from storage.queries.inserts import Insert
 
 GIVE_UP_AFTER = timedelta(hours=48)
 
@@ -55,7 +55,7 @@ def give_up_at(date_time: datetime, now: datetime) -> datetime:
     return min(date_time, now + GIVE_UP_AFTER) if date_time > now else now + GIVE_UP_AFTER
 
 
-def decided(enquiry: CareEnquiry, *, suppressed: bool) -> ConfirmationStatus:
+def initial_status(enquiry: CareEnquiry, *, suppressed: bool) -> ConfirmationStatus:
     """Decide on the email for a visit that is booked or moved."""
     if suppressed:
         return ConfirmationStatus.SUPPRESSED
@@ -85,7 +85,7 @@ def confirm_move(
     session: Session, visit: HomeVisit, enquiry: CareEnquiry, *, previous: datetime, suppressed: bool, now: datetime
 ) -> None:
     """Replace what waits for a visit that was just moved from the time `previous`."""
-    visit.confirmation = decided(enquiry, suppressed=suppressed)
+    visit.confirmation = initial_status(enquiry, suppressed=suppressed)
     _withdraw_open(session, visit, now)
     if visit.confirmation is ConfirmationStatus.QUEUED:
         enqueue(session, visit, previous=previous, now=now)

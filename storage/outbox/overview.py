@@ -7,14 +7,14 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from storage.database import Database
 from storage.identifiers import identifiers
 from storage.instants import instant
 from storage.models import PENDING, ConfirmationStatus, HomeVisit
 from storage.outbox.claims import NO_NOTES
 from storage.outbox.messages import OPEN, WAITING, OutboxMessage, give_up_at
+from storage.queries.statements import compiled
 from storage.records import record_of
-from storage.statements import compiled
+from storage.sqlite.database import Database
 
 OutboxMessageRecord = record_of(OutboxMessage)
 MESSAGES: sa.Table = OutboxMessage.__table__  # type: ignore[attr-defined]  # every table model has one

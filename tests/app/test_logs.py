@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schema.engine.logs import Line, Log
+from schema.server.logs import Line, Log
 from storage.caller import Role
 from tests.app.calling import SECRET, Answer, ask, call, get, token
 from tests.conftest import Server, StartServer

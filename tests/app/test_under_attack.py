@@ -16,8 +16,8 @@ import aiohttp
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, call, get, token
 from tests.conftest import Server, StartServer
-from tests.schema.engine.hostile import CORPUS, Hostile
-from tests.schema.engine.malformed import BODIES
+from tests.schema.execution.hostile import CORPUS, Hostile
+from tests.schema.transport.http.malformed import BODIES
 
 SLOWEST_SECONDS = 0.25
 # Four at once, on a machine that has other things to do.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.engine.telemetry import MOMENT_SECONDS
+from schema.server.metrics import MOMENT_SECONDS
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, get, token
 from tests.conftest import Server, StartServer

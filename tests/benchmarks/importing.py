@@ -31,7 +31,7 @@ IMPORT = """
 import asyncio, sys
 from pathlib import Path
 from storage.carehq.importing import import_documents
-from storage.database import Database
+from storage.sqlite.database import Database
 from storage.instants import clock
 from storage.migrations import migrate
 

@@ -14,13 +14,13 @@ from aiohttp import web
 from resolvers import auth, errors
 from resolvers.api import make_schema
 from schema.context import Context
-from schema.engine.background import running
-from schema.engine.connections import HTTPLimits
-from schema.engine.execution import Engine
-from schema.engine.http import Endpoint
-from schema.engine.limits import Limits
-from storage.database import Database
+from schema.execution.engine import Engine
+from schema.execution.limits import Limits
+from schema.server.background import running
+from schema.transport.http.connections import HTTPLimits
+from schema.transport.http.endpoint import Endpoint
 from storage.instants import clock
+from storage.sqlite.database import Database
 
 EVERYTHING = Limits(*[sys.maxsize] * 10)
 

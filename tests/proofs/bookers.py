@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from storage.database import Database
 from storage.instants import clock
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking
 

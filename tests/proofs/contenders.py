@@ -12,11 +12,11 @@ import sys
 from collections.abc import Awaitable
 from pathlib import Path
 
-from storage.database import Database
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING
 
 

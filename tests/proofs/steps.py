@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from storage.database import Database
 from storage.instants import clock
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING, booking
 
 

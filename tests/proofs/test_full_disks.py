@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.instants import clock
-from storage.paging import Window
+from storage.queries.paging import Window
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking, everything_in

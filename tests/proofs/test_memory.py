@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from schema.engine.documents import ROOM
-from storage.listing import SHAPES
+from schema.execution.documents import ROOM
+from storage.queries.listing import SHAPES
 from tests.conftest import Server
 
 FIRST, MORE = 3_000, 6_000

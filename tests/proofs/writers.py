@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.caller import Caller, Role
-from storage.database import Database
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import VISIT_TIME, booking
 
 WAITS = VISIT_TIME + timedelta(days=365 * 100)  # so that mail waits, however late the test is run

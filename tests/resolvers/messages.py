@@ -12,10 +12,11 @@ PLACES = {
     "resolvers/auth.py": {"Forbidden", "__init__"},
     "resolvers/errors.py": {"GraphQLError"},
     "resolvers/tokens.py": {"Forbidden", "Unauthenticated"},
-    "schema/engine/*.py": {"GraphQLError", "Refusal", "bad_request"},
+    "schema/execution/*.py": {"GraphQLError"},
+    "schema/transport/**/*.py": {"GraphQLError", "Refusal", "bad_request"},
     "schema/scalars.py": {"ValueError"},
     "storage/errors.py": {"__init__"},
-    "storage/*.py": {"InvalidPage", "Problem"},
+    "storage/**/*.py": {"InvalidPage", "Problem"},
 }
 # Sentences that have a name, or a table of their own.
 NAMED = {"message", "labels", "MASKED", "_REFUSALS", "_SENTENCES", "_UNREADABLE", "_UNKNOWN_KEY"}

@@ -14,7 +14,7 @@ from graphql import GraphQLError, located_error
 from resolvers.auth import Forbidden
 from resolvers.errors import MASKED, answered, present, unexpected
 from storage import errors
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, engine
 from tests.resolvers.messages import Message, messages

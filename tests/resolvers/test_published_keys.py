@@ -11,7 +11,7 @@ import jwt
 import pytest
 from aiohttp import web
 
-from resolvers.keys import KeysUnavailable, PublishedKeys, UnknownKey
+from resolvers.key_sets import KeysUnavailable, PublishedKeys, UnknownKey
 from tests.resolvers.issuer import OTHER_RSA_KEY, PUBLISHED, RSA_KEY, Issuer, document, public_jwk, until
 
 Open = Callable[..., PublishedKeys]

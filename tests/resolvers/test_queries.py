@@ -10,7 +10,7 @@ from tests.world import ANNA, BEECHES, BEN, DAUGHTER, FOR_BEECHES, FOR_WILLOWS, 
 
 
 async def statements(ask: Ask, document: str, variables: dict[str, Any] | None = None) -> int:
-    ask.database.memory.forget()
+    ask.database.reference_cache.forget()
     told = await ask(document, variables)
     assert told.errors == []
     assert told.written == 0

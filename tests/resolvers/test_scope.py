@@ -11,13 +11,13 @@ import pytest
 from graphql import OperationType, get_named_type
 
 from storage.caller import Caller, Role
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, Told, engine
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
 from tests.resolvers.reach import ROOTS, asked, everything, fields, legible, met
-from tests.schema.engine.oracle import LOOSE
+from tests.schema.execution.oracle import LOOSE
 
 OPERATIONS = [(kind, name) for kind, root in ROOTS.items() for name in root.fields]
 BOOKING = {"dateTime": "2024-11-20T14:00:00Z", "host": "OTHER", "visitType": "VIRTUAL"}

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.caller import Caller, Role
-from storage.database import Database
 from storage.migrations import migrate
+from storage.sqlite.database import Database
 from tests.asking import Ask, engine
 from tests.resolvers import sight
 from tests.resolvers.sight import ASKED_BY_ID, LISTED, Sight, sights
-from tests.schema.engine.oracle import LOOSE
+from tests.schema.execution.oracle import LOOSE
 
 ENGINES = {planned: engine(planned=planned, limits=LOOSE) for planned in (True, False)}
 PROPERTY = settings(deadline=None, suppress_health_check=list(HealthCheck))

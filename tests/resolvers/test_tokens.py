@@ -12,7 +12,7 @@ import pytest
 from graphql import GraphQLError
 
 from resolvers import tokens as tokens_module
-from resolvers.keys import WeakSecret
+from resolvers.key_sets import WeakSecret
 from resolvers.tokens import TokenRules, Tokens, mint
 from storage.caller import Caller, Role
 from tests.resolvers.issuer import PUBLISHED, SIGNING, In, Issuer, claims, opened, signed, until

@@ -18,8 +18,8 @@ from schema.inputs import (
     window_of,
 )
 from storage.errors import InvalidPage
-from storage.lifecycle import Booking
-from storage.paging import Window
+from storage.lifecycle import BookingInput
+from storage.queries.paging import Window
 from tests.world import ANNA, DAUGHTER, FOR_WILLOWS, NOW, PENDING, WILLOWS
 
 
@@ -76,7 +76,7 @@ def test_a_booking_is_what_was_given_and_nothing_else() -> None:
 
     booking = booking_of(given)
 
-    assert booking == Booking(FOR_WILLOWS, NOW, VisitHost.NURSE, VisitType.VIRTUAL, None, DAUGHTER, "")
+    assert booking == BookingInput(FOR_WILLOWS, NOW, VisitHost.NURSE, VisitType.VIRTUAL, None, DAUGHTER, "")
 
 
 def test_a_change_tells_what_was_left_out_from_what_is_null() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import Database
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING, Clock, prepare
 
 

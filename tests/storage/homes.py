@@ -12,10 +12,10 @@ from sqlmodel import Session, SQLModel, create_engine
 
 import storage.migrations
 from storage.caller import Caller, Role
-from storage.database import Database
-from storage.lifecycle import Booking
+from storage.lifecycle import BookingInput
 from storage.migrations import migrate
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
+from storage.sqlite.database import Database
 
 WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
 ALICE, BOB = "20000000000000000000000a", "20000000000000000000000b"
@@ -85,14 +85,14 @@ def migrate_to(step: str, path: Path) -> None:
     command.upgrade(config, step)
 
 
-def booking(**changes: Any) -> Booking:
+def booking(**changes: Any) -> BookingInput:
     values: dict[str, Any] = {
         "care_enquiry": REID,
         "date_time": VISIT_TIME,
         "host": VisitHost.NURSE,
         "visit_type": VisitType.IN_PERSON,
     }
-    return Booking(**(values | changes))
+    return BookingInput(**(values | changes))
 
 
 def visit_id(number: int) -> str:

@@ -14,12 +14,12 @@ from sqlmodel import SQLModel
 
 from storage import demo
 from storage.caller import Caller, Role
-from storage.database import Database
 from storage.demo import demo_documents, fill_with_demo
 from storage.migrations import migrate
 from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserContact, User
-from storage.paging import Window
+from storage.queries.paging import Window
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING, NOBODY, booking, everything_in, keep, rows_of
 
 NOW = datetime(2026, 7, 15, 14, 23, 45, 678_000, tzinfo=UTC)

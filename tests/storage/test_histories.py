@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from storage.caller import Caller
-from storage.database import Database
 from storage.errors import InvalidInput, Refusal
-from storage.lifecycle import Booking
+from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -101,7 +101,7 @@ class Histories(RuleBasedStateMachine):
         def expect(id: str) -> None:
             answered.append(self._model.book(caller, asked, key, self._clock(), id))
 
-        id = self._both(caller, lambda visits: visits.book(Booking(**asked), idempotency_key=key), expect)
+        id = self._both(caller, lambda visits: visits.book(BookingInput(**asked), idempotency_key=key), expect)
         assert answered == ([id] if id else [])
         return id or multiple()
 

@@ -10,8 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import storage.keywords
 import storage.outbox.messages
+import storage.sqlite.keywords
 from storage.errors import DatabaseUnusable
 from storage.migrations import HEAD, migrate, revision
 from storage.models import metadata

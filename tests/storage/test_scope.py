@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from storage import readers
 from storage.caller import Caller
-from storage.database import Database
 from storage.errors import HomeVisitNotFound, InvalidInput
 from storage.models import Location
-from storage.paging import Window
+from storage.queries.paging import Window
 from storage.repository import HomeVisits
+from storage.sqlite import readers
+from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -176,7 +176,7 @@ async def test_parents_are_counted_once_though_all_are_asked_while_it_takes_time
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await keep(database, *(visit(number, assigned_to=BOB, care_enquiry=FROST) for number in range(10, 1000)))
-    monkeypatch.setattr(readers, "GLANCE_STEPS", 0)
+    monkeypatch.setattr(readers, "INLINE_STEPS", 0)
     visits = HomeVisits(database, EVERYTHING, Clock())
     pages = await visits.pages("assigned_to", [ALICE, BOB, NOBODY, BOB], {}, [], Window(1, False, None, None))
     before = database.fetched

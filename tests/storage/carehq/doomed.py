@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlmodel import Session
 
 from storage.carehq import importing, indexes
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests.storage.carehq.taking import take
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.carehq.merging import Tally
-from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.carehq.taking import (
     ENQUIRY,
     LOCATION,

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Session
 
 from storage.carehq.indexes import indexes_built_after
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests.storage.carehq.taking import LOCATION, take, visit, write
 
 LARGE = 1 << 25

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.database import Database
 from storage.models import VisitHost, VisitType, folded
+from storage.sqlite.database import Database
 from tests.storage.carehq.taking import KINDS, give, take
 from tests.storage.homes import everything_in, rows_of
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests.storage.outbox.post_office import PostOffice
 from tests.storage.outbox.practice import Practice, prepare
 

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from storage.database import Database
 from storage.instants import clock
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
+from storage.sqlite.database import Database
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 

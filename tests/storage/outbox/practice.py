@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, create_engine, select, update
 
-from storage.database import Database
-from storage.lifecycle import Booking
+from storage.lifecycle import BookingInput
 from storage.migrations import migrate
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, Location, VisitHost, VisitType
 from storage.outbox.courier import Courier, Pace
@@ -17,6 +16,7 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
+from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
 from tests.storage.outbox.records import LETTERHEAD, enquiry, location
 
@@ -48,7 +48,7 @@ class Practice:
         return Courier(self.database, Smtp(server, timeout=timeout), letterhead, **options)
 
     async def book(self, *, suppressed: bool = False, enquiry: str = ENQUIRY, time: datetime = VISIT_TIME) -> str:
-        booking = Booking(enquiry, time, VisitHost.NURSE, VisitType.IN_PERSON)
+        booking = BookingInput(enquiry, time, VisitHost.NURSE, VisitType.IN_PERSON)
         return (await self.visits.book(booking, suppress_confirmation=suppressed)).id
 
     async def move(self, visit: str, *, suppressed: bool = False, **by: float) -> None:

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from storage.database import Database
-from storage.lifecycle import Booking
+from storage.lifecycle import BookingInput
 from storage.models import VisitHost, VisitType
 from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
+from storage.sqlite.database import Database
 from tests.storage.outbox.model import Model, Outcome, Visit
 from tests.storage.outbox.post_office import PostOffice, cut, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
@@ -84,7 +84,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def book_again_with_a_key(self) -> None:
         if not hasattr(self, "booking"):
-            self.booking = Booking(ENQUIRY, self.practice.clock() + timedelta(days=9), VisitHost.NURSE, VisitType.VIRTUAL)
+            self.booking = BookingInput(ENQUIRY, self.practice.clock() + timedelta(days=9), VisitHost.NURSE, VisitType.VIRTUAL)
             booked = self.run(self.practice.visits.book(self.booking, idempotency_key="same"))
             visit = Visit(booked.id, self.booking.date_time)
             self.model.visits.append(visit)

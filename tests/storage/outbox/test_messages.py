@@ -1,4 +1,4 @@
-"""Which messages are due, decided in the transaction of what they confirm."""
+"""Which messages are due, initial_status in the transaction of what they confirm."""
 
 import sqlite3
 from contextlib import closing
@@ -9,7 +9,7 @@ from sqlmodel import Session, select
 
 from storage.errors import InvalidInput
 from storage.identifiers import is_identifier
-from storage.lifecycle import Booking
+from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
 from storage.outbox.messages import enqueue, give_up_at
 from tests.storage.homes import NOW, VISIT_TIME
@@ -138,7 +138,7 @@ async def test_the_end_of_a_visit_does_not_change_what_was_decided_before(practi
 
 
 async def test_a_refused_booking_queues_nothing(practice: Practice) -> None:
-    unknown = Booking("0" * 24, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
+    unknown = BookingInput("0" * 24, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
 
     with pytest.raises(InvalidInput):
         await practice.visits.book(unknown)
@@ -162,7 +162,7 @@ async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice
 
 
 async def test_a_repeated_booking_queues_one_message(practice: Practice) -> None:
-    booking = Booking(enquiry().id, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
+    booking = BookingInput(enquiry().id, VISIT_TIME, VisitHost.NURSE, VisitType.IN_PERSON)
 
     first = await practice.visits.book(booking, idempotency_key="again")
     second = await practice.visits.book(booking, idempotency_key="again")

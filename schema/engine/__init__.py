@@ -1,1 +1,0 @@
-"""How a GraphQL document is received, priced, prepared and run."""

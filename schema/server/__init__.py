@@ -1,0 +1,1 @@
+"""How a process lives: settings, processes, background tasks, metrics, logs, routes."""

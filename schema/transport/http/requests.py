@@ -1,0 +1,120 @@
+"""A request taken in: its body read within bounds, then understood as GraphQL, or refused with the reason."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jiter
+from aiohttp import hdrs, web
+
+from schema.execution.engine import Request
+from schema.transport.errors import Refusal, bad_request
+from schema.transport.http.connections import NOT_HTTP, HTTPLimits
+from schema.transport.http.negotiation import is_json
+
+
+async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
+    """Read the body of a POST. Raises Refusal: 400, 408, 413 or 415."""
+    if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
+        raise bad_request("Send the request as JSON in UTF-8, with Content-Type: application/json.", status=415)
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise bad_request("Send the body without Content-Encoding.", status=415)
+    try:
+        # The usual body came with its headers: no clock needs to be set.
+        body = request.content.read_nowait() if request.content.is_eof() else await _read_in_time(request, limits)
+    except NOT_HTTP as error:
+        raise bad_request("The body is not framed as its headers say. Send it again.") from error
+    if len(body) > limits.body:
+        raise _too_large(limits)
+    return body
+
+
+class TrustedDocuments:
+    """The only documents that run, where an operator says so: each by the hash of its text, with or without `sha256:`."""
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        self._documents = {known_as.removeprefix("sha256:"): document for known_as, document in documents.items()}
+        self._texts = frozenset(documents.values())
+
+    @classmethod
+    def read(cls, path: Path) -> "TrustedDocuments":
+        """Take them from a JSON file of hash to document; raise ValueError where it is none."""
+        try:
+            documents = json.loads(path.read_bytes())
+        except OSError as error:
+            raise ValueError(f"The trusted documents cannot be read: {error}.") from None
+        except ValueError:
+            documents = None
+        if not isinstance(documents, dict) or not all(isinstance(text, str) for text in documents.values()):
+            raise ValueError(f"{path} is no JSON object of hash to document, both strings.")
+        return cls(documents)
+
+    def __contains__(self, document: str) -> bool:
+        return document in self._texts
+
+    def find(self, document_id: str) -> str | None:
+        return self._documents.get(document_id.removeprefix("sha256:"))
+
+
+def parse_request(body: bytes, trusted: TrustedDocuments | None) -> Request:
+    """Take a body for what it asks. Raises Refusal: 400, or 403 where only others are trusted."""
+    try:
+        # Unlike other parsers this one minds a name given twice, which two readers would parse_request differently.
+        asked = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+    except ValueError as error:
+        raise bad_request(f"The body is not JSON: {str(error)[:200]}. Send one JSON object.") from None
+    if isinstance(asked, list):
+        raise bad_request("Send one request at a time: batches are off.")
+    if not isinstance(asked, dict):
+        raise bad_request("The body must be a JSON object with `query`.")
+    _optional(asked, "extensions", dict, "an object")
+    document = _document(asked, trusted)
+    operation_name = _optional(asked, "operationName", str, "a string")
+    return Request(document, operation_name, _optional(asked, "variables", dict, "an object") or {})
+
+
+async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
+    if (request.content_length or 0) > limits.body:
+        raise _too_large(limits)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            while len(body) <= limits.body and (chunk := await request.content.readany()):
+                body += chunk
+    except TimeoutError:
+        raise bad_request(f"The body did not arrive within {limits.body_seconds:g} seconds. Send it again.", status=408) from None
+    return bytes(body)
+
+
+def _too_large(limits: HTTPLimits) -> Refusal:
+    return bad_request(f"The body is larger than {limits.body:,} bytes. Split the request.", status=413)
+
+
+def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
+    document_id = _optional(asked, "documentId", str, "a string")
+    document: str | None = _optional(asked, "query", str, "a string")
+    if document_id is not None and document is not None:
+        raise bad_request("Send `query` or `documentId`, not both.")
+    if document_id is not None:
+        return _known_document(document_id, trusted)
+    if not document:
+        raise bad_request("`query` is missing: send the text of a GraphQL document.")
+    if trusted is not None and document not in trusted:
+        raise Refusal("FORBIDDEN", "Only trusted documents run here. Register this one, or ask for another by its `documentId`.")
+    return document
+
+
+def _known_document(document_id: str, trusted: TrustedDocuments | None) -> str:
+    document = trusted.find(document_id) if trusted else None
+    if document is None:
+        raise bad_request("`documentId` names no document that is known here. Register it first, or send it as `query`.")
+    return document
+
+
+def _optional(asked: dict[str, Any], name: str, kind: type, described: str) -> Any:
+    value = asked.get(name)
+    if value is not None and type(value) is not kind:
+        raise bad_request(f"`{name}` must be {described}.")
+    return value

@@ -1,0 +1,1 @@
+"""SQL as SQLAlchemy builds it, knowing no dialect."""

@@ -1,0 +1,199 @@
+"""Copies of the database: one made while it is served, one put back."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from storage.errors import DatabaseUnusable
+from storage.migrations import HEAD, revision
+
+PAGES_AT_ONCE = 4096
+# What SQLite keeps beside a database, and would apply to another one that takes its place.
+COMPANIONS = ("-wal", "-shm", "-journal")
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+Progress = Callable[[int, int], None]
+
+
+def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
+    """Copy a database to a new file that only its owner can read, however busily it is written meanwhile.
+
+    Every write acknowledged before the start is in it. `progress` is told the pages done and their total.
+    Raises DatabaseUnusable where there is nothing to copy, or nowhere to copy it to.
+    """
+    if target.exists():
+        raise DatabaseUnusable(f"{target} exists already: name a new file for the backup.")
+    if revision(path) is None:
+        raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
+    with _translate_errors(f"{path} cannot be backed up to {target}"), _unfinished(target) as copy:
+        _copy(path, copy, progress)
+        if problem := _problem(copy, "PRAGMA quick_check(1)"):
+            raise DatabaseUnusable(f"{path} is damaged ({problem}): restore the last backup.")
+        _publish(copy, target)
+
+
+def restore(source: Path, path: Path) -> Path | None:
+    """Put a backup in the place of a database that nobody has open; return the name under which the old one is kept.
+
+    The backup is copied and checked before anything is touched. Raises DatabaseUnusable where it is damaged, no
+    database of ours or of a newer version, or where the old one is in use.
+    """
+    _require_restorable(source, path)
+    with _translate_errors(f"{source} cannot be restored to {path}"), _unfinished(path) as copy:
+        _copy(source, copy)
+        if problem := _problem(copy, "PRAGMA integrity_check(1)"):
+            raise DatabaseUnusable(f"{source} is damaged ({problem}): restore another backup.")
+        with _nobody_else_using(path):
+            return _replace(path, copy)
+
+
+def _require_restorable(source: Path, path: Path) -> None:
+    step = revision(source)
+    if step is None:
+        raise DatabaseUnusable(f"{source} is no backup: name a file that the command backup made.")
+    if step > HEAD:
+        raise DatabaseUnusable(
+            f"{source} was made by a newer version of this program (step {step}): install that one or a later one."
+        )
+    if path.exists() and path.samefile(source):
+        raise DatabaseUnusable(f"{source} is the database itself: name a backup of it.")
+
+
+@contextlib.contextmanager
+def _translate_errors(failed: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseUnusable(f"{failed}: {error.strerror}. Check the folder, its permissions and its space.") from error
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"{failed}: {error}. Check the files, their permissions and their space.") from error
+
+
+@contextlib.contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """Make a file beside `target` that is gone afterwards, unless it got a name of its own."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".unfinished", dir=target.absolute().parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        for leftover in ("", *COMPANIONS):
+            Path(name + leftover).unlink(missing_ok=True)
+
+
+def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
+    def told(_status: int, left: int, total: int) -> None:
+        if progress:
+            progress(total - left, total)
+
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as source,
+        closing(sqlite3.connect(copy, isolation_level=None)) as target,
+    ):
+        # Who moves what out of the log, and when: see storage.sqlite.checkpoints.
+        source.execute("PRAGMA wal_autocheckpoint = 0")
+        # Within one transaction the copying sees one state, and never has to begin again.
+        source.execute("BEGIN")
+        source.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        source.backup(target, pages=PAGES_AT_ONCE, progress=told)
+        # A single file, that can be read where nothing can be written.
+        target.execute("PRAGMA journal_mode = DELETE")
+    _flush(copy)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _publish(copy: Path, target: Path) -> None:
+    """Give the copy its name, but not that of a file which has come into being meanwhile."""
+    try:
+        target.hardlink_to(copy)
+    except FileExistsError:
+        raise DatabaseUnusable(f"{target} exists already: name a new file for the backup.") from None
+    except OSError:  # a file system without links
+        copy.rename(target)
+    _flush(target.absolute().parent)
+
+
+def _problem(copy: Path, check: str) -> str | None:
+    with closing(sqlite3.connect(copy)) as connection:
+        try:
+            (found,) = connection.execute(check).fetchone()
+            dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise
+            return str(error)
+    if found != "ok":
+        return str(found)
+    return f"{dangling[0]} refer to {dangling[2]} that are not there" if dangling else None
+
+
+@contextlib.contextmanager
+def _nobody_else_using(path: Path) -> Iterator[None]:
+    """Hold the lock that SQLite gives only to one who is alone; put what is beside the database into it."""
+    if not path.exists():
+        yield
+        return
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=1)) as connection:
+        if not _is_alone(connection):
+            raise DatabaseUnusable(f"{path} is in use: stop the server, then restore the backup.")
+        yield
+
+
+def _is_alone(connection: sqlite3.Connection) -> bool:
+    try:
+        # Each connection to a database with a log holds a lock, however idle: only the last one may do away with the log.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        return bool(connection.execute("PRAGMA journal_mode").fetchone() == ("delete",))
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in TAKEN:
+            return False
+        if error.sqlite_errorcode & 0xFF in DAMAGED:  # that is why a backup is needed
+            return True
+        raise
+
+
+def _replace(path: Path, copy: Path) -> Path | None:
+    kept = _free_name(path)
+    for companion in COMPANIONS:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{companion}").rename(f"{kept}{companion}")
+    existed = path.exists()
+    if existed:
+        _keep(path, kept)
+        shutil.copymode(path, copy)
+        with contextlib.suppress(PermissionError):
+            os.chown(copy, path.stat().st_uid, path.stat().st_gid)
+    copy.replace(path)
+    _flush(path.absolute().parent)
+    return kept if existed else None
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (kept := Path(f"{path}.before-restore" + (f"-{number}" if number > 1 else ""))).exists():
+        number += 1
+    return kept
+
+
+def _keep(path: Path, kept: Path) -> None:
+    # With a second name for the old database there is no moment without one under the first.
+    try:
+        kept.hardlink_to(path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        shutil.copy2(path, kept)

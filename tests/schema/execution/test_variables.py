@@ -1,0 +1,57 @@
+"""The values of variables are the ones that graphql-core makes of what a client sends, or none where it refuses."""
+
+from typing import Any
+
+import pytest
+from graphql import GraphQLSchema, OperationDefinitionNode, build_schema, parse
+from graphql.execution.values import get_variable_values
+
+from schema.execution.variables import Variables
+
+SCHEMA = build_schema("enum Host { MANAGER } input By { host: Host, ids: [ID!] } type Query { asked(by: Float): Int }")
+TYPES = ["ID", "ID!", "String", "String!", "Boolean", "Boolean!", "Int", "Int!", "Float", "Host", "[ID!]", "By"]
+SENT = [
+    None, "", "x", "MANAGER", True, False, 0, 1, -1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 1.0, 1.5, 1e300,
+    [], ["x", 1], ["x", None], {}, {"host": "MANAGER", "ids": ["x"]}, {"host": "COOK"}, {"cook": 1},
+]  # fmt: skip
+
+
+def operation(text: str) -> OperationDefinitionNode:
+    (definition,) = parse(text).definitions
+    assert isinstance(definition, OperationDefinitionNode)
+    return definition
+
+
+def by_the_book(schema: GraphQLSchema, asking: OperationDefinitionNode, given: dict[str, Any]) -> dict[str, Any] | None:
+    values = get_variable_values(schema, asking.variable_definitions or (), given)
+    return None if isinstance(values, list) else values.coerced
+
+
+@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("value", SENT, ids=repr)
+def test_a_value_becomes_what_graphql_core_makes_of_it(type: str, value: object) -> None:
+    asking = operation(f"query ($value: {type}) {{ asked }}")
+
+    values = Variables(SCHEMA, asking).coerced({"value": value})
+
+    expected = by_the_book(SCHEMA, asking, {"value": value})
+    assert values == expected
+    assert repr(values) == repr(expected)
+
+
+@pytest.mark.parametrize("type", [f"{type} = {default}" for type, default in [("Int", "5"), ("ID!", '"x"'), ("[ID!]", '["x"]')]])
+@pytest.mark.parametrize("given", [{}, {"value": None}, {"other": 1}], ids=repr)
+def test_what_is_not_sent_is_the_default(type: str, given: dict[str, Any]) -> None:
+    asking = operation(f"query ($value: {type}) {{ asked }}")
+
+    values = Variables(SCHEMA, asking).coerced(given)
+
+    assert values == by_the_book(SCHEMA, asking, given)
+
+
+def test_what_must_be_sent_and_is_not_gives_no_values() -> None:
+    asking = operation("query ($id: ID!, $first: Int) { asked }")
+
+    values = Variables(SCHEMA, asking).coerced({"first": 1})
+
+    assert values is None

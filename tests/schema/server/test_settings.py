@@ -1,0 +1,122 @@
+"""The README's table of settings, held against the code."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import PREFIX, Settings
+from schema.execution.limits import Limits
+from schema.transport.http.connections import HTTPLimits
+from tests.conftest import ROOT, environment
+
+ROW = re.compile(r"\| `([A-Z_]+)` \| (.+?) \| (.+) \|")
+# What is decided by --dev has no default of its own.
+LEFT_OPEN = {"LOG_FORMAT": "`json`"}
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of each setting in the README."""
+    table = (ROOT / "README.md").read_text().partition("| setting | default |")[2].partition("\n\n")[0]
+    return [found.groups() for line in table.splitlines() if (found := ROW.fullmatch(line))]  # type: ignore[misc]  # three groups
+
+
+def written(name: str, default: Any) -> str:
+    """Return a default as the README writes it."""
+    match default:
+        case None:
+            return LEFT_OPEN.get(name, "none")
+        case bool():
+            return "on" if default else "off"
+        case frozenset():
+            return ", ".join(sorted(default)) or "none"
+    return f"`{default}`"
+
+
+def test_the_table_names_every_setting_in_the_order_of_the_code() -> None:
+    names = [PREFIX + name for name, _, _ in rows()]
+
+    assert names == list(Settings.variables())
+
+
+def test_the_table_tells_every_default() -> None:
+    told = {name: default for name, default, _ in rows()}
+
+    assert told == {
+        name.removeprefix(PREFIX): written(name.removeprefix(PREFIX), value) for name, value in Settings.variables().items()
+    }
+
+
+def test_every_row_of_the_table_is_understood() -> None:
+    table = (ROOT / "README.md").read_text().partition("| setting | default |")[2].partition("\n\n")[0]
+
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+
+    assert len(lines) == len(rows())
+
+
+def other(value: Any) -> Any:
+    """Return a value that differs from a default, of the same kind."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+    return {"Europe/London": "Europe/Dublin"}.get(value, "console" if value is None else f"other-{value}")
+
+
+SPECIAL = {
+    "ALLOWED_ORIGINS": ("https://a.example, http://localhost:5173", frozenset({"https://a.example", "http://localhost:5173"})),
+    "TRUSTED_DOCUMENTS": ("documents.json", Path("documents.json")),
+}
+
+
+@pytest.mark.parametrize("variable", Settings.variables())
+def test_a_variable_sets_what_it_says(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = variable.removeprefix(PREFIX)
+    given, expected = SPECIAL.get(name, (other(Settings.variables()[variable]),) * 2)
+    monkeypatch.setenv(variable, str(given))
+
+    settings = Settings()
+
+    group, _, member = name.lower().rpartition("__")
+    found = getattr(getattr(settings, group), member) if group else getattr(settings, member)
+    assert (found.get_secret_value() if hasattr(found, "get_secret_value") else found) == expected
+
+
+def test_one_limit_set_leaves_the_others_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME_VISITS_LIMITS__DEPTH", "5")
+    monkeypatch.setenv("HOME_VISITS_HTTP__BODY", "1000")
+
+    settings = Settings()
+
+    assert (settings.limits, settings.http) == (Limits(depth=5), HTTPLimits(body=1000))
+
+
+def test_a_file_sets_what_no_variable_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("HOME_VISITS_EXECUTING=7\nHOME_VISITS_WAITING=8\nOTHERS=1\n")
+    monkeypatch.setenv("HOME_VISITS_WAITING", "9")
+
+    settings = Settings()
+
+    assert (settings.executing, settings.waiting) == (7, 9)
+
+
+def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME_VISITS_JWT_SECRET", "")
+    monkeypatch.setenv("HOME_VISITS_EXECUTING", "")
+
+    settings = Settings()
+
+    assert (settings.jwt_secret, settings.executing) == (None, 64)
+
+
+def test_a_run_without_plans_sets_up_all_servers_so(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    told = environment(tmp_path).get("HOME_VISITS_PLANS")
+
+    assert told == ("off" if pytestconfig.getoption("--no-plans") else None)

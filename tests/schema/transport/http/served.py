@@ -1,0 +1,206 @@
+"""The endpoint on a real server, over a schema small enough to keep in mind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Self, cast
+
+import aiohttp
+from aiohttp import web
+from graphql import (
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    build_schema,
+    execute,
+    get_operation_ast,
+    parse,
+    validate,
+)
+
+from schema.execution.engine import Answer, Request
+from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.http.connections import HTTPLimits, server_options
+from schema.transport.http.endpoint import Endpoint, RequestRecord
+from storage.caller import Caller, Role
+
+SCHEMA = build_schema("""
+    type Query {
+      hello(name: String = "world"): String!
+      number(value: Float): Float
+      ids(of: [ID!]): [ID!]
+      long(characters: Int!): String!
+      wait: String
+      broken: String
+      required: String!
+      refused: String
+    }
+    type Mutation { book: String }
+""")
+
+CANARY = "postgresql://root:hunter2@db"
+AMY = Caller("amy", frozenset({Role.VIEWER}))
+
+HELLO = {"query": "{ hello }"}
+WAIT = {"query": "query Patience { wait }"}
+
+
+@dataclass
+class Work:
+    """What the fields do, and what became of it: `wait` goes on until it is released or cancelled."""
+
+    ran: list[str] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
+    running: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hello(self, _info: GraphQLResolveInfo[Any], name: str | None) -> str:
+        self.ran.append("hello")
+        return f"Hello, {name}!"
+
+    def number(self, _info: GraphQLResolveInfo[Any], value: float | None = None) -> float | None:
+        return value
+
+    def ids(self, _info: GraphQLResolveInfo[Any], of: list[str] | None = None) -> list[str] | None:
+        return of
+
+    def long(self, _info: GraphQLResolveInfo[Any], characters: int) -> str:
+        return "x" * characters
+
+    async def wait(self, _info: GraphQLResolveInfo[Any]) -> str:
+        self.ran.append("wait")
+        self.running.release()
+        try:
+            await self.released.wait()
+        finally:
+            await asyncio.sleep(0)
+            self.cleaned.append("wait")
+        return "done"
+
+    def broken(self, _info: GraphQLResolveInfo[Any]) -> str:
+        raise RuntimeError(CANARY)
+
+    def required(self, _info: GraphQLResolveInfo[Any]) -> None:
+        return None
+
+    def refused(self, _info: GraphQLResolveInfo[Any]) -> str:
+        raise GraphQLError("Not for you.", extensions={"code": "FORBIDDEN"})
+
+    async def execute(self, asked: Request, context: object) -> Answer:
+        try:
+            document = parse(asked.document)
+        except GraphQLSyntaxError as error:
+            return _request_error("GRAPHQL_PARSE_FAILED", error)
+        if errors := validate(SCHEMA, document):
+            return _request_error("GRAPHQL_VALIDATION_FAILED", *errors)
+        operation = get_operation_ast(document, asked.operation_name)
+        if operation is None:
+            return _request_error("OPERATION_RESOLUTION_FAILURE", GraphQLError("Which operation?"))
+        result = execute(SCHEMA, document, self, context, asked.variables, asked.operation_name)
+        if isawaitable(result):
+            result = await result
+        errors = result.errors or []
+        if result.data is None and not any(error.path for error in errors):
+            return _request_error("BAD_USER_INPUT", *errors, operation=operation)
+        return Answer(result.data, errors, True, operation)
+
+
+def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinitionNode | None = None) -> Answer:
+    for error in errors:
+        error.extensions = {"code": code}
+    return Answer(None, list(errors), False, operation)
+
+
+def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    if "code" not in (error.extensions or {}):
+        return {"message": "Unexpected error.", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}}
+    return {"message": error.message, "extensions": {**(error.extensions or {}), "requestId": request_id}}
+
+
+@dataclass
+class Served:
+    """A server that runs. `client` speaks HTTP to it, `connect` is for what no client would send."""
+
+    port: int
+    client: aiohttp.ClientSession
+    runner: web.AppRunner
+    endpoint: Endpoint
+    admission: ConcurrencyLimiter
+    work: Work
+    observed: list[RequestRecord]
+
+    async def ask(self, asked: object = None, /, **headers: str) -> aiohttp.ClientResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/graphql", json=HELLO if asked is None else asked, headers=named)
+
+    async def connect(self) -> "Connection":
+        return Connection(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**24))
+
+
+@dataclass
+class Connection:
+    """A socket, byte by byte."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.close()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def stop_reading(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def read_on(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
+
+    async def closed_after(self) -> float:
+        """Wait until the other side closes, and tell how long that took."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                await self.reader.read()
+        return loop.time() - started
+
+
+def post(body: bytes, *, length: int | None = None) -> bytes:
+    head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length or len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@asynccontextmanager
+async def served(
+    *, limits: HTTPLimits | None = None, admission: ConcurrencyLimiter | None = None, **options: Any
+) -> AsyncIterator[Served]:
+    limits, admission = limits or HTTPLimits(), admission or ConcurrencyLimiter()
+    work, observed = Work(), list[RequestRecord]()
+    chosen = {
+        "execute": work.execute,
+        "authenticate": lambda _authorization: AMY,
+        "make_context": lambda _caller, _request_id: None,
+        "present_error": present_error,
+        "observe": observed.append,
+    }
+    endpoint = Endpoint(admission=admission, limits=limits, **chosen | options)
+    app = web.Application()
+    app.router.add_route("*", "/graphql", endpoint.handle)
+    runner = web.AppRunner(app, **server_options(limits))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    try:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector, auto_decompress=False) as client:
+            yield Served(port, client, runner, endpoint, admission, work, observed)
+    finally:
+        await runner.cleanup()

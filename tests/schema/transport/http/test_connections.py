@@ -1,0 +1,176 @@
+"""What one client can hold on to by being slow: not much, not long."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from graphql import GraphQLError
+
+from schema.transport.http.connections import HTTPLimits
+from tests.schema.transport.http.malformed import REQUESTS, Malformed
+from tests.schema.transport.http.served import Connection, post, served
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+QUICK = HTTPLimits(keep_alive_seconds=0.4, body_seconds=0.3, write_seconds=0.4)
+
+
+async def drip(connection: Connection, data: bytes, pause: float) -> float:
+    """Send byte after byte until the other side closes, and tell how long it took that."""
+
+    async def sending() -> None:
+        with suppress(ConnectionError):
+            for byte in data:
+                await connection.send(bytes([byte]))
+                await asyncio.sleep(pause)
+
+    task = asyncio.create_task(sending())
+    try:
+        return await connection.closed_after()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def answered(connection: Connection) -> bytes:
+    """Read one answer to its end."""
+    head = await connection.reader.readuntil(b"\r\n\r\n")
+    length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    return head + await connection.reader.readexactly(length)
+
+
+async def test_a_connection_on_which_nothing_comes_is_closed() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        seconds = await connection.closed_after()
+
+    assert seconds == pytest.approx(0.4, abs=0.2)
+
+
+async def test_headers_that_drip_are_cut_off() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        seconds = await drip(connection, HEAD * 10, 0.05)
+
+    assert seconds == pytest.approx(0.4, abs=0.2)
+
+
+async def test_headers_that_drip_after_an_answer_are_cut_off() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        await connection.send(post(b'{"query":"{ hello }"}'))
+        await answered(connection)
+        seconds = await drip(connection, HEAD * 10, 0.05)
+
+    assert seconds == pytest.approx(0.4, abs=0.2)
+
+
+async def test_a_connection_that_is_used_no_more_is_closed() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        await connection.send(post(b'{"query":"{ hello }"}'))
+        await answered(connection)
+        seconds = await connection.closed_after()
+
+    assert seconds == pytest.approx(0.4, abs=0.2)
+
+
+async def test_a_body_that_drips_is_cut_off_with_a_408() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        await connection.send(HEAD + b"Content-Length: 1000\r\n\r\n")
+        seconds = await drip(connection, b" " * 1000, 0.05)
+
+    assert seconds == pytest.approx(0.3, abs=0.2)
+    assert [(o.outcome, o.status) for o in server.observed] == [("BAD_REQUEST", 408)]
+
+
+async def test_a_body_that_stops_is_answered_before_it_is_cut_off() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        await connection.send(HEAD + b'Content-Length: 1000\r\n\r\n{"query"')
+        answer = await answered(connection)
+        rest = await connection.reader.read()
+
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"The body did not arrive within 0.3 seconds." in answer
+    assert rest == b""
+
+
+async def test_a_body_in_two_parts_is_one_body() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        await connection.send(HEAD + b'Content-Length: 21\r\n\r\n{"query":"{ h')
+        await asyncio.sleep(0.1)
+        await connection.send(b'ello }"}')
+        answer = await answered(connection)
+
+    assert answer.endswith(b'{"data":{"hello":"Hello, world!"}}')
+
+
+LONG = b'{"query":"{ long(characters: 30000000) }"}'
+
+
+async def test_a_reader_that_stalls_is_cut_off() -> None:
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        connection.stop_reading()
+        await connection.send(post(LONG))
+        await asyncio.sleep(1)
+        connection.read_on()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(connection.reader.readexactly(30_000_000), 2)
+
+    assert [(o.outcome, o.status) for o in server.observed] == [("ok", 200)]
+
+
+async def test_a_reader_of_many_small_answers_that_stalls_is_cut_off() -> None:
+    asked = post(b'{"query":"{ long(characters: 30000) }"}')
+
+    async with served(limits=QUICK) as server, await server.connect() as connection:
+        connection.stop_reading()
+        for _ in range(2000):
+            connection.writer.write(asked)
+        await asyncio.sleep(1.5)
+        connections = server.runner.server and server.runner.server.connections
+
+    assert connections == []
+    assert 0 < len(server.observed) < 2000
+
+
+async def test_a_reader_that_takes_its_time_gets_everything() -> None:
+    async with served(limits=HTTPLimits(write_seconds=5)) as server, await server.connect() as connection:
+        await connection.send(post(LONG))
+        await asyncio.sleep(0.3)
+        answer = await asyncio.wait_for(answered(connection), 4)
+
+    assert answer.endswith(b'xxx"}}')
+
+
+@pytest.mark.parametrize("malformed", REQUESTS, ids=str)
+async def test_what_is_not_http_leaves_nothing_in_the_log(malformed: Malformed, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async with served() as server, await server.connect() as connection:
+        await connection.send(malformed.sent)
+        await connection.closed_after()
+
+    assert caplog.records == []
+
+
+async def test_a_failure_of_the_server_itself_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(error: GraphQLError, request_id: str) -> dict[str, Any]:
+        raise RuntimeError("no disk")
+
+    async with served(present_error=fail) as server:
+        response = await server.ask({"query": "{"})
+
+    assert response.status == 500
+    assert [(record.levelname, str(record.exc_info and record.exc_info[1])) for record in caplog.records] == [
+        ("ERROR", "no disk")
+    ]
+
+
+async def test_a_client_that_asks_before_it_sends_is_told_to_go_on() -> None:
+    async with served() as server, await server.connect() as connection:
+        await connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 21\r\n\r\n")
+        invited = await connection.reader.readuntil(b"\r\n\r\n")
+        await connection.send(b'{"query":"{ hello }"}')
+        answer = await answered(connection)
+
+    assert invited == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.endswith(b'{"data":{"hello":"Hello, world!"}}')

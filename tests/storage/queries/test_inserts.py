@@ -1,0 +1,88 @@
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Session, SQLModel, col, select
+
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
+from storage.outbox.messages import OutboxMessage
+from storage.queries.inserts import Insert
+from storage.sqlite.database import Database
+from tests.storage.homes import ALICE, EVANS, NOW, VISIT_TIME, WILLOW, everything_in, visit, visit_id
+from tests.storage.sqlite.handling import opened
+
+Write = Callable[[Session, SQLModel], None]
+RECORDS: list[SQLModel] = [
+    visit(1, notes="Café", assigned_to=ALICE, cancelled=NOW + timedelta(milliseconds=1), confirmation=ConfirmationStatus.SENT),
+    visit(2),
+    HomeVisitEvent(
+        at=NOW,
+        actor="clerk",
+        type=HomeVisitEventType.UPDATED,
+        home_visit=visit_id(1),
+        care_enquiry=EVANS,
+        location=WILLOW,
+        version=2,
+        changes=[["host", "NURSE", "CARER"], ["notes", None, None]],
+    ),
+    IdempotencyKey(subject="clerk", key="k", fingerprint="0" * 64, home_visit=visit_id(1), created=NOW),
+    OutboxMessage(
+        id="6" * 24,
+        home_visit=visit_id(1),
+        sequence=0,
+        status=ConfirmationStatus.QUEUED,
+        date_time=VISIT_TIME,
+        created=NOW,
+        due=NOW,
+        give_up=NOW + timedelta(hours=48, microseconds=1),
+    ),
+]
+
+
+def by_insert(session: Session, record: SQLModel) -> None:
+    Insert(type(record))(session, record.model_dump())
+
+
+def by_session(session: Session, record: SQLModel) -> None:
+    session.add(type(record)(**record.model_dump()))
+    session.flush()
+
+
+async def kept(path: Path, write: Write) -> dict[str, list[tuple[Any, ...]]]:
+    async with opened(path) as database:
+        for record in RECORDS:
+            await database.write(lambda session, record=record: write(session, record))
+    return everything_in(path)
+
+
+async def test_rows_are_those_that_a_session_writes(path: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(path, tmp_path / "other.db"))
+
+    rows = await kept(path, by_insert)
+
+    assert rows == await kept(other, by_session)
+    assert {name: len(of) for name, of in rows.items() if of}.items() >= {"home_visits": 2, "outbox_messages": 1}.items()
+
+
+async def test_a_row_comes_after_what_the_session_has_not_written_yet(database: Database) -> None:
+    event = RECORDS[2].model_dump()
+
+    def work(session: Session) -> list[Any]:
+        session.add(visit(1))
+        Insert(HomeVisitEvent)(session, event)
+        return list(session.exec(select(HomeVisitEvent.sequence).where(col(HomeVisitEvent.home_visit) == visit_id(1))))
+
+    assert await database.write(work) == [1]
+
+
+async def test_what_must_be_given_is_refused_where_it_is_not(database: Database, path: Path) -> None:
+    before = everything_in(path)
+
+    with pytest.raises(sa.exc.IntegrityError, match=r"NOT NULL constraint failed: home_visits\.location"):
+        await database.write(lambda session: Insert(HomeVisit)(session, visit(1).model_dump(exclude={"location"})))
+
+    assert everything_in(path) == before

@@ -1,0 +1,234 @@
+"""Filters, orders and pages, held against a model: plain lists, `sorted` and `zoneinfo`, and nothing of storage's own."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage.caller import Caller
+from storage.models import HomeVisit, HomeVisitStatus, VisitHost, VisitType
+from storage.queries.conditions import HomeVisitFilter
+from storage.queries.paging import Page, Window
+from storage.queries.statements import Statement
+from storage.repository import HomeVisits
+from storage.sqlite.database import Database
+from tests.storage.homes import (
+    ALICE,
+    BOB,
+    DAUGHTER,
+    EVANS,
+    EVERYTHING,
+    FROST,
+    NOBODY,
+    REID,
+    ROWAN,
+    SON,
+    WILLOW,
+    Clock,
+    keep,
+    limited_to,
+    visit,
+    visit_id,
+)
+
+Known = dict[str, Any]
+
+# Around the night in which London's clocks go back, few enough that most visits share theirs with others.
+TIMES = [datetime(2024, 10, 26, 22, 30, tzinfo=UTC) + timedelta(minutes=30 * step) for step in (0, 1, 2, 5, 50, 51, 52)]
+NOTES = ["", "Wheelchair", "CAFÉ at noon", "café, then the garden", "wheel_chair 100%"]
+REFERENCES: dict[str, list[Any]] = {
+    "care_enquiry": [REID, EVANS, FROST],
+    "location": [WILLOW, ROWAN],
+    "assigned_to": [ALICE, BOB, None],
+    "service_user_contact": [DAUGHTER, SON, None],
+}
+
+
+def make(count: int) -> list[Known]:
+    pick = random.Random(20241103)  # noqa: S311 - made-up visits are no secret
+    made = []
+    for number in pick.sample(range(1000), count):
+        ended = pick.choice([None, None, "cancelled", "completed"])
+        made.append(
+            {name: pick.choice(values) for name, values in REFERENCES.items()}
+            | {"visit_type": pick.choice(list(VisitType)), "host": pick.choice(list(VisitHost)[:3]), "notes": pick.choice(NOTES)}
+            | {name: pick.choice(TIMES) for name in ("date_time", "created", "modified")}
+            | {"cancelled": None, "completed": None, "anonymized": pick.choice([None, None, TIMES[0]])}
+            | ({ended: pick.choice(TIMES)} if ended else {})
+            | {"number": number, "id": visit_id(number)}
+        )
+    return made
+
+
+VISITS = make(60)
+
+
+def status(known: Known) -> HomeVisitStatus:
+    if known["cancelled"]:
+        return HomeVisitStatus.CANCELLED
+    return HomeVisitStatus.COMPLETED if known["completed"] else HomeVisitStatus.PENDING
+
+
+def day(known: Known, filter: Known) -> date:
+    time: datetime = known["date_time"]
+    return time.astimezone(ZoneInfo(filter["time_zone"])).date()
+
+
+MEETS: dict[str, Callable[[Known, Known], bool]] = {
+    "ids": lambda known, asked: known["id"] in asked["ids"],
+    "status": lambda known, asked: status(known) in asked["status"],
+    "start_date": lambda known, asked: day(known, asked) >= asked["start_date"],
+    "end_date": lambda known, asked: day(known, asked) <= asked["end_date"],
+    "modified_after": lambda known, asked: known["modified"] > asked["modified_after"],
+    "modified_before": lambda known, asked: known["modified"] < asked["modified_before"],
+    "keyword": lambda known, asked: asked["keyword"].strip().casefold() in known["notes"].casefold(),
+}
+
+
+def meets(known: Known, name: str, filter: Known) -> bool:
+    if filter[name] is None or name == "time_zone":
+        return True
+    if name in ("anonymized", "cancelled", "completed"):
+        return (known[name] is not None) is filter[name]
+    return MEETS[name](known, filter) if name in MEETS else known[name] in filter[name]
+
+
+def expected(filter: Known, keys: list[tuple[str, bool]], locations: frozenset[str] | None) -> list[str]:
+    """Say which visits a list holds, in which order."""
+    found = [known for known in VISITS if all(meets(known, name, filter) for name in filter)]
+    found = sorted((known for known in found if locations is None or known["location"] in locations), key=itemgetter("id"))
+    # A stable sort by each key, the least important first; an earlier key for the same field decides.
+    for name, falling in reversed(keys):
+        found.sort(key=itemgetter(name), reverse=falling)
+    return [known["id"] for known in found]
+
+
+def lists_of(values: list[Any]) -> st.SearchStrategy[list[Any] | None]:
+    return st.none() | st.lists(st.sampled_from(values), max_size=4)
+
+
+FLAG = st.none() | st.booleans()
+DAYS = st.none() | st.sampled_from([date(2024, 10, 26) + timedelta(days=step) for step in range(4)])
+FILTERS = st.fixed_dictionaries(
+    {"time_zone": st.sampled_from(["UTC", "Europe/London", "Pacific/Auckland"])},
+    optional={
+        "ids": lists_of([*(known["id"] for known in VISITS[:20]), NOBODY]),
+        **{name: lists_of([*filter(None, values), NOBODY]) for name, values in REFERENCES.items()},
+        "status": lists_of(list(HomeVisitStatus)),
+        "host": lists_of(list(VisitHost)[:4]),
+        "visit_type": lists_of(list(VisitType)),
+        **dict.fromkeys(("anonymized", "cancelled", "completed"), FLAG),
+        **dict.fromkeys(("start_date", "end_date"), DAYS),
+        **dict.fromkeys(("modified_after", "modified_before"), st.none() | st.sampled_from(TIMES)),
+        "keyword": st.none() | st.sampled_from(["", " ", "wheel", "Café", "_", "%", "l_c", "the garden ", "nothing like it"]),
+    },
+)
+KEYS = st.lists(st.tuples(st.sampled_from(["id", "date_time", "created", "modified"]), st.booleans()), max_size=4)
+CALLERS = st.sampled_from([EVERYTHING, limited_to(WILLOW), limited_to(WILLOW, ROWAN), limited_to(NOBODY), limited_to()])
+QUESTIONS = {"filter": FILTERS, "keys": KEYS, "caller": CALLERS, "size": st.sampled_from([1, 2, 7, 59, 60, 100])}
+
+
+@pytest.fixture
+async def sixty(database: Database) -> Database:
+    kept = [{name: value for name, value in known.items() if name not in ("number", "id")} for known in VISITS]
+    await keep(database, *(visit(known["number"], **values) for known, values in zip(VISITS, kept, strict=True)))
+    return database
+
+
+class TheOtherWay:
+    """Reads as a database does with so many visits that the first way to a list would take long."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
+        return await self._database.fetch(statement.fallback or statement, values)
+
+
+async def walk(ask: Callable[[Window], Any], size: int, *, backward: bool) -> list[str]:
+    """Page through a list to its end, and see that each page tells truly what is around it."""
+    pages: list[list[str]] = []
+    cursor = None
+    while len(pages) <= len(VISITS):
+        bounds = (None, cursor) if backward else (cursor, None)
+        page: Page[HomeVisit] = await ask(Window(size, backward, *bounds))
+        pages.append([node.id for node in page.nodes])
+        more, behind = (page.has_next_page, page.has_previous_page)[:: -1 if backward else 1]
+        assert behind is (len(pages) > 1)
+        if not more:
+            break
+        assert len(page.nodes) == size
+        cursor = page.start_cursor if backward else page.end_cursor
+    return [id for shown in (reversed(pages) if backward else pages) for id in shown]
+
+
+async def check_pages(
+    sixty: Database | TheOtherWay, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+) -> None:
+    visits = HomeVisits(cast("Database", sixty), caller, Clock())
+    wanted = expected(filter, keys, caller.locations)
+
+    def ask(window: Window) -> Any:
+        return visits.page(HomeVisitFilter(**filter), keys, window)
+
+    assert await walk(ask, size, backward=False) == wanted
+    assert await walk(ask, size, backward=True) == wanted
+    assert await (await ask(Window(0, False, None, None))).total_count() == len(wanted)
+
+
+async def check_nested_pages(sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int) -> None:
+    visits = HomeVisits(sixty, caller, Clock())
+    for parent, values in REFERENCES.items():
+        ids = [*(value for value in values if value), NOBODY]
+        wanted = {id: expected({**filter, parent: merged(filter.get(parent), id)}, keys, caller.locations) for id in ids}
+
+        for backward in (False, True):
+            pages = await visits.pages(parent, ids, HomeVisitFilter(**filter), keys, Window(size, backward, None, None))
+            shown = {id: [node.id for node in page.nodes] for id, page in zip(ids, pages, strict=True)}
+            assert shown == {id: whole[-size:] if backward else whole[:size] for id, whole in wanted.items()}
+            assert [await page.total_count() for page in pages] == [len(whole) for whole in wanted.values()]
+            assert [page.has_previous_page if backward else page.has_next_page for page in pages] == [
+                len(whole) > size for whole in wanted.values()
+            ]
+
+
+def merged(asked: list[str] | None, id: str) -> list[str]:
+    return [id] if asked is None or id in asked else []
+
+
+quickly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+thoroughly = settings(quickly, max_examples=1000)
+
+
+@quickly
+@given(**QUESTIONS)
+async def test_pages_are_those_of_the_model(
+    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+) -> None:
+    await check_pages(sixty, filter, keys, caller, size)
+    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+
+
+@settings(quickly, max_examples=25)
+@given(**QUESTIONS)
+async def test_nested_pages_are_those_of_the_model(
+    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+) -> None:
+    await check_nested_pages(sixty, filter, keys, caller, size)
+
+
+@pytest.mark.slow
+@thoroughly
+@given(**QUESTIONS)
+async def test_thousands_of_lists_are_those_of_the_model(
+    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+) -> None:
+    await check_pages(sixty, filter, keys, caller, size)
+    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+    await check_nested_pages(sixty, filter, keys, caller, size)

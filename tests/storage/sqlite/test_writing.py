@@ -1,0 +1,161 @@
+"""Writes are whole or nothing, one after the other, whatever their callers do."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Session, select, update
+
+from storage.errors import DatabaseBusy
+from storage.models import User
+from storage.queries.statements import Statement
+from storage.sqlite.database import Database
+from tests.storage.homes import ALICE, everything_in, keep, visit
+from tests.storage.sqlite.handling import alices_name, locked, name_alice
+
+
+async def test_a_write_is_committed_and_answers(database: Database, path: Path) -> None:
+    def work(session: Session) -> str:
+        name_alice(session, "Alison")
+        return "done"
+
+    assert await database.write(work) == "done"
+    assert database.written == 1
+    assert ("Alison") in str(everything_in(path)["users"])
+
+
+async def test_what_fails_is_rolled_back_whole(database: Database, path: Path) -> None:
+    before = everything_in(path)
+
+    def work(session: Session) -> None:
+        name_alice(session, "Alison")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(work)
+
+    assert (everything_in(path), database.written) == (before, 0)
+
+
+async def test_what_fails_for_another_reason_is_raised_as_it_is(database: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError) as raised:
+        await keep(database, visit(1), visit(1))
+
+    assert raised.value.__cause__ is raised.value.orig
+
+
+async def test_what_refers_to_nothing_is_rolled_back_whole(database: Database, path: Path) -> None:
+    before = everything_in(path)
+
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY constraint failed"):
+        await keep(database, visit(1), visit(2, assigned_to="9" * 24))
+    with pytest.raises(sa.exc.IntegrityError, match="CHECK constraint failed: not_both"):
+        await keep(database, visit(1, cancelled=visit(1).created, completed=visit(1).created))
+
+    assert everything_in(path) == before
+
+
+async def test_a_write_waits_for_another_process(path: Path, database: Database) -> None:
+    release = threading.Event()
+
+    def hold() -> None:
+        with locked(path):
+            held.set()
+            release.wait(5)
+
+    held = threading.Event()
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(5)
+    writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
+    await asyncio.sleep(0.2)
+
+    assert await alices_name(database) == "Alice"
+    assert not writing.done()
+    release.set()
+    await writing
+    other.join()
+    assert await alices_name(database) == "Alison"
+
+
+async def impatient(database: Database) -> None:
+    """Let the writer not wait for locks itself, so that only the tries count."""
+    await database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+
+
+async def test_a_write_that_finds_the_database_busy_is_tried_again(path: Path, database: Database) -> None:
+    await impatient(database)
+
+    with locked(path):
+        writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
+        await asyncio.sleep(0.05)
+    await writing
+
+    assert await alices_name(database) == "Alison"
+
+
+async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path, database: Database) -> None:
+    await impatient(database)
+    before, began = everything_in(path), time.monotonic()
+
+    with locked(path), pytest.raises(DatabaseBusy, match="Nothing was changed: try again in a moment"):
+        await database.write(lambda session: name_alice(session, "Alison"))
+
+    assert time.monotonic() - began > 0.1
+    assert everything_in(path) == before
+    await database.write(lambda session: name_alice(session, "Alison"))
+    assert await alices_name(database) == "Alison"
+
+
+async def test_work_that_is_tried_again_starts_from_the_beginning(database: Database) -> None:
+    begun = []
+
+    def work(session: Session) -> str | None:
+        begun.append(first_name(session))
+        name_alice(session, "Alison")
+        if len(begun) < 3:
+            busy = sqlite3.OperationalError("database is locked")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
+        return first_name(session)
+
+    def first_name(session: Session) -> str | None:
+        return session.exec(select(User.first_name).where(User.id == ALICE)).one()
+
+    assert await database.write(work) == "Alison"
+    assert begun == ["Alice"] * 3
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 0.005])
+async def test_a_write_goes_on_to_its_end_when_its_caller_goes_away(database: Database, delay: float) -> None:
+    def work(session: Session) -> None:
+        name_alice(session, "Alison")
+        time.sleep(0.05)
+
+    calling = asyncio.ensure_future(database.write(work))
+    await asyncio.sleep(delay)
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    await database.write(lambda session: session.exec(update(User).values(last_name="Reid")))
+
+    assert calling.cancelled()
+    [[first, last]] = await database.fetch(Statement("SELECT first_name, last_name FROM users LIMIT 1", ()), {})
+    # A caller that goes away before the write has begun takes it back.
+    assert (first, last) == ("Alison" if delay else first, "Reid")
+
+
+async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    def work(session: Session) -> None:
+        time.sleep(0.02)
+        raise ZeroDivisionError
+
+    calling = asyncio.ensure_future(database.write(work))
+    await asyncio.sleep(0.01)
+    calling.cancel()
+    await asyncio.sleep(0.05)
+
+    assert caplog.records == []
