@@ -47,13 +47,12 @@ from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.endpoint import Endpoint
 from schema.transport.http.requests import TrustedDocuments
-from storage import migrations
 from storage.caller import Caller, Role
+from storage.database import Database, database_of
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, look_after
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database, database_path
 
 gc.freeze()
 gc.enable()
@@ -122,7 +121,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
-    database = Database(database_path(settings.database_url))
+    database = database_of(settings.database_url)
     admission = ConcurrencyLimiter(executing=settings.executing, waiting=settings.waiting)
     telemetry = Metrics(log, Path(folder) if (folder := os.environ.get(processes.SHARED_NUMBERS)) else None)
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
@@ -200,14 +199,14 @@ def serve(
     if inherited is not None:
         uvloop.run(processes.serve_until_told(app, processes.inherited(inherited), settings.http))
         return
-    path = _database(settings, make=True)
+    database = _database(settings, make=True)
     if demo:
         from storage.demo import fill_with_demo
 
-        if asyncio.run(_with_database(path, partial(fill_with_demo, now=clock()))):
-            say(f"Filled {path} with made-up visits.")
+        if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
+            say(f"Filled {database} with made-up visits.")
     shared = processes.listening(host, port)
-    where = f"Serving {path} at http://{processes.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
+    where = f"Serving {database} at http://{processes.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
     if workers == 1:
         uvloop.run(processes.serve_until_told(app, shared, settings.http, ready=partial(say, where)))
     else:
@@ -217,8 +216,8 @@ def serve(
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
-    path = _database_file(_settings())
-    say(f"{path} has been brought up to date." if migrations.migrate(path) else f"{path} is up to date.")
+    database = _unopened(_settings())
+    say(f"{database} has been brought up to date." if database.migrate() else f"{database} is up to date.")
 
 
 @cli.command()
@@ -254,10 +253,10 @@ def import_(
     from storage.carehq.importing import import_documents
     from storage.progress import progress_bar
 
-    path = _database(_settings(), make=True)
+    database = _database(_settings(), make=True)
     with progress_bar("Importing") as shown:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=shown.progress, refuse=shown.line)
-        report = asyncio.run(_with_database(path, work))
+        report = asyncio.run(_with_database(database, work))
     for name, tally in report.tallies.items():
         say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
     if report.refused:
@@ -277,22 +276,19 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
 def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
     """Copy the database, also while it is served."""
     from storage.progress import progress_bar
-    from storage.sqlite.backup import backup
 
-    path = _database_file(_settings())
+    database = _unopened(_settings())
     with progress_bar("Copying") as shown:
-        backup(path, file, shown.progress)
-    say(f"{path} was copied to {file}.")
+        database.backup(file, shown.progress)
+    say(f"{database} was copied to {file}.")
 
 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    from storage.sqlite.backup import restore
-
-    path = _database_file(_settings())
-    kept = restore(file, path)
-    say(f"{file} was checked and copied to {path}." + (f" What was there is kept as {kept}." if kept else ""))
+    database = _unopened(_settings())
+    kept = database.restore(file)
+    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {kept}." if kept else ""))
 
 
 @cli.command()
@@ -302,11 +298,11 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
     Log(settings.log_format or "console").take_in_all()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-    mailroom, path = _mailroom(settings), _database(settings)
+    mailroom, database = _mailroom(settings), _database(settings)
     if once:
-        say(f"{asyncio.run(_with_database(path, mailroom.deliver_once))} sent.")
+        say(f"{asyncio.run(_with_database(database, mailroom.deliver_once))} sent.")
     else:
-        asyncio.run(_with_database(path, lambda database: processes.until_told(mailroom.deliver(database))))
+        asyncio.run(_with_database(database, lambda database: processes.until_told(mailroom.deliver(database))))
 
 
 @cli.command()
@@ -324,24 +320,24 @@ def _settings() -> Settings:
     return settings
 
 
-def _database_file(settings: Settings) -> Path:
-    path = database_path(settings.database_url)
-    if not os.access(path.parent, os.W_OK):
-        raise Unstartable(f"{path.parent} is no folder that can be written to: make it, or set HOME_VISITS_DATABASE_URL.")
-    return path
+def _unopened(settings: Settings) -> Database:
+    database = database_of(settings.database_url)
+    if obstacle := database.obstacle():
+        raise Unstartable(f"{obstacle}: make it, or set HOME_VISITS_DATABASE_URL.")
+    return database
 
 
-def _database(settings: Settings, *, make: bool = False) -> Path:
-    """Return the file of the database, brought up to date."""
-    path = _database_file(settings)
-    if not make and migrations.revision(path) is None:
-        raise Unstartable(f"There are no home visits in {path} yet: import some, or set HOME_VISITS_DATABASE_URL.")
-    migrations.migrate(path)
-    return path
+def _database(settings: Settings, *, make: bool = False) -> Database:
+    """Return the database, brought up to date."""
+    database = _unopened(settings)
+    if not make and database.is_empty():
+        raise Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
+    database.migrate()
+    return database
 
 
-async def _with_database(path: Path, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = await Database(path).open()
+async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
+    await database.open()
     try:
         return await work(database)
     finally:

@@ -10,13 +10,13 @@ import strawberry
 
 from storage import lifecycle
 from storage.caller import Caller
+from storage.database import Database
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Page, Window
 from storage.queries.references import Kind, References
 from storage.repository import HomeVisits, OrderKeys
-from storage.sqlite.database import Database
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
 Read = Callable[[list[str]], Awaitable[Mapping[str, Any]]]

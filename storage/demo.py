@@ -1,4 +1,4 @@
-"""Made-up visits around today, for trying things out: the same ones every day, only their dates move along."""
+"""Invented visits around today, for trying things out: the same ones every day, only their dates move along."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from storage.carehq.documents import KINDS
 from storage.carehq.merging import merge
-from storage.sqlite.database import Database
+from storage.database import Database
 
 ENQUIRIES = 150
 CONTACTS = 70
@@ -60,7 +60,7 @@ NOTES = [
 
 
 class _Booking(NamedTuple):
-    """Days are counted from today; bookings sort by when they were made."""
+    """Days are counted from today; bookings sort by when they were taken."""
 
     booked_day: int
     booked_second: int
@@ -165,13 +165,13 @@ def _booking(pick: random.Random) -> _Booking:
 
 
 def _visit(pick: random.Random, number: int, today: date, booking: _Booking, enquiry: dict[str, Any]) -> dict[str, Any]:
-    created = _told(_midnight(today) + timedelta(booking.booked_day, booking.booked_second))
+    created = _text(_midnight(today) + timedelta(booking.booked_day, booking.booked_second))
     return {
         "_id": _identifier(_FIRST_VISIT + number),
         "care_enquiry": enquiry["_id"],
         "location": enquiry["location"],
         "assigned_to": enquiry["assigned_to"],
-        "date_time": _told(_appointment(pick, today, booking.visit_day, _ZONES[enquiry["location"]])),
+        "date_time": _text(_appointment(pick, today, booking.visit_day, _ZONES[enquiry["location"]])),
         "visit_type": pick.choices(["in_person", "virtual"], [4, 1])[0],
         "host": pick.choices(list(HOSTS), list(HOSTS.values()))[0],
         "notes": pick.choice(NOTES),
@@ -192,10 +192,10 @@ def _fate(pick: random.Random, visit: dict[str, Any], today: date, *, past: bool
     fate, share = pick.random(), pick.uniform(0.1, 0.9)
     at, created = datetime.fromisoformat(visit["date_time"]), datetime.fromisoformat(visit["created"])
     if past and fate < 0.75:
-        return dict.fromkeys(("completed", "modified"), _told(at + timedelta(hours=1)))
+        return dict.fromkeys(("completed", "modified"), _text(at + timedelta(hours=1)))
     if fate > 0.88:
         until = min(at, _midnight(today))
-        return dict.fromkeys(("cancelled", "modified"), _told(created + share * (until - created)))
+        return dict.fromkeys(("cancelled", "modified"), _text(created + share * (until - created)))
     return {}
 
 
@@ -203,5 +203,5 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _told(at: datetime) -> str:
+def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,5 +1,6 @@
-"""Instants: aware and in UTC wherever Python holds one, and kept so that they sort as they are stored."""
+"""Instants: aware and in UTC wherever Python has one, and stored so that they sort as their texts do."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from sqlalchemy import Dialect, String, types
 
 
 def stored(instant: datetime) -> str:
-    """Return an instant as the embedded database keeps it: `2024-11-03T11:00:00`, with 3 or 6 decimals where it has any.
+    """Return the canonical text of an instant: `2024-11-03T11:00:00`, with 3 or 6 decimals where it has any.
 
     A shorter text that begins a longer one sorts before it, so the order of texts is the order of instants. Adding `Z`
     makes it RFC 3339.
@@ -19,12 +20,21 @@ def stored(instant: datetime) -> str:
 
 
 def instant(text: str) -> datetime:
-    """Return what `stored` kept."""
+    """Return the instant that a canonical text is of."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def rfc3339(value: datetime) -> str:
     return stored(value) + "Z"
+
+
+def as_rfc3339(texts: Iterable[str]) -> list[str]:
+    """Return the canonical texts of a column that is never null as RFC 3339, without decoding them."""
+    return [text + "Z" for text in texts]
+
+
+def as_rfc3339_or_null(texts: Iterable[str | None]) -> list[str | None]:
+    return [None if text is None else text + "Z" for text in texts]
 
 
 def clock() -> datetime:
@@ -34,22 +44,20 @@ def clock() -> datetime:
 
 
 class Instant(types.TypeDecorator[datetime]):
-    """A column of aware datetimes. Naive ones are refused: whose clock would they be?"""
+    """A column of aware datetimes, as text where the database has no type for them. Naive ones are refused: in which zone?"""
 
-    impl = String(26)
+    impl = types.TIMESTAMP(timezone=True).with_variant(String(26), "sqlite")
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(String(26))
-        return dialect.type_descriptor(types.TIMESTAMP(timezone=True))
+        return self.impl_instance.dialect_impl(dialect)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("an instant needs an offset")
-        return stored(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return stored(value) if isinstance(self.impl_instance, String) else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return instant(value) if isinstance(value, str) else value

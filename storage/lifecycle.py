@@ -29,7 +29,7 @@ class HomeVisitOperation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookingInput:
-    """What a booking asks for. No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends."""
+    """The values of a booking. No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends."""
 
     care_enquiry: str
     date_time: datetime
@@ -58,13 +58,13 @@ def require_version(visit: HomeVisit, expected: int | None) -> None:
 
 
 def booking_problems(
-    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_known: bool
+    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_exists: bool
 ) -> list[Problem]:
-    """Say all that is wrong with a booking, by what is known of the records it names."""
+    """Return all that is wrong with a booking, in view of the records it names."""
     problems = (
         _enquiry_problem(enquiry),
         _contact_problem(enquiry, booking.service_user_contact, contact),
-        user_problem(booking.assigned_to, user_known),
+        user_problem(booking.assigned_to, user_exists),
         notes_problem(booking.notes),
     )
     return [problem for problem in problems if problem]
@@ -87,8 +87,8 @@ def _enquiry_problem(enquiry: CareEnquiry | None) -> Problem | None:
     return None
 
 
-def _contact_problem(enquiry: CareEnquiry | None, asked: str | None, contact: ServiceUserContact | None) -> Problem | None:
-    if asked is None:
+def _contact_problem(enquiry: CareEnquiry | None, contact_id: str | None, contact: ServiceUserContact | None) -> Problem | None:
+    if contact_id is None:
         return None
     if contact is None:
         return Problem(
@@ -101,8 +101,8 @@ def _contact_problem(enquiry: CareEnquiry | None, asked: str | None, contact: Se
     return None
 
 
-def user_problem(asked: str | None, known: bool) -> Problem | None:
-    if asked is None or known:
+def user_problem(user_id: str | None, user_exists: bool) -> Problem | None:
+    if user_id is None or user_exists:
         return None
     return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
 
@@ -115,34 +115,34 @@ def notes_problem(notes: str) -> Problem | None:
     return None
 
 
-def required_problems(wanted: Mapping[str, Any]) -> list[Problem]:
+def required_problems(changes: Mapping[str, Any]) -> list[Problem]:
     labels = {"date_time": "A visit needs a time. Leave the field out to keep the time it has.",
               "host": "A visit needs a host. Leave the field out to keep the host it has."}  # fmt: skip
-    return [Problem(name, "REQUIRED", label) for name, label in labels.items() if name in wanted and wanted[name] is None]
+    return [Problem(name, "REQUIRED", label) for name, label in labels.items() if name in changes and changes[name] is None]
 
 
 def new_visit(id: str, booking: BookingInput, enquiry: CareEnquiry, now: datetime) -> HomeVisit:
-    """Make the visit of a booking that has no problems."""
+    """Return the visit of a booking that has no problems."""
     if enquiry.location is None:
         raise ValueError("a booking without problems has a location")
     values = booking.values() | {"assigned_to": booking.assigned_to or enquiry.assigned_to}
     return HomeVisit(id=id, location=enquiry.location, created=now, modified=now, notes_folded=folded(booking.notes), **values)
 
 
-def change(visit: HomeVisit, wanted: Mapping[str, Any], now: datetime) -> list[list[str | None]]:
-    """Change the fields that differ, the time of change and the version; return them as an event tells them."""
-    changed = {name: value for name, value in wanted.items() if getattr(visit, name) != value}
-    told = [[name, *_told(name, getattr(visit, name), value)] for name, value in changed.items()]
-    if changed:
-        changed |= {"modified": now, "version": visit.version + 1}
-        if "notes" in changed:
-            changed["notes_folded"] = folded(changed["notes"])
-        for name, value in changed.items():
+def change(visit: HomeVisit, changes: Mapping[str, Any], now: datetime) -> list[list[str | None]]:
+    """Change the fields that differ, the time of change and the version; return name, old and new value as an event has them."""
+    values = {name: value for name, value in changes.items() if getattr(visit, name) != value}
+    entries = [[name, *_before_and_after(name, getattr(visit, name), value)] for name, value in values.items()]
+    if values:
+        values |= {"modified": now, "version": visit.version + 1}
+        if "notes" in values:
+            values["notes_folded"] = folded(values["notes"])
+        for name, value in values.items():
             setattr(visit, name, value)
-    return told
+    return entries
 
 
-def _told(name: str, before: Any, after: Any) -> tuple[str | None, str | None]:
+def _before_and_after(name: str, before: Any, after: Any) -> tuple[str | None, str | None]:
     # Notes hold personal data, and events are kept for good.
     return (None, None) if name == "notes" else (_text(before), _text(after))
 
@@ -154,6 +154,6 @@ def _text(value: Any) -> str | None:
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
-    """Return what is equal for equal input, and tells nothing of it."""
+    """Return a hash that is equal for equal input, and from which the input cannot be read."""
     canonical = json.dumps({name: _text(value) for name, value in values.items()}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Records to read: a row as the driver gave it, with a name for each column and nothing decoded before it is asked for."""
+"""Records to read: a row as the database returned it, with a name for each column, and decoded only where it is read by name."""
 
 from collections.abc import Callable, Iterable
 from operator import itemgetter
@@ -27,8 +27,8 @@ class Record(tuple[Any, ...]):
 
 def _decoded(index: int) -> Callable[[Record], Any]:
     def value(record: Record) -> Any:
-        raw = record[index]
-        return instant(raw) if isinstance(raw, str) else raw
+        text = record[index]
+        return None if text is None else instant(text)
 
     return value
 

@@ -1,7 +1,6 @@
 """The only reader and writer of visits: each statement limited to what its caller may see, each change by the lifecycle."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -12,6 +11,7 @@ from sqlmodel import Session, col, delete, select
 
 from storage import lifecycle
 from storage.caller import Caller
+from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
@@ -26,11 +26,11 @@ from storage.models import (
 from storage.outbox.messages import confirm_move, enqueue, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
+from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
 from storage.queries.statements import Statement
-from storage.sqlite.database import Database
 
 KEYS_KEPT = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -43,107 +43,110 @@ class HomeVisits:
 
     def __init__(self, database: Database, caller: Caller, clock: Callable[[], datetime]) -> None:
         self._database = database
+        self._dialect = database.dialect
         self._caller = caller
         self._clock = clock
 
-    async def get(self, id: str, wanted: frozenset[str] | None = None) -> HomeVisit | None:
-        """Return the visit, or None. Where `wanted` names the attributes that will be read of it, it need not have others."""
-        asked = by_id(id, self._caller.locations)
-        if asked is None:
+    async def get(self, id: str, columns: frozenset[str] | None = None) -> HomeVisit | None:
+        """Return the visit, or None. Where `columns` names the attributes that will be read of it, it need not have others."""
+        where = by_id(id, self._caller.locations, self._dialect)
+        if where is None:
             return None
-        one = listing.one(asked.shape, wanted)
-        rows = await self._database.fetch(one.statement, asked.values)
+        one = listing.one(self._dialect, where.shape, columns)
+        rows = await self._database.fetch(one.statement, where.values)
         return one.record(rows[0]) if rows else None
 
     async def page(
-        self, filter: HomeVisitFilter, order: OrderKeys, window: Window, wanted: frozenset[str] | None = None
+        self, filter: HomeVisitFilter, order: OrderKeys, window: Window, columns: frozenset[str] | None = None
     ) -> Page[HomeVisit]:
         """Return a page of the visits that meet `filter`; raise InvalidPage for a cursor of another order or list.
 
-        Where `wanted` names the attributes that will be read of the visits, they need not have others.
+        Where `columns` names the attributes that will be read of the visits, they need not have others.
         """
-        asked = conditions(filter, self._caller.locations)
-        shape, values = self._shape(asked, order, window, wanted=wanted)
-        listed = listing.page(shape)
-        rows = await self._database.fetch(listed.statement, values)
+        where = conditions(filter, self._caller.locations, self._dialect)
+        shape, values = self._shape(where, order, window, columns=columns)
+        listed = listing.page(self._dialect, shape)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
-            beyond = (await self._database.fetch(listing.beyond_cursors(shape), values))[0]
+            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values))[0]
 
-        async def count() -> int:
-            counted = await self._database.fetch(listing.count(listing.Shape(asked.shape)), asked.values)
-            return cast("int", counted[0][0])
+        async def total() -> int:
+            rows = await self._database.fetch(count(self._dialect, listing.Shape(where.shape)), where.values)
+            return cast("int", rows[0][0])
 
-        return _page([row[: listed.width] for row in rows] if beyond else rows, shape, window, beyond, count)
+        return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
 
     async def pages(
         self, parent: str, ids: Sequence[str], filter: HomeVisitFilter, order: OrderKeys, window: Window
     ) -> list[Page[HomeVisit]]:
         """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
-        asked = conditions(filter, self._caller.locations)
-        shape, values = self._shape(asked, order, window, parent=parent)
-        found: dict[str, list[Any]] = {id: [] for id in ids}
-        values["parents"] = json.dumps(list(found))
-        listed = listing.page(shape)
-        for row in await self._database.fetch(listed.statement, values):
-            found[row[0]].append(row[1:])
+        where = conditions(filter, self._caller.locations, self._dialect)
+        shape, values = self._shape(where, order, window, parent=parent)
+        rows_of: dict[str, list[Any]] = {id: [] for id in ids}
+        values["parents"] = self._dialect.list_value(list(rows_of))
+        listed = listing.page(self._dialect, shape)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
+        for row in rows:
+            rows_of[row[0]].append(row[1:])
 
         @cache
-        def counts() -> asyncio.Future[dict[str, int]]:
-            # All pages may be asked at once: the first to be asked counts for the others.
-            counted = listing.count(listing.Shape(asked.shape, parent=parent))
-            return asyncio.ensure_future(self._counts(counted, asked.values | {"parents": values["parents"]}))
+        def totals() -> asyncio.Future[dict[str, int]]:
+            # The counts of all pages may be awaited at once: the first that is counts for the others.
+            statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
+            return asyncio.ensure_future(self._totals(statement, where.values | {"parents": values["parents"]}))
 
-        def counter(id: str) -> Callable[[], Any]:
-            async def count() -> int:
-                return (await counts())[id]
+        def total_of(id: str) -> Callable[[], Any]:
+            async def total() -> int:
+                return (await totals())[id]
 
-            return count
+            return total
 
         def page(id: str, rows: list[Any]) -> Page[HomeVisit]:
             own = [row[: listed.width] for row in rows if row[0] is not None]
-            return _page(own, shape, window, rows[0][listed.width :], counter(id))
+            return _page(own, listed, shape, window, rows[0][listed.width :], total_of(id))
 
-        return [page(id, found[id]) for id in ids]
+        return [page(id, rows_of[id]) for id in ids]
 
-    async def _counts(self, counted: Statement, values: dict[str, Any]) -> dict[str, int]:
-        return dict(await self._database.fetch(counted, values))
+    async def _totals(self, statement: Statement, values: dict[str, Any]) -> dict[str, int]:
+        rows: Any = await self._database.fetch(statement, values)
+        return dict(rows)
 
     def _shape(
         self,
-        asked: Conditions,
+        where: Conditions,
         keys: OrderKeys,
         window: Window,
         *,
         parent: str | None = None,
-        wanted: frozenset[str] | None = None,
+        columns: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
         order = listing.order_of(tuple(keys))
-        values = {**asked.values, "limit": window.size + 1}
+        values = {**where.values, "limit": window.size + 1}
         for argument, cursor in (("after", window.after), ("before", window.before)):
             if cursor is not None:
                 values |= order.position(cursor, argument)
-        given = window.after is not None, window.before is not None
-        return listing.Shape(asked.shape, order.keys, window.backward, *given, parent, wanted), values
+        is_bound = window.after is not None, window.before is not None
+        return listing.Shape(where.shape, order.keys, window.backward, *is_bound, parent, columns), values
 
     async def book(
         self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
     ) -> HomeVisit:
         """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
-        asked = lifecycle.fingerprint(booking.values() | {"suppress_confirmation": suppress_confirmation})
+        fingerprint = lifecycle.fingerprint(booking.values() | {"suppress_confirmation": suppress_confirmation})
 
         def work(session: Session) -> HomeVisit:
-            if visit := self._find_idempotent_booking(session, idempotency_key, asked):
+            if visit := self._find_idempotent_booking(session, idempotency_key, fingerprint):
                 return visit
             enquiry = self._bookable(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
             visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
             INSERT_VISIT(session, vars(visit))
-            self._tell(session, visit, HomeVisitEventType.BOOKED, [])
+            self._append_event(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
-                used = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": asked}
-                INSERT_KEY(session, used | {"home_visit": visit.id, "created": now})
+                key = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": fingerprint}
+                INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
             if visit.confirmation is ConfirmationStatus.QUEUED:
                 enqueue(session, visit, previous=None, now=now)
             return visit
@@ -151,9 +154,9 @@ class HomeVisits:
         return await self._database.write(work)
 
     async def update(
-        self, id: str, wanted: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
+        self, id: str, changes: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
     ) -> HomeVisit:
-        """Change the fields in `wanted` (`date_time`, `host`, `notes`, `assigned_to`).
+        """Change the fields in `changes` (`date_time`, `host`, `notes`, `assigned_to`).
 
         Raises HomeVisitNotFound, HomeVisitNotPending, VersionConflict or InvalidInput.
         """
@@ -161,12 +164,12 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
-            changed = lifecycle.change(visit, self._accepted(session, visit, wanted), now)
+            entries = lifecycle.change(visit, self._accepted(session, visit, changes), now)
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
                 confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
-            if changed:
-                self._tell(session, visit, HomeVisitEventType.UPDATED, changed)
+            if entries:
+                self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
         return await self._database.write(work)
@@ -192,15 +195,15 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._pending(session, id, expected_version)
             now = self._clock()
-            changed = lifecycle.change(visit, {field: now}, now)
+            entries = lifecycle.change(visit, {field: now}, now)
             withdraw(session, visit, now)
-            self._tell(session, visit, type, changed)
+            self._append_event(session, visit, type, entries)
             return visit
 
         return await self._database.write(work)
 
     def _pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
-        query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._at_theirs(HomeVisit.location)).with_for_update()
+        query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._in_scope(HomeVisit.location)).with_for_update()
         visit = session.exec(query).one_or_none()
         if visit is None:
             raise HomeVisitNotFound(id)
@@ -208,16 +211,16 @@ class HomeVisits:
         lifecycle.require_version(visit, expected_version)
         return visit
 
-    def _accepted(self, session: Session, visit: HomeVisit, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        accepted = dict(wanted)
-        problems: list[Problem | None] = [*lifecycle.required_problems(wanted)]
-        if "notes" in wanted:
-            accepted["notes"] = wanted["notes"] or ""
+    def _accepted(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
+        accepted = dict(changes)
+        problems: list[Problem | None] = [*lifecycle.required_problems(changes)]
+        if "notes" in changes:
+            accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
-        if "assigned_to" in wanted:
-            enquiry, _, known = referenced_by_visit(session, self._caller, visit, user=wanted["assigned_to"])
-            problems.append(lifecycle.user_problem(wanted["assigned_to"], known))
-            accepted["assigned_to"] = wanted["assigned_to"] or (enquiry and enquiry.assigned_to)
+        if "assigned_to" in changes:
+            enquiry, _, user_exists = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
+            problems.append(lifecycle.user_problem(changes["assigned_to"], user_exists))
+            accepted["assigned_to"] = changes["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
         return accepted
@@ -225,29 +228,31 @@ class HomeVisits:
     def _find_idempotent_booking(self, session: Session, key: str | None, fingerprint: str) -> HomeVisit | None:
         if key is None or lifecycle.key_problem(key):
             return None
-        found = find_idempotent_booking(session, self._caller, key)
-        if found is None:
+        booking = find_idempotent_booking(session, self._caller, key)
+        if booking is None:
             return None
-        if found.fingerprint != fingerprint:
+        if booking.fingerprint != fingerprint:
             raise IdempotencyConflict(key)
-        if found.home_visit is None:  # it was booked where the caller may look no more
+        if booking.home_visit is None:  # it was booked where the caller may look no more
             raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
-        return found.home_visit
+        return booking.home_visit
 
     def _bookable(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
-        asked = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
-        enquiry, contact, user_known = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **asked)
-        problems = lifecycle.booking_problems(booking, enquiry, contact, user_known=user_known)
+        ids = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
+        enquiry, contact, user_exists = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
+        problems = lifecycle.booking_problems(booking, enquiry, contact, user_exists=user_exists)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
         if problems or enquiry is None:
             raise InvalidInput(*problems)
         return enquiry
 
-    def _at_theirs(self, location: Any) -> sa.ColumnElement[bool]:
+    def _in_scope(self, location: Any) -> sa.ColumnElement[bool]:
         return sa.true() if self._caller.locations is None else col(location).in_(identifiers(self._caller.locations))
 
-    def _tell(self, session: Session, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]) -> None:
+    def _append_event(
+        self, session: Session, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]
+    ) -> None:
         event = {
             "at": visit.modified,
             "actor": self._caller.subject,
@@ -262,13 +267,17 @@ class HomeVisits:
 
 
 def _page(
-    rows: list[Any], shape: listing.Shape, window: Window, beyond: Sequence[Any], count: Callable[[], Any]
+    rows: Sequence[Any],
+    listed: listing.Listing,
+    shape: listing.Shape,
+    window: Window,
+    beyond: Sequence[Any],
+    count: Callable[[], Any],
 ) -> Page[HomeVisit]:
     more = len(rows) > window.size
-    listed = listing.page(shape)
     nodes = list(map(listed.record, rows[: window.size]))
-    told = iter(beyond)
-    earlier, later = (bool(next(told)) if given else False for given in (shape.after, shape.before))
+    truths = iter(beyond)
+    earlier, later = (bool(next(truths)) if is_bound else False for is_bound in (shape.after, shape.before))
     if window.backward:
         nodes.reverse()
         earlier = more or earlier

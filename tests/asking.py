@@ -16,7 +16,8 @@ from schema.context import Context
 from schema.execution.engine import Engine, Request
 from schema.execution.limits import Limits
 from storage.caller import Caller
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 
 
@@ -71,7 +72,7 @@ def world_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def database(world_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database(Path(shutil.copy(world_file, tmp_path / "home_visits.db"))).open()
+    database = await SQLiteDatabase(Path(shutil.copy(world_file, tmp_path / "home_visits.db"))).open()
     yield database
     await database.close()
 

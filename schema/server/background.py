@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 
 HOUSEKEEPING_SECONDS = 3600.0
 

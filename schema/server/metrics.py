@@ -13,9 +13,9 @@ from schema.execution.engine import Engine
 from schema.server.logs import Line, Log, where
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.endpoint import RequestRecord
+from storage.database import Database
 from storage.outbox.overview import Figures
-from storage.queries import listing
-from storage.sqlite.database import Database
+from storage.queries.counts import cached_shapes
 
 NAMES_TOLD = 200
 LAG_SECONDS = 0.5
@@ -147,6 +147,6 @@ def export_gauges(telemetry: Metrics, admission: ConcurrencyLimiter, engine: Eng
     telemetry.gauge("waiting", "Requests that wait to be executed.", lambda: admission.waiting)
     telemetry.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
     telemetry.gauge("documents_bytes", "What they take with their plans, as counted.", lambda: engine.documents.size)
-    telemetry.gauge("shapes", "Forms of lists whose SQL is kept compiled.", listing.kept)
+    telemetry.gauge("shapes", "Forms of lists whose SQL is kept compiled.", cached_shapes)
     telemetry.gauge("statements", "Statements that reads have sent.", lambda: database.fetched)
     telemetry.gauge("transactions", "Transactions that were committed.", lambda: database.written)

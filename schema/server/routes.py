@@ -15,10 +15,10 @@ from schema.transport.errors import status_of
 from schema.transport.http.files import TimedFile
 from schema.transport.http.responses import SECURITY_HEADERS
 from storage.caller import Caller
+from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import clock
 from storage.outbox.overview import figures
-from storage.sqlite.database import Database
 
 
 @web.middleware

@@ -1,15 +1,17 @@
 """CareHQ documents out of the database, in the form in which they came."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import orjson
 import sqlalchemy as sa
 
 from storage.carehq.documents import Kind, kind_named
-from storage.instants import Instant, instant, stored
-from storage.queries.statements import compiled
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.instants import Instant
+from storage.queries.dialect import Dialect
+from storage.queries.statements import Statement, compiled
 
 BATCH = 1000
 
@@ -20,10 +22,10 @@ async def export_documents(database: Database, out: BinaryIO, kind: str = "home_
     A record of which only the ID is known is left out: whatever refers to it brings it back.
     While others write, each document is whole, and none that was there from the start is missed. Raises UnknownKind.
     """
+    documents = _documents(database, kind_named(kind))
     count = 0
-    told = kind_named(kind)
     out.write(b"[")
-    async for document in _documents(database, told):
+    async for document in documents:
         out.write(b",\n" if count else b"\n")
         out.write(orjson.dumps(document))
         count += 1
@@ -32,10 +34,9 @@ async def export_documents(database: Database, out: BinaryIO, kind: str = "home_
 
 
 async def _documents(database: Database, kind: Kind) -> AsyncIterator[dict[str, Any]]:
-    columns = [kind.table.c[name] for name in kind.document.model_fields]
     fields = [(field.alias or name) for name, field in kind.document.model_fields.items()]
-    forms = [_form(column) for column in columns]
-    page = compiled(_page(kind.table, columns))
+    forms = [_form(column) for column in _columns(kind)]
+    page = _page(database.dialect, kind)
     after = ""
     while rows := await database.fetch(page, {"after": after}):
         for row in rows:
@@ -44,20 +45,27 @@ async def _documents(database: Database, kind: Kind) -> AsyncIterator[dict[str, 
             yield {
                 name: value for name, value in document.items() if value is not None or name not in kind.document.only_when_set
             }
-        after = rows[-1][0]
+        after = str(rows[-1][0])
 
 
-def _page(table: sa.Table, columns: list[sa.Column[Any]]) -> sa.Select[*tuple[Any, ...]]:
+def _columns(kind: Kind) -> list[sa.Column[Any]]:
+    return [kind.table.c[name] for name in kind.document.model_fields]
+
+
+@lru_cache
+def _page(dialect: Dialect, kind: Kind) -> Statement:
+    table, columns = kind.table, _columns(kind)
     rows = sa.select(*columns).where(table.c.id > sa.bindparam("after", type_=sa.String()))
     details = [column for column in columns if column is not table.c.id]
     if all(column.nullable for column in details):
         rows = rows.where(sa.or_(*(column.is_not(None) for column in details)))
     # Without an offset SQLAlchemy would put one into the statement, as a value.
-    return rows.order_by(table.c.id).limit(sa.literal_column(str(BATCH))).offset(sa.literal_column("0"))
+    rows = rows.order_by(table.c.id).limit(sa.literal_column(str(BATCH))).offset(sa.literal_column("0"))
+    return compiled(dialect, rows)
 
 
 def _form(column: sa.Column[Any]) -> Callable[[Any], str]:
     """Return what turns a value of the column, as stored, into what the source writes."""
     if isinstance(column.type, Instant):
-        return lambda value: stored(instant(value) if isinstance(value, str) else value).replace("T", " ")
+        return lambda text: text.replace("T", " ")
     return str.lower if isinstance(column.type, sa.Enum) else str

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems
-from storage.carehq.indexes import LARGE, indexes_built_after
 from storage.carehq.merging import Tally, merge
 from storage.carehq.reading import Documents, Found
+from storage.database import Database
 from storage.errors import UnreadableFile
-from storage.sqlite.database import Database
-from storage.sqlite.keywords import settle
 
 BATCH = 5000
+LARGE = 1 << 25
 
 
 class RefusedDocument(NamedTuple):
@@ -74,7 +73,7 @@ async def import_documents(
     size = sum(file.size for file in files)
     report = ImportReport()
     read = 0
-    async with indexes_built_after(database, size):
+    async with database.importing(large=size >= LARGE):
         for file in files:
             with file.path.open("rb") as stream:
                 documents = Documents(stream)
@@ -83,7 +82,7 @@ async def import_documents(
                     progress(read + documents.bytes_read, size)
                 read += documents.bytes_read
     if (visits := report.tallies.get("home_visits")) and (visits.updated or size >= LARGE):
-        await settle(database)
+        await database.optimize()
     return report
 
 

@@ -1,6 +1,7 @@
 """How a message is sent at most once while a lease holds: claimed by one courier, then marked with what became of it."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -11,16 +12,17 @@ from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
 from storage.outbox.messages import OutboxMessage
-from storage.queries.statements import compiled
+from storage.queries.dialect import Dialect
+from storage.queries.statements import Statement, compiled
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 REASONS_KEPT = 10
-# Where a visit says anything else, that was initial_status after its last message.
+# Anything else was decided about a visit after its last message.
 UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
 
-# A letter never tells the notes: they are not even read.
+# A letter never quotes the notes: they are not even read.
 NO_NOTES = [defer(getattr(HomeVisit, name), raiseload=True) for name in ("notes", "notes_folded")]
 
 
@@ -33,7 +35,7 @@ class Claimed(NamedTuple):
     location: Location
 
 
-class _Ending(NamedTuple):
+class _Terminal(NamedTuple):
     status: ConfirmationStatus
     reason: str = ""
 
@@ -42,7 +44,7 @@ def _is_due() -> sa.ColumnElement[bool]:
     now: sa.BindParameter[datetime] = sa.bindparam("now", type_=Instant)
     due_by: sa.BindParameter[datetime] = sa.bindparam("due_by", type_=Instant)
     other = aliased(OutboxMessage)
-    on_its_way = sa.exists().where(
+    is_being_sent = sa.exists().where(
         col(other.home_visit) == OutboxMessage.home_visit, col(other.id) != OutboxMessage.id, col(other.leased_until) > now
     )
     return sa.and_(
@@ -50,11 +52,15 @@ def _is_due() -> sa.ColumnElement[bool]:
         col(OutboxMessage.status) == sa.literal_column("'QUEUED'"),
         col(OutboxMessage.due) <= due_by,
         sa.or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) <= now),
-        ~on_its_way,
+        ~is_being_sent,
     )
 
 
-ANY_DUE = compiled(sa.select(sa.exists().where(_is_due())))
+@lru_cache
+def any_due(dialect: Dialect) -> Statement:
+    return compiled(dialect, sa.select(sa.exists().where(_is_due())))
+
+
 NEXT_DUE = (
     select(OutboxMessage, HomeVisit, CareEnquiry, Location)
     .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
@@ -64,6 +70,8 @@ NEXT_DUE = (
     .where(_is_due())
     .order_by(col(OutboxMessage.due), col(OutboxMessage.id))
     .limit(1)
+    # Two couriers take two messages, and neither waits for the other.
+    .with_for_update(skip_locked=True, of=OutboxMessage)
 )
 
 
@@ -73,24 +81,24 @@ def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta
     if row is None:
         return None
     claimed = Claimed(*row)
-    if ending := _ending(claimed, now):
-        _close(claimed.message, ending.status, now, ending.reason)
-        claimed.visit.confirmation = ending.status
+    if terminal := _terminal_status(claimed, now):
+        _close(claimed.message, terminal.status, now, terminal.reason)
+        claimed.visit.confirmation = terminal.status
         return claimed
     claimed.message.attempts += 1
     claimed.message.leased_until = now + lease
     return claimed
 
 
-def _ending(claimed: Claimed, now: datetime) -> _Ending | None:
+def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:
     message, visit, enquiry, _ = claimed
     moved = visit.date_time != message.date_time
     if visit.status is not HomeVisitStatus.PENDING or moved or enquiry.anonymized is not None:
-        return _Ending(ConfirmationStatus.WITHDRAWN)
+        return _Terminal(ConfirmationStatus.WITHDRAWN)
     if message.give_up <= now:
-        return _Ending(ConfirmationStatus.FAILED, "There was no time left to send it.")
+        return _Terminal(ConfirmationStatus.FAILED, "There was no time left to send it.")
     if usable_address(enquiry.email) is None:
-        return _Ending(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
+        return _Terminal(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
     return None
 
 
@@ -139,8 +147,8 @@ def _as_it_is_now(session: Session, claimed: Claimed) -> tuple[OutboxMessage, Ho
         .where(OutboxMessage.id == claimed.message.id)
         .options(*NO_NOTES)
     )
-    found: Any = session.exec(query).one()
-    return found[0], found[1], found[2]
+    row: Any = session.exec(query).one()
+    return row[0], row[1], row[2]
 
 
 def _close(message: OutboxMessage, status: ConfirmationStatus, now: datetime, reason: str = "") -> None:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlmodel import Session
 
+from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import clock as system_clock
 from storage.instants import stored
 from storage.models import ConfirmationStatus
-from storage.outbox.claims import ANY_DUE, LEASE, Claimed, claim, mark_sent, mark_unsent, next_try
+from storage.outbox.claims import LEASE, Claimed, any_due, claim, mark_sent, mark_unsent, next_try
 from storage.outbox.letter import Letterhead, compose
 from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
-from storage.sqlite.database import Database
 
 T = TypeVar("T")
 
@@ -81,11 +81,13 @@ class Courier:
         """Try each message that is due now and return how many were sent; raise Unreachable where no other would be."""
         before, due_by = self.sent, self._clock()
         while await self._any_due(due_by):
-            await _finished(self._deliver_next(due_by), self._pace.grace)
+            await _completed(self._deliver_next(due_by), self._pace.grace)
         return self.sent - before
 
     async def _any_due(self, due_by: datetime) -> bool:
-        rows = await self._database.fetch(ANY_DUE, {"now": stored(self._clock()), "due_by": stored(due_by)})
+        rows = await self._database.fetch(
+            any_due(self._database.dialect), {"now": stored(self._clock()), "due_by": stored(due_by)}
+        )
         return bool(rows[0][0])
 
     async def _deliver_next(self, due_by: datetime) -> None:
@@ -98,7 +100,7 @@ class Courier:
         if claimed.message.status is ConfirmationStatus.QUEUED:
             await self._deliver(claimed)
         elif claimed.message.status is ConfirmationStatus.FAILED:
-            self._tell_given_up(claimed, claimed.message.reasons.rpartition("\n")[2])
+            self._count_given_up(claimed, claimed.message.reasons.rpartition("\n")[2])
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -132,11 +134,11 @@ class Courier:
         now = self._clock()
         again = None if final else next_try(claimed.message.attempts, now, self._jitter())
         if await self._keep(claimed, lambda session: mark_unsent(session, claimed, reason, now, again)):
-            self._tell_given_up(claimed, reason)
+            self._count_given_up(claimed, reason)
         else:
             log.warning("Message %s of visit %s was not sent. %s", claimed.message.id, claimed.visit.id, reason)
 
-    def _tell_given_up(self, claimed: Claimed, reason: str) -> None:
+    def _count_given_up(self, claimed: Claimed, reason: str) -> None:
         self.given_up += 1
         log.error("Message %s of visit %s was given up. %s", claimed.message.id, claimed.visit.id, reason)
 
@@ -152,7 +154,7 @@ class Courier:
             await asyncio.sleep(self._pace.poll)
 
 
-async def _finished(work: Coroutine[Any, Any, None], grace: float) -> None:
+async def _completed(work: Coroutine[Any, Any, None], grace: float) -> None:
     """Wait for a piece of work; when cancelled, let it come to its end first, if that is near."""
     task = asyncio.ensure_future(work)
     try:

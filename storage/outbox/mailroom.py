@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.database import Database
 from storage.errors import NotDelivered
 from storage.outbox import overview
 from storage.outbox.messages import OutboxMessage
 from storage.outbox.server import mail_server
-from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
     from storage.outbox.courier import Courier

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from storage.database import Database
 from storage.identifiers import identifiers
 from storage.instants import instant
 from storage.models import PENDING, ConfirmationStatus, HomeVisit
 from storage.outbox.claims import NO_NOTES
 from storage.outbox.messages import OPEN, WAITING, OutboxMessage, give_up_at
-from storage.queries.statements import compiled
+from storage.queries.dialect import Dialect
+from storage.queries.statements import Statement, compiled
 from storage.records import record_of
-from storage.sqlite.database import Database
 
 OutboxMessageRecord = record_of(OutboxMessage)
 MESSAGES: sa.Table = OutboxMessage.__table__  # type: ignore[attr-defined]  # every table model has one
@@ -32,30 +34,21 @@ class Figures(NamedTuple):
 IS_GIVEN_UP = sa.and_(OPEN, sa.text("status = 'FAILED'"), PENDING)
 WITH_VISITS = MESSAGES.join(HomeVisit, col(HomeVisit.id) == MESSAGES.c.home_visit)
 
-_WAITING = compiled(sa.select(MESSAGES).where(WAITING).order_by(MESSAGES.c.created, MESSAGES.c.id))
-_GIVEN_UP = compiled(sa.select(MESSAGES).select_from(WITH_VISITS).where(IS_GIVEN_UP).order_by(MESSAGES.c.created, MESSAGES.c.id))
-_FIGURES = compiled(
-    sa.select(
-        sa.select(sa.func.count()).select_from(MESSAGES).where(WAITING).scalar_subquery(),
-        sa.select(sa.func.min(MESSAGES.c.created)).where(WAITING).scalar_subquery(),
-        sa.select(sa.func.count()).select_from(WITH_VISITS).where(IS_GIVEN_UP).scalar_subquery(),
-    )
-)
-
 
 async def waiting(database: Database) -> list[OutboxMessage]:
     """Return the messages still to be sent, oldest first."""
-    return [OutboxMessageRecord(row) for row in await database.fetch(_WAITING, {})]
+    return [OutboxMessageRecord(row) for row in await database.fetch(_waiting(database.dialect), {})]
 
 
 async def given_up(database: Database) -> list[OutboxMessage]:
     """Return the messages of pending visits that will not be tried again unless `retry` says so, oldest first."""
-    return [OutboxMessageRecord(row) for row in await database.fetch(_GIVEN_UP, {})]
+    return [OutboxMessageRecord(row) for row in await database.fetch(_given_up(database.dialect), {})]
 
 
 async def figures(database: Database, now: datetime) -> Figures:
-    count, oldest, ended = (await database.fetch(_FIGURES, {}))[0]
-    return Figures(count, (now - instant(oldest)).total_seconds() if oldest else 0.0, ended)
+    row: Any = (await database.fetch(_figures(database.dialect), {}))[0]
+    waiting, oldest, given_up = row
+    return Figures(waiting, (now - instant(oldest)).total_seconds() if oldest else 0.0, given_up)
 
 
 async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[str]:
@@ -78,3 +71,22 @@ async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[s
         return [message.id for message, _ in again]
 
     return await database.write(work)
+
+
+@lru_cache
+def _waiting(dialect: Dialect) -> Statement:
+    return compiled(dialect, sa.select(MESSAGES).where(WAITING).order_by(MESSAGES.c.created, MESSAGES.c.id))
+
+
+@lru_cache
+def _given_up(dialect: Dialect) -> Statement:
+    query = sa.select(MESSAGES).select_from(WITH_VISITS).where(IS_GIVEN_UP)
+    return compiled(dialect, query.order_by(MESSAGES.c.created, MESSAGES.c.id))
+
+
+@lru_cache
+def _figures(dialect: Dialect) -> Statement:
+    waiting = sa.select(sa.func.count()).select_from(MESSAGES).where(WAITING)
+    oldest = sa.select(sa.func.min(MESSAGES.c.created)).where(WAITING)
+    given_up = sa.select(sa.func.count()).select_from(WITH_VISITS).where(IS_GIVEN_UP)
+    return compiled(dialect, sa.select(*(query.scalar_subquery() for query in (waiting, oldest, given_up))))

@@ -69,9 +69,9 @@ class Smtp:
         except SMTPAuthenticationError as answer:
             raise Unreachable(f"The mail server refused the user or the password: {answer.code}") from None
         except SMTPSenderRefused as answer:
-            raise Unreachable(_told("The mail server refused the sender", answer, recipient)) from None
+            raise Unreachable(_with_reply("The mail server refused the sender", answer, recipient)) from None
         except SMTPResponseException as answer:
-            raise Unreachable(_told("The mail server refused to talk", answer, recipient)) from None
+            raise Unreachable(_with_reply("The mail server refused to talk", answer, recipient)) from None
         except (SMTPException, OSError) as failure:
             raise Unreachable(f"The mail server could not be used: {_plain(str(failure), recipient)}") from None
 
@@ -126,11 +126,11 @@ def _only_address(letter: EmailMessage, header: str) -> str:
 
 def _judged(what: str, answer: SMTPResponseException, recipient: str) -> NotSent:
     if 500 <= answer.code <= 599:
-        return Refused(_told(f"The mail server refused {what}", answer, recipient))
-    return NotSent(_told(f"The mail server did not take {what}", answer, recipient))
+        return Refused(_with_reply(f"The mail server refused {what}", answer, recipient))
+    return NotSent(_with_reply(f"The mail server did not take {what}", answer, recipient))
 
 
-def _told(sentence: str, answer: SMTPResponseException, recipient: str) -> str:
+def _with_reply(sentence: str, answer: SMTPResponseException, recipient: str) -> str:
     return f"{sentence}: {answer.code} {_plain(answer.message, recipient)}".rstrip()
 
 

@@ -1,6 +1,5 @@
-"""Which visits are asked for: conditions, as SQL whose text depends on their shape and not on their values."""
+"""The conditions of a list of visits, as SQL whose text depends on their shape and not on their values."""
 
-import json
 import operator
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
@@ -9,17 +8,15 @@ from typing import Any, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import UnaryExpression
 
 from storage.errors import InvalidPage
 from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
-from storage.models import HomeVisit, HomeVisitStatus, folded, is_storable
-from storage.sqlite.keywords import SHORTEST, may_hold, trigrams
+from storage.models import HomeVisit, HomeVisitStatus
+from storage.queries.dialect import Access, ConditionShape, Dialect
+from storage.queries.search import KEYWORD, keyword_clause, keyword_values
 
 LIST_LENGTH = 250
-KEYWORD_LENGTH = 100
 SCOPES = 1024
 ONE = (("ids", "one"),)
 
@@ -27,7 +24,7 @@ VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every ta
 
 
 class HomeVisitFilter(TypedDict, total=False):
-    """All conditions given must hold; None is no condition, an empty list matches nothing."""
+    """All conditions must hold; None is no condition, an empty list matches nothing."""
 
     ids: list[str] | None
     care_enquiry: list[str] | None
@@ -57,9 +54,9 @@ class Condition(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """`shape` tells which SQL it is: its names and forms; `values` are its parameters."""
+    """`shape` determines the SQL: names and forms; `values` are its parameters."""
 
-    shape: tuple[tuple[str, str], ...]
+    shape: ConditionShape
     values: dict[str, Any]
 
 
@@ -87,100 +84,81 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
     "modified_after": (VISITS.c.modified, operator.gt),
     "modified_before": (VISITS.c.modified, operator.lt),
 }
+# What a condition of its own is made of elsewhere: by `keyword_values`, or together with a day.
+NO_CONDITION = frozenset({KEYWORD, "time_zone"})
 
 
-TEXTS: dict[str, Callable[[sa.BindParameter[Any]], sa.ColumnElement[bool]]] = {
-    "keyword": lambda value: sa.func.instr(VISITS.c.notes_folded, value) > sa.literal_column("0"),
-    "trigrams": lambda value: VISITS.c.number.in_(may_hold(value)),
-}
-PLUS = operators.custom_op[Any]("+")
-
-
-def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None) -> Conditions:
-    """Say what a filter asks for, within the caller's locations; raise InvalidPage where it asks too much."""
-    found = [one for name in filter if (one := _condition(name, filter)) is not None]
-    found += [Condition("trigrams", "", trigrams(text)) for name, _, text in found if name == "keyword" and len(text) >= SHORTEST]
+def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect: Dialect) -> Conditions:
+    """Return the conditions of a filter within the caller's locations; raise InvalidPage where it asks too much."""
+    parts = [part for name in filter if (part := _condition(name, filter, dialect)) is not None]
+    if keyword := filter.get("keyword"):
+        parts += [Condition(name, "", value) for name, value in keyword_values(keyword, dialect).items()]
     if locations is not None:
-        found.append(_scope(frozenset(locations)))
-    return Conditions(tuple((name, form) for name, form, _ in found), {name: value for name, _, value in found})
+        parts.append(_scope(frozenset(locations), dialect))
+    return Conditions(tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts})
 
 
-def by_id(id: str, locations: Iterable[str] | None) -> Conditions | None:
-    """Ask for one visit, the most usual question, as `conditions` would; None where the ID can be nobody's."""
+def by_id(id: str, locations: Iterable[str] | None, dialect: Dialect) -> Conditions | None:
+    """Return the conditions of one visit, the most usual read, as `conditions` would; None where the ID can be nobody's."""
     if not is_identifier(id):
         return None
     if locations is None:
         return Conditions(ONE, {"ids": id})
-    name, form, value = _scope(frozenset(locations))
+    name, form, value = _scope(frozenset(locations), dialect)
     return Conditions((*ONE, (name, form)), {"ids": id, name: value})
 
 
-def clause(name: str, form: str, *, in_order: bool = False, along: str | None = None) -> sa.ColumnElement[bool]:
-    """Return the SQL of one part of a shape.
-
-    `in_order`: the visits are to be found in the order of the list; `along`: by the index that begins with this column.
-    """
-    value = sa.bindparam(name, type_=sa.String())
+def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | None = None) -> sa.ColumnElement[bool]:
+    """Return the SQL of one part of a shape, for rows that are found so; `along`: by the index that begins with this column."""
     if name in LISTS:
+        column = LISTS[name]
         if form == "one":
-            return LISTS[name] == value
-        return (_unindexed(LISTS[name]) if in_order and name in BROAD else LISTS[name]).in_(json_list(value))
+            return column == sa.bindparam(name, type_=column.type)
+        in_order = access is Access.IN_ORDER and name in BROAD
+        return dialect.is_member(dialect.without_index(column) if in_order else column, name)
     if name in BOUNDS:
         column, compare = BOUNDS[name]
-        return compare(column if along in (None, column.name) else _unindexed(column), value)
+        value = sa.bindparam(name, type_=column.type)
+        return compare(column if along in (None, column.name) else dialect.without_index(column), value)
     if name == "status":
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return TEXTS[name](value)
+    return keyword_clause(name, dialect)
 
 
-def _unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    # SQLite takes an index for the plain column, and then has to sort all that it finds.
-    return UnaryExpression(column, operator=PLUS)
-
-
-def json_list(value: sa.BindParameter[Any]) -> sa.Select[Any]:
-    """Read a list out of one parameter, so that its length does not change the SQL."""
-    return sa.select(sa.func.json_each(value).table_valued("value").c.value)
-
-
-def _condition(name: str, filter: HomeVisitFilter) -> Condition | None:
+def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Condition | None:
     value: Any = filter.get(name)
-    if value is None or name == "time_zone":
+    if value is None or name in NO_CONDITION:
         return None
     if name in FLAGS:
         return Condition(name, "set" if value else "unset")
     if name in ("start_date", "end_date"):
         return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
-    return _asked(name, value) if name in LISTS else _single(name, value)
-
-
-def _single(name: str, value: Any) -> Condition | None:
     if name == "status":
         return None if len(set(value)) == len(HomeVisitStatus) else Condition(name, " ".join(sorted(set(value))))
-    return _keyword(value) if name == "keyword" else Condition(name, "", stored(value))
+    return _list(name, value, dialect) if name in LISTS else Condition(name, "", stored(value))
 
 
-def _asked(name: str, values: list[str]) -> Condition:
+def _list(name: str, values: list[str], dialect: Dialect) -> Condition:
     if len(values) > LIST_LENGTH:
         raise InvalidPage(f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it.")
-    return _one_of(name, values)
+    return _any_of(name, values, dialect)
 
 
-def _one_of(name: str, values: Iterable[str]) -> Condition:
+def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
     # What is no ID matches nothing, and some of it (NUL, half a character) the database would not take.
-    known = list(dict.fromkeys(identifiers(values) if name in IDS else values))
+    distinct = list(dict.fromkeys(identifiers(values) if name in IDS else values))
     # A single value is by far the most usual, and lets an index give the order as well.
-    if len(known) == 1:
-        return Condition(name, "one", known[0])
-    return Condition(name, "few" if name in BROAD and len(known) <= FEW else "any", json.dumps(known))
+    if len(distinct) == 1:
+        return Condition(name, "one", distinct[0])
+    return Condition(name, "few" if name in BROAD and len(distinct) <= FEW else "any", dialect.list_value(distinct))
 
 
 @lru_cache(SCOPES)
-def _scope(locations: frozenset[str]) -> Condition:
+def _scope(locations: frozenset[str], dialect: Dialect) -> Condition:
     """Limit to the caller's locations, which are the same at each request."""
-    return _one_of("scope", locations)
+    return _any_of("scope", locations, dialect)
 
 
 def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:
@@ -191,12 +169,3 @@ def _day(name: str, day: date, zone: ZoneInfo) -> Condition | None:
         return Condition("end", "", stored(datetime.combine(day + timedelta(days=1), time(), zone)))
     except OverflowError:  # the first or the last day there is: no visit lies beyond it
         return None
-
-
-def _keyword(text: str) -> Condition | None:
-    sought = text.strip()
-    if len(sought) > KEYWORD_LENGTH:
-        raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(sought)}.")
-    if not is_storable(sought):
-        raise InvalidPage("`keyword` holds NUL or half a character (a lone surrogate), which no notes do. Remove it.")
-    return Condition("keyword", "", folded(sought)) if sought else None

@@ -1,4 +1,4 @@
-"""Lists of visits as SQL: a page, one page for each of many parents, a count; compiled once for each shape."""
+"""Lists of visits as SQL: a page, and one page for each of many parents; compiled once for each dialect and shape."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -8,36 +8,34 @@ import sqlalchemy as sa
 
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import LISTS, VISITS, clause
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.paging import Order
-from storage.queries.statements import SOON_STEPS, Statement, compiled
+from storage.queries.search import INDEXED_KEYWORD
+from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
-from storage.sqlite import access_paths
 
-COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class tells its columns
+COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
 SHAPES = 1024
-SHORT_WALK, LONG_WALK = SOON_STEPS // 2, 5 * SOON_STEPS
-# Ways to find visits: by the index that finds the fewest, along one that has the order of the list, or by looking at all of them.
-FEWEST, IN_ORDER, EVERYTHING = "fewest", "in order", "everything"
 
 
 class Shape(NamedTuple):
     """All that the SQL of a list depends on.
 
-    `parent` is the column by which each of many parents has a list of its own. `wanted` are the attributes that will be read
+    `parent` is the column by which each of many parents has a list of its own. `columns` are the attributes that will be read
     of the records, None where any may be: they have no others, because ten values cost as much as finding their row.
     """
 
-    conditions: tuple[tuple[str, str], ...]
-    order: tuple[tuple[str, bool], ...] = ()
+    conditions: ConditionShape
+    order: OrderShape = ()
     backward: bool = False
     after: bool = False
     before: bool = False
     parent: str | None = None
-    wanted: frozenset[str] | None = None
+    columns: frozenset[str] | None = None
 
 
 class Listing(NamedTuple):
-    """How a list is read: what each row begins with, of the given width, makes a record; what follows is about the whole list."""
+    """How a list is read: what each row begins with, of this width, makes a record; what follows is about the whole list."""
 
     statement: Statement
     record: Callable[[Iterable[Any]], HomeVisit]
@@ -46,58 +44,34 @@ class Listing(NamedTuple):
 
 
 @lru_cache(SHAPES)
-def order_of(keys: tuple[tuple[str, bool], ...]) -> Order:
+def order_of(keys: OrderShape) -> Order:
     return Order(keys, COLUMNS)
 
 
 @lru_cache(SHAPES)
-def page(shape: Shape) -> Listing:
+def page(dialect: Dialect, shape: Shape) -> Listing:
     """Select a page and one row more; where cursors bound it, also whether there are rows beyond them.
 
     With a parent: for each value of the list `parents`, that value and then the same, or nulls where its page is empty.
     """
-    names = _names(shape.wanted, shape.order)
+    names = _names(shape.columns, shape.order)
     if shape.parent is None:
-        return _listing(_one_list(shape, names), shape, names)
-    parents = _parents()
-    numbers = _limited(shape, sa.select(VISITS.c.number).where(VISITS.c[shape.parent] == parents.c.value)).correlate(parents)
-    found = VISITS.alias("found")
-    columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in names)]
-    joined = parents.outerjoin(found, found.c.number.in_(numbers))
-    order = order_of(shape.order).sorting(found, backward=shape.backward)
-    beyond = _beyond_cursors(shape, parents)
-    query = sa.select(*columns, *beyond).select_from(joined).order_by(parents.c.key, *order)
-    return _listing(compiled(query), shape, names)
+        paths = dialect.page_paths(shape.conditions, shape.order)
+        return _listing(with_fallbacks(paths, lambda path: _along(dialect, path, shape, names)), shape, names)
+    return _listing(compiled(dialect, _of_parents(dialect, shape, names)), shape, names)
 
 
 @lru_cache(SHAPES)
-def beyond_cursors(shape: Shape) -> Statement:
-    """Select what `page` tells besides its rows, for when it has none."""
-    return compiled(sa.select(*_beyond_cursors(shape)))
+def beyond_cursors(dialect: Dialect, shape: Shape) -> Statement:
+    """Select what `page` has besides its rows, for when it has none."""
+    return compiled(dialect, sa.select(*_beyond_cursors(dialect, shape)))
 
 
 @lru_cache(SHAPES)
-def count(shape: Shape) -> Statement:
-    """Select how many visits there are; with a parent: for each value of the list `parents`, that value and how many."""
-    number = sa.select(sa.func.count()).select_from(VISITS)
-    if shape.parent is None:
-        fallback = (
-            _looking_at_everything(number.where(*_clauses(shape, EVERYTHING)))
-            if access_paths.count_may_take_long(shape.conditions)
-            else None
-        )
-        return compiled(number.where(*_clauses(shape, FEWEST)), fallback)
-    number = number.where(*_clauses(shape, IN_ORDER))
-    parents = _parents()
-    own = number.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents).scalar_subquery()
-    return compiled(sa.select(parents.c.value, own).select_from(parents))
-
-
-@lru_cache(SHAPES)
-def one(conditions: tuple[tuple[str, str], ...], wanted: frozenset[str] | None) -> Listing:
-    names = _names(wanted, ())
-    query = sa.select(*(VISITS.c[name] for name in names)).where(*_clauses(Shape(conditions), FEWEST))
-    return _listing(compiled(query), Shape(conditions), names)
+def one(dialect: Dialect, conditions: ConditionShape, columns: frozenset[str] | None) -> Listing:
+    names, shape = _names(columns, ()), Shape(conditions)
+    query = sa.select(*(VISITS.c[name] for name in names)).where(*clauses(dialect, shape, Access.FEWEST))
+    return _listing(compiled(dialect, query), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -105,19 +79,20 @@ def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
     return HomeVisitRecord if names == COLUMNS else record_of(HomeVisit, names)
 
 
-def kept() -> int:
-    """Say how many forms of lists are kept compiled."""
-    return sum(compiled_once.cache_info().currsize for compiled_once in (page, beyond_cursors, count, one))
+def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = None) -> list[sa.ColumnElement[bool]]:
+    """Return the SQL of all conditions of a shape, as `clause` does of each."""
+    parts = [part for part in shape.conditions if access is Access.SCAN or part[0] != INDEXED_KEYWORD]
+    return [clause(dialect, name, form, access, along) for name, form in parts]
 
 
-def _parents() -> sa.TableValuedAlias:
-    return sa.func.json_each(sa.bindparam("parents", type_=sa.String())).table_valued("key", "value").alias("parents")
+def parents_of(dialect: Dialect) -> sa.FromClause:
+    return dialect.numbered("parents", "parents")
 
 
-def _names(wanted: frozenset[str] | None, order: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
-    if wanted is None:
+def _names(columns: frozenset[str] | None, order: OrderShape) -> tuple[str, ...]:
+    if columns is None:
         return COLUMNS
-    needed = {"id", *(name for name, _ in order), *(part for name in wanted for part in DERIVED_FROM.get(name, (name,)))}
+    needed = {"id", *(name for name, _ in order), *(part for name in columns for part in DERIVED_FROM.get(name, (name,)))}
     return tuple(name for name in COLUMNS if name in needed)
 
 
@@ -125,19 +100,37 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
     return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
-def _clauses(shape: Shape, way: str, along: str | None = None) -> list[sa.ColumnElement[bool]]:
-    parts = [part for part in shape.conditions if way is EVERYTHING or part[0] != "trigrams"]
-    return [clause(name, form, in_order=way is IN_ORDER, along=along) for name, form in parts]
+def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
+    if path.mergeable is not None:
+        return compiled(dialect, _merged(dialect, shape, names, path.mergeable))
+    columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
+    query = _limited(dialect, shape, sa.select(*columns), path.access)
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
 
 
-def _looking_at_everything(query: sa.Select[Any]) -> sa.Select[Any]:
-    # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
-    return query.with_hint(VISITS, "NOT INDEXED")
+def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
+    """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
+    lists, found = dialect.numbered(condition, "lists"), VISITS.alias("found")
+    others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
+    numbers = sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)
+    numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
+    query = query.select_from(lists.join(found, found.c.number.in_(numbers)))
+    return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
 
 
-def _limited(shape: Shape, query: sa.Select[Any], way: str = IN_ORDER) -> sa.Select[Any]:
+def _of_parents(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+    parents, found = parents_of(dialect), VISITS.alias("found")
+    numbers = sa.select(VISITS.c.number).where(VISITS.c[shape.parent or ""] == parents.c.value)
+    numbers = _limited(dialect, shape, numbers, Access.IN_ORDER).correlate(parents)
+    columns = [parents.c.value, *(found.c[name] for name in names), *_beyond_cursors(dialect, shape, parents)]
+    query = sa.select(*columns).select_from(parents.outerjoin(found, found.c.number.in_(numbers)))
+    return query.order_by(parents.c.key, *order_of(shape.order).sorting(found, backward=shape.backward))
+
+
+def _limited(dialect: Dialect, shape: Shape, query: sa.Select[Any], access: Access) -> sa.Select[Any]:
     order = order_of(shape.order)
-    query = query.where(*_clauses(shape, way))
+    query = query.where(*clauses(dialect, shape, access))
     if shape.after:
         query = query.where(order.beyond(VISITS, "after", backward=False))
     if shape.before:
@@ -155,56 +148,25 @@ def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[An
 
 
 def _beyond_cursors(
-    shape: Shape, parents: sa.TableValuedAlias | None = None, way: str = IN_ORDER
+    dialect: Dialect, shape: Shape, parents: sa.FromClause | None = None, access: Access = Access.IN_ORDER
 ) -> list[sa.ColumnElement[bool]]:
-    """Tell whether rows stand before the page that `after` begins, and behind the one that `before` ends."""
+    """Select whether rows stand before the page that `after` begins, and behind the one that `before` ends."""
     order = order_of(shape.order)
-    told: list[sa.ColumnElement[bool]] = []
-    for argument, given, backward in (("after", shape.after, True), ("before", shape.before, False)):
-        if not given:
+    columns: list[sa.ColumnElement[bool]] = []
+    for argument, is_bound, backward in (("after", shape.after, True), ("before", shape.before, False)):
+        if not is_bound:
             continue
-        clauses = _clauses(shape, way, along=order.keys[0][0])
-        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*clauses)
+        conditions = clauses(dialect, shape, access, along=order.keys[0][0])
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*conditions)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)
-        if way is EVERYTHING:
-            there: sa.ColumnElement[bool] = _looking_at_everything(query).exists()
+        if access is Access.SCAN:
+            exists: sa.ColumnElement[bool] = dialect.scanning(query, VISITS).exists()
         else:
-            # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. Where it is
-            # only asked whether one exists, SQLite takes no notice of an order.
+            # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. A planner that
+            # is only asked whether one exists takes no notice of an order.
             nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
-            there = nearest.scalar_subquery().is_not(None)
-        told.append(there.label(f"beyond_{argument}"))
-    return told
-
-
-def _one_list(shape: Shape, names: Sequence[str]) -> Statement:
-    few = access_paths.few(shape.conditions, shape.order)
-    merged = compiled(_merged(shape, names, few)) if few else None
-    if merged and not access_paths.has_keyword(shape.conditions):
-        return merged
-    own = [VISITS.c[name] for name in names]
-    walked = compiled(_limited(shape, sa.select(*own, *_beyond_cursors(shape))))
-    if not access_paths.page_may_take_long(shape.conditions):
-        return walked
-    columns = [*own, *_beyond_cursors(shape, way=EVERYTHING)]
-    everything = compiled(_looking_at_everything(_limited(shape, sa.select(*columns), EVERYTHING)))
-    if not access_paths.has_keyword(shape.conditions):
-        return walked._replace(fallback=everything)
-    # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
-    walk = walked._replace(fallback=everything, max_steps=LONG_WALK)
-    if merged:
-        walk = merged._replace(fallback=walk, max_steps=LONG_WALK // 2)
-    return walked._replace(fallback=everything._replace(fallback=walk), max_steps=SHORT_WALK)
-
-
-def _merged(shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
-    """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
-    asked, found = sa.bindparam(condition, type_=sa.String()), VISITS.alias("found")
-    lists = sa.func.json_each(asked).table_valued("key", "value").alias("lists")
-    others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
-    numbers = _limited(others, sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)).correlate(lists)
-    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(shape))
-    query = query.select_from(lists.join(found, found.c.number.in_(numbers)))
-    return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
+            exists = nearest.scalar_subquery().is_not(None)
+        columns.append(exists.label(f"beyond_{argument}"))
+    return columns

@@ -1,6 +1,5 @@
-"""What a booking or an update has to know first: read by one statement each, in the transaction that writes."""
+"""What a booking or an update has to check first: read by one statement each, in the transaction that writes."""
 
-import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,12 +9,12 @@ from sqlmodel import Session
 from storage.caller import Caller
 from storage.identifiers import identifier, identifiers
 from storage.models import CareEnquiry, HomeVisit, IdempotencyKey, ServiceUserContact
-from storage.queries.conditions import VISITS, json_list
+from storage.queries.conditions import VISITS
+from storage.queries.dialect import Dialect, dialect_of
 from storage.queries.listing import COLUMNS
 from storage.queries.references import TABLES, visible
-from storage.queries.statements import Statement, compiled
+from storage.queries.statements import Statement, compiled, execute_in_session
 from storage.records import CareEnquiryRecord, HomeVisitRecord, ServiceUserContactRecord
-from storage.sqlite.database import execute_in_session
 
 ENQUIRIES, CONTACTS, USERS = TABLES["care_enquiry"], TABLES["service_user_contact"], TABLES["user"]
 KEYS: sa.Table = IdempotencyKey.__table__  # type: ignore[attr-defined]  # every table model has one
@@ -33,12 +32,13 @@ class Referenced(NamedTuple):
 
     care_enquiry: CareEnquiry | None
     service_user_contact: ServiceUserContact | None
-    user_known: bool
+    user_exists: bool
 
 
 def find_idempotent_booking(session: Session, caller: Caller, key: str) -> IdempotentBooking | None:
-    values = {"subject": caller.subject, "key": key, "scope": _scope(caller)}
-    rows = execute_in_session(session, _find_idempotent_booking(caller.locations is not None), values)
+    dialect = dialect_of(session)
+    values = {"subject": caller.subject, "key": key, "scope": _scope(dialect, caller)}
+    rows = execute_in_session(session, _idempotent_booking(dialect, caller.locations is not None), values)
     if not rows:
         return None
     fingerprint, *visit = rows[0]
@@ -49,17 +49,18 @@ def referenced(
     session: Session, caller: Caller, *, care_enquiry: str, service_user_contact: str | None, user: str | None
 ) -> Referenced:
     """Look records up by ID, within the caller's scope: a visit would stand at the location of its enquiry."""
-    return _found(session, caller, caller.locations is not None, care_enquiry, service_user_contact, user)
+    return _look_up(session, caller, caller.locations is not None, care_enquiry, service_user_contact, user)
 
 
 def referenced_by_visit(session: Session, caller: Caller, visit: HomeVisit, *, user: str | None) -> Referenced:
-    """Look up the enquiry of a visit in sight, wherever it stands by now, and whether a user is known."""
-    return _found(session, caller, False, visit.care_enquiry, None, user)
+    """Look up the enquiry of a visit in sight, wherever it stands by now, and whether a user exists."""
+    return _look_up(session, caller, False, visit.care_enquiry, None, user)
 
 
-def _found(session: Session, caller: Caller, limited: bool, *ids: str | None) -> Referenced:
+def _look_up(session: Session, caller: Caller, limited: bool, *ids: str | None) -> Referenced:
+    dialect = dialect_of(session)
     values: dict[str, Any] = dict(zip(("care_enquiry", "contact", "user"), map(identifier, ids), strict=True))
-    (row,) = execute_in_session(session, _named(limited), values | {"scope": _scope(caller)})
+    (row,) = execute_in_session(session, _referenced(dialect, limited), values | {"scope": _scope(dialect, caller)})
     split = len(ENQUIRIES.columns)
     enquiry, contact, user = row[:split], row[split:-1], row[-1]
     return Referenced(
@@ -69,31 +70,35 @@ def _found(session: Session, caller: Caller, limited: bool, *ids: str | None) ->
     )
 
 
-def _scope(caller: Caller) -> str:
-    return json.dumps(identifiers(caller.locations or ()))
+def _scope(dialect: Dialect, caller: Caller) -> Any:
+    return dialect.list_value(identifiers(caller.locations or ()))
 
 
 @lru_cache
-def _find_idempotent_booking(limited: bool) -> Statement:
-    booked = VISITS.c.id == KEYS.c.home_visit
-    found = KEYS.outerjoin(VISITS, sa.and_(booked, _at_theirs(VISITS)) if limited else booked)
-    query = sa.select(KEYS.c.fingerprint, *(VISITS.c[name] for name in COLUMNS)).select_from(found)
-    return compiled(query.where(KEYS.c.subject == _given("subject"), KEYS.c.key == _given("key")))
+def _idempotent_booking(dialect: Dialect, limited: bool) -> Statement:
+    is_booked = VISITS.c.id == KEYS.c.home_visit
+    joined = KEYS.outerjoin(VISITS, sa.and_(is_booked, _in_scope(dialect, VISITS)) if limited else is_booked)
+    query = sa.select(KEYS.c.fingerprint, *(VISITS.c[name] for name in COLUMNS)).select_from(joined)
+    return compiled(dialect, query.where(KEYS.c.subject == _parameter("subject"), KEYS.c.key == _parameter("key")))
 
 
 @lru_cache
-def _named(limited: bool) -> Statement:
-    enquiry, contact = ENQUIRIES.c.id == _given("care_enquiry"), CONTACTS.c.id == _given("contact")
+def _referenced(dialect: Dialect, limited: bool) -> Statement:
+    enquiries = sa.select(ENQUIRIES).where(ENQUIRIES.c.id == _parameter("care_enquiry"))
+    contact = CONTACTS.c.id == _parameter("contact")
     if limited:
-        enquiry, contact = sa.and_(enquiry, _at_theirs(ENQUIRIES)), sa.and_(contact, visible("service_user_contact"))
+        enquiries = enquiries.where(_in_scope(dialect, ENQUIRIES))
+        contact = sa.and_(contact, visible(dialect, "service_user_contact"))
+    # Nobody anonymizes the enquiry, or moves it, before what is decided by it is committed.
+    enquiry = enquiries.with_for_update(read=True).subquery("care_enquiries")
     once = sa.select(sa.literal_column("1")).subquery()
-    found = once.outerjoin(ENQUIRIES, enquiry).outerjoin(CONTACTS, contact).outerjoin(USERS, USERS.c.id == _given("user"))
-    return compiled(sa.select(*ENQUIRIES.columns, *CONTACTS.columns, USERS.c.id).select_from(found))
+    joined = once.outerjoin(enquiry, sa.true()).outerjoin(CONTACTS, contact).outerjoin(USERS, USERS.c.id == _parameter("user"))
+    return compiled(dialect, sa.select(*enquiry.c, *CONTACTS.columns, USERS.c.id).select_from(joined))
 
 
-def _at_theirs(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    return table.c.location.in_(json_list(_given("scope")))
+def _in_scope(dialect: Dialect, table: sa.FromClause) -> sa.ColumnElement[bool]:
+    return dialect.is_member(table.c.location, "scope")
 
 
-def _given(name: str) -> sa.BindParameter[Any]:
+def _parameter(name: str) -> sa.BindParameter[Any]:
     return sa.bindparam(name, type_=sa.String())

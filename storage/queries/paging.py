@@ -18,10 +18,12 @@ T = TypeVar("T")
 
 PAGE = 10
 LARGEST_PAGE = 100
+# The columns that lists can be ordered by, each with its letter in cursors. Clients keep cursors: a letter stays with its column.
+CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m"}
 
 
 class Window(NamedTuple):
-    """Which page: its size, from which end of the list it is counted, and the cursors that bound it."""
+    """What part of a list a page is: its size, from which end of the list it is counted, and the cursors that bound it."""
 
     size: int
     backward: bool
@@ -44,7 +46,7 @@ class Window(NamedTuple):
 
 
 class Order:
-    """`keys` are (column, descending), ending in the ID, ascending unless asked otherwise: no two rows are equal."""
+    """`keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal."""
 
     __slots__ = ("_values", "code", "keys")
 
@@ -56,7 +58,8 @@ class Order:
         # Nothing that comes after the ID could change the order.
         self.keys = tuple((name, distinct[name]) for name in names[: names.index("id") + 1])
         # A cursor carries the order it belongs to: `d` for `date_time`, `D` for the same descending.
-        self.code = "".join(name[0].upper() if descending else name[0] for name, descending in self.keys)
+        codes = [(CURSOR_CODES[name], descending) for name, descending in self.keys]
+        self.code = "".join(code.upper() if descending else code for code, descending in codes)
         positions = [columns.index(name) for name, _ in self.keys]
         # An `itemgetter` of one position gives no tuple.
         self._values = itemgetter(*positions) if len(positions) > 1 else itemgetter(slice(positions[0], positions[0] + 1))
@@ -75,7 +78,7 @@ class Order:
         try:
             content = binascii.a2b_base64(cursor, strict_mode=True)
             code, *values = content.decode().split("|")
-            genuine = code == self.code and len(values) == len(self.keys) and all(map(_genuine, self.keys, values))
+            genuine = code == self.code and len(values) == len(self.keys) and all(map(_is_genuine, self.keys, values))
             genuine = genuine and binascii.b2a_base64(content, newline=False).decode() == cursor
         except (ValueError, binascii.Error):
             genuine = False
@@ -91,27 +94,27 @@ class Order:
     def beyond(self, table: sa.FromClause, argument: str, *, backward: bool, inclusive: bool = False) -> sa.ColumnElement[bool]:
         """Hold for the rows after a cursor (before it when `backward`), in a form that an index can seek."""
         columns = [table.c[name] for name, _ in self.keys]
-        bounds = [sa.bindparam(f"{argument}_{index}", type_=sa.String()) for index in range(len(columns))]
-        falling = [descending != backward for _, descending in self.keys]
-        if len(set(falling)) == 1 and len(columns) > 1:
-            return _compared(sa.tuple_(*columns), sa.tuple_(*bounds), falling[0], inclusive)
-        return _nested(list(zip(columns, bounds, falling, strict=True)), inclusive)
+        bounds = [sa.bindparam(f"{argument}_{index}", type_=column.type) for index, column in enumerate(columns)]
+        descending = [descending != backward for _, descending in self.keys]
+        if len(set(descending)) == 1 and len(columns) > 1:
+            return _compared(sa.tuple_(*columns), sa.tuple_(*bounds), descending[0], inclusive)
+        return _nested(list(zip(columns, bounds, descending, strict=True)), inclusive)
 
 
 def _nested(keys: list[tuple[Any, Any, bool]], inclusive: bool) -> sa.ColumnElement[bool]:
-    (column, bound, falling), *rest = keys
+    (column, bound, descending), *rest = keys
     if not rest:
-        return _compared(column, bound, falling, inclusive)
-    further = sa.or_(_compared(column, bound, falling, False), _nested(rest, inclusive))
-    return sa.and_(_compared(column, bound, falling, True), further)
+        return _compared(column, bound, descending, inclusive)
+    further = sa.or_(_compared(column, bound, descending, False), _nested(rest, inclusive))
+    return sa.and_(_compared(column, bound, descending, True), further)
 
 
-def _compared(left: Any, right: Any, falling: bool, inclusive: bool) -> sa.ColumnElement[bool]:
-    compare = (operator.le if inclusive else operator.lt) if falling else (operator.ge if inclusive else operator.gt)
+def _compared(left: Any, right: Any, descending: bool, inclusive: bool) -> sa.ColumnElement[bool]:
+    compare = (operator.le if inclusive else operator.lt) if descending else (operator.ge if inclusive else operator.gt)
     return cast("sa.ColumnElement[bool]", compare(left, right))
 
 
-def _genuine(key: tuple[str, bool], value: str) -> bool:
+def _is_genuine(key: tuple[str, bool], value: str) -> bool:
     return is_identifier(value) is not None if key[0] == "id" else stored(instant(value)) == value
 
 
@@ -130,12 +133,12 @@ class Edge(Record):
 
 
 def cursors(edges: Sequence[Edge]) -> list[str]:
-    """Return those of the edges of one page, in a fraction of the time that they take one by one."""
+    """Return the cursors of the edges of one page, in a fraction of the time that they take one by one."""
     return edges[0][1].cursors(map(itemgetter(0), edges)) if edges else []
 
 
 class Page(Generic[T]):
-    """One page, and what is known of the list around it; cursors and counts are made only when they are read."""
+    """One page, and whether its list goes on around it; cursors and counts are computed only when they are read."""
 
     def __init__(
         self, nodes: list[T], order: Order, *, has_previous_page: bool, has_next_page: bool, count: Callable[[], Awaitable[int]]
@@ -148,7 +151,7 @@ class Page(Generic[T]):
         self._order = order
 
     async def total_count(self) -> int:
-        """Count all rows of the list, once; `counted` holds the number from then on."""
+        """Count all rows of the list, once; `counted` is the number from then on."""
         if self.counted is None:
             self.counted = await self._count()
         return self.counted

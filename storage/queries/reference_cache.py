@@ -1,4 +1,4 @@
-"""Records that many answers show, remembered from one request to the next for as long as nobody writes."""
+"""Records that many answers show, kept from one request to the next for as long as nobody writes."""
 
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -9,21 +9,21 @@ class ReferenceCache:
 
     def __init__(self, version: Callable[[], int | None]) -> None:
         self._version = version
-        self._held: dict[Hashable, dict[str, Any]] = {}
-        self._held_at: int | None = None
+        self._records: dict[Hashable, dict[str, Any]] = {}
+        self._records_version: int | None = None
 
     def get_or_reset(self, kind: Hashable) -> dict[str, Any]:
-        """Return what is remembered of a kind of record by ID, to be read and filled: nothing, once anybody has written.
+        """Return the cached records of a kind by ID, to be read and filled; empty once anybody has written.
 
-        Ask for it before reading what it is filled with: what was read before a write would stay.
+        Call it before reading what it is filled with: a record read before a write would stay.
         """
         version = self._version()
         if version is None:
             return {}
-        if version != self._held_at:
-            # Whoever still reads for the dictionaries of before fills those, which nobody asks any more.
-            self._held, self._held_at = {}, version
-        return self._held.setdefault(kind, {})
+        if version != self._records_version:
+            # A reading that began before the write fills the dictionaries of before, which nobody looks into any more.
+            self._records, self._records_version = {}, version
+        return self._records.setdefault(kind, {})
 
     def forget(self) -> None:
-        self._held_at = None
+        self._records_version = None

@@ -1,22 +1,22 @@
 """What visits refer to: care enquiries, locations, users and contacts, many at a time."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from storage.caller import Caller
+from storage.database import Database
 from storage.identifiers import identifiers
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
-from storage.queries.conditions import VISITS, json_list
+from storage.queries.conditions import VISITS
+from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
-from storage.sqlite.database import Database
 
 # of each kind: the homes and users of a large group, and what many pages of visits refer to
-REMEMBERED = 3_000
+CACHED = 3_000
 
 Kind = Literal["care_enquiry", "location", "user", "service_user_contact"]
 Reference = CareEnquiry | Location | User | ServiceUserContact
@@ -45,54 +45,58 @@ class References:
         self._default_time_zone = default_time_zone
 
     def cached(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
-        """Return of what `named` would return the part that needs no reading."""
-        known = self._memory(kind)
-        return {id: known[id] for id in ids if id in known}
+        """Return of what `load_referenced` would return the part that needs no reading."""
+        records = self._cache(kind)
+        return {id: records[id] for id in ids if id in records}
 
     async def load_referenced(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
         """Return what a visit in sight refers to by these IDs: whoever sees the visit sees it."""
-        known = self._memory(kind)
-        found = await self._read(kind, ids, limited=False)
-        if len(known) + len(found) > REMEMBERED:  # most of what it is full of is asked for no more
-            known.clear()
-        known |= found
-        return found
+        cache = self._cache(kind)
+        records = await self._read(kind, ids, limited=False)
+        if len(cache) + len(records) > CACHED:  # most of what fills it is not read any more
+            cache.clear()
+        cache |= records
+        return records
 
     async def load_visible(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
         """Return those that the caller may see by their IDs alone."""
         return await self._read(kind, ids, limited=self._caller.locations is not None)
 
-    def _memory(self, kind: Kind) -> dict[str, Any]:
+    def _cache(self, kind: Kind) -> dict[str, Any]:
         return self._database.reference_cache.get_or_reset((kind, self._default_time_zone))
 
     async def _read(self, kind: Kind, ids: Iterable[str], *, limited: bool) -> dict[str, Any]:
-        scope = identifiers(self._caller.locations or ())
-        values = {"ids": json.dumps(identifiers(ids)), "scope": json.dumps(scope), "default_time_zone": self._default_time_zone}
-        rows = await self._database.fetch(_by_id(kind, limited), values)
+        dialect = self._database.dialect
+        lists = {"ids": identifiers(ids), "scope": identifiers(self._caller.locations or ())}
+        values = {name: dialect.list_value(texts) for name, texts in lists.items()}
+        rows: Sequence[Any] = await self._database.fetch(
+            _by_id(dialect, kind, limited), values | {"default_time_zone": self._default_time_zone}
+        )
         record = RECORDS[kind]
         return {row[0]: record(row) for row in rows}
 
 
 @lru_cache
-def _by_id(kind: Kind, limited: bool) -> Statement:
+def _by_id(dialect: Dialect, kind: Kind, limited: bool) -> Statement:
     table = TABLES[kind]
     default = sa.bindparam("default_time_zone", type_=sa.String())
     columns = [sa.func.coalesce(column, default) if column.name == "time_zone" else column for column in table.columns]
-    query = sa.select(*columns).where(table.c.id.in_(json_list(sa.bindparam("ids", type_=sa.String()))))
-    return compiled(query.where(visible(kind)) if limited else query)
+    query = sa.select(*columns).where(dialect.is_member(table.c.id, "ids"))
+    return compiled(dialect, query.where(visible(dialect, kind)) if limited else query)
 
 
-def visible(kind: Kind) -> sa.ColumnElement[bool]:
+def visible(dialect: Dialect, kind: Kind) -> sa.ColumnElement[bool]:
     """Hold for what may be seen by ID within the locations of the list `scope`, a parameter."""
     table = TABLES[kind]
-    scope = json_list(sa.bindparam("scope", type_=sa.String()))
     if kind == "location":
-        return table.c.id.in_(scope)
-    visited = sa.exists().where(VISITS.c[VISIT_COLUMNS[kind]] == table.c.id, VISITS.c.location.in_(scope)).correlate(table)
+        return dialect.is_member(table.c.id, "scope")
+    is_visited = VISITS.c[VISIT_COLUMNS[kind]] == table.c.id
+    visited = sa.exists().where(is_visited, dialect.is_member(VISITS.c.location, "scope")).correlate(table)
     if kind == "care_enquiry":
-        return sa.or_(table.c.location.in_(scope), visited)
+        return sa.or_(dialect.is_member(table.c.location, "scope"), visited)
     if kind == "service_user_contact":
         enquiries = TABLES["care_enquiry"]
-        asked = sa.exists().where(enquiries.c.id == table.c.care_enquiry, enquiries.c.location.in_(scope)).correlate(table)
-        return sa.or_(asked, visited)
+        is_own = enquiries.c.id == table.c.care_enquiry
+        enquired = sa.exists().where(is_own, dialect.is_member(enquiries.c.location, "scope")).correlate(table)
+        return sa.or_(enquired, visited)
     return visited

@@ -1,45 +1,54 @@
-"""SQL as the driver takes it: built by SQLAlchemy, compiled once for each shape of what is asked."""
+"""SQL as a driver takes it: built by SQLAlchemy, compiled once for each dialect and shape, when it is first run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlmodel import Session
 
-# Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
-SOON_STEPS = 20_000
+from storage.queries.dialect import AccessPath, Dialect
 
-
-class _Compiler(SQLiteCompiler):
-    def get_from_hint_text(self, _table: sa.FromClause, text: str | None) -> str | None:
-        return text
-
-
-DIALECT = sa.create_engine("sqlite://", paramstyle="qmark").dialect
-DIALECT.statement_compiler = _Compiler
+# What every database returns for a row: JSON is its text, a truth 0 or 1, an instant the canonical text of `storage.instants`.
+Row = tuple[str | int | None, ...]
 
 
 class Statement(NamedTuple):
     """SQL as the driver takes it, and the names of its parameters in their order.
 
-    `instead` asks the same in another way, for when this one turns out to take more than so many `steps` of SQLite's machine.
+    `fallback` finds the same rows by another access path, for when this one takes more than `max_steps` of the database's own
+    measure; None: more than a short read.
     """
 
     text: str
     names: tuple[str, ...]
     fallback: "Statement | None" = None
-    max_steps: int = SOON_STEPS
+    max_steps: int | None = None
 
-    def given(self, values: Mapping[str, Any]) -> list[Any]:
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]
 
 
-def compiled(query: sa.Select[*tuple[Any, ...]], fallback: sa.Select[*tuple[Any, ...]] | None = None) -> Statement:
-    """Compile once what runs often: values that differ between calls must be named parameters."""
-    done = query.compile(dialect=DIALECT)
-    if done.positiontup is None:
+def compiled(dialect: Dialect, query: sa.Select[*tuple[Any, ...]]) -> Statement:
+    """Compile what runs often: values that differ between calls must be named parameters."""
+    result = query.compile(dialect=dialect.sqlalchemy)
+    if result.positiontup is None:
         raise TypeError("the dialect must number its parameters")
-    fixed = {name: value for name, value in done.params.items() if value is not None}
-    if fixed:
-        raise TypeError(f"values compiled into a statement: {fixed}")
-    return Statement(str(done), tuple(done.positiontup), None if fallback is None else compiled(fallback))
+    constants = {name: value for name, value in result.params.items() if value is not None}
+    if constants:
+        raise TypeError(f"values compiled into a statement: {constants}")
+    return Statement(str(result), tuple(result.positiontup))
+
+
+def with_fallbacks(paths: Sequence[AccessPath], compile: Callable[[AccessPath], Statement]) -> Statement:
+    """Compile each path once, and make each the fallback of the one before it."""
+    *earlier, last = paths
+    statements = {path: compile(path) for path in {path._replace(max_steps=None) for path in paths}}
+    chain = statements[last._replace(max_steps=None)]
+    for path in reversed(earlier):
+        chain = statements[path._replace(max_steps=None)]._replace(fallback=chain, max_steps=path.max_steps)
+    return chain
+
+
+def execute_in_session(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Run one statement in a transaction and return its rows, each a `Row`."""
+    return session.connection().exec_driver_sql(statement.text, tuple(statement.arguments(values))).fetchall()

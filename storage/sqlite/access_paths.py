@@ -1,13 +1,15 @@
-"""Which way to a list is short whatever the number of visits: judged by the shape of what is asked, not by what is kept.
+"""Which path to a list is short whatever the number of visits: judged by the shape of its conditions, not by what is stored.
 
-Nobody counts the visits for SQLite: it chooses alike on every database, and the tests see what it chooses.
+Nobody counts the visits for SQLite: it plans alike on every database, and the tests see what it plans.
 """
 
-from typing import Any
-
 from storage.queries.conditions import BROAD
+from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
+from storage.queries.search import INDEXED_KEYWORD
 
-Parts = tuple[tuple[str, Any], ...]
+# Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
+SHORT_STEPS = 20_000
+SHORT_WALK, LONG_WALK = SHORT_STEPS // 2, 5 * SHORT_STEPS
 
 # Conditions that one index holds, so that it can count by itself.
 COUNTED = [
@@ -17,28 +19,44 @@ COUNTED = [
 ]
 
 
-def few(conditions: Parts, order: Parts) -> str | None:
-    """Return the name of the condition whose few values have a list each, in the order asked for, of which one can be merged."""
-    if not order or order[0][0] != "date_time" or _is_narrow(conditions):
+def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
+    condition = mergeable(conditions, order)
+    merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
+    if _has_indexed_keyword(conditions):
+        # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
+        start = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
+        return [*start, *merged, AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
+    if merged:
+        return merged
+    if _page_may_take_long(conditions):
+        return [AccessPath(Access.IN_ORDER, SHORT_STEPS), AccessPath(Access.SCAN)]
+    return [AccessPath(Access.IN_ORDER)]
+
+
+def count_paths(conditions: ConditionShape) -> list[AccessPath]:
+    names = {name for name, _ in conditions}
+    if not _page_may_take_long(conditions) or any(names <= index for index in COUNTED):
+        return [AccessPath(Access.FEWEST)]
+    return [AccessPath(Access.FEWEST, SHORT_STEPS), AccessPath(Access.SCAN)]
+
+
+def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
+    """Return the name of the condition whose few values have a list each in the order of the page, so that they can be merged."""
+    if not order or order[0][0] != "date_time" or _is_selective(conditions):
         return None
     return next((name for name, form in conditions if form == "few"), None)
 
 
-def page_may_take_long(conditions: Parts) -> bool:
+def _page_may_take_long(conditions: ConditionShape) -> bool:
     """Tell whether so few may meet the conditions that most visits are looked at before a page is full."""
-    return bool(conditions) and (has_keyword(conditions) or not _is_narrow(conditions))
+    return bool(conditions) and (_has_indexed_keyword(conditions) or not _is_selective(conditions))
 
 
-def count_may_take_long(conditions: Parts) -> bool:
-    names = {name for name, _ in conditions}
-    return page_may_take_long(conditions) and not any(names <= index for index in COUNTED)
+def _has_indexed_keyword(conditions: ConditionShape) -> bool:
+    return (INDEXED_KEYWORD, "") in conditions
 
 
-def has_keyword(conditions: Parts) -> bool:
-    return ("trigrams", "") in conditions
-
-
-def _is_narrow(conditions: Parts) -> bool:
+def _is_selective(conditions: ConditionShape) -> bool:
     """Tell whether a condition leaves only the visits of one location, one user, or fewer."""
     return any(
         name in ("ids", "care_enquiry", "service_user_contact") or (name in BROAD and form == "one") for name, form in conditions

@@ -5,20 +5,21 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.migrations import HEAD, revision
+from storage.migrations import require_not_newer
+from storage.sqlite.connecting import connected
+from storage.sqlite.migrating import revision
 
 PAGES_AT_ONCE = 4096
 # What SQLite keeps beside a database, and would apply to another one that takes its place.
 COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-Progress = Callable[[int, int], None]
 
 
 def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
@@ -57,10 +58,7 @@ def _require_restorable(source: Path, path: Path) -> None:
     step = revision(source)
     if step is None:
         raise DatabaseUnusable(f"{source} is no backup: name a file that the command backup made.")
-    if step > HEAD:
-        raise DatabaseUnusable(
-            f"{source} was made by a newer version of this program (step {step}): install that one or a later one."
-        )
+    require_not_newer(step, str(source))
     if path.exists() and path.samefile(source):
         raise DatabaseUnusable(f"{source} is the database itself: name a backup of it.")
 
@@ -88,12 +86,12 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
-    def told(_status: int, left: int, total: int) -> None:
+    def report(_status: int, left: int, total: int) -> None:
         if progress:
             progress(total - left, total)
 
     with (
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as source,
+        closing(connected(path, "rw")) as source,
         closing(sqlite3.connect(copy, isolation_level=None)) as target,
     ):
         # Who moves what out of the log, and when: see storage.sqlite.checkpoints.
@@ -101,7 +99,7 @@ def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
         # Within one transaction the copying sees one state, and never has to begin again.
         source.execute("BEGIN")
         source.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        source.backup(target, pages=PAGES_AT_ONCE, progress=told)
+        source.backup(target, pages=PAGES_AT_ONCE, progress=report)
         # A single file, that can be read where nothing can be written.
         target.execute("PRAGMA journal_mode = DELETE")
     _flush(copy)
@@ -129,14 +127,14 @@ def _publish(copy: Path, target: Path) -> None:
 def _problem(copy: Path, check: str) -> str | None:
     with closing(sqlite3.connect(copy)) as connection:
         try:
-            (found,) = connection.execute(check).fetchone()
+            (answer,) = connection.execute(check).fetchone()
             dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in DAMAGED:
                 raise
             return str(error)
-    if found != "ok":
-        return str(found)
+    if answer != "ok":
+        return str(answer)
     return f"{dangling[0]} refer to {dangling[2]} that are not there" if dangling else None
 
 
@@ -146,7 +144,8 @@ def _nobody_else_using(path: Path) -> Iterator[None]:
     if not path.exists():
         yield
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=1)) as connection:
+    with closing(connected(path, "rw")) as connection:
+        connection.execute("PRAGMA busy_timeout = 1000")
         if not _is_alone(connection):
             raise DatabaseUnusable(f"{path} is in use: stop the server, then restore the backup.")
         yield

@@ -1,24 +1,28 @@
 """The embedded database: one writer, a few readers, what each may do and for how long."""
 
 import asyncio
-import contextlib
+import os
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, Refusal
-from storage.queries.reference_cache import ReferenceCache
+from storage.database import Database, Progress
+from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal
 from storage.queries.statements import Statement
-from storage.sqlite import checkpoints
-from storage.sqlite.readers import BUSY_SECONDS, EVERY_CONNECTION, InlineReader, Reader
+from storage.sqlite import backup, indexes, migrating
+from storage.sqlite.connecting import BUSY_SECONDS, writer_of
+from storage.sqlite.dialect import DIALECT
+from storage.sqlite.errors import translate_errors, unusable
+from storage.sqlite.keywords import optimize_index
+from storage.sqlite.readers import InlineReader, Reader
 
 T = TypeVar("T")
 
@@ -27,38 +31,16 @@ STATEMENT_SECONDS = 3.0
 WAIT_SECONDS = 2.0
 TRIES = 5
 
-# The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
-TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
-WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
 
+class SQLiteDatabase(Database):
+    """One file. Writes run one after the other in a thread of their own."""
 
-def execute_in_session(session: Session, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Run one statement in a transaction and return its rows, each a tuple as stored."""
-    given = tuple(values[name] for name in statement.names)
-    return session.connection().exec_driver_sql(statement.text, given).fetchall()
-
-
-def database_path(url: str) -> Path:
-    """Return the file that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other."""
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise DatabaseUnusable("The database URL cannot be read: write it like sqlite:///home_visits.db.") from None
-    if parsed.get_backend_name() != "sqlite":
-        raise DatabaseUnusable(f"{parsed.get_backend_name()} databases are not served: give a URL like sqlite:///home_visits.db.")
-    if not parsed.database or parsed.database == ":memory:":
-        raise DatabaseUnusable("The database must be a file: give a URL like sqlite:///home_visits.db.")
-    return Path(parsed.database)
-
-
-class Database:
-    """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
+    dialect = DIALECT
 
     def __init__(self, path: Path, *, statement_seconds: float = STATEMENT_SECONDS, wait_seconds: float = WAIT_SECONDS) -> None:
+        super().__init__()
         self.path = path.absolute()
-        self.fetched = 0
-        self.written = 0
-        self.reference_cache = ReferenceCache(self._version)
+        self._path = path  # as it was named, for messages
         self._statement_seconds = statement_seconds
         self._wait_seconds = wait_seconds
         self._inline_reader: InlineReader | None = None
@@ -68,18 +50,23 @@ class Database:
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "writer")
-        self._engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(self.path)), pool_size=1, max_overflow=0, pool_reset_on_return=None
-        )
-        sa.event.listen(self._engine, "connect", _prepare_writer)
-        checkpoints.keep_log_short(self._engine, self.path)
-        sa.event.listen(self._engine, "begin", _begin)
+        self._engine = writer_of(self.path)
 
-    async def open(self) -> "Database":
+    @classmethod
+    def of(cls, url: sa.URL) -> Self:
+        """Raise DatabaseUnusable for a URL that names no file."""
+        if not url.database or url.database == ":memory:":
+            raise DatabaseUnusable("The database must be a file: give a URL like sqlite:///home_visits.db.")
+        return cls(Path(url.database))
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    async def open(self) -> Self:
         """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
         try:
             with translate_errors():
-                await self._by_the_writer(lambda: self._engine.connect().close())
+                await self._in_writer_thread(lambda: self._engine.connect().close())
                 for _ in range(READERS):
                     self._readers.append(await Reader.open(self.path))
                 self._inline_reader = InlineReader(self.path)
@@ -89,13 +76,27 @@ class Database:
         self._idle = list(self._readers)
         return self
 
-    async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
-        """Run one statement and return its rows, each a tuple as stored."""
+    async def close(self) -> None:
+        while self._writing:
+            await asyncio.wait(self._writing)
+        for reader in self._readers:
+            await reader.close()
+        self._readers.clear()
+        if self._inline_reader is not None:
+            self._inline_reader.close()
+            self._inline_reader = None
+        self._engine.dispose()
+        self._writer.shutdown()
+
+    async def check(self) -> None:
+        await self.fetch(Statement("SELECT 1", ()), {})
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         self.fetched += 1
         try:
             if (
                 self._inline_reader is not None
-                and (rows := self._inline_reader.fetch(statement.text, statement.given(values))) is not None
+                and (rows := self._inline_reader.fetch(statement.text, statement.arguments(values))) is not None
             ):
                 return rows
             reader = await self._free_reader()
@@ -105,12 +106,9 @@ class Database:
                 self._idle.append(reader)
                 self._free.release()
         except sqlite3.Error as error:
-            if told := _plain(error):
-                raise told from error
+            if refusal := unusable(error):
+                raise refusal from error
             raise
-
-    def _version(self) -> int | None:
-        return self._inline_reader.version() if self._inline_reader is not None else None
 
     async def _free_reader(self) -> Reader:
         try:
@@ -120,9 +118,8 @@ class Database:
             raise DatabaseBusy from None
         return self._idle.pop()
 
-    async def check(self) -> None:
-        """Raise DatabaseUnusable where it does not answer."""
-        await self.fetch(Statement("SELECT 1", ()), {})
+    def version(self) -> int | None:
+        return self._inline_reader.version() if self._inline_reader is not None else None
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction that nobody else writes beside, in the writer's thread, and commit it.
@@ -132,21 +129,21 @@ class Database:
         """
         task = asyncio.ensure_future(self._attempts(work))
         self._writing.add(task)
-        task.add_done_callback(self._written)
+        task.add_done_callback(self._end_of_write)
         return await asyncio.shield(task)
 
-    def _written(self, task: "asyncio.Task[Any]") -> None:
+    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
         self._writing.discard(task)
         if not task.cancelled():
-            task.exception()  # somebody has asked for it, even if the caller is gone
+            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
 
     async def _attempts(self, work: Callable[[Session], T]) -> T:
-        until = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + BUSY_SECONDS
         for attempt in range(1, TRIES + 1):
             try:
                 return await self._attempt(work)
             except DatabaseBusy:
-                if attempt == TRIES or time.monotonic() > until:
+                if attempt == TRIES or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
@@ -159,75 +156,42 @@ class Database:
             raise DatabaseBusy from None
         try:
             with translate_errors():
-                done = await self._by_the_writer(lambda: self._committed(work))
+                result = await self._in_writer_thread(lambda: self._committed(work))
         finally:
             self._may_write.release()
         self.written += 1
-        return done
+        return result
 
     def _committed(self, work: Callable[[Session], T]) -> T:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._engine, expire_on_commit=False, info={"dialect": DIALECT}) as session, session.begin():
             try:
                 return work(session)
             except Refusal:
-                # It tells of records as they were read: the rollback would empty those of the session.
+                # It carries records as they were read: the rollback would empty those of the session.
                 session.expunge_all()
                 raise
 
-    async def _by_the_writer(self, work: Callable[[], T]) -> T:
+    async def _in_writer_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
-    async def close(self) -> None:
-        """Finish what is being written, then disconnect."""
-        while self._writing:
-            await asyncio.wait(self._writing)
-        for reader in self._readers:
-            await reader.close()
-        self._readers.clear()
-        if self._inline_reader is not None:
-            self._inline_reader.close()
-            self._inline_reader = None
-        self._engine.dispose()
-        self._writer.shutdown()
+    def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
+        return indexes.indexes_built_after(self, large=large)
 
+    async def optimize(self) -> None:
+        await optimize_index(self)
 
-def _prepare_writer(connection: Any, _record: Any) -> None:
-    # The driver's own transactions begin too late; ours take the write lock with their first word.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in WRITER:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    def obstacle(self) -> str | None:
+        parent = self._path.parent
+        return None if os.access(parent, os.W_OK) else f"{parent} is no folder that can be written to"
 
+    def is_empty(self) -> bool:
+        return migrating.revision(self._path) is None
 
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def migrate(self) -> bool:
+        return migrating.migrate(self._path)
 
+    def backup(self, target: Path, progress: Progress | None = None) -> None:
+        backup.backup(self._path, target, progress)
 
-@contextlib.contextmanager
-def translate_errors() -> Iterator[None]:
-    """Turn what the driver says about the database itself into what the caller can do."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as error:
-        if told := _plain(error):
-            raise told from error
-        raise
-
-
-def _plain(error: DBAPIError | sqlite3.Error) -> DatabaseUnusable | None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return DatabaseFull()
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT:
-            return DatabaseBusy()
-        case (
-            sqlite3.SQLITE_CANTOPEN
-            | sqlite3.SQLITE_NOTADB
-            | sqlite3.SQLITE_CORRUPT
-            | sqlite3.SQLITE_READONLY
-            | sqlite3.SQLITE_IOERR
-        ):
-            return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
-    return None
+    def restore(self, source: Path) -> Path | None:
+        return backup.restore(source, self._path)

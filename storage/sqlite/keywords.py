@@ -1,13 +1,15 @@
 """The index by which a keyword is found in notes: their trigrams, which SQLite keeps in step with the visits by triggers."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.models import HomeVisit
-from storage.sqlite.database import Database
+
+if TYPE_CHECKING:
+    from storage.database import Database
 
 # Shorter ones have no trigram.
 SHORTEST = 3
@@ -48,26 +50,26 @@ TABLES = (
 )
 
 for _statement in TABLES:
-    _made = sa.DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
-    sa.event.listen(HomeVisit.__table__, "after_create", _made)  # type: ignore[attr-defined]  # every table model has one
+    _ddl = sa.DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    sa.event.listen(HomeVisit.__table__, "after_create", _ddl)  # type: ignore[attr-defined]  # every table model has one
 
 INDEX = sa.table("home_visits_notes", sa.column("rowid", sa.Integer), sa.column("home_visits_notes", sa.String))
 
 
 def trigrams(keyword: str) -> str:
-    """Return what the index is asked for a keyword: every second one, so that no two neighbours are left out."""
+    """Return the search for a keyword in the index: every second trigram, so that no two neighbours are left out."""
     last = len(keyword) - SHORTEST
-    found = [keyword[at : at + SHORTEST] for at in (*range(0, last, 2), last)]
-    return " AND ".join('"{}"'.format(one.replace('"', '""')) for one in dict.fromkeys(found[:MOST]))
+    parts = [keyword[at : at + SHORTEST] for at in (*range(0, last, 2), last)]
+    return " AND ".join('"{}"'.format(part.replace('"', '""')) for part in dict.fromkeys(parts[:MOST]))
 
 
-def may_hold(asked: sa.BindParameter[Any]) -> sa.Select[Any]:
-    """Select the numbers of the visits whose notes have all these trigrams: at least all that hold the keyword."""
-    return sa.select(INDEX.c.rowid).where(INDEX.c.home_visits_notes.op("MATCH")(asked))
+def candidates(search: sa.BindParameter[Any]) -> sa.Select[Any]:
+    """Select the numbers of the visits whose notes have all these trigrams: at least all that contain the keyword."""
+    return sa.select(INDEX.c.rowid).where(INDEX.c.home_visits_notes.op("MATCH")(search))
 
 
-async def settle(database: Database) -> None:
-    """Make the index of one piece, in which nothing is left of notes that are no more; others can write meanwhile."""
+async def optimize_index(database: "Database") -> None:
+    """Merge the segments of the index into one, in which nothing is left of deleted notes; others can write meanwhile."""
     # A negative number has it take up all that it holds, as of the first time.
     pages = -MERGED_PAGES
     while await database.write(partial(_merge, pages)):

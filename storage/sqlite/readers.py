@@ -1,4 +1,4 @@
-"""Connections that read: one at a glance, on the loop itself, and others in threads of their own."""
+"""Connections that read: one on the event loop itself, for short reads, and others in threads of their own."""
 
 import asyncio
 import math
@@ -11,46 +11,41 @@ from typing import Any
 import aiosqlite
 
 from storage.queries.statements import Statement
-from storage.sqlite import checkpoints
+from storage.sqlite.access_paths import SHORT_STEPS
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, uri
 
-BUSY_SECONDS = 5.0
 # Instructions of SQLite's virtual machine, a thousand in some 30 microseconds: unlike a clock they count alike on a busy machine.
 STEP = 1_000
 INLINE_STEPS = 50
 SLOW_FOR = 50
 LONG_STEP = 10_000
-SLOW_KNOWN = 1_000
+SLOW_STATEMENTS = 1_000
 
-EVERY_CONNECTION = (
-    "foreign_keys = ON",
-    "secure_delete = ON",
-    "trusted_schema = OFF",
-    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
-    *checkpoints.PRAGMAS,
-)
 # No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
 READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
 
 
 class InlineReader:
-    """A connection that reads on the loop itself, for as long as that costs less than to have a thread do it.
+    """Runs short reads on the event loop, because waking a thread costs more than most reads.
 
-    Waking a thread takes longer than most reads do. One that is not done within its time is given to a thread after all, and
-    so are the next that run the same statement.
+    A read over its budget of steps is abandoned, for a reader thread to run, and so are the next that run the same statement.
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        # Nobody else is served while the loop waits: what finds the database busy is for a thread.
-        for pragma in (*READER, "busy_timeout = 0"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._left = 0
+        self._connection = connected(path, "ro")
+        # Nobody else is served while the loop waits: a read that finds the database busy is for a thread.
+        try:
+            apply(self._connection, (*READER, "busy_timeout = 0"))
+        except BaseException:
+            self._connection.close()
+            raise
+        self._steps_left = 0
         self._slow: dict[str, int] = {}
         self._connection.set_progress_handler(self._is_over, STEP)
 
     def _is_over(self) -> bool:
-        self._left -= 1
-        return self._left < 0
+        self._steps_left -= 1
+        return self._steps_left < 0
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Any] | None:
         """Return the rows, or None where a thread should read them."""
@@ -59,13 +54,13 @@ class InlineReader:
                 self._slow[text] = slow - 1
                 return None
             del self._slow[text]
-        self._left = INLINE_STEPS
+        self._steps_left = INLINE_STEPS
         try:
             return self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
-        if len(self._slow) >= SLOW_KNOWN:
+        if len(self._slow) >= SLOW_STATEMENTS:
             self._slow.clear()
         self._slow[text] = SLOW_FOR
         return None
@@ -87,13 +82,13 @@ class Reader:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
-        self._until = 0.0
-        self._steps: float = math.inf
-        self._left_behind = False
+        self._deadline = 0.0
+        self._steps_left: float = math.inf
+        self._is_abandoned = False
 
     @classmethod
     async def open(cls, path: Path) -> "Reader":
-        reader = cls(await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None))
+        reader = cls(await aiosqlite.connect(uri(path, "ro"), uri=True, isolation_level=None))
         try:
             await reader._prepare()
         except BaseException:
@@ -107,38 +102,38 @@ class Reader:
         await self._connection.set_progress_handler(self._is_over, LONG_STEP)
 
     def _is_over(self) -> bool:
-        self._steps -= LONG_STEP
-        return self._steps <= 0 or time.monotonic() > self._until
+        self._steps_left -= LONG_STEP
+        return self._steps_left <= 0 or time.monotonic() > self._deadline
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], seconds: float) -> list[Any]:
-        if self._left_behind:
-            # What nobody waits for gives up within a moment; given new time, it would use up that of this statement.
+        if self._is_abandoned:
+            # A statement that nobody waits for gives up within a moment; with a new deadline, it would use up that of this one.
             await self._connection.execute_fetchall("SELECT 1")
-            self._left_behind = False
-        self._until = time.monotonic() + seconds
+            self._is_abandoned = False
+        self._deadline = time.monotonic() + seconds
         try:
             while statement.fallback is not None:
-                if (rows := await self._soon(statement, values)) is not None:
+                if (rows := await self._within_steps(statement, values)) is not None:
                     return rows
                 statement = statement.fallback
             return await self._rows(statement, values)
         except asyncio.CancelledError:
-            self._until = 0.0
-            self._left_behind = True
+            self._deadline = 0.0
+            self._is_abandoned = True
             raise
 
-    async def _soon(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """Return the rows, or None where that takes long."""
+    async def _within_steps(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """Return the rows, or None where the statement takes more than its steps."""
         try:
             return await self._rows(statement, values)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._until:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._deadline:
                 raise
             return None
 
     async def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        self._steps = statement.max_steps if statement.fallback else math.inf
-        return await self._connection.execute_fetchall(statement.text, statement.given(values))  # type: ignore[return-value]  # a list
+        self._steps_left = (statement.max_steps or SHORT_STEPS) if statement.fallback else math.inf
+        return await self._connection.execute_fetchall(statement.text, statement.arguments(values))  # type: ignore[return-value]  # a list
 
     async def close(self) -> None:
         await self._connection.close()

@@ -26,8 +26,8 @@ from sqlmodel import Session, create_engine
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from storage.migrations import migrate  # noqa: E402 - the line above finds it
 from storage.models import CareEnquiry, Location  # noqa: E402
+from storage.sqlite.migrating import migrate  # noqa: E402 - the line above finds it
 
 ROUNDS, CLIENTS, BOOKINGS = 20, 4, 25
 LARGEST_RATIO = 1.1

@@ -31,12 +31,12 @@ IMPORT = """
 import asyncio, sys
 from pathlib import Path
 from storage.carehq.importing import import_documents
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from storage.instants import clock
-from storage.migrations import migrate
+from storage.sqlite.migrating import migrate
 
 async def main(path, *files):
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     ignore = lambda *_: None
     report = await import_documents(database, files, None, clock(), progress=ignore, refuse=print)
     await database.close()

@@ -20,13 +20,13 @@ from schema.server.background import running
 from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.endpoint import Endpoint
 from storage.instants import clock
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 
 EVERYTHING = Limits(*[sys.maxsize] * 10)
 
 
 def unprotected(path: Path) -> web.Application:
-    database = Database(path)
+    database = SQLiteDatabase(path)
     engine = Engine(make_schema(), EVERYTHING)
     open_door: Any = nullcontext()
     endpoint = Endpoint(

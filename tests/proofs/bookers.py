@@ -17,14 +17,14 @@ from sqlmodel import Session
 
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking
 
 T = TypeVar("T")
 
 
-class DoomedDatabase(Database):
+class DoomedDatabase(SQLiteDatabase):
     """One whose process is gone before it can answer the first write."""
 
     def __init__(self, path: Path, moment: str) -> None:

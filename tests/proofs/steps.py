@@ -10,12 +10,12 @@ from pathlib import Path
 
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import EVERYTHING, booking
 
 
 async def main(path: str, writes: str) -> None:
-    database = await Database(Path(path)).open()
+    database = await SQLiteDatabase(Path(path)).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     await visits.book(booking())  # the first write begins the log
     for number in range(int(writes)):

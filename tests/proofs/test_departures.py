@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from storage.database import Database
 from storage.queries.paging import Window
 from storage.queries.statements import Statement
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import booking

@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.instants import clock
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking, everything_in
@@ -112,7 +113,7 @@ async def test_a_full_disk_refuses_writes_serves_reads_and_recovers(
     template: Path, disk: Disk, tell: Callable[..., None]
 ) -> None:
     path = Path(shutil.copy(template, disk.folder / "home_visits.db"))
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     await disk.limit(database)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import Database
 from storage.instants import rfc3339
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.proofs.wholeness import history
 from tests.storage.homes import VISIT_TIME, booking, keep, rows_of, visit, visit_id
 

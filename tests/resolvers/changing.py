@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLUnionType
 
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
 from tests.world import FOR_WILLOWS

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlmodel import Session, SQLModel, create_engine
 
-from storage.migrations import migrate
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User
+from storage.sqlite.migrating import migrate
 from tests.world import NOW, limited_to
 
 CANARY = "canary"

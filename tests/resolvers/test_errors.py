@@ -14,7 +14,7 @@ from graphql import GraphQLError, located_error
 from resolvers.auth import Forbidden
 from resolvers.errors import MASKED, answered, present, unexpected
 from storage import errors
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
 from tests.resolvers.messages import Message, messages
@@ -132,7 +132,7 @@ async def test_a_broken_database_gives_nothing_away(world_file: Path, tmp_path: 
     path = Path(shutil.copy(world_file, tmp_path / f"{CANARY}.db"))
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("PRAGMA foreign_keys = OFF; " + BREAKINGS[how].replace("$", CANARY))
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     ask = Ask(database, engine(planned=planned))
 
     told = [error for document in ASKED for error in (await ask(document)).errors]

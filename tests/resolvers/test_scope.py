@@ -11,7 +11,7 @@ import pytest
 from graphql import OperationType, get_named_type
 
 from storage.caller import Caller, Role
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, Told, engine
 from tests.resolvers import halves
@@ -33,7 +33,7 @@ def halves_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=[True, False], ids=["planned", "standard"])
 async def ask_ours(halves_file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Ask]:
     """Ask in the world of two halves."""
-    database = await Database(Path(shutil.copy(halves_file, tmp_path / "halves.db"))).open()
+    database = await SQLiteDatabase(Path(shutil.copy(halves_file, tmp_path / "halves.db"))).open()
     yield Ask(database, engine(planned=request.param, limits=LOOSE))
     await database.close()
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.caller import Caller, Role
-from storage.migrations import migrate
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.migrating import migrate
 from tests.asking import Ask, engine
 from tests.resolvers import sight
 from tests.resolvers.sight import ASKED_BY_ID, LISTED, Sight, sights
@@ -36,7 +36,7 @@ def check(drawn: Sight, ids: list[str], wanted: list[str] | None, change: tuple[
     drawn.keep(path)
 
     async def ask_all() -> None:
-        database = await Database(path).open()
+        database = await SQLiteDatabase(path).open()
         try:
             ask = Ask(database, ENGINES[planned])
             caller = Caller("someone", frozenset({Role.COORDINATOR}), drawn.scope)

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
+from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.queries.paging import Window
-from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, engine
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
 

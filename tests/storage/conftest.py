@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import Database
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import EVERYTHING, Clock, prepare
 
 
@@ -24,7 +25,7 @@ def path(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[Database]:
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     yield database
     await database.close()
 

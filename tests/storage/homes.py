@@ -6,16 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlmodel import Session, SQLModel, create_engine
 
-import storage.migrations
 from storage.caller import Caller, Role
+from storage.database import Database
 from storage.lifecycle import BookingInput
-from storage.migrations import migrate
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
-from storage.sqlite.database import Database
+from storage.sqlite import migrating
+from storage.sqlite.migrating import migrate
 
 WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
 ALICE, BOB = "20000000000000000000000a", "20000000000000000000000b"
@@ -79,10 +77,7 @@ def prepare(path: Path) -> None:
 
 def migrate_to(step: str, path: Path) -> None:
     """Bring a database as far as a step of the past."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(storage.migrations.__file__).parent))
-    config.attributes["path"] = path
-    command.upgrade(config, step)
+    migrating.migrate_to(step, path)
 
 
 def booking(**changes: Any) -> BookingInput:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from storage.database import Database
 from storage.errors import InvalidInput
 from storage.identifiers import is_identifier
 from storage.instants import stored
 from storage.models import HomeVisitStatus, VisitHost, VisitType
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,

@@ -14,12 +14,13 @@ from sqlmodel import SQLModel
 
 from storage import demo
 from storage.caller import Caller, Role
+from storage.database import Database
 from storage.demo import demo_documents, fill_with_demo
-from storage.migrations import migrate
 from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserContact, User
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.migrating import migrate
 from tests.storage.homes import EVERYTHING, NOBODY, booking, everything_in, keep, rows_of
 
 NOW = datetime(2026, 7, 15, 14, 23, 45, 678_000, tzinfo=UTC)
@@ -97,7 +98,7 @@ async def test_a_database_that_holds_anything_is_left_as_it_is(database: Databas
 
 
 async def test_of_two_servers_that_start_at_once_one_fills(database: Database, path: Path) -> None:
-    beside = await Database(path).open()
+    beside = await SQLiteDatabase(path).open()
 
     filled = await asyncio.gather(fill_with_demo(database, NOW), fill_with_demo(beside, NOW))
     await beside.close()

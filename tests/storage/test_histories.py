@@ -19,7 +19,7 @@ from storage.errors import InvalidInput, Refusal
 from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -69,7 +69,7 @@ class Histories(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(shutil.copy(template, Path(self._folder.name) / "home_visits.db"))
         self._runner = asyncio.Runner()
-        self._database = self._runner.run(Database(self._path).open())
+        self._database = self._runner.run(SQLiteDatabase(self._path).open())
         self._clock = Clock()
         self._model = Model()
 

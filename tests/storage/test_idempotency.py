@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select, update
 
+from storage.database import Database
 from storage.errors import IdempotencyConflict, InvalidInput
 from storage.models import CareEnquiry, HomeVisitStatus, VisitHost, VisitType
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,

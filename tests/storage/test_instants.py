@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.instants import Instant, clock, instant, rfc3339, stored
+from storage.instants import Instant, as_rfc3339, as_rfc3339_or_null, clock, instant, rfc3339, stored
 
 MIDDAY = datetime(2024, 11, 3, 11, tzinfo=UTC)
 ZONES = st.timezones() | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
@@ -53,6 +54,13 @@ def test_an_instant_is_kept_in_utc_with_as_many_decimals_as_it_has(value: dateti
     assert rfc3339(value) == text + "Z"
 
 
+def test_a_column_of_texts_becomes_rfc_3339_without_being_decoded() -> None:
+    texts = [stored(MIDDAY), stored(MIDDAY.replace(microsecond=1000))]
+
+    assert as_rfc3339(texts) == ["2024-11-03T11:00:00Z", "2024-11-03T11:00:00.001Z"]
+    assert as_rfc3339_or_null([None, *texts]) == [None, "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.001Z"]
+
+
 def test_the_clock_tells_milliseconds_in_utc() -> None:
     before = datetime.now(UTC)
 
@@ -63,16 +71,29 @@ def test_the_clock_tells_milliseconds_in_utc() -> None:
     assert now.tzinfo is UTC
 
 
+def bound(value: datetime, dialect: Dialect) -> object:
+    """Return what a driver is passed for an instant."""
+    processor = Instant().dialect_impl(dialect).bind_processor(dialect)
+    assert processor is not None
+    return processor(value)
+
+
 def test_a_naive_time_is_never_kept() -> None:
-    with pytest.raises(ValueError, match="an instant needs an offset"):
-        Instant().process_bind_param(MIDDAY.replace(tzinfo=None), sqlite.dialect())
+    for dialect in (sqlite.dialect(), postgresql.dialect()):
+        with pytest.raises(ValueError, match="an instant needs an offset"):
+            bound(MIDDAY.replace(tzinfo=None), dialect)
 
 
-def test_postgresql_is_given_instants_where_sqlite_is_given_texts() -> None:
+def test_a_column_is_of_text_only_where_the_database_has_no_instants() -> None:
+    types = [Instant().compile(dialect=dialect) for dialect in (sqlite.dialect(), postgresql.dialect())]
+
+    assert types == ["VARCHAR(26)", "TIMESTAMP WITH TIME ZONE"]
+
+
+def test_postgresql_takes_instants_where_sqlite_takes_texts() -> None:
     in_london = MIDDAY.astimezone(timezone(timedelta(hours=1)))
 
-    text = Instant().process_bind_param(in_london, sqlite.dialect())
-    native = Instant().process_bind_param(in_london, postgresql.dialect())
+    text, native = bound(in_london, sqlite.dialect()), bound(in_london, postgresql.dialect())
 
     assert (text, native) == ("2024-11-03T11:00:00", MIDDAY)
     assert Instant().process_result_value(text, sqlite.dialect()) == MIDDAY

@@ -13,8 +13,9 @@ from alembic.script import ScriptDirectory
 import storage.outbox.messages
 import storage.sqlite.keywords
 from storage.errors import DatabaseUnusable
-from storage.migrations import HEAD, migrate, revision
+from storage.migrations import HEAD
 from storage.models import metadata
+from storage.sqlite.migrating import migrate, revision
 from tests.storage.homes import everything_in, migrate_to, prepare, visit_id
 
 
@@ -150,7 +151,7 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None
 
 def test_of_servers_that_start_at_once_one_migrates(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
-    code = f"from pathlib import Path; from storage.migrations import migrate; migrate(Path({str(path)!r}))"
+    code = f"from pathlib import Path; from storage.sqlite.migrating import migrate; migrate(Path({str(path)!r}))"
 
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])

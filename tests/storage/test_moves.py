@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from storage.database import Database
 from storage.errors import HomeVisitNotFound, HomeVisitNotPending, InvalidInput, VersionConflict
 from storage.instants import stored
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     BOB,
     EVERYTHING,

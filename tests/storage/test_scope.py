@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from storage.caller import Caller
+from storage.database import Database
 from storage.errors import HomeVisitNotFound, InvalidInput
 from storage.models import Location
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from storage.sqlite import readers
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,

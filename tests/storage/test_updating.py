@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, update
 
+from storage.database import Database
 from storage.errors import InvalidInput
 from storage.models import CareEnquiry, VisitHost
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,

@@ -17,7 +17,8 @@ from schema.context import Context
 from schema.execution.engine import Answer, Engine, Request
 from schema.execution.limits import Limits
 from storage.caller import Caller
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import schema
 from tests.schema.execution.drawn import Drawn, Values
@@ -134,7 +135,7 @@ class Oracle:
     async def open(cls, world_file: Path, path: Path, how: str = "whole") -> "Oracle":
         shutil.copy(world_file, path)
         spoil(path, how)
-        return cls(await Database(path).open())
+        return cls(await SQLiteDatabase(path).open())
 
     async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Told:
         context = Context(self.database, caller, lambda: NOW, "Europe/London", allowed_operations)

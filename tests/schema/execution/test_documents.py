@@ -13,7 +13,7 @@ from graphql import GraphQLSchema, get_introspection_query
 from schema.execution.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, Refused
 from schema.execution.engine import Request
 from schema.execution.limits import Limits
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests.asking import Ask, engine, schema
 
 VIEWER = "{ viewer { subject } }"

@@ -9,7 +9,7 @@ import strawberry
 
 from schema.execution.engine import Answer, Engine, Request
 from schema.execution.limits import Limits
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
 

@@ -8,14 +8,15 @@ import pytest
 from aiohttp import web
 
 from schema.server.background import running
-from storage.migrations import migrate
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.migrating import migrate
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     migrate(tmp_path / "visits.db")
-    return Database(tmp_path / "visits.db")
+    return SQLiteDatabase(tmp_path / "visits.db")
 
 
 async def test_what_goes_on_ends_with_the_server(database: Database) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.migrations import migrate
+from storage.sqlite.migrating import migrate
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from storage.carehq import importing, indexes
-from storage.sqlite.database import Database
+from storage.carehq import importing
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.carehq.taking import take
 
 T = TypeVar("T")
 
 
-class DoomedDatabase(Database):
+class DoomedDatabase(SQLiteDatabase):
     def __init__(self, path: Path, transactions: int, moment: str) -> None:
         super().__init__(path)
         self._last = transactions
@@ -43,7 +43,7 @@ class DoomedDatabase(Database):
 
 async def main(path: str, file: str, transactions: str, moment: str, large: str) -> None:
     importing.BATCH = 10
-    indexes.LARGE = int(large)
+    importing.LARGE = int(large)
     database = await DoomedDatabase(Path(path), int(transactions), moment).open()
     try:
         await take(database, Path(file))

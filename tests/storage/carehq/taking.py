@@ -10,7 +10,7 @@ from typing import Any
 from storage.carehq.exporting import export_documents
 from storage.carehq.importing import ImportReport, RefusedDocument, import_documents
 from storage.carehq.merging import Tally
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests.storage.homes import NOW, rows_of
 
 SAMPLES = Path(__file__).parent / "samples"

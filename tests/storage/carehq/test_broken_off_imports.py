@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.carehq.merging import Tally
+from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.carehq.taking import (
     ENQUIRY,
     LOCATION,
@@ -124,7 +125,7 @@ async def test_visits_are_booked_while_others_are_imported(
     monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
     await take(database, *write(tmp_path, care_enquiries=[enquiry(location=LOCATION)]))
     files = write(tmp_path, home_visits=numbered(200))
-    beside = await Database(path).open()
+    beside = await SQLiteDatabase(path).open()
 
     async def book() -> list[HomeVisit]:
         visits = HomeVisits(beside, EVERYTHING, Clock())

@@ -9,8 +9,8 @@ import pytest
 
 from storage.carehq.documents import UnknownKind
 from storage.carehq.exporting import export_documents
+from storage.database import Database
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, KINDS, LOCATION, SAMPLES, USER, VISIT, enquiry, give, take, visit, write
 from tests.storage.homes import EVERYTHING, Clock, booking
 

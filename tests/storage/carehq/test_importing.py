@@ -8,7 +8,7 @@ import pytest
 from storage.carehq.documents import UnknownKind
 from storage.carehq.importing import UnreadableFile
 from storage.carehq.merging import Tally
-from storage.sqlite.database import Database
+from storage.database import Database
 from tests.storage.carehq.taking import (
     ENQUIRY,
     KINDS,

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.carehq.merging import Tally
+from storage.database import Database
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
 from tests.storage.homes import EVERYTHING, NOW, Clock, booking, everything_in, rows_of
 

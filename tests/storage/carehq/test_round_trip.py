@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.database import Database
 from storage.models import VisitHost, VisitType, folded
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.carehq.taking import KINDS, give, take
 from tests.storage.homes import everything_in, rows_of
 
@@ -104,8 +105,8 @@ async def taken(database: Database, folder: Path, world: dict[str, list[dict[str
 async def lived(template: Path, world: dict[str, list[dict[str, Any]]], order: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = await Database(Path(shutil.copy(template, folder / "first.db"))).open()
-        second = await Database(Path(shutil.copy(template, folder / "second.db"))).open()
+        first = await SQLiteDatabase(Path(shutil.copy(template, folder / "first.db"))).open()
+        second = await SQLiteDatabase(Path(shutil.copy(template, folder / "second.db"))).open()
         try:
             await taken(first, folder, {kind: world[kind] for kind in order})
             exported = {kind: await give(first, kind) for kind in KINDS}

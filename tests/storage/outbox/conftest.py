@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.outbox.post_office import PostOffice
 from tests.storage.outbox.practice import Practice, prepare
 
@@ -19,7 +19,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def practice(prepared: Path, tmp_path: Path) -> AsyncIterator[Practice]:
-    database = await Database(shutil.copy(prepared, tmp_path / "home_visits.db")).open()
+    database = await SQLiteDatabase(shutil.copy(prepared, tmp_path / "home_visits.db")).open()
     yield Practice(database)
     await database.close()
 

@@ -19,7 +19,7 @@ from storage.instants import clock
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 LEASE_SECONDS = 1.0
 
 
-class DoomedDatabase(Database):
+class DoomedDatabase(SQLiteDatabase):
     """The first transaction is the claim, the second marks what became of it."""
 
     def __init__(self, path: Path, step: str) -> None:
@@ -69,7 +69,7 @@ def die_if(now: bool) -> None:
 async def main(path: str, port: str, step: str) -> None:
     server = MailServer("127.0.0.1", int(port), Encryption.OFF)
     if step == "any":
-        database = await Database(Path(path)).open()
+        database = await SQLiteDatabase(Path(path)).open()
         lease, pace = timedelta(seconds=LEASE_SECONDS), Pace(0.01, 0.01, 0.01)
         await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=pace).run()
     database = await DoomedDatabase(Path(path), step).open()

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlmodel import Session, col, create_engine, select, update
 
+from storage.database import Database
 from storage.lifecycle import BookingInput
-from storage.migrations import migrate
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, Location, VisitHost, VisitType
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.letter import Letterhead
@@ -16,7 +16,7 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.migrating import migrate
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
 from tests.storage.outbox.records import LETTERHEAD, enquiry, location
 

@@ -21,7 +21,7 @@ from storage.models import VisitHost, VisitType
 from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.outbox.model import Model, Outcome, Visit
 from tests.storage.outbox.post_office import PostOffice, cut, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
@@ -69,7 +69,7 @@ class Histories(RuleBasedStateMachine):
         return self.runner.run(work)
 
     async def _begin(self, path: Path) -> None:
-        self.practice = Practice(await Database(path).open())
+        self.practice = Practice(await SQLiteDatabase(path).open())
         self.model = Model(self.practice.clock())
         self.post_office = PostOffice()
         await self.post_office.start()

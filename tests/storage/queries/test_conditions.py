@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.database import Database
 from storage.errors import InvalidPage
 from storage.instants import instant
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType, folded
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.paging import LARGEST_PAGE, Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.dialect import DIALECT
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -221,8 +222,8 @@ async def test_the_first_and_the_last_day_there_are(visits: HomeVisits, database
 def test_without_a_zone_days_are_those_of_utc() -> None:
     day = date(2024, 7, 1)
 
-    assert conditions({"start_date": day}, None) == conditions({"start_date": day, "time_zone": "UTC"}, None)
-    assert conditions({"start_date": day}, None).values == {"start": "2024-07-01T00:00:00"}
+    assert conditions({"start_date": day}, None, DIALECT) == conditions({"start_date": day, "time_zone": "UTC"}, None, DIALECT)
+    assert conditions({"start_date": day}, None, DIALECT).values == {"start": "2024-07-01T00:00:00"}
 
 
 @pytest.mark.parametrize(
@@ -298,6 +299,6 @@ def test_the_shape_of_a_filter_does_not_tell_its_values() -> None:
         "modified_after": LATE,
     }
 
-    assert conditions(one, None).shape == conditions(other, None).shape
-    assert conditions(one, [WILLOW]).shape == conditions(other, [ROWAN]).shape
-    assert conditions(one, [WILLOW]).shape != conditions(one, None).shape
+    assert conditions(one, None, DIALECT).shape == conditions(other, None, DIALECT).shape
+    assert conditions(one, [WILLOW], DIALECT).shape == conditions(other, [ROWAN], DIALECT).shape
+    assert conditions(one, [WILLOW], DIALECT).shape != conditions(one, None, DIALECT).shape

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, SQLModel, col, select
 
+from storage.database import Database
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
 from storage.outbox.messages import OutboxMessage
 from storage.queries.inserts import Insert
-from storage.sqlite.database import Database
 from tests.storage.homes import ALICE, EVANS, NOW, VISIT_TIME, WILLOW, everything_in, visit, visit_id
 from tests.storage.sqlite.handling import opened
 

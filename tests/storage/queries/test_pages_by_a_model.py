@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.caller import Caller
+from storage.database import Database
 from storage.models import HomeVisit, HomeVisitStatus, VisitHost, VisitType
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Page, Window
 from storage.queries.statements import Statement
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -145,6 +145,7 @@ class TheOtherWay:
     """Reads as a database does with so many visits that the first way to a list would take long."""
 
     def __init__(self, database: Database) -> None:
+        self.dialect = database.dialect
         self._database = database
 
     async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.database import Database
 from storage.errors import InvalidPage
 from storage.models import HomeVisit
 from storage.queries.listing import COLUMNS
 from storage.queries.paging import LARGEST_PAGE, Order, Page, Window
 from storage.records import HomeVisitRecord
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import NOW, VISIT_TIME, keep, visit, visit_id
 
 BY_TIME = Order([("date_time", False)], COLUMNS)

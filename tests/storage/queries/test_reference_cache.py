@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlmodel import update
 
+from storage.database import Database
 from storage.models import User
 from storage.queries import references as references_module
 from storage.queries.references import References
-from storage.sqlite.database import Database
 from tests.storage.homes import ALICE, BOB, EVERYTHING
 
 
@@ -49,7 +49,7 @@ async def test_what_was_read_before_a_write_is_not_remembered_after_it(database:
 
 
 async def test_no_more_is_remembered_than_fits(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references_module, "REMEMBERED", 1)
+    monkeypatch.setattr(references_module, "CACHED", 1)
 
     for id in (ALICE, BOB):
         await references.load_referenced("user", [id])

@@ -3,9 +3,9 @@
 import pytest
 
 from storage.caller import Caller
+from storage.database import Database
 from storage.models import Location, ServiceUserContact, User
 from storage.queries.references import Kind, References
-from storage.sqlite.database import Database
 from tests.storage.homes import (
     ALICE,
     BOB,

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from storage.database import Database
 from storage.errors import HomeVisitNotPending, InvalidInput
 from storage.models import HomeVisit, HomeVisitStatus
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.statements import Statement, compiled
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.dialect import DIALECT
 from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking, visit_id
 
 BEGIN = "BEGIN IMMEDIATE"
@@ -154,12 +155,12 @@ def plan(path: Path, statement: Statement) -> str:
 def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
     path: Path, filter: Any, locations: list[str] | None, order: Any, index: str, backward: bool, cursor: bool
 ) -> None:
-    asked = conditions(filter, locations)
+    asked = conditions(filter, locations, DIALECT)
     shape = listing.Shape(
         asked.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
     )
 
-    planned = plan(path, listing.page(shape).statement)
+    planned = plan(path, listing.page(DIALECT, shape).statement)
 
     assert index in planned.split()
     # At most visits of the same instant are sorted: newest first, and those by ID ascending.
@@ -170,20 +171,20 @@ def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
 
 def test_a_visit_is_found_by_its_id_whatever_the_callers_locations(path: Path) -> None:
     for locations in (None, [WILLOW], [WILLOW, "9" * 24]):
-        asked = conditions({"ids": ["5" * 24]}, locations)
+        asked = conditions({"ids": ["5" * 24]}, locations, DIALECT)
 
-        assert plan(path, listing.one(asked.shape, None).statement).startswith(
+        assert plan(path, listing.one(DIALECT, asked.shape, None).statement).startswith(
             "SEARCH home_visits USING INDEX sqlite_autoindex_home_visits_1 (id=?)"
         )
 
 
 def test_a_shape_is_compiled_once() -> None:
-    one = listing.Shape(conditions({"ids": [REID, EVANS]}, [WILLOW]).shape, (("id", False),))
-    other = listing.Shape(conditions({"ids": [*map(visit_id, range(200))]}, ["8" * 24]).shape, (("id", False),))
+    one = listing.Shape(conditions({"ids": [REID, EVANS]}, [WILLOW], DIALECT).shape, (("id", False),))
+    other = listing.Shape(conditions({"ids": [*map(visit_id, range(200))]}, ["8" * 24], DIALECT).shape, (("id", False),))
 
-    assert listing.page(one) is listing.page(other)
+    assert listing.page(DIALECT, one) is listing.page(DIALECT, other)
 
 
 def test_a_value_compiled_into_a_statement_is_refused() -> None:
     with pytest.raises(TypeError, match=r"values compiled into a statement: \{'id_1': 'x'\}"):
-        compiled(sa.select(HomeVisit.__table__.c.id).where(HomeVisit.__table__.c.id == "x"))  # type: ignore[attr-defined]
+        compiled(DIALECT, sa.select(HomeVisit.__table__.c.id).where(HomeVisit.__table__.c.id == "x"))  # type: ignore[attr-defined]

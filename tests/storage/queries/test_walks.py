@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, delete
 
+from storage.database import Database
 from storage.models import HomeVisit, HomeVisitEvent, VisitHost
 from storage.outbox.messages import OutboxMessage
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock, booking, keep, visit, visit_id
 
 KEYS: dict[str, list[tuple[str, bool]]] = {

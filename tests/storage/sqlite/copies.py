@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import everything_in, keep, visit
 
 ROOT = Path(__file__).parents[3]
 
 
 async def keep_visit(path: Path, number: int) -> None:
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     await keep(database, visit(number))
     await database.close()
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sqlmodel import Session, col, update
 
+from storage.database import Database
 from storage.models import User
 from storage.queries.statements import Statement
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import ALICE
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
@@ -30,7 +31,7 @@ async def alices_name(database: Database) -> str:
 
 @asynccontextmanager
 async def opened(path: Path, **options: float) -> AsyncIterator[Database]:
-    database = await Database(path, **options).open()
+    database = await SQLiteDatabase(path, **options).open()
     try:
         yield database
     finally:

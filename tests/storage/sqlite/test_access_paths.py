@@ -11,7 +11,9 @@ import pytest
 from storage.models import HomeVisitStatus
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
+from storage.queries.counts import count
 from storage.queries.statements import Statement
+from storage.sqlite.dialect import DIALECT
 from tests.storage.homes import ALICE, BOB, ROWAN, WILLOW
 
 BY_TIME = (("date_time", False),)
@@ -33,7 +35,9 @@ def planned(path: Path, statement: Statement | None) -> str:
 
 
 def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cursors: bool) -> Statement:
-    return listing.page(listing.Shape(conditions(filter, locations).shape, listing.order_of(order).keys, **cursors)).statement
+    return listing.page(
+        DIALECT, listing.Shape(conditions(filter, locations, DIALECT).shape, listing.order_of(order).keys, **cursors)
+    ).statement
 
 
 @pytest.mark.parametrize("order", [BY_TIME, LATEST], ids=["earliest first", "latest first"])
@@ -128,13 +132,13 @@ def test_what_lies_beyond_a_cursor_is_told_by_the_visits_next_to_it(path: Path, 
     ids=str,
 )
 def test_what_one_index_holds_is_counted_by_it_alone(path: Path, filter: Any, locations: Any, index: str) -> None:
-    statement = listing.count(listing.Shape(conditions(filter, locations).shape))
+    statement = count(DIALECT, listing.Shape(conditions(filter, locations, DIALECT).shape))
 
     assert planned(path, statement).startswith(f"SEARCH home_visits USING COVERING INDEX {index}")
     assert statement.fallback is None
 
 
 def test_what_no_index_holds_is_counted_by_looking_at_all_where_the_first_way_takes_long(path: Path) -> None:
-    statement = listing.count(listing.Shape(conditions({"status": PENDING, **DAYS}, HOMES).shape))
+    statement = count(DIALECT, listing.Shape(conditions({"status": PENDING, **DAYS}, HOMES, DIALECT).shape))
 
     assert planned(path, statement.fallback).split("\n")[0] == "SCAN home_visits"

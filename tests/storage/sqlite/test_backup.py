@@ -13,7 +13,7 @@ import pytest
 from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
 from storage.sqlite.backup import backup, restore
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in
 from tests.storage.sqlite.copies import damage, keep_visit, listing, with_room_for
 
@@ -42,7 +42,7 @@ def test_a_backup_can_be_read_where_nothing_can_be_written(path: Path, tmp_path:
 
 
 async def test_a_backup_under_load_holds_every_write_acknowledged_before_it(path: Path, tmp_path: Path) -> None:
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     visits = HomeVisits(database, EVERYTHING, Clock())
     booked: asyncio.Queue[str] = asyncio.Queue()
     done = asyncio.Event()

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, col, update
 
+from storage.database import Database
 from storage.models import User
 from storage.sqlite import checkpoints
 from storage.sqlite.checkpoints import LOG_BYTES
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import ALICE, everything_in
 
 # Two of them do not yet make the log too long, three do.
@@ -50,7 +51,7 @@ async def test_the_log_is_begun_anew_once_it_is_long(database: Database, path: P
 
 
 async def test_what_other_processes_write_counts_as_well(path: Path) -> None:
-    databases = [await Database(path).open() for _ in range(5)]
+    databases = [await SQLiteDatabase(path).open() for _ in range(5)]
 
     for number in range(6):
         for database in databases:

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, delete
 
+from storage.database import Database
 from storage.models import HomeVisit, folded
 from storage.queries import listing
 from storage.queries.conditions import conditions
-from storage.sqlite.database import Database
-from storage.sqlite.keywords import settle, trigrams
+from storage.sqlite.dialect import DIALECT
+from storage.sqlite.keywords import optimize_index, trigrams
 from tests.storage.homes import keep, visit, visit_id
 
 # What could be taken for syntax, folds to more than it was, or is no character of its own.
@@ -39,8 +40,8 @@ def test_the_index_is_asked_for_what_any_note_with_the_keyword_has(keyword: str,
 
 async def found(database: Database, keyword: str) -> tuple[set[str], set[str]]:
     """Return what the index finds, and what a look at all notes finds."""
-    asked = conditions({"keyword": keyword}, None)
-    looked = listing.page(listing.Shape(asked.shape, (("id", False),))).statement
+    asked = conditions({"keyword": keyword}, None, DIALECT)
+    looked = listing.page(DIALECT, listing.Shape(asked.shape, (("id", False),))).statement
     assert looked.fallback is not None
     rows = [await database.fetch(statement, asked.values | {"limit": 1000}) for statement in (looked.fallback, looked)]
     return {row[0] for row in rows[0]}, {row[0] for row in rows[1]}
@@ -101,7 +102,7 @@ async def test_more_characters_than_the_index_is_asked_for_are_looked_at_too(dat
 
 @pytest.mark.parametrize("keyword", ["a", "ab", "한글", " ab "])
 def test_fewer_than_three_characters_have_no_trigram(keyword: str) -> None:
-    assert [name for name, _ in conditions({"keyword": keyword}, None).shape] == ["keyword"]
+    assert [name for name, _ in conditions({"keyword": keyword}, None, DIALECT).shape] == ["keyword"]
 
 
 def pieces_of_the_index(path: Path) -> int:
@@ -123,7 +124,7 @@ async def test_settled_the_index_is_of_one_piece_without_what_is_no_more(databas
     change(database.path, "UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
     before = pieces_of_the_index(database.path)
 
-    await settle(database)
+    await optimize_index(database)
 
     assert (before > 1, pieces_of_the_index(database.path)) == (True, 1)
     assert {term for term in trigrams_in(database.path) if term.isdigit()} == {"000"}
@@ -132,9 +133,9 @@ async def test_settled_the_index_is_of_one_piece_without_what_is_no_more(databas
 
 async def test_an_index_that_is_settled_is_left_alone(database: Database) -> None:
     await keep(database, visit(1, notes="Ring twice"))
-    await settle(database)
+    await optimize_index(database)
     before = database.written
 
-    await settle(database)
+    await optimize_index(database)
 
     assert database.written - before == 1

@@ -12,18 +12,20 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.database import Database, database_of
 from storage.errors import DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import readers
-from storage.sqlite.database import Database, database_path
+from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import everything_in
 from tests.storage.sqlite.handling import alices_name, ends_with, files_in, name_alice, opened
 
 
 @pytest.mark.parametrize("url", ["sqlite:///visits.db", "sqlite+aiosqlite:///visits.db"])
 def test_a_url_names_a_file(url: str) -> None:
-    assert database_path(url) == Path("visits.db")
-    assert database_path(url.replace("///", "////tmp/")) == Path("/tmp/visits.db")  # noqa: S108 - a name only
+    relative, absolute = database_of(url), database_of(url.replace("///", "////tmp/"))
+
+    assert (type(relative), str(relative), str(absolute)) == (SQLiteDatabase, "visits.db", "/tmp/visits.db")  # noqa: S108 - a name only
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_a_url_names_a_file(url: str) -> None:
 )
 def test_a_url_that_names_none_is_refused_without_repeating_it(url: str, message: str) -> None:
     with pytest.raises(DatabaseUnusable) as refused:
-        database_path(url)
+        database_of(url)
 
     assert str(refused.value) == message
 
@@ -52,7 +54,7 @@ async def test_a_file_that_cannot_be_opened_is_told_plainly_and_leaves_no_thread
         (tmp_path, "unable to open database file"),
         (tmp_path / "letter.txt", "file is not a database"),
     ]:
-        database = Database(path)
+        database = SQLiteDatabase(path)
         with pytest.raises(DatabaseUnusable) as refused:
             await database.open()
         assert str(refused.value) == f"The database cannot be used: {reason}. Check the file, its folder and their permissions."
@@ -65,7 +67,7 @@ async def test_an_open_that_fails_half_way_leaves_no_thread(path: Path, monkeypa
     before = threading.enumerate()
 
     with pytest.raises(sqlite3.OperationalError):
-        await Database(path).open()
+        await SQLiteDatabase(path).open()
 
     assert await ends_with(before)
 
@@ -125,7 +127,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
 
 
 async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
 
     def work(session: Session) -> None:
         name_alice(session, "Alison")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import Database
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import readers
-from storage.sqlite.database import Database
 from tests.storage.homes import everything_in
 from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
 
@@ -110,7 +110,7 @@ async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_a
 
 
 async def test_no_more_is_kept_of_what_proved_long_than_fits(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "SLOW_KNOWN", 3)
+    monkeypatch.setattr(readers, "SLOW_STATEMENTS", 3)
     assert database._inline_reader is not None
 
     for number in range(10):

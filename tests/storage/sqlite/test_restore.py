@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from storage.errors import DatabaseUnusable
-from storage.migrations import migrate
 from storage.repository import HomeVisits
 from storage.sqlite.backup import backup, restore
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.migrating import migrate
 from tests.storage.homes import EVERYTHING, NOBODY, Clock, booking, everything_in, keep, migrate_to, visit
 from tests.storage.sqlite.copies import ROOT, damage, keep_visit, listing, visits_in, with_room_for
 
@@ -71,7 +71,7 @@ async def test_a_restored_database_can_be_opened_and_written(path: Path, tmp_pat
     backup(path, tmp_path / "copy.db")
     restore(tmp_path / "copy.db", path)
 
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     booked = await HomeVisits(database, EVERYTHING, Clock()).book(booking())
     await database.close()
 
@@ -109,7 +109,7 @@ def test_logs_of_a_lost_database_are_put_aside(path: Path, copy: Path, tmp_path:
 
 async def test_a_database_that_is_being_served_is_not_restored(path: Path, tmp_path: Path) -> None:
     backup(path, tmp_path / "copy.db")
-    database = await Database(path).open()
+    database = await SQLiteDatabase(path).open()
     await keep(database, visit(1))
 
     with pytest.raises(DatabaseUnusable) as refused:
@@ -126,9 +126,9 @@ def test_a_database_that_another_process_serves_idly_is_not_restored(path: Path,
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from storage.sqlite.database import Database\n"
+        "from storage.sqlite.database import SQLiteDatabase\n"
         "async def main():\n"
-        "    database = await Database(Path(sys.argv[1])).open()\n"
+        "    database = await SQLiteDatabase(Path(sys.argv[1])).open()\n"
         "    print('open', flush=True)\n"
         "    await asyncio.to_thread(sys.stdin.read)\n"
         "    await database.close()\n"

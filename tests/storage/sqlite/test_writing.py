@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select, update
 
+from storage.database import Database
 from storage.errors import DatabaseBusy
 from storage.models import User
 from storage.queries.statements import Statement
-from storage.sqlite.database import Database
 from tests.storage.homes import ALICE, everything_in, keep, visit
 from tests.storage.sqlite.handling import alices_name, locked, name_alice
 

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session
 
-from storage.carehq.indexes import indexes_built_after
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.sqlite.indexes import indexes_built_after
 from tests.storage.carehq.taking import LOCATION, take, visit, write
-
-LARGE = 1 << 25
 
 
 def indexes_of(path: Path) -> set[tuple[str, str]]:
@@ -26,7 +24,7 @@ def names(indexes: set[tuple[str, str]]) -> set[str]:
 async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Database) -> None:
     before = indexes_of(database.path)
 
-    async with indexes_built_after(database, LARGE):
+    async with indexes_built_after(database, large=True):
         meanwhile = indexes_of(database.path)
 
     assert names(before - meanwhile) == {
@@ -47,7 +45,7 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
 async def test_a_small_import_keeps_them(database: Database) -> None:
     before = indexes_of(database.path)
 
-    async with indexes_built_after(database, LARGE - 1):
+    async with indexes_built_after(database, large=False):
         meanwhile = indexes_of(database.path)
 
     assert meanwhile == before
@@ -57,7 +55,7 @@ async def test_an_import_beside_other_visits_keeps_them(database: Database, tmp_
     await take(database, *write(tmp_path, home_visits=[visit()]))
     before = indexes_of(database.path)
 
-    async with indexes_built_after(database, LARGE):
+    async with indexes_built_after(database, large=True):
         meanwhile = indexes_of(database.path)
 
     assert meanwhile == before
@@ -67,7 +65,7 @@ async def test_an_import_that_fails_builds_them_too(database: Database) -> None:
     before = indexes_of(database.path)
 
     with pytest.raises(ZeroDivisionError):
-        async with indexes_built_after(database, LARGE):
+        async with indexes_built_after(database, large=True):
             _ = 1 / 0
 
     assert indexes_of(database.path) == before

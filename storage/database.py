@@ -1,0 +1,111 @@
+"""A database as the rest of storage uses it, whichever it is; and which one a URL names."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from storage.errors import DatabaseUnusable
+from storage.queries.dialect import Dialect
+from storage.queries.reference_cache import ReferenceCache
+from storage.queries.statements import Row, Statement
+
+T = TypeVar("T")
+
+# How much is done, of how much.
+Progress = Callable[[int, int], None]
+
+
+class Database(ABC):
+    """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
+
+    dialect: Dialect
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.written = 0
+        self.reference_cache = ReferenceCache(self.version)
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return what it is called in messages, without a password."""
+
+    # What a server does with it, from `open` to `close`
+
+    @abstractmethod
+    async def open(self) -> Self:
+        """Connect; raise DatabaseUnusable where it cannot be used."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is being written, then disconnect."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Raise DatabaseUnusable where it does not answer."""
+
+    @abstractmethod
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Run one statement and return its rows."""
+
+    @abstractmethod
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction and commit it, also when the caller goes away.
+
+        `work` runs again from its start when the database was busy, or when it met another transaction.
+        """
+
+    @abstractmethod
+    def version(self) -> int | None:
+        """Return a number that is another one once anybody has written; None where that cannot be told at once."""
+
+    # What an import does with it
+
+    @abstractmethod
+    def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
+        """Prepare for an import, and make good afterwards what this one, or one that was killed, did without."""
+
+    @abstractmethod
+    async def optimize(self) -> None:
+        """Rebuild what an import leaves behind that makes reads slow, or that holds what was deleted."""
+
+    # What the command line does with it, while it is not open
+
+    @abstractmethod
+    def obstacle(self) -> str | None:
+        """Return why no database can be made where the URL says; None where one can, or where that is not for us to do."""
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Tell whether nothing was ever stored in it; raise DatabaseUnusable for what is no database of ours."""
+
+    @abstractmethod
+    def migrate(self) -> bool:
+        """Bring it up to date and return whether there was anything to do; raise DatabaseUnusable where that cannot be."""
+
+    @abstractmethod
+    def backup(self, target: Path, progress: Progress | None = None) -> None:
+        """Copy it to a new file, also while it is served; raise DatabaseUnusable where that cannot be."""
+
+    @abstractmethod
+    def restore(self, source: Path) -> Path | None:
+        """Put a backup in its place and return where the old one is kept; raise DatabaseUnusable where that cannot be."""
+
+
+def database_of(url: str) -> Database:
+    """Return the database that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise DatabaseUnusable("The database URL cannot be read: write it like sqlite:///home_visits.db.") from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            from storage.sqlite.database import SQLiteDatabase  # noqa: PLC0415 - only the driver that is used is loaded
+
+            return SQLiteDatabase.of(parsed)
+        case name:
+            raise DatabaseUnusable(f"{name} databases are not served: give a URL like sqlite:///home_visits.db.")

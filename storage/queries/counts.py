@@ -1,0 +1,37 @@
+"""How many visits a list has, as SQL: counted only when it is selected; compiled once for each dialect and shape."""
+
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from storage.queries import listing
+from storage.queries.conditions import VISITS
+from storage.queries.dialect import Access, AccessPath, Dialect
+from storage.queries.listing import SHAPES, Shape, clauses, parents_of
+from storage.queries.statements import Statement, compiled, with_fallbacks
+
+
+@lru_cache(SHAPES)
+def count(dialect: Dialect, shape: Shape) -> Statement:
+    """Select how many visits there are; with a parent: for each value of the list `parents`, that value and how many."""
+    if shape.parent is None:
+        paths = dialect.count_paths(shape.conditions)
+        return with_fallbacks(paths, lambda path: _along(dialect, path, shape))
+    parents = parents_of(dialect)
+    visits = _number().where(*clauses(dialect, shape, Access.IN_ORDER), VISITS.c[shape.parent] == parents.c.value)
+    return compiled(dialect, sa.select(parents.c.value, visits.correlate(parents).scalar_subquery()).select_from(parents))
+
+
+def cached_shapes() -> int:
+    """Return how many forms of lists are kept compiled."""
+    compilers = (listing.page, listing.beyond_cursors, listing.one, count)
+    return sum(compiler.cache_info().currsize for compiler in compilers)
+
+
+def _along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:
+    query = _number().where(*clauses(dialect, shape, path.access))
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
+
+
+def _number() -> sa.Select[int]:
+    return sa.select(sa.func.count()).select_from(VISITS)

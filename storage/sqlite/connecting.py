@@ -1,0 +1,60 @@
+"""How connections to the file are set up: what each must be told before it is safe to use."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.sqlite import checkpoints
+
+BUSY_SECONDS = 5.0
+
+EVERY_CONNECTION = (
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+    *checkpoints.PRAGMAS,
+)
+# The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
+TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
+WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
+
+
+def uri(path: Path, mode: str) -> str:
+    """Return the file as a URI: whatever characters its path has, and opened as `ro` or `rw`."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+def connected(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri(path, mode), uri=True, isolation_level=None)
+
+
+def apply(connection: sqlite3.Connection, pragmas: Iterable[str]) -> None:
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def writer_of(path: Path) -> sa.Engine:
+    """Return an engine of one connection, whose transactions nobody else writes beside."""
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, pool_reset_on_return=None)
+    sa.event.listen(engine, "connect", _prepare)
+    checkpoints.keep_log_short(engine, path)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # The driver's own transactions begin too late; ours take the write lock with their first word.
+    connection.isolation_level = None
+    try:
+        apply(connection, WRITER)
+    except BaseException:
+        connection.close()  # SQLAlchemy forgets one that fails here
+        raise
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,74 @@
+"""SQLite's SQL: lists as JSON, the index of keywords, hints to its planner, and what its errors mean."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import UnaryExpression
+
+from storage.errors import DatabaseUnusable
+from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
+from storage.sqlite import access_paths, keywords
+from storage.sqlite.errors import unusable
+
+PLUS = operators.custom_op[Any]("+")
+
+
+class _Compiler(SQLiteCompiler):
+    def get_from_hint_text(self, _table: sa.FromClause, text: str | None) -> str | None:
+        return text
+
+
+class _Dialect(SQLiteDialect_pysqlite):
+    statement_compiler = _Compiler
+    supports_statement_cache = True
+
+
+class SQLiteDialect(Dialect):
+    sqlalchemy: sa.Dialect = _Dialect(paramstyle="qmark")
+
+    def list_value(self, texts: Sequence[str]) -> str:
+        return json.dumps(texts)
+
+    def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return column.in_(sa.select(sa.func.json_each(_text(parameter)).table_valued("value").c.value))
+
+    def numbered(self, parameter: str, name: str) -> sa.FromClause:
+        return sa.func.json_each(_text(parameter)).table_valued("key", "value").alias(name)
+
+    def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.instr(folded, _text(parameter)) > sa.literal_column("0")
+
+    def indexed_keyword(self, keyword: str) -> str | None:
+        return keywords.trigrams(keyword) if len(keyword) >= keywords.SHORTEST else None
+
+    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
+        return visits.c.number.in_(keywords.candidates(_text(parameter)))
+
+    def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
+        return access_paths.page_paths(conditions, order)
+
+    def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        return access_paths.count_paths(conditions)
+
+    def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        # SQLite takes an index for the plain column, and then has to sort all that it finds.
+        return UnaryExpression(column, operator=PLUS)
+
+    def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:
+        # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
+        return query.with_hint(table, "NOT INDEXED")
+
+    def unusable(self, error: BaseException) -> DatabaseUnusable | None:
+        return unusable(error)
+
+
+def _text(parameter: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(parameter, type_=sa.String())
+
+
+DIALECT = SQLiteDialect()

@@ -1,0 +1,38 @@
+"""What single steps of `storage.migrations` do on SQLite alone, as they were when they were released."""
+
+from storage.migrations import Statements
+
+_KEYWORDS = (
+    """
+    CREATE VIRTUAL TABLE home_visits_notes USING fts5(
+        notes_folded, content='home_visits', content_rowid='number',
+        tokenize='trigram case_sensitive 1', detail=none, columnsize=0
+    )
+    """,
+    "INSERT INTO home_visits_notes(home_visits_notes) VALUES ('rebuild')",
+    """
+    CREATE TRIGGER home_visits_notes_inserted AFTER INSERT ON home_visits WHEN new.notes_folded <> ''
+    BEGIN
+        INSERT INTO home_visits_notes(rowid, notes_folded) VALUES (new.number, new.notes_folded);
+    END
+    """,
+    """
+    CREATE TRIGGER home_visits_notes_updated AFTER UPDATE OF notes_folded ON home_visits
+    WHEN new.notes_folded <> old.notes_folded
+    BEGIN
+        INSERT INTO home_visits_notes(home_visits_notes, rowid, notes_folded)
+        SELECT 'delete', old.number, old.notes_folded WHERE old.notes_folded <> '';
+        INSERT INTO home_visits_notes(rowid, notes_folded)
+        SELECT new.number, new.notes_folded WHERE new.notes_folded <> '';
+    END
+    """,
+    """
+    CREATE TRIGGER home_visits_notes_deleted AFTER DELETE ON home_visits WHEN old.notes_folded <> ''
+    BEGIN
+        INSERT INTO home_visits_notes(home_visits_notes, rowid, notes_folded)
+        VALUES ('delete', old.number, old.notes_folded);
+    END
+    """,
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS}

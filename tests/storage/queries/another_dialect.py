@@ -1,0 +1,56 @@
+"""The SQL of another database, so that tests see what of a query is SQLite's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+from storage.errors import DatabaseUnusable
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+
+
+def texts(parameter: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(parameter, type_=sa.ARRAY(sa.String()))
+
+
+class AnotherDialect(Dialect):
+    """PostgreSQL's, as far as queries need one: lists are arrays, and a path is only walked or scanned."""
+
+    sqlalchemy = PGDialect_asyncpg()
+
+    def list_value(self, texts: Sequence[str]) -> Any:
+        return list(texts)
+
+    def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return column == sa.func.any(texts(parameter))
+
+    def numbered(self, parameter: str, name: str) -> sa.FromClause:
+        listed = sa.func.unnest(texts(parameter)).table_valued("value", with_ordinality="key", name=name)
+        return listed.render_derived()
+
+    def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.strpos(folded, sa.bindparam(parameter, type_=sa.String())) > sa.literal_column("0")
+
+    def indexed_keyword(self, keyword: str) -> str | None:
+        return f"%{keyword}%"
+
+    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
+        return visits.c.notes_folded.like(sa.bindparam(parameter, type_=sa.String()))
+
+    def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
+        several = next((name for name, form in conditions if form == "few"), None)
+        merged = [AccessPath(Access.MERGED, 2, several)] if several and order[0][0] == "date_time" else []
+        return [AccessPath(Access.IN_ORDER, 1), *merged, AccessPath(Access.SCAN)]
+
+    def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.FEWEST)]
+
+    def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
+    def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
+        return query
+
+    def unusable(self, _error: BaseException) -> DatabaseUnusable | None:
+        return None
