@@ -7,7 +7,7 @@ Refusal                      nothing was read or written
 ├── IdempotencyConflict      the key was used before, with other input
 ├── InvalidInput             values refused, all of them at once
 ├── InvalidPage              a page or cursor that cannot be served
-├── UnknownKind              documents that are not said to be of any kind
+├── UnknownKind              documents of a kind that there is not
 ├── UnreadableFile           a file of documents that cannot be read
 ├── NotDelivered             a mail server that takes nothing for now
 └── DatabaseUnusable         cannot be opened, is newer than the code, is full, is locked or too slow
@@ -79,11 +79,11 @@ class InvalidInput(Refusal):
 
 
 class InvalidPage(Refusal):
-    """The page that was asked for cannot be served; the message says why."""
+    """This page cannot be served; the message says why."""
 
 
 class UnknownKind(Refusal):
-    """The file's name does not tell what its documents are; the message says how to tell it."""
+    """No kind of documents has this name, or begins the file's; the message says what to do."""
 
 
 class UnreadableFile(Refusal):

@@ -1,4 +1,4 @@
-"""Identifiers: 24 hexadecimal characters, in the order in which they were made, like the source's own."""
+"""Identifiers: 24 hexadecimal characters, which sort in the order in which they were created, like the source's own."""
 
 import re
 import secrets

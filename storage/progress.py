@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Shown(NamedTuple):
-    """`progress` is told how much is done, of how much; `line` writes one beside the bar."""
+    """`progress` is called with how much is done, of how much; `line` writes one beside the bar."""
 
     progress: Callable[[int, int], None]
     line: Callable[[object], None]

@@ -1,6 +1,7 @@
 """The house keeps its plan: who may import what, who reads the environment, what each room says of itself."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -26,13 +27,23 @@ KNOWN_IN = {
     "sqlmodel": ("storage",),
     "sqlalchemy": ("storage",),
     "alembic": ("storage/migrations",),
-    "aiosqlite": ("storage",),
-    "asyncpg": ("storage",),
+    "sqlite3": ("storage/sqlite",),
+    "aiosqlite": ("storage/sqlite",),
+    "asyncpg": ("storage/postgresql",),
     "aiosmtplib": ("storage/outbox",),
     "pydantic_settings": ("app.py",),
     "typer": ("app.py",),
     "jwt": ("resolvers",),
 }
+# Each database is known in a folder of its own, and by this one module that picks it.
+DATABASES = ("storage/sqlite", "storage/postgresql")
+PICKS_A_DATABASE = Path("storage/database.py")
+# What of storage the SQL of queries is built from, and what a database builds on.
+UNDER_QUERIES = {"caller", "database", "errors", "identifiers", "instants", "models", "queries", "records"}
+UNDER_A_DATABASE = UNDER_QUERIES | {"migrations"}
+# What only SQLite has a word for, but for the default URL and the names of loggers.
+OF_SQLITE = re.compile(r"sqlite3|aiosqlite|json_each|instr\(|PRAGMA|qmark|\.dialect\.name|dialect ==")
+MAY_NAME_IT = re.compile(r"^    database_url: |^CHATTY = ")
 # The explorer is served, and built, with nothing but Python; this one hooks it into the build.
 HOOK = Path("schema/graphiql/build.py")
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "app.py", "resolvers", "schema", "storage", "tests"}
@@ -91,6 +102,46 @@ def test_a_framework_is_known_only_where_it_belongs(module: Path) -> None:
     used = {name.partition(".")[0] for name in imports(module)}
 
     assert used & strangers == set()
+
+
+def imports_of_storage(module: Path) -> set[str]:
+    """Return the parts of storage that a module imports, each by its first name."""
+    names = {name.split(".")[1] for name in imports(module) if name.startswith("storage.")}
+    for node in ast.walk(parsed(module)):
+        if isinstance(node, ast.ImportFrom) and node.module == "storage":
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if not is_below(module, DATABASES)], ids=str)
+def test_a_database_is_known_only_in_its_own_folder(module: Path) -> None:
+    folders = {Path(folder).name for folder in DATABASES}
+    lines = (ROOT / module).read_text().splitlines()
+
+    assert imports_of_storage(module) & folders == ({"sqlite"} if module == PICKS_A_DATABASE else set())
+    assert [line for line in lines if OF_SQLITE.search(line) and not MAY_NAME_IT.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [("storage/queries", UNDER_QUERIES), *((folder, UNDER_A_DATABASE | {Path(folder).name}) for folder in DATABASES)],
+)
+def test_queries_and_databases_build_on_little_of_storage(folder: str, allowed: set[str]) -> None:
+    reached = {module: imports_of_storage(module) - allowed for module in modules() if is_below(module, (folder,))}
+
+    assert {module: names for module, names in reached.items() if names} == {}
+
+
+def test_queries_are_built_for_no_database() -> None:
+    dialects = {
+        (module, name)
+        for module in modules()
+        if is_below(module, ("storage",)) and not is_below(module, DATABASES)
+        for name in imports(module)
+        if name.startswith("sqlalchemy.dialects")
+    }
+
+    assert dialects == set()
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if is_below(m, ("schema/graphiql",)) and m != HOOK], ids=str)

@@ -50,8 +50,8 @@ def _instant(value: Any) -> datetime:
     """Read the source's own form, in UTC, or RFC 3339."""
     if isinstance(value, str) and _is_instant(value):
         try:
-            told = datetime.fromisoformat(value if len(value) == len("2024-11-03 11:00:00") else value.upper())
-            return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+            parsed = datetime.fromisoformat(value if len(value) == len("2024-11-03 11:00:00") else value.upper())
+            return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
         except (ValueError, OverflowError):  # a day or an hour that the calendar does not have
             pass
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")

@@ -19,7 +19,7 @@ BATCH = 1000
 async def export_documents(database: Database, out: BinaryIO, kind: str = "home_visits") -> int:
     """Write the documents of a kind as a JSON array, one a line in the order of their IDs, and return how many there are.
 
-    A record of which only the ID is known is left out: whatever refers to it brings it back.
+    A record of which only the ID is stored is left out: whatever refers to it brings it back.
     While others write, each document is whole, and none that was there from the start is missed. Raises UnknownKind.
     """
     documents = _documents(database, kind_named(kind))

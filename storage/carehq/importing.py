@@ -62,9 +62,9 @@ async def import_documents(
     progress: Callable[[int, int], None],
     refuse: Callable[[RefusedDocument], None],
 ) -> ImportReport:
-    """Import files of documents, of one `kind` or of what their names tell, and report what became of them.
+    """Import files of documents, of one `kind` or of those that their names begin with, and report what became of them.
 
-    `progress` is told the bytes read, after each batch, and those of all files; `refuse` each document that cannot be kept.
+    After each batch `progress` is called with the bytes read and those of all files, `refuse` for each one refused.
     Each batch is a transaction: where an import ends early, what it wrote stays, and a repeat completes it.
     Raises UnknownKind or UnreadableFile, before anything is written, and DatabaseUnusable.
     """

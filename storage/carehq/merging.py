@@ -26,7 +26,7 @@ EVENTS = metadata.tables["home_visit_events"]
 
 @dataclass
 class Tally:
-    """What became of documents. One that tells nothing new, or that was anonymized here, leaves what is kept unchanged."""
+    """What became of documents. One with nothing new, or whose record was anonymized here, changes nothing."""
 
     new: int = 0
     updated: int = 0
@@ -42,47 +42,47 @@ class Tally:
 
 @dataclass
 class _Batch:
-    """`known` are the rows as they will be: a document meets what earlier ones of its batch left."""
+    """`rows` are those of the table as they will be, by ID: a document meets what earlier ones of its batch left."""
 
-    known: dict[str, Row]
+    rows: dict[str, Row]
     inserts: list[Row] = field(default_factory=list)
     updates: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def insert(self, row: Row) -> None:
-        self.known[row["id"]] = row
+        self.rows[row["id"]] = row
         self.inserts.append(row)
 
     def update(self, row: Row) -> None:
-        self.known[row["id"]] = row
+        self.rows[row["id"]] = row
         self.updates.append(row)
 
 
 def merge(session: Session, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
-    """Write what is new or newer, with an event for each visit; make stubs of what is referred to and not known."""
+    """Write what is new or newer, with an event for each visit; insert stubs of records that are referred to and not stored."""
     connection = session.connection()
     rows = [vars(document) for document in documents]
-    batch = _Batch(_known(connection, kind.table, {row["id"] for row in rows}))
+    batch = _Batch(_stored(connection, kind.table, {row["id"] for row in rows}))
     if kind.table is VISITS:
         for row in rows:
             _merge_visit(session, batch, row, now)
     else:
-        closed = _anonymized_enquiries(connection, kind.table, [*rows, *batch.known.values()])
+        anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
-            _merge_details(batch, row, closed)
+            _merge_details(batch, row, anonymized)
     _write(connection, kind.table, batch, now)
     return batch.tally
 
 
-def _known(connection: sa.Connection, table: sa.Table, ids: Iterable[str]) -> dict[str, Row]:
+def _stored(connection: sa.Connection, table: sa.Table, ids: Iterable[str]) -> dict[str, Row]:
     columns = [column for column in table.columns if column.name != "number"]
     found = connection.execute(sa.select(*columns).where(table.c.id.in_(ids)))
     return {row["id"]: dict(row) for row in found.mappings()}
 
 
 def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> None:
-    before = batch.known.get(row["id"])
+    before = batch.rows.get(row["id"])
     if before is None:
         after = row | {
             "version": 1,
@@ -102,14 +102,14 @@ def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> No
 
 def _updated(session: Session, before: Row, row: Row, now: datetime) -> tuple[Row, list[list[str | None]]]:
     visit = HomeVisit(**before)
-    wanted = {name: value for name, value in row.items() if name not in ("id", "modified")}
-    changes = lifecycle.change(visit, wanted, row["modified"])
-    if not changes:
+    values = {name: value for name, value in row.items() if name not in ("id", "modified")}
+    entries = lifecycle.change(visit, values, row["modified"])
+    if not entries:
         visit.modified = row["modified"]
         visit.version += 1
-    if {"date_time", "cancelled", "completed", "anonymized"} & {str(name) for name, *_ in changes}:
+    if {"date_time", "cancelled", "completed", "anonymized"} & {str(name) for name, *_ in entries}:
         withdraw(session, visit, now)
-    return {name: getattr(visit, name) for name in before}, changes
+    return {name: getattr(visit, name) for name in before}, entries
 
 
 def _event(visit: Row, changes: list[list[str | None]], now: datetime) -> Row:
@@ -135,9 +135,9 @@ def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iter
 
 
 def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
-    before = batch.known.get(row["id"])
-    told_by = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
-    if before == row or told_by & anonymized:
+    before = batch.rows.get(row["id"])
+    enquiries = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
+    if before == row or enquiries & anonymized:
         batch.tally.unchanged += 1
     elif before is None:
         batch.insert(row)
@@ -189,6 +189,6 @@ def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
     for key in table.foreign_keys:
         named[key.column.table].update(row[key.parent.name] for row in rows if row[key.parent.name] is not None)
     for referred, ids in named.items():
-        known = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
-        if unknown := ids - known:
-            connection.execute(sa.insert(referred), [{"id": id} for id in sorted(unknown)])
+        stored = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
+        if missing := ids - stored:
+            connection.execute(sa.insert(referred), [{"id": id} for id in sorted(missing)])

@@ -1,4 +1,4 @@
-"""JSON documents out of a file of any size: no more of it is held than one document needs."""
+"""JSON documents out of a file of any size: no more of it is in memory than one document needs."""
 
 import codecs
 import json
@@ -12,7 +12,7 @@ LONGEST_HEAD = 1 << 10
 LONGEST_WORD = 16
 
 _space = re.compile(r"[ \t\r\n]*")
-# A page envelope is told by its head: members that are no documents, up to the list of those that are.
+# A page envelope is recognized by its head: members that are no documents, up to the list of those that are.
 _head = re.compile(r'\{\s*(?:"(?!_id")\w+"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,\s*)*"items"\s*:\s*(?=\[)')
 _incomplete = object()
 
@@ -39,7 +39,7 @@ class _Malformed(Exception):
 class Documents:
     """The documents of an array, of page envelopes, or that follow one another, as in JSON lines.
 
-    What is no JSON is told, and skipped as far as the next line that begins with a document.
+    What is no JSON is yielded as a problem, and skipped as far as the next line that begins with a document.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -52,7 +52,7 @@ class Documents:
         self._line = 1
         self._counted = 0
         self._ended = False
-        self._given_up = False
+        self._is_aborted = False
 
     def __iter__(self) -> Iterator[Found]:
         while first := self._next():
@@ -65,8 +65,8 @@ class Documents:
                 self._at += 1
             else:
                 yield from member()
-        if not first and not self._given_up:
-            self._given_up = True
+        if not first and not self._is_aborted:
+            self._is_aborted = True
             yield Found(self._lines(), None, "the file ends within a list: is it complete?")
         self._at += 1
 
@@ -91,24 +91,24 @@ class Documents:
     def _rest_of_page(self) -> Iterator[Found]:
         line = self._lines()
         try:
-            while not self._given_up and self._next() == ",":
+            while not self._is_aborted and self._next() == ",":
                 for mark in ",:":
                     self._take(mark)
                     self._value()
-            if not self._given_up:
+            if not self._is_aborted:
                 self._take("}")
         except _Malformed as error:
             yield Found(line, None, f"{error}{self._skip()}")
 
     def _skip(self) -> str:
         """Go on at the next line that begins with a document; where there is none, give up and say so."""
-        if self._given_up:
+        if self._is_aborted:
             return ""
         while (before := self._text.find("\n{", self._at)) < 0:
             self._at = max(self._at, len(self._text) - 1)
             if not self._more():
                 self._at = len(self._text)
-                self._given_up = True
+                self._is_aborted = True
                 return "; nothing after it was read"
         self._at = before + 1
         return ""
@@ -132,7 +132,7 @@ class Documents:
         while (value := self._decoded()) is _incomplete:
             if self._ended:
                 self._at = len(self._text)
-                self._given_up = True
+                self._is_aborted = True
                 raise _Malformed("ends in the middle: is the file complete?")
             if len(self._text) - self._at > LONGEST_DOCUMENT:
                 raise _Malformed(f"is longer than {LONGEST_DOCUMENT:,} characters")
@@ -140,7 +140,7 @@ class Documents:
         return value
 
     def _decoded(self) -> Any:
-        """Take the value that stands here, if the text that is held shows its end."""
+        """Take the value that stands here, if the text that was read shows its end."""
         try:
             value, end = _decode(self._text, self._at)
         except json.JSONDecodeError as error:

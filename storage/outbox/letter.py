@@ -1,4 +1,4 @@
-"""The letter: from records to an email, the same bytes each time, so that a copy sent twice is known for what it is."""
+"""The letter: from records to an email, the same bytes each time, so that a copy sent twice is recognized."""
 
 import textwrap
 from collections.abc import Iterable

@@ -54,7 +54,7 @@ def invitation_place(visit: HomeVisit, location: Location) -> str:
 
 
 def rearranging(location: Location) -> str:
-    """Say how to reach the care home, by what is known of it."""
+    """Say how to reach the care home, by what is stored of it."""
     home, phone, email = home_name(location), plain(location.phone), usable_address(location.email)
     if phone and email:
         return f"To change or cancel the visit, phone {home} on {phone} or write to {email}."

@@ -84,7 +84,7 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
     "modified_after": (VISITS.c.modified, operator.gt),
     "modified_before": (VISITS.c.modified, operator.lt),
 }
-# What a condition of its own is made of elsewhere: by `keyword_values`, or together with a day.
+# Their conditions come from elsewhere: `keyword_values`, and the days that are in the zone.
 NO_CONDITION = frozenset({KEYWORD, "time_zone"})
 
 

@@ -67,11 +67,12 @@ class References:
 
     async def _read(self, kind: Kind, ids: Iterable[str], *, limited: bool) -> dict[str, Any]:
         dialect = self._database.dialect
-        lists = {"ids": identifiers(ids), "scope": identifiers(self._caller.locations or ())}
-        values = {name: dialect.list_value(texts) for name, texts in lists.items()}
-        rows: Sequence[Any] = await self._database.fetch(
-            _by_id(dialect, kind, limited), values | {"default_time_zone": self._default_time_zone}
-        )
+        values = {
+            "ids": dialect.list_value(identifiers(ids)),
+            "scope": dialect.list_value(identifiers(self._caller.locations or ())),
+            "default_time_zone": self._default_time_zone,
+        }
+        rows: Sequence[Any] = await self._database.fetch(_by_id(dialect, kind, limited), values)
         record = RECORDS[kind]
         return {row[0]: record(row) for row in rows}
 

@@ -1,4 +1,4 @@
-"""Copies of the database: one made while it is served, one put back."""
+"""Copies of the database: one taken while it is served, one put back."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
     """Copy a database to a new file that only its owner can read, however busily it is written meanwhile.
 
-    Every write acknowledged before the start is in it. `progress` is told the pages done and their total.
+    Every write acknowledged before the start is in it. `progress` is called with the pages done and their total.
     Raises DatabaseUnusable where there is nothing to copy, or nowhere to copy it to.
     """
     if target.exists():

@@ -1,4 +1,4 @@
-"""How connections to the file are set up: what each must be told before it is safe to use."""
+"""How connections to the file are set up: the pragmas without which none is safe to use."""
 
 import sqlite3
 from collections.abc import Iterable
