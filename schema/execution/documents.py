@@ -38,7 +38,7 @@ _QUOTED_OR_PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*('|$)|"(?:[^"\\]|\\.)*("|$)|\
 _IN_JSON = {"None": "null", "True": "true", "False": "false"}
 
 
-class Refused(Exception):
+class NotExecuted(Exception):
     """The document is not run; `errors` say why, each with a code."""
 
     def __init__(self, *errors: GraphQLError) -> None:
@@ -112,7 +112,7 @@ class Prepared:
         self._grown(self, bytes)
 
     def operation(self, name: str | None) -> Operation:
-        """Return the one to run; raise Refused where the document does not tell which."""
+        """Return the one to run; raise NotExecuted where the document does not tell which."""
         if not name and len(self.operations) == 1:
             return next(iter(self.operations.values()))
         if name in self.operations:
@@ -120,10 +120,10 @@ class Prepared:
         names = ", ".join(sorted(filter(None, self.operations)))
         if not names:
             message = "The operation of the document has no name: leave operationName out."
-            raise Refused(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
+            raise NotExecuted(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
         problem = f"The document has no operation named {name!r}" if name else "The document has several operations"
         message = f"{problem}: name one of them as operationName ({names})."
-        raise Refused(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
+        raise NotExecuted(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
 
 
 class _Seen(Visitor):
@@ -157,7 +157,7 @@ class Documents:
         return len(self._kept)
 
     def prepare(self, text: str) -> Prepared:
-        """Return the document; raise Refused where it may not be run."""
+        """Return the document; raise NotExecuted where it may not be run."""
         kept = self._kept.get(text)
         if kept is not None:
             self._kept.move_to_end(text)
@@ -179,10 +179,10 @@ class Documents:
             document = parse_within(text, self._limits)
             prices = measure(document, self._schema, self._limits)
         except GraphQLError as error:
-            raise Refused(error) from None
+            raise NotExecuted(error) from None
         errors = validate(self._schema, document, max_errors=ERRORS_TOLD, hide_suggestions=not self._suggest)
         if errors:
-            raise Refused(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:ERRORS_TOLD]))
+            raise NotExecuted(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:ERRORS_TOLD]))
         return Prepared(text, document, prices, self._count)
 
 

@@ -24,7 +24,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.execution.documents import ERRORS_TOLD, Documents, Operation, Refused, coded
+from schema.execution.documents import ERRORS_TOLD, Documents, NotExecuted, Operation, coded
 from schema.execution.limits import Limits, require_affordable
 from schema.execution.plans import NotCompilable, Plan
 from schema.execution.root_fields import CompiledOperation, CompiledRootField
@@ -78,7 +78,7 @@ class Engine:
             if data is not None:
                 return Answer(data, [], True, operation.node)
             variables = self._admitted(operation, request.variables)
-        except Refused as refused:
+        except NotExecuted as refused:
             return Answer(None, refused.errors, False, operation.node if operation else None)
         make = PlannedExecutor if self._planned else StandardExecutor
         executor = make(self._schema, operation, variables, context)
@@ -114,23 +114,23 @@ class Engine:
     def _require_served(self, operation: Operation, context: Any) -> None:
         if operation.prepared.introspects and not self._may_introspect(context):
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
-            raise Refused(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
+            raise NotExecuted(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
         if operation.node.operation is OperationType.SUBSCRIPTION:
             message = "Subscriptions are not served over HTTP: send a query or a mutation."
-            raise Refused(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
+            raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
 
     def _admitted(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
-        """Return the values of the variables; raise Refused where the operation may not be run with them."""
+        """Return the values of the variables; raise NotExecuted where the operation may not be run with them."""
         definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(
             self._schema, definitions, given, max_errors=ERRORS_TOLD, hide_suggestions=not self._suggest
         )
         if isinstance(variables, list):
-            raise Refused(*(coded(error, "BAD_USER_INPUT") for error in variables[:ERRORS_TOLD]))
+            raise NotExecuted(*(coded(error, "BAD_USER_INPUT") for error in variables[:ERRORS_TOLD]))
         try:
             require_affordable(operation.price, variables.coerced, self._limits)
         except GraphQLError as error:
-            raise Refused(error) from None
+            raise NotExecuted(error) from None
         return variables
 
 

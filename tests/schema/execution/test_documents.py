@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
 
-from schema.execution.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, Refused
+from schema.execution.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, NotExecuted
 from schema.execution.engine import Request
 from schema.execution.limits import Limits
 from storage.sqlite.database import Database
@@ -33,13 +33,13 @@ def documents(*, room: int = ROOM, suggest: bool = True) -> Documents:
 
 
 def refusals(text: str, *, suggest: bool = True) -> list[tuple[str, str]]:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotExecuted) as refused:
         documents(suggest=suggest).prepare(text)
     return [((error.extensions or {})["code"], error.message) for error in refused.value.errors]
 
 
 def resolution(text: str, name: str | None) -> tuple[str, str]:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotExecuted) as refused:
         documents().prepare(text).operation(name)
     (error,) = refused.value.errors
     return (error.extensions or {})["code"], error.message
@@ -92,7 +92,7 @@ def test_a_document_that_costs_too_much_is_refused_before_it_is_validated() -> N
 def test_a_refused_document_is_not_kept() -> None:
     kept = documents()
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotExecuted):
         kept.prepare("{ nothing }")
 
     assert (len(kept), kept.size) == (0, 0)
