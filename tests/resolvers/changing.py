@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import GraphQLUnionType
 
+from schema.execution.internals import core_schema
 from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, schema
@@ -25,7 +26,7 @@ BOOKING = {"careEnquiry": FOR_WILLOWS, "dateTime": "2024-11-20T15:00:00+01:00", 
 def mutation(name: str, selection: str = VISIT) -> str:
     """Return a document that selects the success, and all that each possible error tells."""
     type = name[0].upper() + name[1:]
-    union = schema()._schema.get_type(f"{type}Result")
+    union = core_schema(schema()).get_type(f"{type}Result")
     assert isinstance(union, GraphQLUnionType)
     told = {f"{type}Success": f"homeVisit {{ {selection} }}"} | {error: f"message {fields}" for error, fields in REFUSALS.items()}
     parts = " ".join(f"... on {member.name} {{ {told[member.name]} }}" for member in union.types)

@@ -25,9 +25,10 @@ from graphql import (
     is_required_input_field,
 )
 
+from schema.execution.internals import core_schema
 from tests.asking import schema
 
-SCHEMA = schema()._schema
+SCHEMA = core_schema(schema())
 ROOTS = {kind: root for kind in OperationType if (root := SCHEMA.get_root_type(kind))}
 LITERALS = {"ID": json.dumps("f" * 24), "DateTime": '"2024-11-20T14:00:00Z"', "Int": "1", "String": '""', "Boolean": "true"}
 

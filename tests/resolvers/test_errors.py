@@ -188,7 +188,7 @@ def test_messages_are_looked_for_where_they_are() -> None:
         "No home visit with this ID exists, or you may not see it. Check the ID.",
         "Only a pending home visit can be changed. This one was 7 on 7.",
         "Notes may have at most 7 characters: these have 7.",
-        "{asked:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
+        "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     }
     assert len(found) > 60
 

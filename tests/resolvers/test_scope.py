@@ -13,7 +13,7 @@ from graphql import OperationType, get_named_type
 from storage.caller import Caller, Role
 from storage.sqlite.database import Database
 from tests import world
-from tests.asking import Ask, Told, engine
+from tests.asking import Ask, Response, engine
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
 from tests.resolvers.reach import ROOTS, asked, everything, fields, legible, met
@@ -38,13 +38,13 @@ async def ask_ours(halves_file: Path, tmp_path: Path, request: pytest.FixtureReq
     await database.close()
 
 
-async def change(ask: Ask, name: str, input: dict[str, Any], selection: str) -> Told:
+async def change(ask: Ask, name: str, input: dict[str, Any], selection: str) -> Response:
     type = name[0].upper() + name[1:]
     whole = (BOOKING if name == "bookHomeVisit" else {}) | input
     return await ask(f"mutation ($input: {type}Input!) {{ {name}(input: $input) {selection} }}", {"input": whole}, caller=US)
 
 
-async def read(ask: Ask, name: str, id: str, selection: str, caller: Caller = US) -> Told:
+async def read(ask: Ask, name: str, id: str, selection: str, caller: Caller = US) -> Response:
     if id:
         return await ask(f"query ($id: ID!) {{ {name}(id: $id) {selection} }}", {"id": id}, caller=caller)
     return await ask(f"{{ {name} {selection} }}", caller=caller)
@@ -197,7 +197,7 @@ async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str
     assert alike(hidden, unknown, HIDDEN[kind])
 
 
-def alike(hidden: Told, unknown: Told, id: str) -> bool:
+def alike(hidden: Response, unknown: Response, id: str) -> bool:
     """Tell whether two answers are the same to the letter, apart from the ID."""
     assert (hidden.errors, hidden.written, unknown.errors, unknown.written) == ([], 0, [], 0)
     return json.dumps(hidden.data).replace(id, UNKNOWN) == json.dumps(unknown.data)

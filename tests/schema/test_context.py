@@ -29,7 +29,7 @@ async def test_records_asked_for_at_once_are_read_by_one_statement(asked: Ask) -
     context = asked.context()
 
     first, second, none = await asyncio.gather(
-        *(context.record("user", id, by_id=False) for id in (world.ANNA, world.BEN, world.UNKNOWN))
+        *(context.load("user", id, by_id=False) for id in (world.ANNA, world.BEN, world.UNKNOWN))
     )
 
     assert (first.first_name, second.first_name, none) == ("Anna", "Ben", None)
@@ -38,9 +38,9 @@ async def test_records_asked_for_at_once_are_read_by_one_statement(asked: Ask) -
 
 async def test_a_record_is_read_once_for_a_request(asked: Ask) -> None:
     context = asked.context()
-    await context.records("user", [world.ANNA, world.UNKNOWN], by_id=False)
+    await context.load_many("user", [world.ANNA, world.UNKNOWN], by_id=False)
 
-    known = await context.records("user", [world.UNKNOWN, world.ANNA, world.ANNA], by_id=False)
+    known = await context.load_many("user", [world.UNKNOWN, world.ANNA, world.ANNA], by_id=False)
 
     assert known[world.ANNA].first_name == "Anna"
     assert known[world.UNKNOWN] is None
@@ -50,19 +50,19 @@ async def test_a_record_is_read_once_for_a_request(asked: Ask) -> None:
 async def test_what_is_seen_through_a_visit_and_by_its_id_is_read_apart(asked: Ask) -> None:
     context = asked.context(world.limited_to(world.BEECHES))
 
-    through_a_visit = await context.record("user", world.ANNA, by_id=False)
-    by_its_id = await context.record("user", world.ANNA, by_id=True)
+    through_a_visit = await context.load("user", world.ANNA, by_id=False)
+    by_its_id = await context.load("user", world.ANNA, by_id=True)
 
     assert (through_a_visit.first_name, by_its_id) == ("Anna", None)
 
 
 async def test_who_asks_while_others_wait_waits_with_them(asked: Ask) -> None:
     context = asked.context()
-    one = asyncio.ensure_future(context.records("location", [world.WILLOWS, world.BEECHES], by_id=False))
+    one = asyncio.ensure_future(context.load_many("location", [world.WILLOWS, world.BEECHES], by_id=False))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    known = await context.records("location", [world.BEECHES, world.STUB_HOME], by_id=False)
+    known = await context.load_many("location", [world.BEECHES, world.STUB_HOME], by_id=False)
 
     assert {id: known[id].name for id in (world.BEECHES, world.STUB_HOME)} == {
         world.BEECHES: "The Beeches",
@@ -74,7 +74,7 @@ async def test_who_asks_while_others_wait_waits_with_them(asked: Ask) -> None:
 
 async def test_one_who_leaves_takes_nothing_from_the_others(asked: Ask) -> None:
     context = asked.context()
-    leaves, stays = [asyncio.ensure_future(context.record("user", world.ANNA, by_id=False)) for _ in range(2)]
+    leaves, stays = [asyncio.ensure_future(context.load("user", world.ANNA, by_id=False)) for _ in range(2)]
     await asyncio.sleep(0)
 
     leaves.cancel()
@@ -90,7 +90,7 @@ async def test_a_database_that_failed_is_not_asked_the_same_again(asked: Ask) ->
 
     for _ in range(2):
         with pytest.raises((DatabaseUnusable, sqlite3.Error)):
-            await context.record("user", world.ANNA, by_id=False)
+            await context.load("user", world.ANNA, by_id=False)
 
     assert asked.database.fetched == 1
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from aiohttp import hdrs, web
 from graphql import GraphQLError, OperationDefinitionNode
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
 from schema.transport.errors import RequestError, bad_request, status_of
@@ -63,7 +63,7 @@ class Endpoint:
     def __init__(
         self,
         *,
-        execute: Callable[[Request, Any], Awaitable[Answer]],
+        execute: Callable[[Request, Any], Awaitable[Result]],
         authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
         make_context: Callable[[Caller, str], Any],
         present_error: Callable[[GraphQLError, str], dict[str, Any]],
@@ -125,7 +125,7 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a GraphQL error and the observer the exception
             return self._failed(exchange, error)
 
-    async def _answer(self, exchange: RequestState) -> Answer:
+    async def _answer(self, exchange: RequestState) -> Result:
         request, limits = exchange.request, self._limits
         if request.method != hdrs.METH_POST:
             raise bad_request("Send the request by POST.", status=405)
@@ -137,7 +137,7 @@ class Endpoint:
         with self._deadline:
             return await self._execute_in_turn(exchange, body)
 
-    async def _execute_in_turn(self, exchange: RequestState, body: bytes) -> Answer:
+    async def _execute_in_turn(self, exchange: RequestState, body: bytes) -> Result:
         caller = self._authenticate(exchange.request.headers.get(hdrs.AUTHORIZATION))
         if not isinstance(caller, Caller):
             caller = await caller

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from resolvers.auth import allowed_operations
 from schema.context import Context
-from schema.execution.engine import Answer, Engine, Request
+from schema.execution.engine import Request, Result
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.sqlite.database import Database
 from tests import world
-from tests.asking import schema
+from tests.asking import engine, execute
 from tests.schema.execution.drawn import Drawn, Values
 from tests.world import NOW
 
@@ -127,7 +127,7 @@ class Oracle:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._engines = {
-            (planned, limits): Engine(schema(), limits, planned=planned) for planned in (True, False) for limits in (LOOSE, TIGHT)
+            (planned, limits): engine(planned=planned, limits=limits) for planned in (True, False) for limits in (LOOSE, TIGHT)
         }
 
     @classmethod
@@ -138,11 +138,11 @@ class Oracle:
 
     async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Told:
         context = Context(self.database, caller, lambda: NOW, "Europe/London", allowed_operations)
-        answer = await self._engines[planned, limits].execute(Request(drawn.document, drawn.name, drawn.variables), context)
-        return told(answer)
+        request = Request(drawn.document, drawn.name, drawn.variables)
+        return told(await execute(self._engines[planned, limits], request, context))
 
 
-def told(answer: Answer) -> Told:
+def told(answer: Result) -> Told:
     failures = [
         Failure(
             tuple(error.path or ()),

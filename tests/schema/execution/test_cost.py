@@ -27,14 +27,14 @@ from graphql import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.execution.limits import Limits, Price, measure
+from schema.execution.limits import Limits, PageSizes, Price, measure
 from tests.schema.small_schema import SCHEMA
 
 LIMITS = Limits()
 
 
 def price(document: str, name: str | None = None) -> Price:
-    return measure(parse(document), SCHEMA, LIMITS)[name]
+    return measure(parse(document), SCHEMA, LIMITS, PageSizes())[name]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_variables_and_their_defaults_set_the_size_of_a_page(document: str, vari
 def test_each_operation_has_its_price_and_its_own_defaults_in_a_shared_fragment() -> None:
     operations = "query A($n:Int=3){...F} query B($n:Int=4){...F} query C($n:Int){...F}"
 
-    prices = measure(parse(operations + "fragment F on Query{homeVisits(first:$n){nodes{id}}}"), SCHEMA, LIMITS)
+    prices = measure(parse(operations + "fragment F on Query{homeVisits(first:$n){nodes{id}}}"), SCHEMA, LIMITS, PageSizes())
 
     assert {name: asked.of({}) for name, asked in prices.items()} == {"A": 4, "B": 5, "C": 11}
 
@@ -154,7 +154,7 @@ def test_a_schema_made_in_python_has_defaults_too(default: dict[str, Any]) -> No
     names = GraphQLObjectType("Name", {"name": GraphQLField(GraphQLString)})
     query = GraphQLObjectType("Query", {"names": GraphQLField(GraphQLList(names), {"first": page})})
 
-    prices = measure(parse("{names{name}}"), GraphQLSchema(query), LIMITS)
+    prices = measure(parse("{names{name}}"), GraphQLSchema(query), LIMITS, PageSizes())
 
     assert prices == {None: Price(7, (), {})}
 
@@ -242,7 +242,7 @@ def objects_in(answer: Any) -> int:
 @settings(max_examples=300, deadline=None)
 @given(documents(), st.fixed_dictionaries({}, optional={"a": SIZES, "b": SIZES, "c": SIZES}))
 def test_the_price_is_the_number_of_objects_in_an_answer_of_full_pages(document: str, variables: dict[str, int | None]) -> None:
-    asked = measure(parse(document), SCHEMA, LOOSE, page=FEW, default_page=DEFAULT_FEW)[None].of(variables)
+    asked = measure(parse(document), SCHEMA, LOOSE, PageSizes(default=DEFAULT_FEW, largest=FEW))[None].of(variables)
 
     result = execute_sync(SCHEMA, parse(document), {}, variable_values=variables, field_resolver=full_page)
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
 
-from schema.execution.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, NotExecuted
+from schema.execution.documents import MAX_SIZE, PER_PLANNED_FIELD, VARIANTS, Documents, NotExecuted
 from schema.execution.engine import Request
+from schema.execution.internals import core_schema
 from schema.execution.limits import Limits
 from storage.sqlite.database import Database
 from tests.asking import Ask, engine, schema
@@ -27,9 +28,9 @@ def ask(database: Database, request: pytest.FixtureRequest) -> Ask:
     return Ask(database, engine(planned=request.param))
 
 
-def documents(*, room: int = ROOM, suggest: bool = True) -> Documents:
-    served: GraphQLSchema = schema()._schema
-    return Documents(served, Limits(), room=room, suggest=suggest)
+def documents(*, max_size: int = MAX_SIZE, suggest: bool = True) -> Documents:
+    served: GraphQLSchema = core_schema(schema())
+    return Documents(served, Limits(), max_size=max_size, suggest=suggest)
 
 
 def refusals(text: str, *, suggest: bool = True) -> list[tuple[str, str]]:
@@ -131,7 +132,7 @@ def test_each_operation_is_found_by_its_name() -> None:
 
 def test_the_document_asked_for_longest_ago_is_forgotten_first() -> None:
     texts = [f"{{ v{n}: viewer {{ subject }} }}" for n in range(4)]
-    kept = documents(room=3 * documents().prepare(texts[0]).size)
+    kept = documents(max_size=3 * documents().prepare(texts[0]).size)
     first, second, _ = [kept.prepare(text) for text in texts[:3]]
 
     kept.prepare(texts[0])
@@ -143,7 +144,7 @@ def test_the_document_asked_for_longest_ago_is_forgotten_first() -> None:
 
 
 def test_a_document_larger_than_the_room_runs_without_being_kept() -> None:
-    kept = documents(room=1_000)
+    kept = documents(max_size=1_000)
 
     prepared = kept.prepare(VIEWER)
 
@@ -152,11 +153,11 @@ def test_a_document_larger_than_the_room_runs_without_being_kept() -> None:
 
 
 def test_what_grows_after_it_was_forgotten_takes_no_room() -> None:
-    kept = documents(room=int(1.5 * documents().prepare(VIEWER).size))
+    kept = documents(max_size=int(1.5 * documents().prepare(VIEWER).size))
     forgotten = kept.prepare(VIEWER)
     current = kept.prepare(VIEWER + " ")
 
-    forgotten.operation(None).planned(fields=1_000)
+    forgotten.operation(None).count_planned(fields=1_000)
 
     assert kept.size == current.size
 
@@ -180,7 +181,7 @@ def test_plans_for_every_way_to_skip_fields_stay_within_bounds() -> None:
 
     for values in list(product([True, False], repeat=5)) * 3:
         operation.plans(dict(zip("abcde", values, strict=True)))["plan"] = object()
-        operation.planned(fields=5)
+        operation.count_planned(fields=5)
 
     assert kept.size - empty <= VARIANTS * 5 * PER_PLANNED_FIELD
 
@@ -193,7 +194,7 @@ async def test_plans_die_with_their_document(ask: Ask) -> None:
     was = weakref.ref(operation)
 
     del operation
-    ask.engine.documents._kept.clear()
+    ask.engine.documents._documents.clear()
     gc.collect()
 
     assert was() is None
@@ -297,7 +298,7 @@ async def run_each_way(ask: Ask, text: str, runs: int) -> None:
 
 
 def test_any_number_of_documents_takes_no_more_than_the_room() -> None:
-    kept = documents(room=100_000)
+    kept = documents(max_size=100_000)
     tracemalloc.start()
     taken, sizes = [], []
 

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 import strawberry
 
-from schema.execution.engine import Answer, Engine, Request
+from schema.execution.engine import Engine, Request, Result
 from schema.execution.limits import Limits
 from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, schema
 
 
-def codes(answer: Answer) -> list[str]:
+def codes(answer: Result) -> list[str]:
     return [(error.extensions or {})["code"] for error in answer.errors]
 
 
-def messages(answer: Answer) -> list[str]:
+def messages(answer: Result) -> list[str]:
     return [error.message for error in answer.errors]
 
 
-async def refused(ask: Ask, document: str, variables: dict[str, Any] | None = None, name: str | None = None) -> Answer:
+async def refused(ask: Ask, document: str, variables: dict[str, Any] | None = None, name: str | None = None) -> Result:
     """Return an answer for which nothing was run."""
     fetched = ask.database.fetched
     answer = await ask.engine.execute(Request(document, name, variables or {}), ask.context())

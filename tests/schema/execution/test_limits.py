@@ -9,7 +9,7 @@ from graphql import GraphQLError, parse, print_ast, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.execution.limits import Limits, Price, measure, parse_within, require_affordable
+from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within, require_affordable
 from tests.schema.execution import hostile
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.execution.usual import INTROSPECTION, USUAL
@@ -20,7 +20,7 @@ UNLIMITED = Limits(characters=10**7, tokens=10**6, fields=10**300, cost=10**300)
 
 
 def prepare(text: str, limits: Limits = LIMITS) -> dict[str | None, Price]:
-    return measure(parse_within(text, limits), SCHEMA, limits)
+    return measure(parse_within(text, limits), SCHEMA, limits, PageSizes())
 
 
 def refusal(text: str, limits: Limits = LIMITS) -> dict[str, Any]:

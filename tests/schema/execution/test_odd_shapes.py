@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from schema.execution.engine import Engine, Request
 from schema.execution.limits import Limits
+from tests.asking import execute
 
 Silent = NewType("Silent", str)
 
@@ -135,7 +136,7 @@ SOURCES = {
 
 
 async def told(planned: bool, document: str, source: Any) -> Any:
-    answer = await Engine(SCHEMA, Limits(), planned=planned).execute(Request(document, None, {}), source)
+    answer = await execute(Engine(SCHEMA, Limits(), planned=planned), Request(document, None, {}), source)
     errors = [(error.message, error.path, error.locations, error.extensions) for error in answer.errors]
     return json.dumps(answer.data), errors
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schema.execution import engine
+from schema.execution.internals import core_schema
 from schema.execution.limits import Limits
 from storage import identifiers
 from tests import world
@@ -25,8 +26,8 @@ pytestmark = [
 ]
 
 DRAWN = settings(deadline=None, suppress_health_check=list(HealthCheck))
-QUERIES = documents(schema()._schema, values())
-MUTATIONS = documents(schema()._schema, values(), kind="mutation")
+QUERIES = documents(core_schema(schema()), values())
+MUTATIONS = documents(core_schema(schema()), values(), kind="mutation")
 
 Worlds = dict[str, Oracle]
 
@@ -84,7 +85,7 @@ class Loop:
 def loop(world_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("worlds")
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "ERRORS_TOLD", 1_000)
+        patched.setattr(engine, "MAX_ERRORS", 1_000)
         worlds = {how: runner.run(Oracle.open(world_file, folder / f"{n}.db", how)) for n, how in enumerate(SPOILT)}
         yield Loop(runner, worlds)
         for oracle in worlds.values():
