@@ -62,6 +62,12 @@ def describe(schema: strawberry.Schema, description: str) -> None:
     schema._schema.description = description
 
 
+def describe_values(enum: Any, descriptions: Mapping[str, str]) -> None:
+    """Describe the values of an enum of storage: Strawberry 0.341 takes descriptions only where it defines the enum itself."""
+    for value in enum.__strawberry_definition__.values:
+        value.description = descriptions[value.name]
+
+
 def require_no_extensions(schema: strawberry.Schema) -> None:
     """Raise ValueError for what Strawberry's own `execute` would run, and an executor of ours would pass over in silence.
 
