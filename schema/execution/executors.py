@@ -34,15 +34,21 @@ class StandardExecutor(Executor):
         context: Any,
         resolved: Resolved | None = None,
     ) -> None:
-        middleware = MiddlewareManager(partial(_resolve_once, resolved)) if resolved else None
+        middleware = MiddlewareManager(_ResolvedBefore(resolved)) if resolved else None
         super().__init__(schema, operation.node, operation.prepared.fragments, variables, context, middleware)
 
 
-def _resolve_once(resolved: Resolved, resolve: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
-    if info.path.prev is None and info.path.key in resolved:
-        # An exception that is returned is told like one that is raised.
-        return resolved[info.path.key]
-    return resolve(source, info, **arguments)
+class _ResolvedBefore:
+    """Middleware that resolves no root field a second time."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._resolved = resolved
+
+    def resolve(self, resolve: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
+        if info.path.prev is None and info.path.key in self._resolved:
+            # To the executor, an exception that is returned is one that is raised.
+            return self._resolved[info.path.key]
+        return resolve(source, info, **arguments)
 
 
 class PlannedExecutor(StandardExecutor):
