@@ -44,7 +44,7 @@ def smallest(type: GraphQLInputType) -> str:
     return next(iter(type.values)) if is_enum_type(type) else LITERALS[str(type)]
 
 
-def asked(kind: OperationType, name: str) -> str:
+def document_of(kind: OperationType, name: str) -> str:
     """Return a document that asks for one root field."""
     arguments = ROOTS[kind].fields[name].args.items()
     needed = [f"{name}: {smallest(argument.type)}" for name, argument in arguments if is_required_argument(argument)]

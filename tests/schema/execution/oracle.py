@@ -66,8 +66,8 @@ def spoil(path: Path, how: str) -> None:
         connection.executescript(f"PRAGMA foreign_keys = OFF; {SPOILT[how]}")
 
 
-def _ids(*known: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([*known, world.UNKNOWN])
+def _ids(*in_world: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([*in_world, world.UNKNOWN])
 
 
 def values() -> Values:
@@ -110,10 +110,10 @@ class Failure(NamedTuple):
 
     path: tuple[str | int, ...]
     nulled: tuple[str | int, ...]
-    told: str
+    error: str
 
 
-class Told(NamedTuple):
+class Outcome(NamedTuple):
     """`data` is text, so that the order of its keys counts."""
 
     executed: bool
@@ -136,13 +136,13 @@ class Oracle:
         spoil(path, how)
         return cls(await Database(path).open())
 
-    async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Told:
+    async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Outcome:
         context = Context(self.database, caller, lambda: NOW, "Europe/London", allowed_operations)
         request = Request(drawn.document, drawn.name, drawn.variables)
-        return told(await execute(self._engines[planned, limits], request, context))
+        return outcome(await execute(self._engines[planned, limits], request, context))
 
 
-def told(answer: Result) -> Told:
+def outcome(answer: Result) -> Outcome:
     failures = [
         Failure(
             tuple(error.path or ()),
@@ -151,7 +151,7 @@ def told(answer: Result) -> Told:
         )
         for error in answer.errors
     ]
-    return Told(answer.executed, json.dumps(answer.data), failures)
+    return Outcome(answer.executed, json.dumps(answer.data), failures)
 
 
 def _nulled(data: Any, path: Sequence[str | int]) -> tuple[str | int, ...]:
@@ -162,7 +162,7 @@ def _nulled(data: Any, path: Sequence[str | int]) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def alike(planned: Told, standard: Told) -> bool:
+def alike(planned: Outcome, standard: Outcome) -> bool:
     """Tell whether two answers are the same, but for what the standard executor itself leaves to chance.
 
     Fields that wait for the database fail in the order in which it answers. Where several fail below one null, the first
@@ -175,9 +175,9 @@ def alike(planned: Told, standard: Told) -> bool:
     return _nulls(planned) == _nulls(standard) and _certain(planned) == _certain(standard)
 
 
-def _nulls(one: Told) -> set[tuple[str | int, ...]]:
+def _nulls(one: Outcome) -> set[tuple[str | int, ...]]:
     return {failure.nulled for failure in one.failures}
 
 
-def _certain(one: Told) -> list[Failure]:
+def _certain(one: Outcome) -> list[Failure]:
     return sorted(failure for failure in one.failures if failure.path == failure.nulled)

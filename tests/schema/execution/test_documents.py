@@ -101,27 +101,27 @@ def test_a_refused_document_is_not_kept() -> None:
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_of_several_operations_none_runs_unnamed(name: str | None) -> None:
-    told = resolution("query A { viewer { subject } } mutation B { __typename }", name)
+    refused = resolution("query A { viewer { subject } } mutation B { __typename }", name)
 
-    assert told == (
+    assert refused == (
         "OPERATION_RESOLUTION_FAILURE",
         "The document has several operations: name one of them as operationName (A, B).",
     )
 
 
 def test_an_operation_that_is_not_there_is_refused_with_those_that_are() -> None:
-    told = resolution("query A { viewer { subject } } query B { __typename }", "C")
+    refused = resolution("query A { viewer { subject } } query B { __typename }", "C")
 
-    assert told == (
+    assert refused == (
         "OPERATION_RESOLUTION_FAILURE",
         "The document has no operation named 'C': name one of them as operationName (A, B).",
     )
 
 
 def test_an_operation_without_a_name_is_not_found_by_one() -> None:
-    told = resolution(VIEWER, "A")
+    refused = resolution(VIEWER, "A")
 
-    assert told == ("OPERATION_RESOLUTION_FAILURE", "The operation of the document has no name: leave operationName out.")
+    assert refused == ("OPERATION_RESOLUTION_FAILURE", "The operation of the document has no name: leave operationName out.")
 
 
 def test_each_operation_is_found_by_its_name() -> None:
@@ -291,9 +291,9 @@ async def test_a_document_takes_no_more_memory_than_is_counted(
 
 
 async def run_each_way(ask: Ask, text: str, runs: int) -> None:
-    ways: list[dict[str, Any]] = [dict(zip("abcde", values, strict=True)) for values in product([True, False], repeat=5)]
-    for way in ways[:runs]:
-        answer = await ask.engine.execute(Request(text, None, way if "$a" in text else {}), ask.context())
+    choices: list[dict[str, Any]] = [dict(zip("abcde", values, strict=True)) for values in product([True, False], repeat=5)]
+    for choice in choices[:runs]:
+        answer = await ask.engine.execute(Request(text, None, choice if "$a" in text else {}), ask.context())
         assert answer.errors == []
 
 

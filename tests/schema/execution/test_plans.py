@@ -63,15 +63,15 @@ class Loop:
         return [".".join(map(str, failure.path)) for failure in standard.failures]
 
     async def _require_alike_changes(self, drawn: Drawn, caller: world.Caller, world_file: Path, folder: Path) -> None:
-        told = {}
+        outcomes = {}
         for planned in (True, False):
             oracle = await Oracle.open(world_file, folder / f"{planned}.db")
             # So late that each new ID is the one after it.
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(identifiers, "_last", 15 << 92)
-                told[planned] = [await oracle.ask(drawn, caller, planned=planned) for _ in range(2)]
+                outcomes[planned] = [await oracle.ask(drawn, caller, planned=planned) for _ in range(2)]
             await oracle.database.close()
-        assert all(map(alike, told[True], told[False])), f"\nplanned  {told[True]}\nstandard {told[False]}"
+        assert all(map(alike, outcomes[True], outcomes[False])), f"\nplanned  {outcomes[True]}\nstandard {outcomes[False]}"
 
     async def _require_alike(self, drawn: Drawn, oracle: Oracle, caller: world.Caller, limits: Limits) -> None:
         standard = await oracle.ask(drawn, caller, planned=False, limits=limits)
@@ -239,8 +239,8 @@ FAILING = [
 ]
 
 
-@pytest.mark.parametrize(("how", "document", "variables", "places"), FAILING)
-def test_errors_are_the_same(loop: Loop, how: str, document: str, variables: dict[str, object], places: list[str]) -> None:
+@pytest.mark.parametrize(("how", "document", "variables", "paths"), FAILING)
+def test_errors_are_the_same(loop: Loop, how: str, document: str, variables: dict[str, object], paths: list[str]) -> None:
     failed = loop.require_same(Drawn(document, None, variables), how, world.EVERYBODY)
 
-    assert failed == places
+    assert failed == paths
