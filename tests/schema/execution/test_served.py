@@ -1,11 +1,21 @@
 """What serves each usual document of a visits screen, with how many statements: a fast path that serves no more fails here."""
 
+import shutil
+from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import strawberry
 from graphql import get_introspection_query
+from strawberry.schema.config import StrawberryConfig
 
+from resolvers.api import make_engine
+from resolvers.queries import Query
 from schema.execution.engine import Served
+from schema.execution.limits import Limits
+from schema.scalars import SCALARS, parse_instant
+from schema.types import ServiceUserContact
 from storage.sqlite.database import Database
 from tests import world
 from tests.asking import Ask, engine
@@ -128,3 +138,61 @@ async def test_what_was_not_run_was_served_by_nothing(database: Database) -> Non
     response = await Ask(database, engine(planned=True))("{ nothing }")
 
     assert (response.served, response.data) == (None, None)
+
+
+class Widths(Database):
+    """A database that notes how many columns the rows of each statement have."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.widths: list[int] = []
+
+    async def fetch(self, *statement: Any) -> list[Any]:
+        rows = await super().fetch(*statement)
+        self.widths.append(len(rows[0]))
+        return rows
+
+
+NARROW = {
+    "an ID and two more": ("{ homeVisits(first: 1) { nodes { notes host } } }", 3),
+    "what is derived, what refers, what orders": (
+        "{ homeVisits(first: 1, orderBy: [{ field: CREATED }]) { edges { cursor node { status location { id } } } } }",
+        len(("id", "created", "cancelled", "completed", "location")),
+    ),
+    "what a field is computed from": (f'{{ homeVisit(id: "{PENDING}") {{ allowedOperations }} }}', 3),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+async def test_no_more_columns_are_read_than_are_answered(world_file: Path, tmp_path: Path, name: str) -> None:
+    document, columns = NARROW[name]
+    database = Widths(Path(shutil.copy(world_file, tmp_path / "widths.db")))
+    await database.open()
+
+    response = await Ask(database, engine(planned=True))(document)
+    await database.close()
+
+    assert (response.errors, response.served) == ([], Served.ROOT_FIELDS)
+    assert database.widths == [columns]
+
+
+def undecoded(_value: object) -> str:
+    raise AssertionError("a stored instant was decoded, to be encoded again")
+
+
+UNDECODED = SCALARS | {datetime: strawberry.scalar(name="DateTime", serialize=undecoded, parse_value=parse_instant)}
+
+
+async def test_stored_instants_are_answered_without_decoding_them(database: Database) -> None:
+    schema = strawberry.Schema(query=Query, types=[ServiceUserContact], config=StrawberryConfig(scalar_map=UNDECODED))
+    ask = Ask(database, make_engine(Limits(), schema=schema))
+
+    response = await ask(VISIT % "created cancelled location { timeZone }", {"id": VISIT_IDS[1]})
+
+    assert response.data == {
+        "homeVisit": {
+            "created": "2024-10-25T09:07:00Z",
+            "cancelled": "2024-11-03T09:29:59.999Z",
+            "location": {"timeZone": "Europe/Dublin"},
+        }
+    }
