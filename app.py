@@ -22,10 +22,9 @@ from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resolvers import auth, errors
-from resolvers.api import make_schema, schema_definition
+from resolvers.api import make_engine, schema_definition
 from schema import graphiql
 from schema.context import Context
-from schema.execution.engine import Engine
 from schema.execution.limits import Limits
 from schema.scalars import parse_time_zone
 from schema.server import processes
@@ -127,8 +126,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
     shown = settings.introspection or dev
-    engine = Engine(
-        make_schema(),
+    engine = make_engine(
         settings.limits,
         may_introspect=lambda context: shown or auth.may(context.caller, auth.INTROSPECTION),
         planned=settings.plans,

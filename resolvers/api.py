@@ -1,4 +1,7 @@
-"""The API as one schema: the root types over the words of `schema`."""
+"""The API as one schema, and the engine that runs it: the root types over the words of `schema`."""
+
+from collections.abc import Callable
+from typing import Any
 
 import strawberry
 from graphql.utilities.print_schema import print_schema_definition
@@ -6,8 +9,12 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
-from schema.scalars import SCALARS
+from schema.execution.engine import Engine
+from schema.execution.internals import core_schema, describe
+from schema.execution.limits import Limits, PageSizes
+from schema.scalars import SCALARS, STORED_SCALARS
 from schema.types import ServiceUserContact
+from storage.queries.paging import LARGEST_PAGE, PAGE
 
 DESCRIPTION = (
     "The home visits of a care-home CRM: somebody seeking care, or a relative, comes to see a care home, in person or by video "
@@ -20,15 +27,34 @@ DESCRIPTION = (
 
 def make_schema() -> strawberry.Schema:
     # Types that only an interface leads to have to be named.
-    made = strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query, mutation=Mutation, types=[ServiceUserContact], config=StrawberryConfig(scalar_map=SCALARS)
     )
-    # Strawberry has no parameter for it, and does not print it either.
-    made._schema.description = DESCRIPTION
-    return made
+    describe(schema, DESCRIPTION)
+    return schema
+
+
+def make_engine(
+    limits: Limits,
+    *,
+    schema: strawberry.Schema | None = None,
+    may_introspect: Callable[[Any], bool] = lambda _context: True,
+    planned: bool = True,
+    suggest: bool = True,
+) -> Engine:
+    """Make the engine of the API: its page sizes and its stored scalars are those of storage."""
+    return Engine(
+        schema or make_schema(),
+        limits,
+        may_introspect=may_introspect,
+        planned=planned,
+        suggest=suggest,
+        page_sizes=PageSizes(default=PAGE, largest=LARGEST_PAGE),
+        scalars=STORED_SCALARS,
+    )
 
 
 def schema_definition() -> str:
     """Return the schema in the schema definition language."""
-    made = make_schema()
-    return f"{print_schema_definition(made._schema)}\n\n{made.as_str()}"
+    schema = make_schema()
+    return f"{print_schema_definition(core_schema(schema))}\n\n{schema.as_str()}"

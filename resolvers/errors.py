@@ -70,9 +70,12 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
     # graphql-core repeats the literal it refuses, however long it is.
-    told: dict[str, Any] = {"message": message if len(message) <= LONGEST else message[:LONGEST] + "…", "extensions": extensions}
+    presented: dict[str, Any] = {
+        "message": message if len(message) <= LONGEST else message[:LONGEST] + "…",
+        "extensions": extensions,
+    }
     if error.locations:
-        told["locations"] = [location.formatted for location in error.locations]
+        presented["locations"] = [location.formatted for location in error.locations]
     if error.path:
-        told["path"] = error.path
-    return told
+        presented["path"] = error.path
+    return presented

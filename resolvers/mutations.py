@@ -31,7 +31,7 @@ class Mutation:
         booked = info.context.visits.book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
-            idempotency_key=inputs.given(input.idempotency_key),
+            idempotency_key=inputs.unset_to_none(input.idempotency_key),
         )
         return cast("results.BookHomeVisitResult", await answered(results.BookHomeVisitSuccess, booked))
 
@@ -49,7 +49,7 @@ class Mutation:
             input.id,
             inputs.changes_of(input),
             suppress_confirmation=input.suppress_confirmation,
-            expected_version=inputs.given(input.expected_version),
+            expected_version=inputs.unset_to_none(input.expected_version),
         )
         return cast("results.UpdateHomeVisitResult", await answered(results.UpdateHomeVisitSuccess, updated))
 
@@ -60,7 +60,7 @@ class Mutation:
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
         permit_change(info)
-        cancelled = info.context.visits.cancel(input.id, expected_version=inputs.given(input.expected_version))
+        cancelled = info.context.visits.cancel(input.id, expected_version=inputs.unset_to_none(input.expected_version))
         return cast("results.CancelHomeVisitResult", await answered(results.CancelHomeVisitSuccess, cancelled))
 
     @strawberry.mutation(
@@ -71,5 +71,5 @@ class Mutation:
         self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, inputs.argument("Which visit to complete.")]
     ) -> results.CompleteHomeVisitResult | None:
         permit_change(info)
-        completed = info.context.visits.complete(input.id, expected_version=inputs.given(input.expected_version))
+        completed = info.context.visits.complete(input.id, expected_version=inputs.unset_to_none(input.expected_version))
         return cast("results.CompleteHomeVisitResult", await answered(results.CompleteHomeVisitSuccess, completed))

@@ -6,8 +6,9 @@ import strawberry
 from strawberry import ID, UNSET
 
 from resolvers.auth import require
-from schema.context import Info, wanted
+from schema.context import Info
 from schema.enums import Role
+from schema.execution.internals import columns_of, parent_type
 from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
 from storage.queries.references import Kind
@@ -17,12 +18,12 @@ Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hex
 
 def permit(info: Info) -> None:
     """Raise Forbidden unless the caller may ask for this root field."""
-    require(info.context.caller, (info._raw_info.parent_type.name, info.field_name))
+    require(info.context.caller, (parent_type(info), info.field_name))
 
 
-async def _in_sight(info: Info, kind: Kind, id: str) -> Any:
+async def _load(info: Info, kind: Kind, id: str) -> Any:
     permit(info)
-    return await info.context.record(kind, id, by_id=True)
+    return await info.context.load(kind, id, by_id=True)
 
 
 @strawberry.type(description="Reads.")
@@ -30,7 +31,7 @@ class Query:
     @strawberry.field(description="The home visit with this ID, or null where there is none that the caller may see.")
     async def home_visit(self, info: Info, id: Id) -> HomeVisit | None:
         permit(info)
-        return cast("HomeVisit | None", await info.context.visits.get(id, wanted(info)))
+        return cast("HomeVisit | None", await info.context.visits.get(id, columns_of(info)))
 
     @strawberry.field(
         description="A page of home visits. `first`/`after` page forwards, `last`/`before` backwards; the first 10 by default, "
@@ -48,20 +49,20 @@ class Query:
     ) -> HomeVisitConnection:
         permit(info)
         window = window_of(first, after, last, before)
-        page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, wanted(info))
+        page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, columns_of(info))
         return cast("HomeVisitConnection", page)
 
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:
-        return cast("CareEnquiry | None", await _in_sight(info, "care_enquiry", id))
+        return cast("CareEnquiry | None", await _load(info, "care_enquiry", id))
 
     @strawberry.field(description="The location with this ID, or null where there is none that the caller may see.")
     async def location(self, info: Info, id: Id) -> Location | None:
-        return cast("Location | None", await _in_sight(info, "location", id))
+        return cast("Location | None", await _load(info, "location", id))
 
     @strawberry.field(description="The user with this ID, or null where there is none that the caller may see.")
     async def user(self, info: Info, id: Id) -> User | None:
-        return cast("User | None", await _in_sight(info, "user", id))
+        return cast("User | None", await _load(info, "user", id))
 
     @strawberry.field(
         description="The object with this ID, whatever its type, or null where there is none that the caller may see."
@@ -71,7 +72,7 @@ class Query:
         kinds: tuple[Kind, ...] = ("care_enquiry", "location", "user", "service_user_contact")
         found: Any = await info.context.visits.get(id)
         for kind in kinds:
-            found = found or await info.context.record(kind, id, by_id=True)
+            found = found or await info.context.load(kind, id, by_id=True)
         return cast("Node | None", found)
 
     @strawberry.field(description="Who is asking, and what they may do.")
@@ -81,6 +82,7 @@ class Query:
         roles = [role for role in Role if role in caller.roles]
         locations = None
         if caller.locations is not None:
-            known = await info.context.records("location", sorted(caller.locations), by_id=True)
-            locations = [known[id] for id in sorted(caller.locations) if known[id] is not None]
+            ids = sorted(caller.locations)
+            records = await info.context.load_many("location", ids, by_id=True)
+            locations = [records[id] for id in ids if records[id] is not None]
         return Viewer(subject=caller.subject, roles=roles, locations=cast("list[Location] | None", locations))

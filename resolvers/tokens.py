@@ -85,9 +85,9 @@ class Tokens:
 
     async def caller(self, authorization: str | None) -> Caller:
         """Return whom the header names; raise Unauthenticated, Forbidden (no role) or SignInUnavailable."""
-        known = self.cached(authorization)
-        if known is not None:
-            return known
+        cached = self.cached(authorization)
+        if cached is not None:
+            return cached
         token = _bearer(authorization)
         try:
             key = await self._key(jwt.get_unverified_header(token))

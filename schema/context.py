@@ -1,4 +1,4 @@
-"""What every resolver is given: who asks, and the records in sight, read once for each request and many at a time."""
+"""The context of a request: its caller, its repository, and data loaders that load each record once and many at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -19,11 +19,11 @@ from storage.queries.references import Kind, References
 from storage.repository import HomeVisits, OrderKeys
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
-Read = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
+Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
 class Context:
-    """One request's. `permitted` leaves of what can be done to a visit what the caller may do."""
+    """One for each request. `permitted` leaves of what can be done to a visit what the caller may do."""
 
     def __init__(
         self, database: Database, caller: Caller, clock: Callable[[], datetime], default_time_zone: str, permitted: Permitted
@@ -37,78 +37,73 @@ class Context:
     def allowed_operations(self, visit: HomeVisit) -> list[HomeVisitOperation]:
         return self._permitted(self.caller, lifecycle.allowed_operations(visit))
 
-    async def records(self, kind: Kind, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
-        """Return what is known of these IDs (None where nothing is), reading only what was not read before.
+    async def load_many(self, kind: Kind, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
+        """Return the records of these IDs (None where there is none), loading only those that were not loaded before.
 
-        `by_id`: asked for by ID alone, so the caller must be allowed to; else a visit in sight refers to them.
+        `by_id`: the client named the ID, so the caller must be allowed to see it; else a visit in sight refers to it.
         """
-        read = self._references.load_visible if by_id else self._references.load_referenced
-        shelf = self._loader((kind, by_id), partial(read, kind))
+        load = self._references.load_visible if by_id else self._references.load_referenced
+        loader = self._loader((kind, by_id), partial(load, kind))
         if not by_id:
-            shelf.items |= self._references.cached(kind, [id for id in ids if id not in shelf.items])
-        return await shelf.load_many(ids)
+            loader.items |= self._references.cached(kind, [id for id in ids if id not in loader.items])
+        return await loader.load_many(ids)
 
-    def known(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
-        """Return what `records` has read so far."""
+    def loaded(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
+        """Return the records that `load_many` has returned so far."""
         return self._loaders[kind, by_id].items
 
-    async def record(self, kind: Kind, id: str, *, by_id: bool) -> Any:
-        """Like `records` for one ID."""
-        return (await self.records(kind, (id,), by_id=by_id))[id]
+    async def load(self, kind: Kind, id: str, *, by_id: bool) -> Any:
+        """Like `load_many` for one ID."""
+        return (await self.load_many(kind, (id,), by_id=by_id))[id]
 
     async def visits_of(self, parent: str, id: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
-        """Return a page of the visits that refer to a record; those of many records are read together."""
+        """Return a page of the visits that refer to a record; those of many records are loaded together."""
 
-        async def read(ids: list[str]) -> Mapping[str, Any]:
+        async def load(ids: list[str]) -> Mapping[str, Any]:
             return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
 
-        asked = (parent, repr(sorted(filter.items())), tuple(order), window)
-        return cast("Page[HomeVisit]", (await self._loader(asked, read).load_many((id,)))[id])
+        key = (parent, repr(sorted(filter.items())), tuple(order), window)
+        return cast("Page[HomeVisit]", (await self._loader(key, load).load_many((id,)))[id])
 
     def forget(self) -> None:
-        """Read anew from now on: something was written."""
+        """Load anew from now on: something was written."""
         self._loaders.clear()
 
-    def _loader(self, key: Any, read: Read) -> "_DataLoader":
-        shelf = self._loaders.get(key)
-        if shelf is None:
-            shelf = self._loaders[key] = _DataLoader(read)
-        return shelf
+    def _loader(self, key: Any, load: Load) -> "_DataLoader":
+        loader = self._loaders.get(key)
+        if loader is None:
+            loader = self._loaders[key] = _DataLoader(load)
+        return loader
 
 
 class _DataLoader:
-    """What one kind of reading has found. What is asked for in the same step of the loop is read together, and only once.
+    """Loads items by ID: those requested in one step of the loop together, and each only once.
 
-    A failure is kept like a find: a database that is too slow is not asked again for the same.
+    A failure is kept like an item: a database that is too slow is not queried again for the same.
     """
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, load: Load) -> None:
         self.items: dict[str, Any] = {}
-        self._read = read
-        self._asked: list[str] = []
-        self._readings: dict[str, asyncio.Task[None]] = {}
+        self._load = load
+        self._batch: list[str] = []
+        self._loads: dict[str, asyncio.Task[None]] = {}
 
     async def load_many(self, ids: Iterable[str]) -> Mapping[str, Any]:
         missing = [id for id in dict.fromkeys(ids) if id not in self.items]
-        if new := [id for id in missing if id not in self._readings]:
-            # The first who asks starts a reading; those who ask before it begins join in.
-            reading = self._readings[self._asked[0]] if self._asked else asyncio.ensure_future(self._read_asked())
-            self._asked += new
-            self._readings |= dict.fromkeys(new, reading)
-        for reading in dict.fromkeys(self._readings[id] for id in missing):
+        if new := [id for id in missing if id not in self._loads]:
+            # The first request starts a task; those that come before it begins join its batch.
+            task = self._loads[self._batch[0]] if self._batch else asyncio.ensure_future(self._load_batch())
+            self._batch += new
+            self._loads |= dict.fromkeys(new, task)
+        for task in dict.fromkeys(self._loads[id] for id in missing):
             # Others may wait for the same when this one is cancelled.
-            await asyncio.shield(reading)
+            await asyncio.shield(task)
         return self.items
 
-    async def _read_asked(self) -> None:
-        ids, self._asked = self._asked, []
-        found = await self._read(ids)
+    async def _load_batch(self) -> None:
+        ids, self._batch = self._batch, []
+        found = await self._load(ids)
         self.items |= {id: found.get(id) for id in ids}
 
 
 Info = strawberry.Info[Context, None]
-
-
-def wanted(info: Info) -> frozenset[str] | None:
-    """Return the attributes that a plan will read of what a root field answers, None where no plan knows."""
-    return getattr(info._raw_info, "wanted", None)

@@ -4,8 +4,8 @@ from enum import Enum
 from typing import TypeVar
 
 import strawberry
-from strawberry.types.enum import StrawberryEnumDefinition
 
+from schema.execution.internals import describe_values
 from storage.caller import Role
 from storage.lifecycle import HomeVisitOperation
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
@@ -16,9 +16,7 @@ E = TypeVar("E", bound=type[Enum])
 def _described(enum: E, description: str, **values: str) -> E:
     """Make an enum of storage one of the API: what its values mean is said here, in the words of the API."""
     strawberry.enum(enum, description=description)
-    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]  # set a line ago
-    for value in definition.values:
-        value.description = values[value.name]
+    describe_values(enum, values)
     return enum
 
 

@@ -121,7 +121,7 @@ BY_ID = [HomeVisitOrder(field=HomeVisitOrderField.ID)]
 BY_TIME = [HomeVisitOrder(field=HomeVisitOrderField.DATE_TIME)]
 
 
-def given(value: Any) -> Any:
+def unset_to_none(value: Any) -> Any:
     """Return the value, None where the client left it out."""
     return None if value is UNSET else value
 
@@ -135,7 +135,7 @@ def order_of(order_by: list[HomeVisitOrder]) -> OrderKeys:
 
 
 def window_of(first: int | None, after: str | None, last: int | None, before: str | None) -> Window:
-    return Window.of(given(first), given(after), given(last), given(before))
+    return Window.of(unset_to_none(first), unset_to_none(after), unset_to_none(last), unset_to_none(before))
 
 
 def booking_of(input: BookHomeVisitInput) -> lifecycle.BookingInput:
@@ -144,8 +144,8 @@ def booking_of(input: BookHomeVisitInput) -> lifecycle.BookingInput:
         date_time=input.date_time,
         host=input.host,
         visit_type=input.visit_type,
-        assigned_to=given(input.assigned_to),
-        service_user_contact=given(input.service_user_contact),
+        assigned_to=unset_to_none(input.assigned_to),
+        service_user_contact=unset_to_none(input.service_user_contact),
         notes=input.notes,
     )
 

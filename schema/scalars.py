@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from schema.execution.columns import unchanged
+from schema.execution.hints import StoredScalars, Values
 from storage.instants import rfc3339
 
 TimeZone = NewType("TimeZone", str)
@@ -71,3 +73,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         parse_value=parse_time_zone,
     ),
 }
+
+
+def _stored_instants_as_rfc3339(values: Values) -> Values:
+    # As text they lack no more than this, and decoding and encoding them would take thirty times as long.
+    return [value and value + "Z" for value in values]
+
+
+# How stored values are answered without decoding them first.
+STORED_SCALARS: StoredScalars = {"DateTime": _stored_instants_as_rfc3339, "TimeZone": unchanged}

@@ -1,48 +1,24 @@
 """What clients read. A field is the attribute of the same name on a storage record, unless it says otherwise."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
 import strawberry
-from graphql import FieldNode, GraphQLResolveInfo
+from graphql import GraphQLResolveInfo
 from strawberry import ID, UNSET
 
 from schema.context import Info
 from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
+from schema.execution.hints import Awaited, Derived, Reference, hinted, selects_only_id
+from schema.execution.internals import field_nodes
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
-from storage import models, records
+from storage import models
 from storage.queries.paging import cursors
 from storage.queries.references import RECORDS, Kind
 
 Parent = strawberry.Parent[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A field that is a record of `kind`, whose ID the attribute `holder` keeps."""
-
-    kind: Kind
-    holder: str
-    by_id: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """A field computed, for many records at once, from their attributes `needs` and from the context."""
-
-    values: Callable[[Sequence[Any], Any], Sequence[Any]]
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Awaited:
-    """A field that `read` gets ready, and then the attribute `held` holds."""
-
-    read: Callable[[Any], Awaitable[Any]]
-    held: str
 
 
 def _plain(description: str) -> Any:
@@ -53,36 +29,25 @@ def _derived(value: Callable[[Any, Any], Any], type: Any, description: str, *, n
     def resolve(root: Parent, info: Info) -> Any:
         return value(root, info.context)
 
-    plan = Derived(lambda roots, context: [value(root, context) for root in roots], needs)
-    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": plan})
+    hint = Derived(lambda roots, context: [value(root, context) for root in roots], needs)
+    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata=hinted(hint))
 
 
-def _reference(kind: Kind, holder: str, type: Any, description: str, *, by_id: bool = False) -> Any:
+def _reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by_id: bool = False) -> Any:
     """`by_id`: no visit in sight refers to it itself, so the caller must be allowed to see it by its ID alone."""
-    unknown = RECORDS[kind]
-    rest = (None,) * (len(unknown.columns) - 1)  # type: ignore[attr-defined]  # the class tells its columns
+    record = RECORDS[kind]
+    nulls = (None,) * (len(record.columns) - 1)  # type: ignore[attr-defined]  # the class tells its columns
 
     async def resolve(root: Parent, info: Info) -> Any:
-        id = getattr(root, holder)
+        id = getattr(root, id_attribute)
         if id is None:
             return None
-        if not by_id and selects_only_id(info._raw_info.field_nodes):
-            return unknown((id, *rest))
-        return await info.context.record(kind, id, by_id=by_id)
+        if not by_id and selects_only_id(field_nodes(info)):
+            return record((id, *nulls))
+        return await info.context.load(kind, id, by_id=by_id)
 
-    plan = Reference(kind, holder, by_id)
-    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata={"plan": plan})
-
-
-def selects_only_id(fields: Iterable[FieldNode]) -> bool:
-    """Tell whether what these fields select of an object is no more than its ID, as a glance at them shows."""
-    parts = [field.selection_set for field in fields]
-    return all(
-        isinstance(selection, FieldNode) and selection.name.value in ("id", "__typename")
-        for part in parts
-        if part
-        for selection in part.selections
-    )
+    hint = Reference(kind, id_attribute, by_id)
+    return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata=hinted(hint))
 
 
 def _visits_of(parent: str, description: str) -> Any:
@@ -103,9 +68,11 @@ def _visits_of(parent: str, description: str) -> Any:
     return strawberry.field(resolver=home_visits, description=description)
 
 
-def _source(*classes: Any) -> "classmethod[Any, Any, bool]":
+def _source(model: type) -> "classmethod[Any, Any, bool]":
+    """Accept instances of a model, and records with any of its columns."""
+
     def is_type_of(cls: type, value: object, info: GraphQLResolveInfo[Any]) -> bool:  # noqa: ARG001 - Strawberry's signature
-        return isinstance(value, classes)
+        return isinstance(value, model) or getattr(value, "model", None) is model
 
     return classmethod(is_type_of)
 
@@ -117,7 +84,7 @@ class Node:
 
 @strawberry.type(description="A location (care home). Details are null where only the ID is known.")
 class Location(Node):
-    is_type_of = _source(models.Location, records.LocationRecord)
+    is_type_of = _source(models.Location)
 
     name: str | None = _plain("What the location is called.")
     email: str | None = _plain("The location's email address.")
@@ -130,7 +97,7 @@ class Location(Node):
 
 @strawberry.type(description="A user of the CRM. Details are null where only the ID is known.")
 class User(Node):
-    is_type_of = _source(models.User, records.UserRecord)
+    is_type_of = _source(models.User)
 
     first_name: str | None = _plain("The user's first name.")
     last_name: str | None = _plain("The user's last name.")
@@ -142,7 +109,7 @@ class User(Node):
 
 @strawberry.type(description="The person seeking care, as the care enquiry names them.")
 class CareSeeker:
-    is_type_of = _source(models.CareEnquiry, records.CareEnquiryRecord)
+    is_type_of = _source(models.CareEnquiry)
 
     first_name: str | None = _plain("The care seeker's first name.")
     last_name: str | None = _plain("The care seeker's last name.")
@@ -151,15 +118,15 @@ class CareSeeker:
 
 
 def _care_seeker(enquiry: models.CareEnquiry, _context: Any) -> models.CareEnquiry | None:
-    known = enquiry.first_name, enquiry.last_name, enquiry.email, enquiry.phone
-    return None if known == (None, None, None, None) else enquiry
+    details = enquiry.first_name, enquiry.last_name, enquiry.email, enquiry.phone
+    return None if details == (None, None, None, None) else enquiry
 
 
 @strawberry.type(
     description="A request for care: who seeks it, and at which location. Details are null where only the ID is known."
 )
 class CareEnquiry(Node):
-    is_type_of = _source(models.CareEnquiry, records.CareEnquiryRecord)
+    is_type_of = _source(models.CareEnquiry)
 
     care_seeker: CareSeeker | None = _derived(
         _care_seeker,
@@ -184,7 +151,7 @@ class CareEnquiry(Node):
     "Details are null where only the ID is known."
 )
 class ServiceUserContact(Node):
-    is_type_of = _source(models.ServiceUserContact, records.ServiceUserContactRecord)
+    is_type_of = _source(models.ServiceUserContact)
 
     first_name: str | None = _plain("The contact's first name.")
     last_name: str | None = _plain("The contact's last name.")
@@ -201,7 +168,7 @@ def _allowed_operations(visit: models.HomeVisit, context: Any) -> list[HomeVisit
 
 @strawberry.type(description="A visit by a care seeker to a location (care home), in person or virtual.")
 class HomeVisit(Node):
-    is_type_of = _source(models.HomeVisit, records.HomeVisitRecord)
+    is_type_of = _source(models.HomeVisit)
 
     status: HomeVisitStatus = _plain("Where the visit is in its life, derived from `cancelled` and `completed`.")
     date_time: datetime = _plain("When the visit takes place.")
@@ -246,7 +213,7 @@ class HomeVisitEdge:
     node: HomeVisit = _plain("The visit.")
     cursor: str = strawberry.field(
         description="Opaque; valid only with the `orderBy` it came from.",
-        metadata={"plan": Derived(lambda edges, _context: cursors(edges))},
+        metadata=hinted(Derived(lambda edges, _context: cursors(edges))),
     )
 
 
@@ -272,7 +239,7 @@ class HomeVisitConnection:
     total_count: int = strawberry.field(
         resolver=_total_count,
         description="How many visits meet `filter`, over all pages. Counted only when selected.",
-        metadata={"plan": Awaited(_total_count, "counted")},
+        metadata=hinted(Awaited(_total_count, "counted")),
     )
 
 

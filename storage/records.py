@@ -16,13 +16,14 @@ T = TypeVar("T", bound=SQLModel)
 class Record(tuple[Any, ...]):
     """`columns` are those of the row, in its order; `instants` those that are decoded when they are read by name.
 
-    `never_null` are those that the database keeps from being null.
+    `never_null` are those that the database keeps from being null. `model` is the class whose columns they are.
     """
 
     __slots__ = ()
     columns: tuple[str, ...]
     instants: frozenset[str]
     never_null: frozenset[str]
+    model: type | None = None
 
 
 def _decoded(index: int) -> Callable[[Record], Any]:
@@ -37,7 +38,7 @@ def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[I
     """Make the class of records with columns of `model`: it reads like an instance of it, and costs a tenth of one."""
     table = cast("sa.Table", model.__table__)  # type: ignore[attr-defined]  # every table model has one
     columns = [table.c[name] for name in (table.c.keys() if names is None else names)]
-    members: dict[str, Any] = {"__slots__": (), "columns": tuple(column.name for column in columns)}
+    members: dict[str, Any] = {"__slots__": (), "columns": tuple(column.name for column in columns), "model": model}
     members["instants"] = frozenset(column.name for column in columns if isinstance(column.type, Instant))
     members["never_null"] = frozenset(column.name for column in columns if not column.nullable)
     for index, column in enumerate(columns):

@@ -1,4 +1,4 @@
-"""How tests ask: a document run on a copy of the world, without HTTP, and what a client is told."""
+"""How tests run documents: on a copy of the world, without HTTP, with the errors as a client reads them."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 import strawberry
 
-from resolvers.api import make_schema
+from resolvers.api import make_engine, make_schema
 from resolvers.auth import allowed_operations
 from resolvers.errors import present
 from schema.context import Context
-from schema.execution.engine import Engine, Request
+from schema.execution.engine import Engine, Request, Result, Served
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
@@ -21,13 +21,14 @@ from storage.sqlite.database import SQLiteDatabase
 from tests import world
 
 
-class Told(NamedTuple):
-    """`statements` is how many reads the database was asked for, `written` how many transactions it has committed."""
+class Response(NamedTuple):
+    """`statements` is how many statements read the database, `written` how many transactions it has committed."""
 
     data: Any
     errors: list[dict[str, Any]]
     statements: int
     written: int
+    served: Served | None
 
 
 @cache
@@ -36,7 +37,15 @@ def schema() -> strawberry.Schema:
 
 
 def engine(*, planned: bool, limits: Limits | None = None) -> Engine:
-    return Engine(schema(), limits or Limits(), planned=planned)
+    return make_engine(limits or Limits(), schema=schema(), planned=planned)
+
+
+async def execute(engine: Engine, request: Request, context: Any) -> Result:
+    """Run a request; fail the test where compiled code had a fault, whatever served in its place."""
+    result = await engine.execute(request, context)
+    if result.faults:
+        raise AssertionError(f"a fault in compiled code was served by {result.served}") from result.faults[0]
+    return result
 
 
 class Ask:
@@ -49,17 +58,18 @@ class Ask:
 
     async def __call__(
         self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY, name: str | None = None
-    ) -> Told:
+    ) -> Response:
         fetched, written = self.database.fetched, self.database.written
-        answer = await self.engine.execute(Request(document, name, variables or {}), self.context(caller))
-        errors = [present(error, "the-request") for error in answer.errors]
-        return Told(answer.data, errors, self.database.fetched - fetched, self.database.written - written)
+        result = await execute(self.engine, Request(document, name, variables or {}), self.context(caller))
+        errors = [present(error, "the-request") for error in result.errors]
+        statements, transactions = self.database.fetched - fetched, self.database.written - written
+        return Response(result.data, errors, statements, transactions, result.served)
 
     async def data(self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY) -> Any:
-        """Return the data of an answer that has no errors."""
-        told = await self(document, variables, caller=caller)
-        assert told.errors == []
-        return told.data
+        """Return the data of a response that has no errors."""
+        response = await self(document, variables, caller=caller)
+        assert response.errors == []
+        return response.data
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,21 @@ ROOMS = {
     "schema": "The words of the API, and how a document in those words is received, priced and run.",
     "storage": "What is kept, and the rules for changing it. Knows nothing of GraphQL or HTTP.",
 }
+# A room within a room imports of ours only from these.
+IMPORTS_FROM = {
+    "schema/execution": ("schema.execution",),
+    "schema": ("schema", "storage"),
+    "resolvers": ("resolvers", "schema", "storage"),
+}
+OURS = ("app", "resolvers", "schema", "storage", "tests")
+# Where what leans on private parts and undocumented modules of the libraries is, and nowhere else.
+INTERNALS = Path("schema/execution/internals.py")
+# Documented under these names, though not at the top of their packages.
+DOCUMENTED = {
+    "graphql.utilities.print_schema",
+    "strawberry.schema.config",
+    "strawberry.types.scalar",
+}
 # Where each framework is known: a file, or a folder with all below it.
 KNOWN_IN = {
     "aiohttp": ("app.py", "resolvers/key_sets.py", "schema/transport", "schema/server"),
@@ -68,6 +83,19 @@ def imports(module: Path) -> Iterator[str]:
             yield "." * node.level + (node.module or "")
 
 
+def private_parts(module: Path) -> list[str]:
+    """Return the private attributes that a module reads of anything but `self`."""
+    own = {"self", "cls"}
+    documented = {"_asdict", "_replace", "_fields"}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and node.attr not in documented
+        if ast.unparse(node.value) not in own
+        if not node.attr.startswith("__") or "strawberry" in node.attr
+    ]
+
+
 def is_below(module: Path, places: tuple[str, ...]) -> bool:
     return any(module.is_relative_to(place) for place in places)
 
@@ -93,6 +121,25 @@ def test_a_room_imports_only_from_rooms_to_its_right(module: Path) -> None:
     reached = {name.partition(".")[0] for name in imports(module)}
 
     assert reached & (to_the_left | {"tests", ""}) == set()
+
+
+@pytest.mark.parametrize(("room", "allowed"), IMPORTS_FROM.items(), ids=IMPORTS_FROM)
+def test_a_room_imports_of_ours_only_from_the_rooms_that_it_may_know(room: str, allowed: tuple[str, ...]) -> None:
+    inside = [module for module in modules() if is_below(module, (room,))]
+
+    ours = {name for module in inside for name in imports(module) if name.partition(".")[0] in OURS}
+
+    assert inside
+    assert {name for name in ours if not f"{name}.".startswith(tuple(f"{room}." for room in allowed))} == set()
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m != INTERNALS and is_below(m, ("resolvers", "schema"))], ids=str)
+def test_private_parts_of_the_libraries_are_touched_in_one_file(module: Path) -> None:
+    deep = {name for name in imports(module) if name.startswith(("graphql.", "strawberry."))} - DOCUMENTED
+    by_key = [node.value for node in ast.walk(parsed(module)) if isinstance(node, ast.Constant)]
+
+    assert (deep, private_parts(module)) == (set(), [])
+    assert "strawberry-definition" not in by_key
 
 
 @pytest.mark.parametrize("module", modules(), ids=str)

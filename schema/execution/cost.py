@@ -1,4 +1,4 @@
-"""What an answer may cost: one for each object in it, as a function of the variables."""
+"""The price of an answer: one for each object in it, as a function of the variables."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -28,6 +28,13 @@ from graphql import (
 )
 
 
+class PageSizes(NamedTuple):
+    """How many objects a page has without `first` and `last`, and how many it may have at most."""
+
+    default: int = 10
+    largest: int = 100
+
+
 class Page(NamedTuple):
     """A page size that is known only with the variables."""
 
@@ -37,8 +44,8 @@ class Page(NamedTuple):
     most: int
 
     def size(self, values: Mapping[str, Any]) -> int:
-        """Return how many objects the page may have, whichever of `first` and `last` is given."""
-        asked = self.literal
+        """Return how many objects the page may have, by the larger of `first` and `last`."""
+        size = self.literal
         for name, default in self.variables:
             value = values.get(name, default)
             if value is None:
@@ -46,9 +53,9 @@ class Page(NamedTuple):
             # 100.0 is an Int to GraphQL, and what is none at all is refused later.
             if type(value) is not int:
                 return self.most
-            if asked is None or value > asked:
-                asked = value
-        return self.default if asked is None else min(max(asked, 0), self.most)
+            if size is None or value > size:
+                size = value
+        return self.default if size is None else min(max(size, 0), self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +95,13 @@ _SURROUNDING = Page((), None, 0, 0)
 class PriceList:
     """Prices the definitions of a document; a fragment comes before those that spread it.
 
-    An object is counted each time it is asked for, and on each type it may have: an answer never has more.
+    An object is counted each time it is selected, and on each type it may have: an answer never has more.
     A list without a page size counts as a page of the default size. What is unknown costs nothing.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, page: int, default_page: int) -> None:
+    def __init__(self, schema: GraphQLSchema, page_sizes: PageSizes) -> None:
         self._schema = schema
-        self._page = page
-        self._default_page = default_page
+        self._sizes = page_sizes
         self._fragments: dict[str, Counter[tuple[Page, ...]]] = {}
 
     def add(self, fragment: FragmentDefinitionNode) -> None:
@@ -106,7 +112,7 @@ class PriceList:
     def price(self, operation: OperationDefinitionNode) -> Price:
         """Price an operation."""
         on = self._schema.get_root_type(operation.operation)
-        costs = self._costs(_Place(operation.selection_set, on, 1, (), self._default_page))
+        costs = self._costs(_Place(operation.selection_set, on, 1, (), self._sizes.default))
         fixed = costs.pop((), 0)
         used = {name for pages in costs for page in pages for name, _ in page.variables}
         defaults = {
@@ -147,24 +153,24 @@ class PriceList:
         if is_list_type(get_nullable_type(field.type)):
             place = _repeated(place, place.size if page is None else page)
             page = None
-        size = self._default_page if page is None else page
+        size = self._sizes.default if page is None else page
         return _Place(node.selection_set, get_named_type(field.type), place.times, place.pages, size)
 
     def _page_of(self, node: FieldNode, field: GraphQLField) -> int | Page | None:
         arguments = [(name, field.args[name]) for name in ("first", "last") if name in field.args]
         if not arguments:
             return None
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        values = {argument.name.value: argument.value for argument in node.arguments or ()}
         variables: list[tuple[str, int | None]] = []
         literals: list[int | None] = []
         for name, argument in arguments:
-            value = given.get(name)
+            value = values.get(name)
             if isinstance(value, VariableNode):
                 variables.append((value.name.value, self._default(argument)))
             else:
                 literals.append(self._literal(value) if value else self._default(argument))
         literal = max((size for size in literals if size is not None), default=None)
-        page = Page(tuple(variables), literal, self._default_page, self._page)
+        page = Page(tuple(variables), literal, self._sizes.default, self._sizes.largest)
         return page if variables else page.size({})
 
     def _default(self, argument: GraphQLArgument) -> int | None:
@@ -178,7 +184,7 @@ class PriceList:
         if isinstance(value, NullValueNode):
             return None
         # As many digits as tell that it is too large: Python refuses to read thousands.
-        return int(value.value[:11]) if isinstance(value, IntValueNode) else self._page
+        return int(value.value[:11]) if isinstance(value, IntValueNode) else self._sizes.largest
 
 
 def _repeated(place: _Place, size: int | Page) -> _Place:

@@ -1,4 +1,4 @@
-"""Documents prepared once: parsed, limited, validated and priced, and kept for as long as there is room."""
+"""A cache of prepared documents: parsed, limited, validated and priced once, bounded by the bytes that they take."""
 
 import re
 import sys
@@ -19,15 +19,15 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.execution.collect_fields import FragmentDetails
 
-from schema.execution.limits import Limits, Price, measure, parse_within
+from schema.execution.internals import Fragments
+from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within
 from schema.execution.variables import Variables
 
-ERRORS_TOLD = 10
+MAX_ERRORS = 10
 VARIANTS = 16
 # Bytes, measured and rounded up: nobody may fill the memory with short documents, long names or plans for every variable.
-ROOM = 32_000_000
+MAX_SIZE = 32_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
 PER_PLANNED_FIELD = 2_000
@@ -38,7 +38,7 @@ _QUOTED_OR_PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*('|$)|"(?:[^"\\]|\\.)*("|$)|\
 _IN_JSON = {"None": "null", "True": "true", "False": "false"}
 
 
-class Refused(Exception):
+class NotExecuted(Exception):
     """The document is not run; `errors` say why, each with a code."""
 
     def __init__(self, *errors: GraphQLError) -> None:
@@ -47,14 +47,14 @@ class Refused(Exception):
 
 
 class Operation:
-    """One operation of a document. `constant`: its answer, once known, is the same for as long as the schema is."""
+    """One operation of a document. `constant`: it has the same answer each time, which `answer` keeps once it was run."""
 
     def __init__(self, node: OperationDefinitionNode, price: Price, prepared: "Prepared") -> None:
         self.node = node
         self.price = price
         self.prepared = prepared
-        selected = node.selection_set.selections
-        introspects = all(isinstance(part, FieldNode) and part.name.value in INTROSPECTION for part in selected)
+        selections = node.selection_set.selections
+        introspects = all(isinstance(part, FieldNode) and part.name.value in INTROSPECTION for part in selections)
         self.constant = introspects and not node.variable_definitions
         self.answer: dict[str, Any] | None = None
         self._plans: dict[tuple[Any, ...], dict[Any, Any]] = {}
@@ -67,19 +67,19 @@ class Operation:
         return self._variables
 
     def plans(self, variables: Mapping[str, Any]) -> dict[Any, Any]:
-        """Return what was planned for these values of the variables that `@skip` and `@include` name: others decide nothing."""
-        deciding = tuple(variables.get(name) for name in self.prepared.deciding)
-        if deciding not in self._plans and len(self._plans) >= VARIANTS:
+        """Return the plans for these values of the variables that `@skip` and `@include` name: others decide nothing."""
+        switches = tuple(variables.get(name) for name in self.prepared.switches)
+        if switches not in self._plans and len(self._plans) >= VARIANTS:
             self._plans.clear()
-            self.planned(-self._planned)
-        return self._plans.setdefault(deciding, {})
+            self.count_planned(-self._planned)
+        return self._plans.setdefault(switches, {})
 
-    def planned(self, fields: int) -> None:
-        """Count the room that plans take."""
+    def count_planned(self, fields: int) -> None:
+        """Count the memory that plans of so many fields take."""
         self._planned += fields
         self.prepared.grow(fields * PER_PLANNED_FIELD)
 
-    def answered(self, answer: dict[str, Any]) -> None:
+    def keep_constant(self, answer: dict[str, Any]) -> None:
         """Keep the answer where it is constant."""
         if self.constant and self.answer is None:
             self.answer = answer
@@ -87,32 +87,30 @@ class Operation:
 
 
 class Prepared:
-    """A document that may be run, with its operations by name. `size` is what it keeps in memory; `grown` is told of more."""
+    """A document that may be run, with its operations by name. `size` is its memory in bytes; `on_growth` is called with more."""
 
     def __init__(
-        self, text: str, node: DocumentNode, prices: Mapping[str | None, Price], grown: Callable[["Prepared", int], None]
+        self, text: str, node: DocumentNode, prices: Mapping[str | None, Price], on_growth: Callable[["Prepared", int], None]
     ) -> None:
         self.text = text
         # A string in a document is kept three times: in the text, by its token, by its node.
         self.size = PER_DOCUMENT + PER_TOKEN * (node.token_count or 0) + 3 * sys.getsizeof(text)
-        self._grown = grown
-        fragments = [part for part in node.definitions if isinstance(part, FragmentDefinitionNode)]
-        self.fragment_definitions = {part.name.value: part for part in fragments}
-        self.fragments = {name: FragmentDetails(part) for name, part in self.fragment_definitions.items()}
-        seen = _Seen()
-        visit(node, seen)
-        self.introspects = seen.introspects
-        self.deciding = tuple(sorted(seen.deciding))
+        self._on_growth = on_growth
+        self.fragments = Fragments(part for part in node.definitions if isinstance(part, FragmentDefinitionNode))
+        survey = _Survey()
+        visit(node, survey)
+        self.introspects = survey.introspects
+        self.switches = tuple(sorted(survey.switches))
         operations = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
         named = {part.name.value if part.name else None: part for part in operations}
         self.operations = {name: Operation(part, prices[name], self) for name, part in named.items()}
 
     def grow(self, bytes: int) -> None:
         self.size += bytes
-        self._grown(self, bytes)
+        self._on_growth(self, bytes)
 
     def operation(self, name: str | None) -> Operation:
-        """Return the one to run; raise Refused where the document does not tell which."""
+        """Return the one to run; raise NotExecuted where the document does not tell which."""
         if not name and len(self.operations) == 1:
             return next(iter(self.operations.values()))
         if name in self.operations:
@@ -120,69 +118,78 @@ class Prepared:
         names = ", ".join(sorted(filter(None, self.operations)))
         if not names:
             message = "The operation of the document has no name: leave operationName out."
-            raise Refused(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
+            raise NotExecuted(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
         problem = f"The document has no operation named {name!r}" if name else "The document has several operations"
         message = f"{problem}: name one of them as operationName ({names})."
-        raise Refused(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
+        raise NotExecuted(GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"}))
 
 
-class _Seen(Visitor):
-    """What matters of all the nodes of a document."""
+class _Survey(Visitor):
+    """Finds whether a document introspects, and the variables of its directives."""
 
     def __init__(self) -> None:
         super().__init__()
         self.introspects = False
-        self.deciding: set[str] = set()
+        self.switches: set[str] = set()
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         self.introspects |= node.name.value in INTROSPECTION
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
         values = (argument.value for argument in node.arguments or ())
-        self.deciding |= {value.name.value for value in values if isinstance(value, VariableNode)}
+        self.switches |= {value.name.value for value in values if isinstance(value, VariableNode)}
 
 
 class Documents:
-    """Prepared documents by their text, the ones asked for last: as many as have `room` bytes together."""
+    """Prepared documents by their text, the least recently used dropped where they pass `max_size` bytes together."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, room: int = ROOM, suggest: bool = True) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: Limits,
+        *,
+        max_size: int = MAX_SIZE,
+        suggest: bool = True,
+        page_sizes: PageSizes = PageSizes(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self._schema = schema
         self._limits = limits
         self._suggest = suggest
-        self._room = room
-        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+        self._page_sizes = page_sizes
+        self._max_size = max_size
+        self._documents: OrderedDict[str, Prepared] = OrderedDict()
         self.size = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._documents)
 
     def prepare(self, text: str) -> Prepared:
-        """Return the document; raise Refused where it may not be run."""
-        kept = self._kept.get(text)
-        if kept is not None:
-            self._kept.move_to_end(text)
-            return kept
-        prepared = self._kept[text] = self._prepare(text)
+        """Return the document; raise NotExecuted where it may not be run."""
+        cached = self._documents.get(text)
+        if cached is not None:
+            self._documents.move_to_end(text)
+            return cached
+        prepared = self._documents[text] = self._prepare(text)
         self._count(prepared, prepared.size)
         return prepared
 
     def _count(self, prepared: Prepared, bytes: int) -> None:
-        # One that runs may have been forgotten meanwhile.
-        if self._kept.get(prepared.text) is prepared:
+        # One that runs may have been evicted meanwhile.
+        if self._documents.get(prepared.text) is prepared:
             self.size += bytes
-        while self.size > self._room:
-            _, forgotten = self._kept.popitem(last=False)
-            self.size -= forgotten.size
+        while self.size > self._max_size:
+            _, evicted = self._documents.popitem(last=False)
+            self.size -= evicted.size
 
     def _prepare(self, text: str) -> Prepared:
         try:
             document = parse_within(text, self._limits)
-            prices = measure(document, self._schema, self._limits)
+            prices = measure(document, self._schema, self._limits, self._page_sizes)
         except GraphQLError as error:
-            raise Refused(error) from None
-        errors = validate(self._schema, document, max_errors=ERRORS_TOLD, hide_suggestions=not self._suggest)
+            raise NotExecuted(error) from None
+        errors = validate(self._schema, document, max_errors=MAX_ERRORS, hide_suggestions=not self._suggest)
         if errors:
-            raise Refused(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:ERRORS_TOLD]))
+            raise NotExecuted(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:MAX_ERRORS]))
         return Prepared(text, document, prices, self._count)
 
 

@@ -1,4 +1,4 @@
-"""What a document may cost: measured once, before validation, in time linear to its length."""
+"""Limits of a document: how deep, wide and costly it may be, measured once, before validation, in time linear to its length."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,10 +23,10 @@ from graphql import (
     parse,
 )
 
-from schema.execution.cost import Price, PriceList
-from storage.queries.paging import LARGEST_PAGE, PAGE
+from schema.execution.cost import PageSizes, Price, PriceList
+from schema.execution.internals import unchain_tokens
 
-__all__ = ["Limits", "Price", "measure", "parse_within", "require_affordable"]
+__all__ = ["Limits", "PageSizes", "Price", "measure", "parse_within", "require_affordable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ INTROSPECTION_LISTS = {
 }
 
 _REFUSALS = {
-    "characters": "The document has {asked:,} characters; {allowed:,} are allowed. Send values as variables, or split it.",
+    "characters": "The document has {count:,} characters; {allowed:,} are allowed. Send values as variables, or split it.",
     "tokens": "The document has more than {allowed:,} tokens. Send values as variables, or split it.",
-    "operations": "The document has {asked:,} operations; {allowed:,} are allowed. Send only those that are to run.",
-    "depth": "Fields are nested {asked:,} deep; {allowed:,} is allowed. Ask for what lies deeper in another request, by its ID.",
-    "aliases": "{asked:,} fields have an alias; {allowed:,} may. Ask for several objects through a list, or in several requests.",
-    "directives": "{asked:,} directives are used; {allowed:,} are allowed. Leave fields out instead of skipping them.",
-    "fields": "{asked:,} fields are selected; {allowed:,} are allowed. Select only what is shown, or ask in several requests.",
-    "root_fields": "{asked:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
-    "mutation_root_fields": "{asked:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
-    "introspection_cost": "Introspection comes to {asked:,} objects; {allowed:,} are allowed. Ask for the schema once.",
-    "cost": "The answer may have {asked:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
+    "operations": "The document has {count:,} operations; {allowed:,} are allowed. Send only those that are to run.",
+    "depth": "Fields are nested {count:,} deep; {allowed:,} is allowed. Ask for what lies deeper in another request, by its ID.",
+    "aliases": "{count:,} fields have an alias; {allowed:,} may. Ask for several objects through a list, or in several requests.",
+    "directives": "{count:,} directives are used; {allowed:,} are allowed. Leave fields out instead of skipping them.",
+    "fields": "{count:,} fields are selected; {allowed:,} are allowed. Select only what is shown, or ask in several requests.",
+    "root_fields": "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
+    "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
+    "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
+    "cost": "The answer may have {count:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
 }
 
 
@@ -86,16 +86,14 @@ def parse_within(text: str, limits: Limits) -> DocumentNode:
             raise _refusal("tokens", limits.tokens + 1, limits.tokens, **where) from None
         error.extensions = {"code": "GRAPHQL_PARSE_FAILED"}
         raise
-    _unchain_tokens(document)
+    unchain_tokens(document)
     return document
 
 
-def measure(
-    document: DocumentNode, schema: GraphQLSchema, limits: Limits, *, page: int = LARGEST_PAGE, default_page: int = PAGE
-) -> dict[str | None, Price]:
+def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_sizes: PageSizes) -> dict[str | None, Price]:
     """Price each operation by its name, or refuse the document for the first limit that it passes.
 
-    A page has at most `page` objects, and `default_page` unless asked otherwise. The document may be invalid. Fragments are
+    The document may be invalid. Fragments are
     counted wherever they are spread, but measured once, after those that they spread themselves; what closes a cycle, or is
     unknown, counts nothing.
     """
@@ -105,7 +103,7 @@ def measure(
         raise _refusal("operations", len(operations), limits.operations, nodes=operations[limits.operations])
     fragments = [node for node in definitions if isinstance(node, FragmentDefinitionNode)]
     extents: dict[str, _Extent] = {}
-    price_list = PriceList(schema, page=page, default_page=default_page)
+    price_list = PriceList(schema, page_sizes)
     for fragment in _innermost_first(fragments):
         extents[fragment.name.value] = _extent(fragment, extents)
         _require_within(limits, fragment, extents[fragment.name.value])
@@ -119,23 +117,15 @@ def measure(
 
 def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> None:
     """Refuse an operation whose answer may have too many objects."""
-    asked = price.of(variables)
-    if asked > limits.cost:
-        raise _refusal("cost", asked, limits.cost)
+    count = price.of(variables)
+    if count > limits.cost:
+        raise _refusal("cost", count, limits.cost)
 
 
-def _refusal(limit: str, asked: int, allowed: int, **where: Any) -> GraphQLError:
-    message = _REFUSALS[limit].format(asked=asked, allowed=allowed)
-    extensions = {"code": "QUERY_TOO_COMPLEX", "limit": limit, "allowed": allowed, "asked": asked}
+def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:
+    message = _REFUSALS[limit].format(count=count, allowed=allowed)
+    extensions = {"code": "QUERY_TOO_COMPLEX", "limit": limit, "allowed": allowed, "asked": count}
     return GraphQLError(message, extensions=extensions, **where)
-
-
-def _unchain_tokens(document: DocumentNode) -> None:
-    # Nodes hold their own tokens, but the chain would keep every comment for as long as the document: 2 MB of them.
-    token = document.loc.start_token if document.loc else None
-    while token:
-        following, token.prev, token.next = token.next, None, None
-        token = following
 
 
 def _innermost_first(fragments: Iterable[FragmentDefinitionNode]) -> list[FragmentDefinitionNode]:
@@ -168,7 +158,7 @@ def _selection_set(node: SelectionNode) -> SelectionSetNode | None:
 
 
 class _Level(NamedTuple):
-    """Where a selection set is: how deep, and how many objects of introspection it is asked of (0: it is outside)."""
+    """Where a selection set is: how deep, and of how many objects of introspection it is selected (0: it is outside)."""
 
     depth: int
     introspected: int
@@ -231,7 +221,7 @@ def _extent(definition: ExecutableDefinitionNode, fragments: Mapping[str, _Exten
 
 
 def _require_within(limits: Limits, definition: ExecutableDefinitionNode, extent: _Extent) -> None:
-    for limit, asked, allowed in (
+    for limit, count, allowed in (
         ("depth", extent.depth, limits.depth),
         ("aliases", extent.aliases, limits.aliases),
         ("directives", extent.directives, limits.directives),
@@ -239,8 +229,8 @@ def _require_within(limits: Limits, definition: ExecutableDefinitionNode, extent
         *_root_fields(limits, definition, extent),
         ("introspection_cost", extent.introspection_cost, INTROSPECTION_COST),
     ):
-        if asked > allowed:
-            raise _refusal(limit, asked, allowed, nodes=definition)
+        if count > allowed:
+            raise _refusal(limit, count, allowed, nodes=definition)
 
 
 def _root_fields(limits: Limits, definition: ExecutableDefinitionNode, extent: _Extent) -> Iterator[tuple[str, int, int]]:

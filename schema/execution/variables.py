@@ -17,9 +17,8 @@ from graphql import (
     get_nullable_type,
     is_non_null_type,
 )
-from graphql.execution.get_variable_signature import get_variable_signature
-from graphql.execution.values import get_variable_values
-from graphql.utilities import coerce_input_value
+
+from schema.execution.internals import coerce_input_value, get_variable_signature, get_variable_values
 
 # of which graphql-core makes no other value
 PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool, GraphQLInt: int}
@@ -39,15 +38,15 @@ class Variables:
         self._defaults = {} if isinstance(defaults, list) else defaults.coerced
         self._required = [name for name, type in self._types.items() if is_non_null_type(type) and name not in self._defaults]
 
-    def coerced(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    def coerced(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the values, or None where one is wrong: graphql-core says what is wrong with it."""
-        if any(name not in given for name in self._required):
+        if any(name not in raw for name in self._required):
             return None
         values = dict(self._defaults)
         for name, plain in self._plain.items():
-            if name not in given:
+            if name not in raw:
                 continue
-            value = given[name]
+            value = raw[name]
             if type(value) is not plain or (plain is int and value not in INTS):
                 value = coerce_input_value(value, self._types[name])
                 if value is Undefined:

@@ -147,13 +147,20 @@ class Page(Generic[T]):
         self.has_previous_page = has_previous_page
         self.has_next_page = has_next_page
         self.counted: int | None = None
+        self._failure: Exception | None = None
         self._count = count
         self._order = order
 
     async def total_count(self) -> int:
-        """Count all rows of the list, once; `counted` is the number from then on."""
+        """Count all rows of the list, once, a failure included; `counted` holds the number from then on."""
+        if self._failure is not None:
+            raise self._failure
         if self.counted is None:
-            self.counted = await self._count()
+            try:
+                self.counted = await self._count()
+            except Exception as error:
+                self._failure = error
+                raise
         return self.counted
 
     @property

@@ -12,9 +12,8 @@ import uvloop
 from aiohttp import web
 
 from resolvers import auth, errors
-from resolvers.api import make_schema
+from resolvers.api import make_engine
 from schema.context import Context
-from schema.execution.engine import Engine
 from schema.execution.limits import Limits
 from schema.server.background import running
 from schema.transport.http.connections import HTTPLimits
@@ -27,7 +26,7 @@ EVERYTHING = Limits(*[sys.maxsize] * 10)
 
 def unprotected(path: Path) -> web.Application:
     database = SQLiteDatabase(path)
-    engine = Engine(make_schema(), EVERYTHING)
+    engine = make_engine(EVERYTHING)
     open_door: Any = nullcontext()
     endpoint = Endpoint(
         execute=engine.execute,

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import GraphQLUnionType
 
+from schema.execution.internals import core_schema
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
@@ -25,27 +26,29 @@ BOOKING = {"careEnquiry": FOR_WILLOWS, "dateTime": "2024-11-20T15:00:00+01:00", 
 def mutation(name: str, selection: str = VISIT) -> str:
     """Return a document that selects the success, and all that each possible error tells."""
     type = name[0].upper() + name[1:]
-    union = schema()._schema.get_type(f"{type}Result")
+    union = core_schema(schema()).get_type(f"{type}Result")
     assert isinstance(union, GraphQLUnionType)
-    told = {f"{type}Success": f"homeVisit {{ {selection} }}"} | {error: f"message {fields}" for error, fields in REFUSALS.items()}
-    parts = " ".join(f"... on {member.name} {{ {told[member.name]} }}" for member in union.types)
+    selections = {f"{type}Success": f"homeVisit {{ {selection} }}"} | {
+        error: f"message {fields}" for error, fields in REFUSALS.items()
+    }
+    parts = " ".join(f"... on {member.name} {{ {selections[member.name]} }}" for member in union.types)
     return f"mutation ($input: {type}Input!) {{ {name}(input: $input) {{ __typename {parts} }} }}"
 
 
 async def change(ask: Ask, name: str, input: dict[str, Any], selection: str = VISIT) -> Any:
     """Return the result of a change that was committed."""
-    told = await ask(mutation(name, selection), {"input": input})
-    assert (told.errors, told.written) == ([], 1)
-    return told.data[name]
+    response = await ask(mutation(name, selection), {"input": input})
+    assert (response.errors, response.written) == ([], 1)
+    return response.data[name]
 
 
 async def refused(ask: Ask, name: str, input: dict[str, Any], caller: world.Caller = world.EVERYBODY) -> Any:
     """Return the result of a change that has changed nothing."""
     before = everything(ask.database)
-    told = await ask(mutation(name), {"input": input}, caller=caller)
-    assert (told.errors, told.written) == ([], 0)
+    response = await ask(mutation(name), {"input": input}, caller=caller)
+    assert (response.errors, response.written) == ([], 0)
     assert everything(ask.database) == before
-    return told.data[name]
+    return response.data[name]
 
 
 def everything(database: Database) -> dict[str, list[Any]]:

@@ -89,7 +89,7 @@ class Issuer:
     """Counts how often it was `asked`; `answer`, where set, answers in the place of the keys."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.jwks: list[Any] = list(PUBLISHED)
         self.answer: Answer | None = None
         app = web.Application()
@@ -101,7 +101,7 @@ class Issuer:
         return str(self._server.make_url("/keys"))
 
     async def _keys(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
+        self.requests += 1
         if self.answer is not None:
             return await self.answer(request)
         return web.Response(body=document(*self.jwks), content_type="application/json")

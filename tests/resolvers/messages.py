@@ -8,7 +8,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 
 # Where errors that clients are told are made, and by which calls: the message is one of the arguments.
-PLACES = {
+SOURCES = {
     "resolvers/auth.py": {"Forbidden", "__init__"},
     "resolvers/errors.py": {"GraphQLError"},
     "resolvers/tokens.py": {"Forbidden", "Unauthenticated"},
@@ -29,15 +29,15 @@ class Message(NamedTuple):
 
 def messages() -> list[Message]:
     found = []
-    for pattern, makers in PLACES.items():
+    for pattern, makers in SOURCES.items():
         for path in sorted(ROOT.glob(pattern)):
             for node in ast.walk(ast.parse(path.read_text())):
-                for part in _told(node, makers):
+                for part in _message_parts(node, makers):
                     found += [Message(f"{path.relative_to(ROOT)}:{part.lineno}", text) for text in _texts(part)]
     return sorted(set(found))
 
 
-def _told(node: ast.AST, makers: set[str]) -> list[ast.expr]:
+def _message_parts(node: ast.AST, makers: set[str]) -> list[ast.expr]:
     """Return what holds a message: arguments of a call, a named value, the docstring of a refusal."""
     match node:
         # The answer to an exception is masked, whatever stands there.

@@ -25,9 +25,10 @@ from graphql import (
     is_required_input_field,
 )
 
+from schema.execution.internals import core_schema
 from tests.asking import schema
 
-SCHEMA = schema()._schema
+SCHEMA = core_schema(schema())
 ROOTS = {kind: root for kind in OperationType if (root := SCHEMA.get_root_type(kind))}
 LITERALS = {"ID": json.dumps("f" * 24), "DateTime": '"2024-11-20T14:00:00Z"', "Int": "1", "String": '""', "Boolean": "true"}
 
@@ -43,7 +44,7 @@ def smallest(type: GraphQLInputType) -> str:
     return next(iter(type.values)) if is_enum_type(type) else LITERALS[str(type)]
 
 
-def asked(kind: OperationType, name: str) -> str:
+def document_of(kind: OperationType, name: str) -> str:
     """Return a document that asks for one root field."""
     arguments = ROOTS[kind].fields[name].args.items()
     needed = [f"{name}: {smallest(argument.type)}" for name, argument in arguments if is_required_argument(argument)]

@@ -31,7 +31,7 @@ fragment OfVisit on HomeVisit {
   id location { ...OfLocation } assignedTo { ...OfUser } careEnquiry { ...OfEnquiry } serviceUserContact { ...OfContact }
 }
 """
-ASKED_BY_ID = f"""
+BY_ID = f"""
 query ($id: ID!) {{
   homeVisit(id: $id) {{ ...OfVisit }}
   careEnquiry(id: $id) {{ ...OfEnquiry }}
@@ -135,7 +135,7 @@ class Sight:
             "serviceUserContact": self.of_contact(visit.service_user_contact) if visit.service_user_contact else None,
         }
 
-    def asked_by_id(self, id: str) -> dict[str, Any]:
+    def by_id(self, id: str) -> dict[str, Any]:
         visit = next((one for one in self.seen if one.id == id), None)
         found = {
             "homeVisit": self.of_visit(visit) if visit else None,
@@ -147,9 +147,9 @@ class Sight:
         node = contact or ({"id": id} if any(found.values()) else None)
         return found | {"node": node}
 
-    def listed(self, wanted: Iterable[str] | None) -> dict[str, Any]:
+    def listed(self, locations: Iterable[str] | None) -> dict[str, Any]:
         """Answer a list of the visits at the locations `wanted` (None: no condition)."""
-        found = [one for one in self.seen if wanted is None or one.location in wanted]
+        found = [one for one in self.seen if locations is None or one.location in locations]
         nodes = [self.of_visit(visit) for visit in sorted(found, key=lambda visit: visit.id)]
         locations = None if self.scope is None else [self.of_location(id) for id in sorted(self.scope) if id in LOCATIONS]
         return {"homeVisits": {"totalCount": len(found), "nodes": nodes}, "viewer": {"locations": locations}}

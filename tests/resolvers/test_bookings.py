@@ -71,7 +71,7 @@ async def test_a_booked_visit_is_found_at_once(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "problem"),
     [
         (
             {"careEnquiry": UNKNOWN},
@@ -106,13 +106,13 @@ async def test_a_booked_visit_is_found_at_once(ask: Ask) -> None:
         ({"idempotencyKey": "k" * 256}, problem("idempotencyKey", "TOO_LONG", "Give a key of 1 to 255 characters, without NUL.")),
     ],
 )
-async def test_a_booking_is_refused_at_the_value_that_is_wrong(ask: Ask, given: dict[str, Any], told: dict[str, Any]) -> None:
-    result = await refused(ask, "bookHomeVisit", BOOKING | given)
+async def test_a_booking_is_refused_at_the_value_that_is_wrong(ask: Ask, values: dict[str, Any], problem: dict[str, Any]) -> None:
+    result = await refused(ask, "bookHomeVisit", BOOKING | values)
 
     assert result == {
         "__typename": "InvalidInputError",
         "message": "Some values were refused. Nothing was saved: correct them and try again.",
-        "problems": [told],
+        "problems": [problem],
     }
 
 

@@ -23,7 +23,7 @@ from tests.world import FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
 CANARY = "canary-s3cret"
 
 
-def told(cause: Exception, path: list[str | int] | None = None) -> dict[str, Any]:
+def presented(cause: Exception, path: list[str | int] | None = None) -> dict[str, Any]:
     """Return what a client is told of an exception in a resolver."""
     return present(located_error(cause, path=path or ["homeVisits"]), "the-request")
 
@@ -31,7 +31,7 @@ def told(cause: Exception, path: list[str | int] | None = None) -> dict[str, Any
 def test_a_masked_error_tells_only_where_it_was_and_under_which_request() -> None:
     cause = RuntimeError(f"postgresql://visits:{CANARY}@db/visits")
 
-    assert told(cause, ["homeVisits", "nodes", 0]) == {
+    assert presented(cause, ["homeVisits", "nodes", 0]) == {
         "message": MASKED,
         "path": ["homeVisits", "nodes", 0],
         "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": "the-request"},
@@ -43,7 +43,7 @@ def test_what_an_exception_says_of_itself_is_not_believed() -> None:
     class Chatty(RuntimeError):
         extensions = {"query": f"SELECT {CANARY}"}  # noqa: RUF012 - as some libraries have it
 
-    assert told(Chatty(CANARY))["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "the-request"}
+    assert presented(Chatty(CANARY))["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "the-request"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_an_exception_says_of_itself_is_not_believed() -> None:
     ],
 )
 def test_a_refusal_is_told_with_its_code(refusal: Exception, code: str, message: str) -> None:
-    error = told(refusal)
+    error = presented(refusal)
 
     assert (error["message"], error["extensions"]) == (message, {"code": code, "requestId": "the-request"})
     assert unexpected(located_error(refusal)) is None
@@ -74,7 +74,7 @@ def test_a_refusal_is_told_with_its_code(refusal: Exception, code: str, message:
     "refusal", [errors.DatabaseUnusable(f"/data/{CANARY}.db cannot be opened."), errors.HomeVisitNotFound(CANARY)]
 )
 def test_a_refusal_that_no_client_can_mend_is_masked_and_noted(refusal: errors.Refusal) -> None:
-    assert told(refusal)["message"] == MASKED
+    assert presented(refusal)["message"] == MASKED
     assert unexpected(located_error(refusal)) is refusal
 
 
@@ -109,7 +109,7 @@ BREAKINGS = {
         "CREATE TRIGGER u BEFORE INSERT ON home_visits BEGIN SELECT RAISE(ABORT, '$'); END;"
     ),
 }
-ASKED = [
+FAILING = [
     "{ homeVisits { totalCount edges { cursor node { dateTime host created location { name } assignedTo { firstName } } } } }",
     f'{{ homeVisit(id: "{VISIT_IDS[1]}") {{ created modified host confirmation careEnquiry {{ careSeeker {{ email }} }} }} }}',
     f'{{ location(id: "{WILLOWS}") {{ name homeVisits {{ totalCount nodes {{ host modified }} }} }} }}',
@@ -135,13 +135,13 @@ async def test_a_broken_database_gives_nothing_away(world_file: Path, tmp_path: 
     database = await SQLiteDatabase(path).open()
     ask = Ask(database, engine(planned=planned))
 
-    told = [error for document in ASKED for error in (await ask(document)).errors]
+    presented = [error for document in FAILING for error in (await ask(document)).errors]
     await database.close()
 
-    codes = [error["extensions"].pop("code") for error in told]
+    codes = [error["extensions"].pop("code") for error in presented]
     assert {"INTERNAL_SERVER_ERROR"} <= set(codes) <= {"INTERNAL_SERVER_ERROR", "BAD_USER_INPUT"}
     # A path is the client's own words.
-    assert [error for error in told if LEAKS.search(json.dumps(error | {"path": []}))] == []
+    assert [error for error in presented if LEAKS.search(json.dumps(error | {"path": []}))] == []
 
 
 async def test_notes_are_told_to_those_who_ask_for_them_and_in_no_error(ask: Ask) -> None:
@@ -188,7 +188,7 @@ def test_messages_are_looked_for_where_they_are() -> None:
         "No home visit with this ID exists, or you may not see it. Check the ID.",
         "Only a pending home visit can be changed. This one was 7 on 7.",
         "Notes may have at most 7 characters: these have 7.",
-        "{asked:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
+        "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     }
     assert len(found) > 60
 
@@ -255,21 +255,21 @@ TYPES = [
 
 @pytest.mark.parametrize("document", WRONG)
 async def test_what_the_library_says_of_a_document_is_a_sentence(ask: Ask, document: str) -> None:
-    told = await ask(document)
+    response = await ask(document)
 
-    assert told.errors != []
-    for error in told.errors:
+    assert response.errors != []
+    for error in response.errors:
         assert_sentence(error)
 
 
 @pytest.mark.parametrize("type", TYPES)
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 async def test_what_the_library_says_of_a_value_is_a_sentence_in_the_words_of_json(ask: Ask, type: str, value: Any) -> None:
-    told = await ask(
+    response = await ask(
         f"query ($value: {type}) {{ viewer {{ subject }} ... @skip(if: true) {{ {USED[type]} }} }}", {"value": value}
     )
 
-    for error in told.errors:
+    for error in response.errors:
         assert_sentence(error)
 
 
@@ -288,9 +288,9 @@ USED = {
 
 
 def assert_sentence(error: dict[str, Any]) -> None:
-    told, quoted = error["message"], r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+    message, quoted = error["message"], r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
     assert error["extensions"]["code"] in ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT")
-    assert re.fullmatch(r"[A-Z`].*[.?…]", told, re.DOTALL), told
+    assert re.fullmatch(r"[A-Z`].*[.?…]", message, re.DOTALL), message
     assert not re.search(
-        r"\b(None|True|False|object at|Error|Exception)\b", re.sub(quoted, "", told).replace("Syntax Error", "")
-    ), told
+        r"\b(None|True|False|object at|Error|Exception)\b", re.sub(quoted, "", message).replace("Syntax Error", "")
+    ), message

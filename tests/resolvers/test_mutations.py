@@ -21,7 +21,7 @@ CHANGED = {"version": 2, "modified": "2024-11-04T09:30:00Z"}
 
 
 @pytest.mark.parametrize(
-    ("given", "changed"),
+    ("values", "changed"),
     [
         ({}, {}),
         ({"notes": ""}, {}),
@@ -35,9 +35,9 @@ CHANGED = {"version": 2, "modified": "2024-11-04T09:30:00Z"}
     ],
 )
 async def test_an_update_changes_what_was_given_and_nothing_else(
-    ask: Ask, given: dict[str, Any], changed: dict[str, Any]
+    ask: Ask, values: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    result = await change(ask, "updateHomeVisit", {"id": PENDING} | given, UPDATED)
+    result = await change(ask, "updateHomeVisit", {"id": PENDING} | values, UPDATED)
 
     assert result == {"__typename": "UpdateHomeVisitSuccess", "homeVisit": AS_IT_WAS | changed}
 
@@ -54,7 +54,7 @@ async def test_null_notes_are_empty_and_a_null_user_is_the_enquirys(ask: Ask) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "problem"),
     [
         (
             {"dateTime": None},
@@ -68,13 +68,13 @@ async def test_null_notes_are_empty_and_a_null_user_is_the_enquirys(ask: Ask) ->
         ({"assignedTo": UNKNOWN}, problem("assignedTo", "NOT_FOUND", "No user with this ID exists. Check the ID.")),
     ],
 )
-async def test_an_update_is_refused_at_the_value_that_is_wrong(ask: Ask, given: dict[str, Any], told: dict[str, Any]) -> None:
-    result = await refused(ask, "updateHomeVisit", {"id": PENDING} | given)
+async def test_an_update_is_refused_at_the_value_that_is_wrong(ask: Ask, values: dict[str, Any], problem: dict[str, Any]) -> None:
+    result = await refused(ask, "updateHomeVisit", {"id": PENDING} | values)
 
     assert result == {
         "__typename": "InvalidInputError",
         "message": "Some values were refused. Nothing was saved: correct them and try again.",
-        "problems": [told],
+        "problems": [problem],
     }
 
 
@@ -163,10 +163,10 @@ async def test_who_may_only_read_changes_nothing(ask: Ask, name: str) -> None:
     before = everything(ask.database)
     input = BOOKING if name == "bookHomeVisit" else {"id": PENDING}
 
-    told = await ask(mutation(name), {"input": input}, caller=limited_to(WILLOWS, role=Role.VIEWER))
+    response = await ask(mutation(name), {"input": input}, caller=limited_to(WILLOWS, role=Role.VIEWER))
 
-    assert told.data == {name: None}
-    assert [(error["message"], error["path"], error["extensions"]["code"]) for error in told.errors] == [
+    assert response.data == {name: None}
+    assert [(error["message"], error["path"], error["extensions"]["code"]) for error in response.errors] == [
         (f"{name} needs the role COORDINATOR. Ask whoever manages your account for it.", [name], "FORBIDDEN")
     ]
     assert everything(ask.database) == before
@@ -199,5 +199,5 @@ async def test_each_change_of_a_request_tells_what_is_then(ask: Ask) -> None:
 
     data = await ask.data(document)
 
-    told = [[node["status"] for node in result["homeVisit"]["location"]["homeVisits"]["nodes"]] for result in data.values()]
-    assert told == [["CANCELLED", "PENDING"], ["CANCELLED", "CANCELLED"]]
+    statuses = [[node["status"] for node in result["homeVisit"]["location"]["homeVisits"]["nodes"]] for result in data.values()]
+    assert statuses == [["CANCELLED", "PENDING"], ["CANCELLED", "CANCELLED"]]

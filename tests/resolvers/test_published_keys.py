@@ -50,81 +50,81 @@ async def test_nobody_is_asked_before_a_key_is_needed(issuer: Issuer, published:
 
     await asyncio.sleep(0.05)
 
-    assert issuer.asked == 0
+    assert issuer.requests == 0
 
 
 async def test_all_keys_are_known_from_asking_once(issuer: Issuer, published: Open) -> None:
-    held = published()
+    keys = published()
 
-    answers = [await found(held, algorithm, algorithm) for algorithm in ("RS256", "ES256", "EdDSA", "RS256")]
+    answers = [await found(keys, algorithm, algorithm) for algorithm in ("RS256", "ES256", "EdDSA", "RS256")]
 
     assert answers == ["RS256 for RS256", "ES256 for ES256", "EdDSA for EdDSA", "RS256 for RS256"]
-    assert (issuer.asked, held.fetches) == (1, 1)
+    assert (issuer.requests, keys.fetches) == (1, 1)
 
 
 async def test_a_key_is_only_good_for_its_own_algorithm(published: Open) -> None:
-    held = published()
+    keys = published()
 
-    assert await found(held, "RS256", "ES256") == "UnknownKey"
+    assert await found(keys, "RS256", "ES256") == "UnknownKey"
 
 
 async def test_a_key_without_a_name_is_found_where_it_is_the_only_one(issuer: Issuer, published: Open) -> None:
-    held = published()
+    keys = published()
 
-    answers = [await found(held, None, "RS256"), await found(held, None, "ES256")]
+    answers = [await found(keys, None, "RS256"), await found(keys, None, "ES256")]
 
     assert answers == ["RS256 for RS256", "ES256 for ES256"]
 
 
 async def test_a_key_without_a_name_is_not_found_where_it_could_be_one_of_two(issuer: Issuer, published: Open) -> None:
     issuer.jwks = [public_jwk(RSA_KEY, "RS256"), public_jwk(OTHER_RSA_KEY, "RS256", kid="b")]
-    held = published()
+    keys = published()
 
-    answers = [await found(held, None), await found(held, "b")]
+    answers = [await found(keys, None), await found(keys, "b")]
 
     assert answers == ["UnknownKey", "b for RS256"]
 
 
 async def test_a_hundred_who_ask_at_once_are_answered_by_one_fetch(issuer: Issuer, published: Open) -> None:
-    held = published()
+    keys = published()
 
-    answers = await asyncio.gather(*(found(held, "made up" if n % 2 else "RS256") for n in range(100)))
+    answers = await asyncio.gather(*(found(keys, "made up" if n % 2 else "RS256") for n in range(100)))
 
     assert answers == ["RS256 for RS256", "UnknownKey"] * 50
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 async def test_names_that_are_made_up_are_looked_for_once_in_a_while(issuer: Issuer, published: Open) -> None:
-    held = published(pause_seconds=0.3)
-    await found(held, "RS256")
+    keys = published(pause_seconds=0.3)
+    await found(keys, "RS256")
 
-    at_once = [await found(held, f"made up {n}") for n in range(20)]
-    asked_at_once = issuer.asked
+    at_once = [await found(keys, f"made up {n}") for n in range(20)]
+    requests_at_once = issuer.requests
     await asyncio.sleep(0.35)
-    later = await asyncio.gather(*(found(held, f"made up {n}") for n in range(20)))
+    later = await asyncio.gather(*(found(keys, f"made up {n}") for n in range(20)))
 
     assert (at_once, later) == (["UnknownKey"] * 20, ["UnknownKey"] * 20)
-    assert (asked_at_once, issuer.asked) == (1, 2)
+    assert (requests_at_once, issuer.requests) == (1, 2)
 
 
 async def test_a_new_key_is_found_when_first_seen(issuer: Issuer, published: Open) -> None:
-    held = published(pause_seconds=0.0)
-    await found(held, "RS256")
+    keys = published(pause_seconds=0.0)
+    await found(keys, "RS256")
     issuer.jwks.append(public_jwk(OTHER_RSA_KEY, "RS256", kid="new"))
 
-    answer = await found(held, "new")
+    answer = await found(keys, "new")
 
-    assert (answer, issuer.asked) == ("new for RS256", 2)
+    assert (answer, issuer.requests) == ("new for RS256", 2)
 
 
 async def test_keys_are_kept_fresh_while_nobody_asks(issuer: Issuer, published: Open) -> None:
     withdrawn: list[str | None] = []
-    held = published(lambda gone: withdrawn.extend(key.key_id for key in gone), refresh_seconds=0.05)
-    await found(held, "RS256")
+    keys = published(lambda gone: withdrawn.extend(key.key_id for key in gone), refresh_seconds=0.05)
+    await found(keys, "RS256")
     issuer.jwks = [jwk for jwk in PUBLISHED if jwk["kid"] != "RS256"]
 
     await until(lambda: bool(withdrawn))
-    answers = [await found(held, "RS256"), await found(held, "ES256", "ES256")]
+    answers = [await found(keys, "RS256"), await found(keys, "ES256", "ES256")]
 
     assert withdrawn == ["RS256"]
     assert answers == ["UnknownKey", "ES256 for ES256"]
@@ -134,28 +134,28 @@ async def test_a_key_that_changes_under_its_name_is_another_and_one_that_stays_i
     issuer: Issuer, published: Open
 ) -> None:
     withdrawn: list[jwt.PyJWK] = []
-    held = published(withdrawn.extend, refresh_seconds=0.05)
-    first, other = await held.key("RS256", "RS256"), await held.key("ES256", "ES256")
+    keys = published(withdrawn.extend, refresh_seconds=0.05)
+    first, other = await keys.key("RS256", "RS256"), await keys.key("ES256", "ES256")
     issuer.jwks = [public_jwk(OTHER_RSA_KEY, "RS256", kid="RS256"), *PUBLISHED[1:]]
 
     await until(lambda: bool(withdrawn))
 
     assert withdrawn == [first]
-    assert await held.key("RS256", "RS256") is not first
-    assert await held.key("ES256", "ES256") is other
+    assert await keys.key("RS256", "RS256") is not first
+    assert await keys.key("ES256", "ES256") is other
 
 
 async def test_the_last_good_keys_stay_in_use_through_an_outage(issuer: Issuer, published: Open) -> None:
-    held = published(pause_seconds=0.05, refresh_seconds=0.05)
-    await found(held, "RS256")
+    keys = published(pause_seconds=0.05, refresh_seconds=0.05)
+    await found(keys, "RS256")
     issuer.answer = _status(503)
-    await until(lambda: issuer.asked >= 3)
+    await until(lambda: issuer.requests >= 3)
 
-    during = [await found(held, "RS256"), await found(held, "new")]
+    during = [await found(keys, "RS256"), await found(keys, "new")]
     issuer.answer = None
     issuer.jwks.append(public_jwk(OTHER_RSA_KEY, "RS256", kid="new"))
     await asyncio.sleep(0.2)
-    after = [await found(held, "RS256"), await found(held, "new"), await found(held, "made up")]
+    after = [await found(keys, "RS256"), await found(keys, "new"), await found(keys, "made up")]
 
     assert during == ["RS256 for RS256", "KeysUnavailable"]
     assert after == ["RS256 for RS256", "new for RS256", "UnknownKey"]
@@ -163,45 +163,45 @@ async def test_the_last_good_keys_stay_in_use_through_an_outage(issuer: Issuer, 
 
 async def test_an_outage_from_the_start_is_told_and_over_when_the_issuer_is_back(issuer: Issuer, published: Open) -> None:
     issuer.answer = _status(500)
-    held = published(retry_seconds=0.2)
+    keys = published(retry_seconds=0.2)
 
-    during = [await found(held, "RS256") for _ in range(10)]
-    asked = issuer.asked
+    during = [await found(keys, "RS256") for _ in range(10)]
+    requests = issuer.requests
     issuer.answer = None
     await asyncio.sleep(0.25)
-    after = await found(held, "RS256")
+    after = await found(keys, "RS256")
 
     assert during == ["KeysUnavailable"] * 10
-    assert (asked, after, issuer.asked) == (1, "RS256 for RS256", 2)
+    assert (requests, after, issuer.requests) == (1, "RS256 for RS256", 2)
 
 
 async def test_an_issuer_that_is_not_there_is_an_outage(unused_tcp_port: int) -> None:
-    held = PublishedKeys(f"http://127.0.0.1:{unused_tcp_port}/keys", lambda _: None)
+    keys = PublishedKeys(f"http://127.0.0.1:{unused_tcp_port}/keys", lambda _: None)
 
-    answer = await found(held, "RS256")
-    await held.close()
+    answer = await found(keys, "RS256")
+    await keys.close()
 
     assert answer == "KeysUnavailable"
 
 
 async def test_an_issuer_that_hangs_delays_only_who_needs_a_new_key_and_not_for_long(issuer: Issuer, published: Open) -> None:
-    held = published(pause_seconds=0.0, fetch_seconds=0.3)
-    await found(held, "RS256")
+    keys = published(pause_seconds=0.0, fetch_seconds=0.3)
+    await found(keys, "RS256")
     issuer.answer = _hang
     started = time.monotonic()
 
-    waiting = asyncio.create_task(found(held, "new"))
-    await until(lambda: issuer.asked == 2)
-    known = await found(held, "RS256")
+    waiting = asyncio.create_task(found(keys, "new"))
+    await until(lambda: issuer.requests == 2)
+    answer = await found(keys, "RS256")
     at_once = not waiting.done()
     refused = await waiting
 
-    assert (known, at_once, refused) == ("RS256 for RS256", True, "KeysUnavailable")
+    assert (answer, at_once, refused) == ("RS256 for RS256", True, "KeysUnavailable")
     assert 0.25 < time.monotonic() - started < 3.0
 
 
 async def test_a_caller_that_goes_away_ends_nobody_elses_fetch(issuer: Issuer, published: Open) -> None:
-    held = published()
+    keys = published()
     released = asyncio.Event()
 
     async def later(_: web.Request) -> web.StreamResponse:
@@ -209,14 +209,14 @@ async def test_a_caller_that_goes_away_ends_nobody_elses_fetch(issuer: Issuer, p
         return web.Response(body=document(*PUBLISHED))
 
     issuer.answer = later
-    leaving, staying = (asyncio.create_task(found(held, "RS256")) for _ in range(2))
-    await until(lambda: issuer.asked == 1)
+    leaving, staying = (asyncio.create_task(found(keys, "RS256")) for _ in range(2))
+    await until(lambda: issuer.requests == 1)
 
     leaving.cancel()
     released.set()
 
     assert await staying == "RS256 for RS256"
-    assert (leaving.cancelled(), issuer.asked) == (True, 1)
+    assert (leaving.cancelled(), issuer.requests) == (True, 1)
 
 
 def _status(status: int) -> Callable[[web.Request], Any]:
@@ -273,14 +273,14 @@ async def _cut(request: web.Request) -> web.StreamResponse:
 )
 async def test_an_answer_that_is_no_set_of_keys_changes_nothing(issuer: Issuer, published: Open, answer: Any) -> None:
     withdrawn: list[Any] = []
-    held = published(withdrawn.extend, pause_seconds=0.0, fetch_seconds=1.0)
-    await found(held, "RS256")
+    keys = published(withdrawn.extend, pause_seconds=0.0, fetch_seconds=1.0)
+    await found(keys, "RS256")
     issuer.answer = answer
 
-    answers = [await found(held, "new"), await found(held, "RS256")]
+    answers = [await found(keys, "new"), await found(keys, "RS256")]
 
     assert answers == ["KeysUnavailable", "RS256 for RS256"]
-    assert (issuer.asked, withdrawn) == (2, [])
+    assert (issuer.requests, withdrawn) == (2, [])
 
 
 async def test_a_redirect_is_not_followed(issuer: Issuer, published: Open) -> None:
@@ -292,7 +292,7 @@ async def test_a_redirect_is_not_followed(issuer: Issuer, published: Open) -> No
         issuer.answer = elsewhere
         answer = await found(published(), "RS256")
 
-    assert (answer, issuer.asked, other.asked) == ("KeysUnavailable", 1, 0)
+    assert (answer, issuer.requests, other.requests) == ("KeysUnavailable", 1, 0)
 
 
 async def test_an_outage_is_logged_without_what_the_address_holds_and_without_the_request(
@@ -302,11 +302,11 @@ async def test_an_outage_is_logged_without_what_the_address_holds_and_without_th
     seen: list[str] = []
     caplog.handler.addFilter(lambda _: not seen.append(asking.get()))  # type: ignore[func-returns-value]  # appending is the point
     issuer.answer = _status(500)
-    held = PublishedKeys(issuer.address.replace("http://", "http://user:hunter2@") + "?key=hunter2", lambda _: None)
+    keys = PublishedKeys(issuer.address.replace("http://", "http://user:hunter2@") + "?key=hunter2", lambda _: None)
     asking.set("amy")
 
-    await found(held, "RS256")
-    await held.close()
+    await found(keys, "RS256")
+    await keys.close()
 
     assert caplog.messages == [
         "Keys for tokens were not fetched from 127.0.0.1: the answer has the status 500. Those known stay in use."
@@ -315,11 +315,11 @@ async def test_an_outage_is_logged_without_what_the_address_holds_and_without_th
 
 
 async def test_closing_ends_what_runs_in_the_background(issuer: Issuer, published: Open) -> None:
-    held = published(refresh_seconds=0.02)
-    await found(held, "RS256")
+    keys = published(refresh_seconds=0.02)
+    await found(keys, "RS256")
 
-    await held.close()
-    asked = issuer.asked
+    await keys.close()
+    requests = issuer.requests
     await asyncio.sleep(0.1)
 
-    assert issuer.asked == asked
+    assert issuer.requests == requests

@@ -11,10 +11,10 @@ from tests.world import ANNA, BEECHES, BEN, DAUGHTER, FOR_BEECHES, FOR_WILLOWS, 
 
 async def statements(ask: Ask, document: str, variables: dict[str, Any] | None = None) -> int:
     ask.database.reference_cache.forget()
-    told = await ask(document, variables)
-    assert told.errors == []
-    assert told.written == 0
-    return told.statements
+    response = await ask(document, variables)
+    assert response.errors == []
+    assert response.written == 0
+    return response.statements
 
 
 async def ids(ask: Ask, arguments: str) -> list[str]:
@@ -23,10 +23,10 @@ async def ids(ask: Ask, arguments: str) -> list[str]:
 
 
 async def test_a_visit_is_found_by_its_id_with_one_statement(ask: Ask) -> None:
-    told = await ask(f'{{ homeVisit(id: "{VISIT_IDS[4]}") {{ id notes status }} }}')
+    response = await ask(f'{{ homeVisit(id: "{VISIT_IDS[4]}") {{ id notes status }} }}')
 
-    assert told.data == {"homeVisit": {"id": VISIT_IDS[4], "notes": "", "status": "CANCELLED"}}
-    assert (told.errors, told.statements) == ([], 1)
+    assert response.data == {"homeVisit": {"id": VISIT_IDS[4], "notes": "", "status": "CANCELLED"}}
+    assert (response.errors, response.statements) == ([], 1)
 
 
 @pytest.mark.parametrize("field", ["homeVisit", "careEnquiry", "location", "user", "node"])
@@ -40,10 +40,10 @@ async def test_what_nobody_knows_is_null(ask: Ask, field: str, id: str) -> None:
     [("careEnquiry", FOR_WILLOWS, 1), ("location", WILLOWS, 1), ("user", ANNA, 1), ("homeVisit", VISIT_IDS[0], 1)],
 )
 async def test_each_kind_is_found_by_its_id_with_one_statement(ask: Ask, field: str, id: str, statements_needed: int) -> None:
-    told = await ask(f'{{ {field}(id: "{id}") {{ __typename id }} }}')
+    response = await ask(f'{{ {field}(id: "{id}") {{ __typename id }} }}')
 
-    assert told.data == {field: {"__typename": field[0].upper() + field[1:], "id": id}}
-    assert told.statements == statements_needed
+    assert response.data == {field: {"__typename": field[0].upper() + field[1:], "id": id}}
+    assert response.statements == statements_needed
 
 
 @pytest.mark.parametrize("field", ["homeVisit", "careEnquiry", "location", "user"])
@@ -68,15 +68,15 @@ async def test_a_node_is_found_whatever_its_kind(ask: Ask, id: str, kind: str) -
 
 
 async def test_the_first_ten_visits_by_id_are_listed_by_one_statement(ask: Ask) -> None:
-    told = await ask("{ homeVisits { nodes { id } pageInfo { hasNextPage hasPreviousPage } } }")
+    response = await ask("{ homeVisits { nodes { id } pageInfo { hasNextPage hasPreviousPage } } }")
 
-    assert told.data == {
+    assert response.data == {
         "homeVisits": {
             "nodes": [{"id": id} for id in VISIT_IDS[:10]],
             "pageInfo": {"hasNextPage": True, "hasPreviousPage": False},
         }
     }
-    assert told.statements == 1
+    assert response.statements == 1
 
 
 async def test_visits_are_counted_only_when_asked(ask: Ask) -> None:
@@ -174,10 +174,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED)
 async def test_a_page_that_cannot_be_served_is_refused_with_what_to_do(ask: Ask, arguments: str, message: str) -> None:
-    told = await ask(f"{{ homeVisits({arguments}) {{ nodes {{ id }} }} }}")
+    response = await ask(f"{{ homeVisits({arguments}) {{ nodes {{ id }} }} }}")
 
-    assert (told.data, told.statements) == (None, 0)
-    assert told.errors == [
+    assert (response.data, response.statements) == (None, 0)
+    assert response.errors == [
         {
             "message": message,
             "locations": [{"line": 1, "column": 3}],
@@ -195,13 +195,13 @@ async def test_a_record_lists_the_visits_that_refer_to_it_by_time(ask: Ask, pare
         "careEnquiry": (FOR_BEECHES, f'careEnquiry: "{FOR_BEECHES}"'),
     }[parent]
 
-    told = await ask(f'{{ {parent}(id: "{id}") {{ homeVisits(first: 100) {{ totalCount nodes {{ id }} }} }} }}')
+    response = await ask(f'{{ {parent}(id: "{id}") {{ homeVisits(first: 100) {{ totalCount nodes {{ id }} }} }} }}')
 
     expected = await ids(ask, f"first: 100, filter: {{ {filter} }}, orderBy: [{{ field: DATE_TIME }}]")
-    page = told.data[parent]["homeVisits"]
+    page = response.data[parent]["homeVisits"]
     assert ([node["id"] for node in page["nodes"]], page["totalCount"]) == (expected, len(expected))
     assert len(expected) == 9
-    assert told.statements == 3
+    assert response.statements == 3
 
 
 async def test_a_nested_list_takes_the_same_arguments(ask: Ask) -> None:
@@ -262,21 +262,21 @@ async def test_statements_do_not_grow_with_the_names_of_a_field(ask: Ask) -> Non
 
 
 async def test_the_viewer_is_told_without_a_statement(ask: Ask) -> None:
-    told = await ask("{ viewer { subject roles locations { id } } }")
+    response = await ask("{ viewer { subject roles locations { id } } }")
 
-    assert told.data == {"viewer": {"subject": "everybody", "roles": ["VIEWER", "COORDINATOR", "ADMIN"], "locations": None}}
-    assert told.statements == 0
+    assert response.data == {"viewer": {"subject": "everybody", "roles": ["VIEWER", "COORDINATOR", "ADMIN"], "locations": None}}
+    assert response.statements == 0
 
 
 async def test_a_limited_viewer_is_told_their_locations_by_one_statement(ask: Ask) -> None:
-    told = await ask("{ viewer { subject roles locations { id name } } }", caller=limited_to(WILLOWS, STUB_HOME, UNKNOWN))
+    response = await ask("{ viewer { subject roles locations { id name } } }", caller=limited_to(WILLOWS, STUB_HOME, UNKNOWN))
 
-    assert told.data["viewer"] == {
+    assert response.data["viewer"] == {
         "subject": "limited",
         "roles": ["COORDINATOR"],
         "locations": [{"id": WILLOWS, "name": "The Willows"}, {"id": STUB_HOME, "name": None}],
     }
-    assert told.statements == 1
+    assert response.statements == 1
 
 
 async def test_a_viewer_limited_to_no_location_has_none(ask: Ask) -> None:

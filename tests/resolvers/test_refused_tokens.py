@@ -235,7 +235,7 @@ async def test_a_hundred_tokens_with_made_up_keys_ask_the_issuer_once(issuer: Is
         refused = await asyncio.gather(*(refusal(tokens, header) for header in headers))
 
     assert refused == [("UNAUTHENTICATED", UNKNOWN_KEY)] * 100
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 @given(st.data())

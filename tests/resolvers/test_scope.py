@@ -13,10 +13,10 @@ from graphql import OperationType, get_named_type
 from storage.caller import Caller, Role
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
-from tests.asking import Ask, Told, engine
+from tests.asking import Ask, Response, engine
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
-from tests.resolvers.reach import ROOTS, asked, everything, fields, legible, met
+from tests.resolvers.reach import ROOTS, document_of, everything, fields, legible, met
 from tests.schema.execution.oracle import LOOSE
 
 OPERATIONS = [(kind, name) for kind, root in ROOTS.items() for name in root.fields]
@@ -38,13 +38,13 @@ async def ask_ours(halves_file: Path, tmp_path: Path, request: pytest.FixtureReq
     await database.close()
 
 
-async def change(ask: Ask, name: str, input: dict[str, Any], selection: str) -> Told:
+async def change(ask: Ask, name: str, input: dict[str, Any], selection: str) -> Response:
     type = name[0].upper() + name[1:]
     whole = (BOOKING if name == "bookHomeVisit" else {}) | input
     return await ask(f"mutation ($input: {type}Input!) {{ {name}(input: $input) {selection} }}", {"input": whole}, caller=US)
 
 
-async def read(ask: Ask, name: str, id: str, selection: str, caller: Caller = US) -> Told:
+async def read(ask: Ask, name: str, id: str, selection: str, caller: Caller = US) -> Response:
     if id:
         return await ask(f"query ($id: ID!) {{ {name}(id: $id) {selection} }}", {"id": id}, caller=caller)
     return await ask(f"{{ {name} {selection} }}", caller=caller)
@@ -52,19 +52,19 @@ async def read(ask: Ask, name: str, id: str, selection: str, caller: Caller = US
 
 @pytest.mark.parametrize(("kind", "name"), OPERATIONS)
 async def test_a_root_field_answers_nobody_without_a_role(ask: Ask, kind: OperationType, name: str) -> None:
-    told = await ask(asked(kind, name), caller=Caller("stranger", frozenset()))
+    response = await ask(document_of(kind, name), caller=Caller("stranger", frozenset()))
 
-    assert [error["extensions"]["code"] for error in told.errors] == ["FORBIDDEN"]
-    assert not any((told.data or {}).values())
-    assert (told.statements, told.written) == (0, 0)
+    assert [error["extensions"]["code"] for error in response.errors] == ["FORBIDDEN"]
+    assert not any((response.data or {}).values())
+    assert (response.statements, response.written) == (0, 0)
 
 
 @pytest.mark.parametrize("name", list(ROOTS[OperationType.MUTATION].fields))
 async def test_who_may_only_read_may_change_nothing(ask: Ask, name: str) -> None:
-    told = await ask(asked(OperationType.MUTATION, name), caller=Caller("viewer", frozenset({Role.VIEWER})))
+    response = await ask(document_of(OperationType.MUTATION, name), caller=Caller("viewer", frozenset({Role.VIEWER})))
 
-    assert [error["extensions"]["code"] for error in told.errors] == ["FORBIDDEN"]
-    assert (told.statements, told.written) == (0, 0)
+    assert [error["extensions"]["code"] for error in response.errors] == ["FORBIDDEN"]
+    assert (response.statements, response.written) == (0, 0)
 
 
 READS = [
@@ -104,11 +104,11 @@ async def test_every_field_is_reached_within_our_locations_and_shows_nothing_of_
     ]
 
     reached: set[str] = set()
-    for name, id, told in [*reads, *changes]:
-        assert told.errors == []
-        reached |= set(met(told.data))
+    for name, id, response in [*reads, *changes]:
+        assert response.errors == []
+        reached |= set(met(response.data))
         # An ID that was asked for is the caller's own word.
-        shown = legible(told.data).replace(id or CANARY * 2, "")
+        shown = legible(response.data).replace(id or CANARY * 2, "")
         assert (name, re.findall(rf"{CANARY}|bad\d{{21}}", shown)) == (name, [])
     assert fields() - reached == set()
 
@@ -120,13 +120,13 @@ def all_of(kind: OperationType, name: str) -> str:
 async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     selections = {"homeVisits": "{ totalCount nodes { id } }", "viewer": "{ subject locations { id } }"}
 
-    told = {
+    responses = {
         (name, id): await read(ask_ours, name, id, selections.get(name, "{ id }"), caller=world.limited_to())
         for name, id in READS
     }
 
-    assert all(answer.errors == [] for answer in told.values())
-    found = {asked: answer.data[asked[0]] for asked, answer in told.items()}
+    assert all(response.errors == [] for response in responses.values())
+    found = {root: response.data[root[0]] for root, response in responses.items()}
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
     assert found.pop(("homeVisits", "")) == {"totalCount": 0, "nodes": []}
     assert set(found.values()) == {None}
@@ -197,7 +197,7 @@ async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str
     assert alike(hidden, unknown, HIDDEN[kind])
 
 
-def alike(hidden: Told, unknown: Told, id: str) -> bool:
+def alike(hidden: Response, unknown: Response, id: str) -> bool:
     """Tell whether two answers are the same to the letter, apart from the ID."""
     assert (hidden.errors, hidden.written, unknown.errors, unknown.written) == ([], 0, [], 0)
     return json.dumps(hidden.data).replace(id, UNKNOWN) == json.dumps(unknown.data)

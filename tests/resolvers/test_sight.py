@@ -13,7 +13,7 @@ from storage.sqlite.database import SQLiteDatabase
 from storage.sqlite.migrating import migrate
 from tests.asking import Ask, engine
 from tests.resolvers import sight
-from tests.resolvers.sight import ASKED_BY_ID, LISTED, Sight, sights
+from tests.resolvers.sight import BY_ID, LISTED, Sight, sights
 from tests.schema.execution.oracle import LOOSE
 
 ENGINES = {planned: engine(planned=planned, limits=LOOSE) for planned in (True, False)}
@@ -27,12 +27,12 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-ASKED = st.lists(st.sampled_from([*sight.LOCATIONS, *sight.USERS, *sight.ENQUIRIES, *sight.CONTACTS, *sight.VISITS]), max_size=6)
-WANTED = st.none() | st.lists(st.sampled_from([*sight.LOCATIONS, sight.NOBODY]), max_size=3)
+IDS = st.lists(st.sampled_from([*sight.LOCATIONS, *sight.USERS, *sight.ENQUIRIES, *sight.CONTACTS, *sight.VISITS]), max_size=6)
+LOCATIONS = st.none() | st.lists(st.sampled_from([*sight.LOCATIONS, sight.NOBODY]), max_size=3)
 CHANGED = st.tuples(st.sampled_from(["cancel", "complete", "update"]), st.sampled_from([*sight.VISITS, sight.NOBODY]))
 
 
-def check(drawn: Sight, ids: list[str], wanted: list[str] | None, change: tuple[str, str], planned: bool, path: Path) -> None:
+def check(drawn: Sight, ids: list[str], locations: list[str] | None, change: tuple[str, str], planned: bool, path: Path) -> None:
     drawn.keep(path)
 
     async def ask_all() -> None:
@@ -41,8 +41,8 @@ def check(drawn: Sight, ids: list[str], wanted: list[str] | None, change: tuple[
             ask = Ask(database, ENGINES[planned])
             caller = Caller("someone", frozenset({Role.COORDINATOR}), drawn.scope)
             for id in ids:
-                assert await ask.data(ASKED_BY_ID, {"id": id}, caller=caller) == drawn.asked_by_id(id)
-            assert await ask.data(LISTED, {"filter": {"location": wanted}}, caller=caller) == drawn.listed(wanted)
+                assert await ask.data(BY_ID, {"id": id}, caller=caller) == drawn.by_id(id)
+            assert await ask.data(LISTED, {"filter": {"location": locations}}, caller=caller) == drawn.listed(locations)
             await require_changed(ask, caller, drawn, *change)
         finally:
             await database.close()
@@ -53,64 +53,64 @@ def check(drawn: Sight, ids: list[str], wanted: list[str] | None, change: tuple[
 async def require_changed(ask: Ask, caller: Caller, drawn: Sight, change: str, id: str) -> None:
     """Change a visit, and book for its enquiry."""
     name, type = f"{change}HomeVisit", f"{change.title()}HomeVisit"
-    told_of = f"... on {type}Success {{ homeVisit {{ ...OfVisit }} }} ... on HomeVisitNotPendingError {{ homeVisit {{ id }} }}"
-    document = f"mutation ($input: {type}Input!) {{ {name}(input: $input) {{ __typename {told_of} }} }} {sight.FRAGMENTS}"
+    selection = f"... on {type}Success {{ homeVisit {{ ...OfVisit }} }} ... on HomeVisitNotPendingError {{ homeVisit {{ id }} }}"
+    document = f"mutation ($input: {type}Input!) {{ {name}(input: $input) {{ __typename {selection} }} }} {sight.FRAGMENTS}"
 
-    told = (await ask.data(document, {"input": {"id": id}}, caller=caller))[name]
+    result = (await ask.data(document, {"input": {"id": id}}, caller=caller))[name]
 
     visit = next((one for one in drawn.seen if one.id == id), None)
     if visit is None:
-        assert told == {"__typename": "HomeVisitNotFoundError"}
+        assert result == {"__typename": "HomeVisitNotFoundError"}
     elif visit.cancelled or visit.completed:
-        assert told == {"__typename": "HomeVisitNotPendingError", "homeVisit": {"id": id}}
+        assert result == {"__typename": "HomeVisitNotPendingError", "homeVisit": {"id": id}}
     else:
-        assert told == {"__typename": f"{type}Success", "homeVisit": drawn.of_visit(visit)}
+        assert result == {"__typename": f"{type}Success", "homeVisit": drawn.of_visit(visit)}
     await require_booked(ask, caller, drawn, visit.care_enquiry if visit else sight.ENQUIRIES[0])
 
 
 async def require_booked(ask: Ask, caller: Caller, drawn: Sight, enquiry: str) -> None:
-    told_of = "... on BookHomeVisitSuccess { homeVisit { location { id } } } ... on InvalidInputError { problems { code } }"
-    document = f"mutation ($input: BookHomeVisitInput!) {{ bookHomeVisit(input: $input) {{ __typename {told_of} }} }}"
+    selection = "... on BookHomeVisitSuccess { homeVisit { location { id } } } ... on InvalidInputError { problems { code } }"
+    document = f"mutation ($input: BookHomeVisitInput!) {{ bookHomeVisit(input: $input) {{ __typename {selection} }} }}"
     input = {"careEnquiry": enquiry, "dateTime": "2024-11-20T14:00:00Z", "host": "OTHER", "visitType": "VIRTUAL"}
 
-    told = (await ask.data(document, {"input": input}, caller=caller))["bookHomeVisit"]
+    result = (await ask.data(document, {"input": input}, caller=caller))["bookHomeVisit"]
 
     location = drawn.enquiries[enquiry].location
     if location is not None and drawn.has(location):
-        assert told == {"__typename": "BookHomeVisitSuccess", "homeVisit": {"location": {"id": location}}}
+        assert result == {"__typename": "BookHomeVisitSuccess", "homeVisit": {"location": {"id": location}}}
     else:
         code = "REQUIRED" if drawn.scope is None else "NOT_FOUND"
-        assert told == {"__typename": "InvalidInputError", "problems": [{"code": code}]}
+        assert result == {"__typename": "InvalidInputError", "problems": [{"code": code}]}
 
 
 @settings(PROPERTY, max_examples=30)
-@given(sights(), ASKED, WANTED, CHANGED, st.booleans())
+@given(sights(), IDS, LOCATIONS, CHANGED, st.booleans())
 def test_what_is_answered_is_what_the_caller_may_see(
     empty_file: Path,
     tmp_path_factory: pytest.TempPathFactory,
     drawn: Sight,
     ids: list[str],
-    wanted: list[str] | None,
+    locations: list[str] | None,
     change: tuple[str, str],
     planned: bool,
 ) -> None:
     path = Path(shutil.copy(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db"))
 
-    check(drawn, ids, wanted, change, planned, path)
+    check(drawn, ids, locations, change, planned, path)
 
 
 @pytest.mark.slow
 @settings(PROPERTY, max_examples=1_000)
-@given(sights(), ASKED, WANTED, CHANGED, st.booleans())
+@given(sights(), IDS, LOCATIONS, CHANGED, st.booleans())
 def test_what_is_answered_is_what_the_caller_may_see_in_a_thousand_worlds(
     empty_file: Path,
     tmp_path_factory: pytest.TempPathFactory,
     drawn: Sight,
     ids: list[str],
-    wanted: list[str] | None,
+    locations: list[str] | None,
     change: tuple[str, str],
     planned: bool,
 ) -> None:
     path = Path(shutil.copy(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db"))
 
-    check(drawn, ids, wanted, change, planned, path)
+    check(drawn, ids, locations, change, planned, path)

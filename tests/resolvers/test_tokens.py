@@ -50,7 +50,7 @@ async def test_a_token_signed_with_the_secret_names_its_caller_and_no_issuer_is_
     async with opened(TokenRules(secret=SECRET, jwks_url=issuer.address)) as tokens:
         caller = await tokens.caller(bearer())
 
-    assert (caller, issuer.asked) == (AMY, 0)
+    assert (caller, issuer.requests) == (AMY, 0)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
@@ -183,11 +183,11 @@ async def test_only_a_header_that_is_not_remembered_is_waited_for() -> None:
 async def test_a_remembered_token_that_expired_is_refused() -> None:
     tokens = Tokens(TokenRules(secret=SECRET, leeway=0))
     header = bearer(exp=In(2))
-    known = await tokens.caller(header)
+    caller = await tokens.caller(header)
 
     await asyncio.sleep(2.1)
 
-    assert known == AMY
+    assert caller == AMY
     with pytest.raises(GraphQLError, match="The token has expired"):
         await tokens.caller(header)
 
@@ -198,12 +198,12 @@ async def test_only_tokens_signed_with_a_withdrawn_key_are_forgotten(issuer: Iss
     async with opened(rules) as tokens:
         for header in headers:
             await tokens.caller(header)
-        known = [tokens.cached(header) for header in headers]
+        callers = [tokens.cached(header) for header in headers]
 
         issuer.jwks = [jwk for jwk in PUBLISHED if jwk["kid"] != "RS256"]
         await until(lambda: tokens.cached(headers[0]) is None)
 
-        assert known == [AMY, AMY, AMY]
+        assert callers == [AMY, AMY, AMY]
         assert [tokens.cached(header) for header in headers] == [None, AMY, AMY]
         with pytest.raises(GraphQLError, match="signed with a key that is not known here"):
             await tokens.caller(headers[0])

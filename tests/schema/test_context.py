@@ -16,7 +16,7 @@ TEN = Window.of(10, None, None, None)
 
 
 @pytest.fixture
-def asked(database: Database) -> Ask:
+def ask(database: Database) -> Ask:
     return Ask(database, engine(planned=True))
 
 
@@ -25,56 +25,56 @@ def drop(database: Database, table: str) -> None:
         connection.executescript(f"PRAGMA foreign_keys = OFF; DROP TABLE {table}")
 
 
-async def test_records_asked_for_at_once_are_read_by_one_statement(asked: Ask) -> None:
-    context = asked.context()
+async def test_records_asked_for_at_once_are_read_by_one_statement(ask: Ask) -> None:
+    context = ask.context()
 
     first, second, none = await asyncio.gather(
-        *(context.record("user", id, by_id=False) for id in (world.ANNA, world.BEN, world.UNKNOWN))
+        *(context.load("user", id, by_id=False) for id in (world.ANNA, world.BEN, world.UNKNOWN))
     )
 
     assert (first.first_name, second.first_name, none) == ("Anna", "Ben", None)
-    assert asked.database.fetched == 1
+    assert ask.database.fetched == 1
 
 
-async def test_a_record_is_read_once_for_a_request(asked: Ask) -> None:
-    context = asked.context()
-    await context.records("user", [world.ANNA, world.UNKNOWN], by_id=False)
+async def test_a_record_is_read_once_for_a_request(ask: Ask) -> None:
+    context = ask.context()
+    await context.load_many("user", [world.ANNA, world.UNKNOWN], by_id=False)
 
-    known = await context.records("user", [world.UNKNOWN, world.ANNA, world.ANNA], by_id=False)
+    records = await context.load_many("user", [world.UNKNOWN, world.ANNA, world.ANNA], by_id=False)
 
-    assert known[world.ANNA].first_name == "Anna"
-    assert known[world.UNKNOWN] is None
-    assert asked.database.fetched == 1
+    assert records[world.ANNA].first_name == "Anna"
+    assert records[world.UNKNOWN] is None
+    assert ask.database.fetched == 1
 
 
-async def test_what_is_seen_through_a_visit_and_by_its_id_is_read_apart(asked: Ask) -> None:
-    context = asked.context(world.limited_to(world.BEECHES))
+async def test_what_is_seen_through_a_visit_and_by_its_id_is_read_apart(ask: Ask) -> None:
+    context = ask.context(world.limited_to(world.BEECHES))
 
-    through_a_visit = await context.record("user", world.ANNA, by_id=False)
-    by_its_id = await context.record("user", world.ANNA, by_id=True)
+    through_a_visit = await context.load("user", world.ANNA, by_id=False)
+    by_its_id = await context.load("user", world.ANNA, by_id=True)
 
     assert (through_a_visit.first_name, by_its_id) == ("Anna", None)
 
 
-async def test_who_asks_while_others_wait_waits_with_them(asked: Ask) -> None:
-    context = asked.context()
-    one = asyncio.ensure_future(context.records("location", [world.WILLOWS, world.BEECHES], by_id=False))
+async def test_who_asks_while_others_wait_waits_with_them(ask: Ask) -> None:
+    context = ask.context()
+    one = asyncio.ensure_future(context.load_many("location", [world.WILLOWS, world.BEECHES], by_id=False))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    known = await context.records("location", [world.BEECHES, world.STUB_HOME], by_id=False)
+    records = await context.load_many("location", [world.BEECHES, world.STUB_HOME], by_id=False)
 
-    assert {id: known[id].name for id in (world.BEECHES, world.STUB_HOME)} == {
+    assert {id: records[id].name for id in (world.BEECHES, world.STUB_HOME)} == {
         world.BEECHES: "The Beeches",
         world.STUB_HOME: None,
     }
     assert (await one)[world.WILLOWS].name == "The Willows"
-    assert asked.database.fetched == 2
+    assert ask.database.fetched == 2
 
 
-async def test_one_who_leaves_takes_nothing_from_the_others(asked: Ask) -> None:
-    context = asked.context()
-    leaves, stays = [asyncio.ensure_future(context.record("user", world.ANNA, by_id=False)) for _ in range(2)]
+async def test_one_who_leaves_takes_nothing_from_the_others(ask: Ask) -> None:
+    context = ask.context()
+    leaves, stays = [asyncio.ensure_future(context.load("user", world.ANNA, by_id=False)) for _ in range(2)]
     await asyncio.sleep(0)
 
     leaves.cancel()
@@ -84,19 +84,19 @@ async def test_one_who_leaves_takes_nothing_from_the_others(asked: Ask) -> None:
         await leaves
 
 
-async def test_a_database_that_failed_is_not_asked_the_same_again(asked: Ask) -> None:
-    drop(asked.database, "users")
-    context = asked.context()
+async def test_a_database_that_failed_is_not_asked_the_same_again(ask: Ask) -> None:
+    drop(ask.database, "users")
+    context = ask.context()
 
     for _ in range(2):
         with pytest.raises((DatabaseUnusable, sqlite3.Error)):
-            await context.record("user", world.ANNA, by_id=False)
+            await context.load("user", world.ANNA, by_id=False)
 
-    assert asked.database.fetched == 1
+    assert ask.database.fetched == 1
 
 
-async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_one(asked: Ask) -> None:
-    context = asked.context()
+async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_one(ask: Ask) -> None:
+    context = ask.context()
 
     willows, beeches = await asyncio.gather(
         *(context.visits_of("location", id, {}, [("id", False)], TEN) for id in (world.WILLOWS, world.BEECHES))
@@ -104,24 +104,24 @@ async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_on
     counts = [await page.total_count() for page in (willows, beeches)]
 
     assert counts == [15, 9]
-    assert asked.database.fetched == 2
+    assert ask.database.fetched == 2
 
 
-async def test_pages_asked_for_differently_are_read_apart(asked: Ask) -> None:
-    context = asked.context()
-    ways = [({}, False), ({"cancelled": True}, False), ({}, True)]
+async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
+    context = ask.context()
+    variants = [({}, False), ({"cancelled": True}, False), ({}, True)]
 
     pages = await asyncio.gather(
-        *(context.visits_of("location", world.WILLOWS, filter, [("id", down)], TEN) for filter, down in ways)  # type: ignore[arg-type]
+        *(context.visits_of("location", world.WILLOWS, filter, [("id", down)], TEN) for filter, down in variants)  # type: ignore[arg-type]
     )
 
     first = [page.nodes[0].id for page in pages]
     assert first == [world.VISIT_IDS[0], world.VISIT_IDS[1], world.VISIT_IDS[20]]
-    assert asked.database.fetched == 3
+    assert ask.database.fetched == 3
 
 
-async def test_what_is_forgotten_is_read_anew(asked: Ask) -> None:
-    context = asked.context()
+async def test_what_is_forgotten_is_read_anew(ask: Ask) -> None:
+    context = ask.context()
     before = await context.visits_of("location", world.WILLOWS, {}, [("id", False)], TEN)
     await context.visits.cancel(world.PENDING)
 

@@ -34,14 +34,14 @@ def described(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
 
 
 def test_every_type_field_argument_input_field_and_enum_value_has_a_description(exported: GraphQLSchema) -> None:
-    places = dict(described(exported))
+    descriptions = dict(described(exported))
 
-    bare = [place for place, description in places.items() if not (description or "").strip()]
+    bare = [place for place, description in descriptions.items() if not (description or "").strip()]
 
     assert bare == []
     # One of each kind: none is passed over.
     assert {"schema", "Query", "HomeVisit.notes", "Query.homeVisits(first)", "HomeVisitFilter.keyword", "VisitHost.NURSE"} <= set(
-        places
+        descriptions
     )
 
 

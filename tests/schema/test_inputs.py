@@ -65,7 +65,7 @@ def test_a_page_that_cannot_be_is_refused(first: int | None, last: int | None, m
 
 
 def test_a_booking_is_what_was_given_and_nothing_else() -> None:
-    given = BookHomeVisitInput(
+    input = BookHomeVisitInput(
         care_enquiry=ID(FOR_WILLOWS),
         date_time=NOW,
         host=VisitHost.NURSE,
@@ -74,7 +74,7 @@ def test_a_booking_is_what_was_given_and_nothing_else() -> None:
         assigned_to=None,
     )
 
-    booking = booking_of(given)
+    booking = booking_of(input)
 
     assert booking == BookingInput(FOR_WILLOWS, NOW, VisitHost.NURSE, VisitType.VIRTUAL, None, DAUGHTER, "")
 

@@ -87,14 +87,14 @@ def test_what_is_answered_can_be_asked_with(instant: datetime) -> None:
 
 @given(st.text(alphabet="0123456789-:.+TZtz ", max_size=30))
 def test_any_text_is_an_instant_or_refused_with_a_sentence(text: str) -> None:
-    told = ""
+    zone_or_end = ""
 
     try:
-        told = f"{parse_instant(text).tzinfo}"
+        zone_or_end = f"{parse_instant(text).tzinfo}"
     except ValueError as refusal:
-        told = str(refusal)[-1]
+        zone_or_end = str(refusal)[-1]
 
-    assert told in ("UTC", ".")
+    assert zone_or_end in ("UTC", ".")
 
 
 @pytest.mark.parametrize(("text", "day"), [("2024-11-03", date(2024, 11, 3)), ("2024-02-29", date(2024, 2, 29))])

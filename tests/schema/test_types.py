@@ -65,7 +65,7 @@ async def test_a_visit_without_a_user_or_contact_has_none(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "id", "selection", "told"),
+    ("field", "id", "selection", "expected"),
     [
         (
             "location",
@@ -120,9 +120,9 @@ async def test_a_visit_without_a_user_or_contact_has_none(ask: Ask) -> None:
     ],
 )
 async def test_what_a_visit_refers_to_tells_what_is_known_of_it(
-    ask: Ask, field: str, id: str, selection: str, told: dict[str, Any]
+    ask: Ask, field: str, id: str, selection: str, expected: dict[str, Any]
 ) -> None:
-    assert await one(ask, field, id, selection) == told
+    assert await one(ask, field, id, selection) == expected
 
 
 async def test_a_contact_tells_what_is_known_of_them(ask: Ask) -> None:
@@ -162,7 +162,7 @@ async def test_only_what_the_caller_may_do_is_offered(ask: Ask, caller: world.Ca
     "selection", ["location { id }", "location { kind: __typename id }", "location { id id }", "location { __typename }"]
 )
 async def test_an_id_alone_is_answered_without_reading_what_it_is_of(database: Database, selection: str) -> None:
-    told = await Ask(database, engine(planned=False))(f'{{ homeVisit(id: "{world.PENDING}") {{ {selection} }} }}')
+    response = await Ask(database, engine(planned=False))(f'{{ homeVisit(id: "{world.PENDING}") {{ {selection} }} }}')
 
-    assert told.errors == []
-    assert told.statements == 1
+    assert response.errors == []
+    assert response.statements == 1

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from aiohttp import hdrs, web
 from graphql import GraphQLError, OperationDefinitionNode
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import Refusal, bad_request, status_of
+from schema.transport.errors import RequestError, bad_request, status_of
 from schema.transport.http import responses
 from schema.transport.http.connections import HTTPLimits, deliver, hang_up
 from schema.transport.http.negotiation import JSON, response_type, takes_html
@@ -63,7 +63,7 @@ class Endpoint:
     def __init__(
         self,
         *,
-        execute: Callable[[Request, Any], Awaitable[Answer]],
+        execute: Callable[[Request, Any], Awaitable[Result]],
         authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
         make_context: Callable[[Caller, str], Any],
         present_error: Callable[[GraphQLError, str], dict[str, Any]],
@@ -125,7 +125,7 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a GraphQL error and the observer the exception
             return self._failed(exchange, error)
 
-    async def _answer(self, exchange: RequestState) -> Answer:
+    async def _answer(self, exchange: RequestState) -> Result:
         request, limits = exchange.request, self._limits
         if request.method != hdrs.METH_POST:
             raise bad_request("Send the request by POST.", status=405)
@@ -137,7 +137,7 @@ class Endpoint:
         with self._deadline:
             return await self._execute_in_turn(exchange, body)
 
-    async def _execute_in_turn(self, exchange: RequestState, body: bytes) -> Answer:
+    async def _execute_in_turn(self, exchange: RequestState, body: bytes) -> Result:
         caller = self._authenticate(exchange.request.headers.get(hdrs.AUTHORIZATION))
         if not isinstance(caller, Caller):
             caller = await caller
@@ -159,7 +159,7 @@ class Endpoint:
 
     def _refused(self, exchange: RequestState, error: GraphQLError) -> Reply:
         errors = self._presented(exchange, [error])
-        return responses.refused(error.status if isinstance(error, Refusal) else status_of(exchange.outcome), errors)
+        return responses.refused(error.status if isinstance(error, RequestError) else status_of(exchange.outcome), errors)
 
     def _failed(self, exchange: RequestState, error: Exception) -> Reply:
         return self._refused(exchange, GraphQLError("Unexpected error.", original_error=error))

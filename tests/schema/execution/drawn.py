@@ -186,19 +186,19 @@ class _Drawing:
         name = f"s{self._draw(st.integers(0, 2))}"
         if name not in self._variables:
             type = self._one_of(SWITCH_TYPES)
-            given: list[Any] = [True, False] if type == "Boolean!" else [True, False, ...]
+            values: list[Any] = [True, False] if type == "Boolean!" else [True, False, ...]
             # Where a default makes up for it, null may be given, and is an error only where it is met.
-            given += [None] if type.startswith("Boolean =") else []
-            self._variables[name] = Variable(name, type, self._one_of(given))
+            values += [None] if type.startswith("Boolean =") else []
+            self._variables[name] = Variable(name, type, self._one_of(values))
         return name
 
     def _arguments(self, field_name: str, field: GraphQLField) -> str:
-        given = [
+        values = [
             f"{name}: {self._value(f'{field_name}.{name}', argument)}"
             for name, argument in field.args.items()
             if is_required_argument(argument) or self._chance(4)
         ]
-        return f"({', '.join(given)})" if given else ""
+        return f"({', '.join(values)})" if values else ""
 
     def _value(self, name: str, argument: GraphQLArgument) -> str:
         return f"${self._variable(name, argument.type)}" if self._chance(3) else self._literal(name, argument.type)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from resolvers.auth import allowed_operations
 from schema.context import Context
-from schema.execution.engine import Answer, Engine, Request
+from schema.execution.engine import Request, Result
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
-from tests.asking import schema
+from tests.asking import engine, execute
 from tests.schema.execution.drawn import Drawn, Values
 from tests.world import NOW
 
@@ -67,8 +67,8 @@ def spoil(path: Path, how: str) -> None:
         connection.executescript(f"PRAGMA foreign_keys = OFF; {SPOILT[how]}")
 
 
-def _ids(*known: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([*known, world.UNKNOWN])
+def _ids(*in_world: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([*in_world, world.UNKNOWN])
 
 
 def values() -> Values:
@@ -111,10 +111,10 @@ class Failure(NamedTuple):
 
     path: tuple[str | int, ...]
     nulled: tuple[str | int, ...]
-    told: str
+    error: str
 
 
-class Told(NamedTuple):
+class Outcome(NamedTuple):
     """`data` is text, so that the order of its keys counts."""
 
     executed: bool
@@ -128,7 +128,7 @@ class Oracle:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._engines = {
-            (planned, limits): Engine(schema(), limits, planned=planned) for planned in (True, False) for limits in (LOOSE, TIGHT)
+            (planned, limits): engine(planned=planned, limits=limits) for planned in (True, False) for limits in (LOOSE, TIGHT)
         }
 
     @classmethod
@@ -137,13 +137,13 @@ class Oracle:
         spoil(path, how)
         return cls(await SQLiteDatabase(path).open())
 
-    async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Told:
+    async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Outcome:
         context = Context(self.database, caller, lambda: NOW, "Europe/London", allowed_operations)
-        answer = await self._engines[planned, limits].execute(Request(drawn.document, drawn.name, drawn.variables), context)
-        return told(answer)
+        request = Request(drawn.document, drawn.name, drawn.variables)
+        return outcome(await execute(self._engines[planned, limits], request, context))
 
 
-def told(answer: Answer) -> Told:
+def outcome(answer: Result) -> Outcome:
     failures = [
         Failure(
             tuple(error.path or ()),
@@ -152,7 +152,7 @@ def told(answer: Answer) -> Told:
         )
         for error in answer.errors
     ]
-    return Told(answer.executed, json.dumps(answer.data), failures)
+    return Outcome(answer.executed, json.dumps(answer.data), failures)
 
 
 def _nulled(data: Any, path: Sequence[str | int]) -> tuple[str | int, ...]:
@@ -163,7 +163,7 @@ def _nulled(data: Any, path: Sequence[str | int]) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def alike(planned: Told, standard: Told) -> bool:
+def alike(planned: Outcome, standard: Outcome) -> bool:
     """Tell whether two answers are the same, but for what the standard executor itself leaves to chance.
 
     Fields that wait for the database fail in the order in which it answers. Where several fail below one null, the first
@@ -176,9 +176,9 @@ def alike(planned: Told, standard: Told) -> bool:
     return _nulls(planned) == _nulls(standard) and _certain(planned) == _certain(standard)
 
 
-def _nulls(one: Told) -> set[tuple[str | int, ...]]:
+def _nulls(one: Outcome) -> set[tuple[str | int, ...]]:
     return {failure.nulled for failure in one.failures}
 
 
-def _certain(one: Told) -> list[Failure]:
+def _certain(one: Outcome) -> list[Failure]:
     return sorted(failure for failure in one.failures if failure.path == failure.nulled)

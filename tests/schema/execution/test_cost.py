@@ -27,14 +27,14 @@ from graphql import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.execution.limits import Limits, Price, measure
+from schema.execution.limits import Limits, PageSizes, Price, measure
 from tests.schema.small_schema import SCHEMA
 
 LIMITS = Limits()
 
 
 def price(document: str, name: str | None = None) -> Price:
-    return measure(parse(document), SCHEMA, LIMITS)[name]
+    return measure(parse(document), SCHEMA, LIMITS, PageSizes())[name]
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def price(document: str, name: str | None = None) -> Price:
     ],
 )
 def test_an_answer_costs_one_for_each_object_in_it(document: str, objects: int) -> None:
-    asked = price(document)
+    measured = price(document)
 
-    assert asked == Price(objects, (), {})
-    assert asked.of({}) == objects
+    assert measured == Price(objects, (), {})
+    assert measured.of({}) == objects
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_an_answer_costs_one_for_each_object_in_it(document: str, objects: int) 
     ],
 )
 def test_variables_and_their_defaults_set_the_size_of_a_page(document: str, variables: dict[str, Any], objects: int) -> None:
-    asked = price(document)
+    measured = price(document)
 
-    assert asked.of(variables) == objects
+    assert measured.of(variables) == objects
 
 
 def test_each_operation_has_its_price_and_its_own_defaults_in_a_shared_fragment() -> None:
     operations = "query A($n:Int=3){...F} query B($n:Int=4){...F} query C($n:Int){...F}"
 
-    prices = measure(parse(operations + "fragment F on Query{homeVisits(first:$n){nodes{id}}}"), SCHEMA, LIMITS)
+    prices = measure(parse(operations + "fragment F on Query{homeVisits(first:$n){nodes{id}}}"), SCHEMA, LIMITS, PageSizes())
 
-    assert {name: asked.of({}) for name, asked in prices.items()} == {"A": 4, "B": 5, "C": 11}
+    assert {name: measured.of({}) for name, measured in prices.items()} == {"A": 4, "B": 5, "C": 11}
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_each_operation_has_its_price_and_its_own_defaults_in_a_shared_fragment(
     ],
 )
 def test_what_the_schema_does_not_know_costs_nothing(document: str, objects: int) -> None:
-    asked = price(document)
+    measured = price(document)
 
-    assert asked.of({}) == objects
+    assert measured.of({}) == objects
 
 
 @pytest.mark.parametrize("default", [{"default_value": 7}, {"default": GraphQLDefaultInput(7)}])
@@ -154,19 +154,19 @@ def test_a_schema_made_in_python_has_defaults_too(default: dict[str, Any]) -> No
     names = GraphQLObjectType("Name", {"name": GraphQLField(GraphQLString)})
     query = GraphQLObjectType("Query", {"names": GraphQLField(GraphQLList(names), {"first": page})})
 
-    prices = measure(parse("{names{name}}"), GraphQLSchema(query), LIMITS)
+    prices = measure(parse("{names{name}}"), GraphQLSchema(query), LIMITS, PageSizes())
 
     assert prices == {None: Price(7, (), {})}
 
 
 def test_the_price_of_a_page_is_told_in_two_microseconds() -> None:
-    asked = price("query($first:Int=10){homeVisits(first:$first){nodes{id location{id}} pageInfo{endCursor}}}")
+    measured = price("query($first:Int=10){homeVisits(first:$first){nodes{id location{id}} pageInfo{endCursor}}}")
     variables = {"first": 100, "after": None, "filter": {"status": ["PENDING"]}}
 
-    seconds = min(repeat(lambda: asked.of(variables), number=10_000, repeat=9, timer=thread_time)) / 10_000
+    seconds = min(repeat(lambda: measured.of(variables), number=10_000, repeat=9, timer=thread_time)) / 10_000
 
     print(f"price of a page query: {seconds * 1e6:.2f} µs")
-    assert asked.of(variables) == 202
+    assert measured.of(variables) == 202
     assert seconds < 2e-6
 
 
@@ -199,8 +199,8 @@ def documents(draw: st.DrawFn) -> str:
         if not is_object_type(below) or not levels:
             return "__typename"
         arguments = on.fields[name].args
-        given = draw(st.sampled_from(PAGES)) if "last" in arguments else "(first:$a)" if "first" in arguments else ""
-        return f"f{next(aliases)}:{name}{given or '(id:1)' * ('id' in arguments)}{selection_set(below, levels - 1)}"
+        arguments_text = draw(st.sampled_from(PAGES)) if "last" in arguments else "(first:$a)" if "first" in arguments else ""
+        return f"f{next(aliases)}:{name}{arguments_text or '(id:1)' * ('id' in arguments)}{selection_set(below, levels - 1)}"
 
     def selection_set(on: GraphQLObjectType, levels: int) -> str:
         names = draw(st.lists(st.sampled_from(sorted(on.fields)), min_size=1, max_size=3))
@@ -226,8 +226,8 @@ def full_page(source: dict[str, int], info: GraphQLResolveInfo, **arguments: Any
     field = info.parent_type.fields[info.field_name]
     if is_leaf_type(get_named_type(field.type)):
         return [] if is_list_type(get_nullable_type(field.type)) else 1
-    asked = [arguments[name] for name in ("first", "last") if arguments.get(name) is not None]
-    size = min(max(*asked, 0), FEW) if asked else DEFAULT_FEW
+    measured = [arguments[name] for name in ("first", "last") if arguments.get(name) is not None]
+    size = min(max(*measured, 0), FEW) if measured else DEFAULT_FEW
     if not is_list_type(get_nullable_type(field.type)):
         return {"size": size}
     return [{}] * (size if "first" in field.args else source.get("size", DEFAULT_FEW))
@@ -242,9 +242,9 @@ def objects_in(answer: Any) -> int:
 @settings(max_examples=300, deadline=None)
 @given(documents(), st.fixed_dictionaries({}, optional={"a": SIZES, "b": SIZES, "c": SIZES}))
 def test_the_price_is_the_number_of_objects_in_an_answer_of_full_pages(document: str, variables: dict[str, int | None]) -> None:
-    asked = measure(parse(document), SCHEMA, LOOSE, page=FEW, default_page=DEFAULT_FEW)[None].of(variables)
+    measured = measure(parse(document), SCHEMA, LOOSE, PageSizes(default=DEFAULT_FEW, largest=FEW))[None].of(variables)
 
     result = execute_sync(SCHEMA, parse(document), {}, variable_values=variables, field_resolver=full_page)
 
     assert result.errors is None
-    assert asked == objects_in(result.data) - 1
+    assert measured == objects_in(result.data) - 1

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
 
-from schema.execution.documents import PER_PLANNED_FIELD, ROOM, VARIANTS, Documents, Refused
+from schema.execution.documents import MAX_SIZE, PER_PLANNED_FIELD, VARIANTS, Documents, NotExecuted
 from schema.execution.engine import Request
+from schema.execution.internals import core_schema
 from schema.execution.limits import Limits
 from storage.database import Database
 from tests.asking import Ask, engine, schema
@@ -27,19 +28,19 @@ def ask(database: Database, request: pytest.FixtureRequest) -> Ask:
     return Ask(database, engine(planned=request.param))
 
 
-def documents(*, room: int = ROOM, suggest: bool = True) -> Documents:
-    served: GraphQLSchema = schema()._schema
-    return Documents(served, Limits(), room=room, suggest=suggest)
+def documents(*, max_size: int = MAX_SIZE, suggest: bool = True) -> Documents:
+    served: GraphQLSchema = core_schema(schema())
+    return Documents(served, Limits(), max_size=max_size, suggest=suggest)
 
 
 def refusals(text: str, *, suggest: bool = True) -> list[tuple[str, str]]:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotExecuted) as refused:
         documents(suggest=suggest).prepare(text)
     return [((error.extensions or {})["code"], error.message) for error in refused.value.errors]
 
 
 def resolution(text: str, name: str | None) -> tuple[str, str]:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotExecuted) as refused:
         documents().prepare(text).operation(name)
     (error,) = refused.value.errors
     return (error.extensions or {})["code"], error.message
@@ -92,7 +93,7 @@ def test_a_document_that_costs_too_much_is_refused_before_it_is_validated() -> N
 def test_a_refused_document_is_not_kept() -> None:
     kept = documents()
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotExecuted):
         kept.prepare("{ nothing }")
 
     assert (len(kept), kept.size) == (0, 0)
@@ -100,27 +101,27 @@ def test_a_refused_document_is_not_kept() -> None:
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_of_several_operations_none_runs_unnamed(name: str | None) -> None:
-    told = resolution("query A { viewer { subject } } mutation B { __typename }", name)
+    refused = resolution("query A { viewer { subject } } mutation B { __typename }", name)
 
-    assert told == (
+    assert refused == (
         "OPERATION_RESOLUTION_FAILURE",
         "The document has several operations: name one of them as operationName (A, B).",
     )
 
 
 def test_an_operation_that_is_not_there_is_refused_with_those_that_are() -> None:
-    told = resolution("query A { viewer { subject } } query B { __typename }", "C")
+    refused = resolution("query A { viewer { subject } } query B { __typename }", "C")
 
-    assert told == (
+    assert refused == (
         "OPERATION_RESOLUTION_FAILURE",
         "The document has no operation named 'C': name one of them as operationName (A, B).",
     )
 
 
 def test_an_operation_without_a_name_is_not_found_by_one() -> None:
-    told = resolution(VIEWER, "A")
+    refused = resolution(VIEWER, "A")
 
-    assert told == ("OPERATION_RESOLUTION_FAILURE", "The operation of the document has no name: leave operationName out.")
+    assert refused == ("OPERATION_RESOLUTION_FAILURE", "The operation of the document has no name: leave operationName out.")
 
 
 def test_each_operation_is_found_by_its_name() -> None:
@@ -131,7 +132,7 @@ def test_each_operation_is_found_by_its_name() -> None:
 
 def test_the_document_asked_for_longest_ago_is_forgotten_first() -> None:
     texts = [f"{{ v{n}: viewer {{ subject }} }}" for n in range(4)]
-    kept = documents(room=3 * documents().prepare(texts[0]).size)
+    kept = documents(max_size=3 * documents().prepare(texts[0]).size)
     first, second, _ = [kept.prepare(text) for text in texts[:3]]
 
     kept.prepare(texts[0])
@@ -143,7 +144,7 @@ def test_the_document_asked_for_longest_ago_is_forgotten_first() -> None:
 
 
 def test_a_document_larger_than_the_room_runs_without_being_kept() -> None:
-    kept = documents(room=1_000)
+    kept = documents(max_size=1_000)
 
     prepared = kept.prepare(VIEWER)
 
@@ -152,11 +153,11 @@ def test_a_document_larger_than_the_room_runs_without_being_kept() -> None:
 
 
 def test_what_grows_after_it_was_forgotten_takes_no_room() -> None:
-    kept = documents(room=int(1.5 * documents().prepare(VIEWER).size))
+    kept = documents(max_size=int(1.5 * documents().prepare(VIEWER).size))
     forgotten = kept.prepare(VIEWER)
     current = kept.prepare(VIEWER + " ")
 
-    forgotten.operation(None).planned(fields=1_000)
+    forgotten.operation(None).count_planned(fields=1_000)
 
     assert kept.size == current.size
 
@@ -180,7 +181,7 @@ def test_plans_for_every_way_to_skip_fields_stay_within_bounds() -> None:
 
     for values in list(product([True, False], repeat=5)) * 3:
         operation.plans(dict(zip("abcde", values, strict=True)))["plan"] = object()
-        operation.planned(fields=5)
+        operation.count_planned(fields=5)
 
     assert kept.size - empty <= VARIANTS * 5 * PER_PLANNED_FIELD
 
@@ -193,7 +194,7 @@ async def test_plans_die_with_their_document(ask: Ask) -> None:
     was = weakref.ref(operation)
 
     del operation
-    ask.engine.documents._kept.clear()
+    ask.engine.documents._documents.clear()
     gc.collect()
 
     assert was() is None
@@ -290,14 +291,14 @@ async def test_a_document_takes_no_more_memory_than_is_counted(
 
 
 async def run_each_way(ask: Ask, text: str, runs: int) -> None:
-    ways: list[dict[str, Any]] = [dict(zip("abcde", values, strict=True)) for values in product([True, False], repeat=5)]
-    for way in ways[:runs]:
-        answer = await ask.engine.execute(Request(text, None, way if "$a" in text else {}), ask.context())
+    choices: list[dict[str, Any]] = [dict(zip("abcde", values, strict=True)) for values in product([True, False], repeat=5)]
+    for choice in choices[:runs]:
+        answer = await ask.engine.execute(Request(text, None, choice if "$a" in text else {}), ask.context())
         assert answer.errors == []
 
 
 def test_any_number_of_documents_takes_no_more_than_the_room() -> None:
-    kept = documents(room=100_000)
+    kept = documents(max_size=100_000)
     tracemalloc.start()
     taken, sizes = [], []
 

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 import strawberry
 
-from schema.execution.engine import Answer, Engine, Request
+from schema.execution.engine import Engine, Request, Result
 from schema.execution.limits import Limits
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
 
 
-def codes(answer: Answer) -> list[str]:
+def codes(answer: Result) -> list[str]:
     return [(error.extensions or {})["code"] for error in answer.errors]
 
 
-def messages(answer: Answer) -> list[str]:
+def messages(answer: Result) -> list[str]:
     return [error.message for error in answer.errors]
 
 
-async def refused(ask: Ask, document: str, variables: dict[str, Any] | None = None, name: str | None = None) -> Answer:
+async def refused(ask: Ask, document: str, variables: dict[str, Any] | None = None, name: str | None = None) -> Result:
     """Return an answer for which nothing was run."""
     fetched = ask.database.fetched
     answer = await ask.engine.execute(Request(document, name, variables or {}), ask.context())
@@ -93,7 +93,7 @@ async def test_no_more_than_ten_wrong_values_are_told(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "in_json"),
     [
         ({"x": None}, "{'x': null}"),
         (["None", True], "['None', true]"),
@@ -101,10 +101,10 @@ async def test_no_more_than_ten_wrong_values_are_told(ask: Ask) -> None:
         (["None' or \" None", None], "['None\\' or \" None', null]"),
     ],
 )
-async def test_a_refused_value_is_repeated_in_the_words_of_json(ask: Ask, value: Any, told: str) -> None:
+async def test_a_refused_value_is_repeated_in_the_words_of_json(ask: Ask, value: Any, in_json: str) -> None:
     answer = await refused(ask, "query ($id: ID!) { homeVisit(id: $id) { id } }", {"id": value})
 
-    assert messages(answer) == [f"Variable '$id' has invalid value: ID cannot represent value: {told}."]
+    assert messages(answer) == [f"Variable '$id' has invalid value: ID cannot represent value: {in_json}."]
 
 
 async def test_what_variables_make_too_dear_is_refused(ask: Ask) -> None:
@@ -128,17 +128,17 @@ NULLS = [
 async def test_null_in_a_variable_that_is_used_for_a_value_is_the_clients_mistake(
     ask: Ask, document: str, path: list[str] | None
 ) -> None:
-    told = await ask(document, {"x": None})
+    response = await ask(document, {"x": None})
 
-    assert told.data is None
-    (error,) = told.errors
+    assert response.data is None
+    (error,) = response.errors
     assert (error["extensions"]["code"], error.get("path")) == ("BAD_USER_INPUT", path)
     assert error["message"].endswith("not to be null.")
 
 
 async def test_the_schema_is_shown_only_to_those_who_may_see_it(database: Database) -> None:
-    asked: list[Any] = []
-    engine = Engine(schema(), Limits(), may_introspect=lambda context: asked.append(context) is not None)
+    contexts: list[Any] = []
+    engine = Engine(schema(), Limits(), may_introspect=lambda context: contexts.append(context) is not None)
     context = object()
 
     answer = await engine.execute(Request("{ __schema { queryType { name } } }", None, {}), context)
@@ -147,7 +147,7 @@ async def test_the_schema_is_shown_only_to_those_who_may_see_it(database: Databa
     assert messages(answer) == [
         "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
     ]
-    assert asked == [context]
+    assert contexts == [context]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ async def test_a_subscription_is_refused_here() -> None:
 
 @pytest.mark.parametrize("planned", [True, False])
 async def test_being_cancelled_is_not_an_error_of_a_field(planned: bool) -> None:
-    held = asyncio.get_running_loop().create_future()
-    running = asyncio.ensure_future(Engine(TICKING, Limits(), planned=planned).execute(Request("{ ticks }", None, {}), held))
+    pending = asyncio.get_running_loop().create_future()
+    running = asyncio.ensure_future(Engine(TICKING, Limits(), planned=planned).execute(Request("{ ticks }", None, {}), pending))
     await asyncio.sleep(0)
 
     running.cancel()
@@ -217,28 +217,28 @@ async def test_being_cancelled_is_not_an_error_of_a_field(planned: bool) -> None
 
 @pytest.mark.parametrize("planned", [True, False])
 async def test_a_deadline_is_the_callers_to_tell(planned: bool) -> None:
-    held = asyncio.get_running_loop().create_future()
+    pending = asyncio.get_running_loop().create_future()
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await Engine(TICKING, Limits(), planned=planned).execute(Request("{ ticks }", None, {}), held)
+            await Engine(TICKING, Limits(), planned=planned).execute(Request("{ ticks }", None, {}), pending)
 
-    assert held.cancelled()
+    assert pending.cancelled()
 
 
 async def test_a_field_that_fails_leaves_the_others(ask: Ask) -> None:
     document = "query ($id: ID!) { viewer { subject } location(id: $id) { name homeVisits(first: 101) { totalCount } } }"
 
-    told = await ask(document, {"id": world.WILLOWS})
+    response = await ask(document, {"id": world.WILLOWS})
 
-    assert told.data == {"viewer": {"subject": "everybody"}, "location": None}
-    assert [error["path"] for error in told.errors] == [["location", "homeVisits"]]
+    assert response.data == {"viewer": {"subject": "everybody"}, "location": None}
+    assert [error["path"] for error in response.errors] == [["location", "homeVisits"]]
 
 
 async def test_no_more_than_ten_errors_are_told_of_what_was_run(ask: Ask) -> None:
     fields = " ".join(f'l{n}: location(id: "{world.WILLOWS}") {{ homeVisits(first: -1) {{ totalCount }} }}' for n in range(15))
 
-    told = await ask(f"{{ {fields} }}")
+    response = await ask(f"{{ {fields} }}")
 
-    assert told.data == {f"l{n}": None for n in range(15)}
-    assert len(told.errors) == 10
+    assert response.data == {f"l{n}": None for n in range(15)}
+    assert len(response.errors) == 10

@@ -9,7 +9,7 @@ from graphql import GraphQLError, parse, print_ast, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.execution.limits import Limits, Price, measure, parse_within, require_affordable
+from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within, require_affordable
 from tests.schema.execution import hostile
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.execution.usual import INTROSPECTION, USUAL
@@ -20,7 +20,7 @@ UNLIMITED = Limits(characters=10**7, tokens=10**6, fields=10**300, cost=10**300)
 
 
 def prepare(text: str, limits: Limits = LIMITS) -> dict[str | None, Price]:
-    return measure(parse_within(text, limits), SCHEMA, limits)
+    return measure(parse_within(text, limits), SCHEMA, limits, PageSizes())
 
 
 def refusal(text: str, limits: Limits = LIMITS) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def refusal(text: str, limits: Limits = LIMITS) -> dict[str, Any]:
     return {}
 
 
-def too_complex(limit: str, allowed: int, asked: int) -> dict[str, Any]:
-    return {"code": "QUERY_TOO_COMPLEX", "limit": limit, "allowed": allowed, "asked": asked}
+def too_complex(limit: str, allowed: int, measured: int) -> dict[str, Any]:
+    return {"code": "QUERY_TOO_COMPLEX", "limit": limit, "allowed": allowed, "asked": measured}
 
 
 def milliseconds(text: str, limits: Limits = LIMITS) -> float:
@@ -88,9 +88,9 @@ def introspection_in_two_fragments(times: int) -> str:
 def test_a_document_at_a_limit_passes_and_one_beyond_it_is_refused(limit: str, allowed: int, make: Any) -> None:
     at_the_limit, beyond = make(allowed), make(allowed + 1)
 
-    told = refusal(at_the_limit), refusal(beyond)
+    refused = refusal(at_the_limit), refusal(beyond)
 
-    assert told == ({}, too_complex(limit, allowed, allowed + 1))
+    assert refused == ({}, too_complex(limit, allowed, allowed + 1))
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,11 @@ def test_variables_decide_whether_an_operation_is_affordable() -> None:
 
 @pytest.mark.parametrize(("document", "variables", "price"), USUAL.values(), ids=USUAL)
 def test_what_frontends_usually_send_is_within_the_defaults(document: str, variables: dict[str, Any], price: int) -> None:
-    [(_, asked)] = prepare(document).items()
+    [(_, measured)] = prepare(document).items()
 
     assert validate(SCHEMA, parse(document)) == []
-    assert asked.of(variables) == price
-    require_affordable(asked, variables, LIMITS)
+    assert measured.of(variables) == price
+    require_affordable(measured, variables, LIMITS)
 
 
 def test_explorers_and_code_generators_get_the_whole_schema_within_the_defaults() -> None:
@@ -191,7 +191,7 @@ def test_explorers_and_code_generators_get_the_whole_schema_within_the_defaults(
 
 
 @pytest.mark.parametrize(
-    ("document", "asked"),
+    ("document", "measured"),
     [
         # __schema, 100 types, 10 fields of each, the type of each, and so on.
         (hostile.introspection_bomb(3), 1 + 100 * (1 + 10 * (2 + 10 * (2 + 10 * 2)))),
@@ -200,19 +200,19 @@ def test_explorers_and_code_generators_get_the_whole_schema_within_the_defaults(
         (introspection_in_two_fragments(10), 2 * (1 + 100 * (1 + 10 * (1 + 10 * 3 * 2)))),
     ],
 )
-def test_introspection_has_a_price_of_its_own(document: str, asked: int) -> None:
-    told = refusal(document)
+def test_introspection_has_a_price_of_its_own(document: str, measured: int) -> None:
+    refused = refusal(document)
 
-    assert told == too_complex("introspection_cost", 100_000, asked)
+    assert refused == too_complex("introspection_cost", 100_000, measured)
 
 
 @pytest.mark.parametrize("sent", CORPUS, ids=lambda sent: sent.name)
 def test_a_hostile_document_is_refused_or_let_through_at_once(sent: Hostile) -> None:
-    told = refusal(sent.document)
+    refused = refusal(sent.document)
 
     taken = milliseconds(sent.document)
-    print(f"{taken:6.1f} ms  {told.get('limit') or told.get('code') or 'let through'}")
-    assert (told.get("code"), told.get("limit")) == (sent.code, sent.limit)
+    print(f"{taken:6.1f} ms  {refused.get('limit') or refused.get('code') or 'let through'}")
+    assert (refused.get("code"), refused.get("limit")) == (sent.code, sent.limit)
     assert taken < 50
 
 
@@ -264,25 +264,25 @@ WORDS = '''
 homeVisits nodes edges first last location users viewer Query HomeVisit HomeVisitConnection Node __schema __type __Type types
 fields ...F ...on @include(if:true) first:$n query($n:Int=5){ homeVisits(first:$n){ nodes{ {__schema{types{
 '''
-KNOWN = [sent.document for sent in CORPUS if len(sent.document) < 3_000] + [document for document, *_ in USUAL.values()]
-MADE_UP = st.lists(st.sampled_from([*WORDS.split(), "\n", "9" * 5_000, "fragment F on Query{"]), max_size=40).map(" ".join)
+DOCUMENTS = [sent.document for sent in CORPUS if len(sent.document) < 3_000] + [document for document, *_ in USUAL.values()]
+NONSENSE = st.lists(st.sampled_from([*WORDS.split(), "\n", "9" * 5_000, "fragment F on Query{"]), max_size=40).map(" ".join)
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> str:
     """Cut a piece out of a known document, and put words, or a piece of another one, in its place."""
-    text, other = draw(st.sampled_from(KNOWN)), draw(st.sampled_from(KNOWN))
+    text, other = draw(st.sampled_from(DOCUMENTS)), draw(st.sampled_from(DOCUMENTS))
     start, end = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
-    return text[:start] + draw(MADE_UP | st.just(other[start:end])) + text[min(end, start + 20) :]
+    return text[:start] + draw(NONSENSE | st.just(other[start:end])) + text[min(end, start + 20) :]
 
 
 @settings(max_examples=500, deadline=None)
-@given(MADE_UP | spoiled() | st.text(), st.dictionaries(st.sampled_from("an"), VALUES))
+@given(NONSENSE | spoiled() | st.text(), st.dictionaries(st.sampled_from("an"), VALUES))
 def test_nothing_but_a_coded_error_comes_of_any_text(text: str, variables: dict[str, Any]) -> None:
-    told = refusal(text)
+    refused = refusal(text)
 
-    prices = {} if told else prepare(text)
+    prices = {} if refused else prepare(text)
 
-    assert told.get("code") in {None, "QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED"}
+    assert refused.get("code") in {None, "QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED"}
     assert all(price.of(variables) >= price.fixed for price in prices.values())

@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from schema.execution.engine import Engine, Request
 from schema.execution.limits import Limits
+from tests.asking import execute
 
 Silent = NewType("Silent", str)
 
@@ -134,8 +135,8 @@ SOURCES = {
 }
 
 
-async def told(planned: bool, document: str, source: Any) -> Any:
-    answer = await Engine(SCHEMA, Limits(), planned=planned).execute(Request(document, None, {}), source)
+async def run(planned: bool, document: str, source: Any) -> Any:
+    answer = await execute(Engine(SCHEMA, Limits(), planned=planned), Request(document, None, {}), source)
     errors = [(error.message, error.path, error.locations, error.extensions) for error in answer.errors]
     return json.dumps(answer.data), errors
 
@@ -143,28 +144,28 @@ async def told(planned: bool, document: str, source: Any) -> Any:
 @pytest.mark.parametrize("document", QUERIES)
 @pytest.mark.parametrize("source", SOURCES)
 async def test_odd_shapes_are_answered_as_by_the_standard_executor(document: str, source: str) -> None:
-    standard = await told(False, document, SOURCES[source])
+    standard = await run(False, document, SOURCES[source])
 
-    planned = await told(True, document, SOURCES[source])
+    planned = await run(True, document, SOURCES[source])
 
     assert planned == standard
 
 
 async def test_a_guarded_field_stays_guarded() -> None:
-    data, errors = await told(True, "{ odd { numbers hidden } }", Source())
+    data, errors = await run(True, "{ odd { numbers hidden } }", Source())
 
     assert data == '{"odd": {"numbers": [[1], [], [2, 3]], "hidden": null}}'
     assert [error[:2] for error in errors] == [("Nobody may see this.", ["odd", "hidden"])]
 
 
 async def test_an_extended_field_stays_extended() -> None:
-    data, errors = await told(True, "{ odds { loud } }", Source())
+    data, errors = await run(True, "{ odds { loud } }", Source())
 
     assert (data, errors) == ('{"odds": [{"loud": "QUIET"}, {"loud": "QUIET"}]}', [])
 
 
 async def test_a_timeout_below_a_plan_is_an_error_of_its_field() -> None:
-    data, errors = await told(True, "{ odd { numbers broken } }", Source())
+    data, errors = await run(True, "{ odd { numbers broken } }", Source())
 
     assert data == '{"odd": {"numbers": [[1], [], [2, 3]], "broken": null}}'
     assert [error[:2] for error in errors] == [("the store is away", ["odd", "broken"])]

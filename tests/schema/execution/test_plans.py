@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schema.execution import engine
+from schema.execution.internals import core_schema
 from schema.execution.limits import Limits
 from storage import identifiers
 from tests import world
@@ -25,8 +26,8 @@ pytestmark = [
 ]
 
 DRAWN = settings(deadline=None, suppress_health_check=list(HealthCheck))
-QUERIES = documents(schema()._schema, values())
-MUTATIONS = documents(schema()._schema, values(), kind="mutation")
+QUERIES = documents(core_schema(schema()), values())
+MUTATIONS = documents(core_schema(schema()), values(), kind="mutation")
 
 Worlds = dict[str, Oracle]
 
@@ -62,15 +63,15 @@ class Loop:
         return [".".join(map(str, failure.path)) for failure in standard.failures]
 
     async def _require_alike_changes(self, drawn: Drawn, caller: world.Caller, world_file: Path, folder: Path) -> None:
-        told = {}
+        outcomes = {}
         for planned in (True, False):
             oracle = await Oracle.open(world_file, folder / f"{planned}.db")
             # So late that each new ID is the one after it.
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(identifiers, "_last", 15 << 92)
-                told[planned] = [await oracle.ask(drawn, caller, planned=planned) for _ in range(2)]
+                outcomes[planned] = [await oracle.ask(drawn, caller, planned=planned) for _ in range(2)]
             await oracle.database.close()
-        assert all(map(alike, told[True], told[False])), f"\nplanned  {told[True]}\nstandard {told[False]}"
+        assert all(map(alike, outcomes[True], outcomes[False])), f"\nplanned  {outcomes[True]}\nstandard {outcomes[False]}"
 
     async def _require_alike(self, drawn: Drawn, oracle: Oracle, caller: world.Caller, limits: Limits) -> None:
         standard = await oracle.ask(drawn, caller, planned=False, limits=limits)
@@ -84,7 +85,7 @@ class Loop:
 def loop(world_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("worlds")
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "ERRORS_TOLD", 1_000)
+        patched.setattr(engine, "MAX_ERRORS", 1_000)
         worlds = {how: runner.run(Oracle.open(world_file, folder / f"{n}.db", how)) for n, how in enumerate(SPOILT)}
         yield Loop(runner, worlds)
         for oracle in worlds.values():
@@ -238,8 +239,8 @@ FAILING = [
 ]
 
 
-@pytest.mark.parametrize(("how", "document", "variables", "places"), FAILING)
-def test_errors_are_the_same(loop: Loop, how: str, document: str, variables: dict[str, object], places: list[str]) -> None:
+@pytest.mark.parametrize(("how", "document", "variables", "paths"), FAILING)
+def test_errors_are_the_same(loop: Loop, how: str, document: str, variables: dict[str, object], paths: list[str]) -> None:
     failed = loop.require_same(Drawn(document, None, variables), how, world.EVERYBODY)
 
-    assert failed == places
+    assert failed == paths

@@ -116,7 +116,7 @@ fragment VisitRow_visit on HomeVisit {
 }
 """
 
-_BOTH_WAYS = """
+_BOTH_DIRECTIONS = """
 query Visits($first: Int, $after: String, $last: Int, $before: String) {
   homeVisits(first: $first, after: $after, last: $last, before: $before) {
     nodes { id status dateTime location { id name } }
@@ -157,7 +157,7 @@ _TYPE_BY_NAME = (
 USUAL = {
     "Apollo, with __typename everywhere": (_APOLLO_SCREEN, {"first": 100, "filter": {"status": ["PENDING"]}}, 2 + 100 * 8),
     "Relay, a refetched connection": (_RELAY_PAGINATION, {"id": "1", "cursor": "c"}, 1 + 2 + 100 * 4),
-    "pages forwards or backwards": (_BOTH_WAYS, {"first": None, "after": None, "last": 100, "before": "c"}, 2 + 100 * 2),
+    "pages forwards or backwards": (_BOTH_DIRECTIONS, {"first": None, "after": None, "last": 100, "before": "c"}, 2 + 100 * 2),
     "a visit's history": (_HISTORY, {"id": "1"}, 1 + 2 + 50 * 11),
     "a type by its name": (_TYPE_BY_NAME, {}, 0),
     "a mutation with each result": (_CANCEL, {"input": {"id": "1"}}, 1 + 1 + 1 + 10),

@@ -21,7 +21,7 @@ from graphql import (
     validate,
 )
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, server_options
 from schema.transport.http.endpoint import Endpoint, RequestRecord
@@ -89,7 +89,7 @@ class Work:
     def refused(self, _info: GraphQLResolveInfo[Any]) -> str:
         raise GraphQLError("Not for you.", extensions={"code": "FORBIDDEN"})
 
-    async def execute(self, asked: Request, context: object) -> Answer:
+    async def execute(self, asked: Request, context: object) -> Result:
         try:
             document = parse(asked.document)
         except GraphQLSyntaxError as error:
@@ -105,13 +105,13 @@ class Work:
         errors = result.errors or []
         if result.data is None and not any(error.path for error in errors):
             return _request_error("BAD_USER_INPUT", *errors, operation=operation)
-        return Answer(result.data, errors, True, operation)
+        return Result(result.data, errors, True, operation)
 
 
-def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinitionNode | None = None) -> Answer:
+def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinitionNode | None = None) -> Result:
     for error in errors:
         error.extensions = {"code": code}
-    return Answer(None, list(errors), False, operation)
+    return Result(None, list(errors), False, operation)
 
 
 def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:

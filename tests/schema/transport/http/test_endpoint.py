@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLError
 from multidict import CIMultiDict
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from schema.transport.http.endpoint import RequestRecord
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
@@ -112,7 +112,7 @@ async def test_an_exception_behind_a_field_is_masked_and_observed() -> None:
     "failure", [RuntimeError(CANARY), TimeoutError(CANARY), RecursionError(CANARY), asyncio.CancelledError(CANARY)]
 )
 async def test_an_exception_of_the_engine_is_a_masked_500(failure: BaseException) -> None:
-    async def fail(asked: Request, context: object) -> Answer:
+    async def fail(asked: Request, context: object) -> Result:
         raise failure
 
     async with served(execute=fail) as server:
@@ -204,9 +204,9 @@ async def awaited(authorization: str | None) -> Caller:
 async def test_a_caller_is_known_at_once_or_looked_up(authenticate: Callable[[str | None], Caller | Awaitable[Caller]]) -> None:
     contexts: list[object] = []
 
-    async def execute(asked: Request, context: object) -> Answer:
+    async def execute(asked: Request, context: object) -> Result:
         contexts.append(context)
-        return Answer({}, [], True, None)
+        return Result({}, [], True, None)
 
     async with served(authenticate=authenticate, execute=execute, make_context=lambda *known: known) as server:
         response = await server.ask(X_Request_Id="req-1")

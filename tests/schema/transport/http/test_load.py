@@ -9,7 +9,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, drained
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
@@ -84,13 +84,13 @@ async def test_finding_out_who_is_asking_counts_as_taking_long() -> None:
 
 
 async def test_what_cannot_be_given_up_is_answered_when_it_is_done() -> None:
-    async def write(asked: Request, context: object) -> Answer:
+    async def write(asked: Request, context: object) -> Result:
         writing = asyncio.create_task(asyncio.sleep(0.2))
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await writing
-        return Answer({"book": "done"}, [], True, None)
+        return Result({"book": "done"}, [], True, None)
 
     async with served(limits=HTTPLimits(execution_seconds=0.1), execute=write) as server:
         response = await server.ask()

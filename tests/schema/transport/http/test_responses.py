@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from schema.execution.engine import Answer, Request
+from schema.execution.engine import Request, Result
 from tests.schema.transport.http.served import served
 
 
 async def test_an_answer_that_is_not_json_is_a_masked_500() -> None:
-    async def answer(asked: Request, context: object) -> Answer:
-        return Answer({"hello": object()}, [], True, None)
+    async def answer(asked: Request, context: object) -> Result:
+        return Result({"hello": object()}, [], True, None)
 
     async with served(execute=answer) as server:
         response = await server.ask()
@@ -25,8 +25,8 @@ async def test_an_answer_that_is_not_json_is_a_masked_500() -> None:
 
 @pytest.mark.parametrize("value", [2**64, 10**1000, "\ud800"])
 async def test_values_that_the_fast_writer_of_json_refuses_are_written_all_the_same(value: object) -> None:
-    async def answer(asked: Request, context: object) -> Answer:
-        return Answer({"value": value}, [], True, None)
+    async def answer(asked: Request, context: object) -> Result:
+        return Result({"value": value}, [], True, None)
 
     async with served(execute=answer) as server:
         response = await server.ask()

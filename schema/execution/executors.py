@@ -1,0 +1,184 @@
+"""Executors of a prepared operation: graphql-core's own, and one that completes objects and lists by plans where it can."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from graphql import (
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    is_non_null_type,
+    is_object_type,
+)
+
+from schema.execution.documents import Operation
+from schema.execution.hints import LEFT_TO_EXECUTOR, NotCompilable, StoredScalars
+from schema.execution.internals import Executor, MiddlewareManager, Path, Selections, VariableValues
+from schema.execution.plans import Compilation, Plan
+from schema.execution.root_fields import Resolved
+
+Answers = list[dict[str, Any]]
+
+
+class StandardExecutor(Executor):
+    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: Operation,
+        variables: VariableValues,
+        context: Any,
+        resolved: Resolved | None = None,
+    ) -> None:
+        middleware = MiddlewareManager(_ResolvedBefore(resolved)) if resolved else None
+        super().__init__(schema, operation.node, operation.prepared.fragments, variables, context, middleware)
+
+
+class _ResolvedBefore:
+    """Middleware that resolves no root field a second time."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._resolved = resolved
+
+    def resolve(self, resolve: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
+        if info.path.prev is None and info.path.key in self._resolved:
+            # To the executor, an exception that is returned is one that is raised.
+            return self._resolved[info.path.key]
+        return resolve(source, info, **arguments)
+
+
+class PlannedExecutor(StandardExecutor):
+    """Serves objects, and lists of them, by the plan of their selection; leaves to its parent what plans do not serve.
+
+    A plan is made when its selection is met first, and kept with the operation. What fails below one, the parent completes
+    from the same sources: what a client reads of an error is never of our making. A fault of ours is kept in `faults`, and no
+    plan serves from then on. `planned`: whether any plan served.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: Operation,
+        variables: VariableValues,
+        context: Any,
+        resolved: Resolved,
+        scalars: StoredScalars,
+    ) -> None:
+        super().__init__(schema, operation, variables, context, resolved)
+        self.planned = False
+        self.faults: list[Exception] = []
+        self._prepared = operation
+        self._plans = operation.plans(variables.coerced)
+        selections = Selections(schema, operation.node, operation.prepared.fragments, variables)
+        self._compilation = Compilation(selections.of_object, scalars)
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        plan = self._plan(return_type, field_details_list)
+        standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
+        if plan is None:
+            return standard()
+        uncompiled = plan.uncompiled
+
+        def finish(built: Answers) -> Any:
+            if not uncompiled:
+                return built[0]
+            others: Any = self.execute_fields(return_type, result, path, uncompiled, position_context)
+            return self._joined(built[0], others) if self.is_awaitable(others) else {**built[0], **others}
+
+        return self._serve(plan, (result,), finish, standard)
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        standard = partial(super().complete_list_value, return_type, field_details_list, info, path, result, position_context)
+        item_type = return_type.of_type
+        if not is_non_null_type(item_type) or not is_object_type(item_type.of_type) or not isinstance(result, list):
+            return standard()
+        plan = self._plan(item_type.of_type, field_details_list)
+        if plan is None:
+            return standard()
+        if plan.uncompiled:
+            # The parent goes through the objects one by one, but what their plan loads is loaded for all of them at once.
+            return self._load_before(plan, result, standard) if plan.loads else standard()
+        return self._serve(plan, result, lambda built: built, standard)
+
+    def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
+        if self.faults:
+            return None
+        # Nodes live as long as the operation, and so do its plans: their identity tells them apart.
+        key = (type.name, *(id(part.node) for part in details))
+        if key not in self._plans:
+            try:
+                self._plans[key] = self._compiled(type, details)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
+                self.faults.append(fault)
+                return None
+        return cast("Plan | None", self._plans[key])
+
+    def _compiled(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
+        try:
+            plan = Plan(type, details, self._compilation)
+        except NotCompilable:
+            return None
+        self._prepared.count_planned(plan.size)
+        return plan
+
+    def _serve(self, plan: Plan, sources: Sequence[Any], finish: Callable[[Answers], Any], standard: Callable[[], Any]) -> Any:
+        if plan.loads:
+            return self._load_and_serve(plan, sources, finish, standard)
+        built = self._build(plan, sources)
+        return standard() if built is None else finish(built)
+
+    async def _load_and_serve(
+        self, plan: Plan, sources: Sequence[Any], finish: Callable[[Answers], Any], standard: Callable[[], Any]
+    ) -> Any:
+        built = self._build(plan, sources) if await self._load(plan, sources) else None
+        served = standard() if built is None else finish(built)
+        return await served if self.is_awaitable(served) else served
+
+    async def _load_before(self, plan: Plan, sources: Sequence[Any], standard: Callable[[], Any]) -> Any:
+        await self._load(plan, sources)
+        served = standard()
+        return await served if self.is_awaitable(served) else served
+
+    async def _load(self, plan: Plan, sources: Sequence[Any]) -> bool:
+        try:
+            await plan.load(sources, self.context_value)
+        except LEFT_TO_EXECUTOR:
+            return False
+        except Exception as fault:  # noqa: BLE001 - as above
+            self.faults.append(fault)
+            return False
+        return True
+
+    def _build(self, plan: Plan, sources: Sequence[Any]) -> Answers | None:
+        try:
+            built = plan.build(sources, self.context_value)
+        except LEFT_TO_EXECUTOR:
+            return None
+        except Exception as fault:  # noqa: BLE001 - as above
+            self.faults.append(fault)
+            return None
+        self.planned = True
+        return built
+
+    async def _joined(self, built: dict[str, Any], others: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        return {**built, **await others}

@@ -1,0 +1,102 @@
+"""What a type says about its fields so that plans can serve them, and what plans ask of records and of the context."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeGuard
+
+from graphql import FieldNode
+
+# the values of a column, as they are stored or as they are answered
+Values = Sequence[Any]
+# the name of a scalar to what makes answered values of stored ones; null stays null
+StoredScalars = Mapping[str, Callable[[Values], Values]]
+
+_KEY = "hint"
+
+
+class NotCompilable(Exception):
+    """A plan does not serve this: the standard executor has to."""
+
+
+class FieldFailed(Exception):
+    """A resolver, a loader or an attribute raised: the standard executor says so at the field's place."""
+
+
+# What a compiled field leaves to the standard executor. Any other exception is a fault of ours.
+LEFT_TO_EXECUTOR = (NotCompilable, FieldFailed)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field that is a record of `kind`, whose ID the attribute `id_attribute` has."""
+
+    kind: Any
+    id_attribute: str
+    by_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A field computed, for many records at once, from their attributes `needs` and from the context."""
+
+    values: Callable[[Sequence[Any], Any], Values]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A field that `load` gets ready on a source, which has it as `attribute` from then on.
+
+    `load` is awaited again where it failed: it must raise the same again without doing the same again.
+    """
+
+    load: Callable[[Any], Awaitable[Any]]
+    attribute: str
+
+
+Hint = Reference | Derived | Awaited
+
+
+def hinted(hint: Hint) -> dict[str, Hint]:
+    """Return the metadata of a Strawberry field that is served by this hint."""
+    return {_KEY: hint}
+
+
+def hint_in(metadata: Mapping[Any, Any]) -> Hint | None:
+    return metadata.get(_KEY)
+
+
+class Row(Protocol):
+    """A class of records that are tuples: a value for each of `columns`, as it is stored.
+
+    `instants` are decoded when they are read by name. `never_null` are those that the database keeps from being null.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+    instants: ClassVar[frozenset[str]]
+    never_null: ClassVar[frozenset[str]]
+
+
+def is_row(source_class: Any) -> TypeGuard[type[Row]]:
+    return issubclass(source_class, tuple) and hasattr(source_class, "never_null")
+
+
+class Loader(Protocol):
+    """The part of a context that plans load records by: each once for a request, a failure included."""
+
+    async def load_many(self, kind: Any, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
+        """Return the records of these IDs, None where there is none."""
+
+    def loaded(self, kind: Any, *, by_id: bool) -> Mapping[str, Any]:
+        """Return the records that `load_many` has returned so far."""
+
+
+def selects_only_id(fields: Iterable[FieldNode]) -> bool:
+    """Tell whether these fields select no more of an object than its ID, without looking into fragments."""
+    parts = [field.selection_set for field in fields]
+    return all(
+        isinstance(selection, FieldNode) and selection.name.value in ("id", "__typename")
+        for part in parts
+        if part
+        for selection in part.selections
+    )
