@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from schema.transport.errors import Refusal
+from schema.transport.errors import RequestError
 
 
 class ConcurrencyLimiter:
@@ -24,7 +24,7 @@ class ConcurrencyLimiter:
             self.executing += 1
             return
         if len(self._queue) >= self._seats:
-            raise Refusal("OVERLOADED", "The server is busy. Try again in a second.")
+            raise RequestError("OVERLOADED", "The server is busy. Try again in a second.")
         await self._wait()
 
     async def __aexit__(self, *_: object) -> None:

@@ -4,11 +4,11 @@ import asyncio
 from types import TracebackType
 from typing import Any
 
-from schema.transport.errors import Refusal
+from schema.transport.errors import RequestError
 
 
 class Deadline:
-    """What is done `with` it and takes longer than `seconds` is cancelled, and raises Refusal. A task enters it once at a time.
+    """What is done `with` it and takes longer than `seconds` is cancelled, and raises RequestError. A task enters it once at a time.
 
     All last equally long, so those that began first are over first: the timer need only look at them. It belongs to one loop.
     """
@@ -44,7 +44,7 @@ class Deadline:
             return
         # Somebody else may have cancelled it as well: then it is cancelled, not late.
         if task.uncancel() <= self._overdue.pop(task) and kind is asyncio.CancelledError:
-            raise Refusal("TIMEOUT", f"Given up after {self._seconds:g} seconds. Ask for less, or again later.") from error
+            raise RequestError("TIMEOUT", f"Given up after {self._seconds:g} seconds. Ask for less, or again later.") from error
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

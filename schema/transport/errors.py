@@ -12,7 +12,7 @@ _STATUS_OF = {
 }
 
 
-class Refusal(GraphQLError):
+class RequestError(GraphQLError):
     """An error that is the whole answer. `status` is HTTP's; another transport leaves it aside."""
 
     def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
@@ -20,8 +20,8 @@ class Refusal(GraphQLError):
         self.status = status or status_of(code)
 
 
-def bad_request(message: str, *, status: int = 400) -> Refusal:
-    return Refusal("BAD_REQUEST", message, status=status)
+def bad_request(message: str, *, status: int = 400) -> RequestError:
+    return RequestError("BAD_REQUEST", message, status=status)
 
 
 def status_of(code: str) -> int:

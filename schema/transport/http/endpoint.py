@@ -14,7 +14,7 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Answer, Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import Refusal, bad_request, status_of
+from schema.transport.errors import RequestError, bad_request, status_of
 from schema.transport.http import responses
 from schema.transport.http.connections import HTTPLimits, deliver, hang_up
 from schema.transport.http.negotiation import JSON, response_type, takes_html
@@ -159,7 +159,7 @@ class Endpoint:
 
     def _refused(self, exchange: RequestState, error: GraphQLError) -> Reply:
         errors = self._presented(exchange, [error])
-        return responses.refused(error.status if isinstance(error, Refusal) else status_of(exchange.outcome), errors)
+        return responses.refused(error.status if isinstance(error, RequestError) else status_of(exchange.outcome), errors)
 
     def _failed(self, exchange: RequestState, error: Exception) -> Reply:
         return self._refused(exchange, GraphQLError("Unexpected error.", original_error=error))

@@ -10,13 +10,13 @@ import jiter
 from aiohttp import hdrs, web
 
 from schema.execution.engine import Request
-from schema.transport.errors import Refusal, bad_request
+from schema.transport.errors import RequestError, bad_request
 from schema.transport.http.connections import NOT_HTTP, HTTPLimits
 from schema.transport.http.negotiation import is_json
 
 
 async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
-    """Read the body of a POST. Raises Refusal: 400, 408, 413 or 415."""
+    """Read the body of a POST. Raises RequestError: 400, 408, 413 or 415."""
     if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
         raise bad_request("Send the request as JSON in UTF-8, with Content-Type: application/json.", status=415)
     if hdrs.CONTENT_ENCODING in request.headers:
@@ -59,7 +59,7 @@ class TrustedDocuments:
 
 
 def parse_request(body: bytes, trusted: TrustedDocuments | None) -> Request:
-    """Take a body for what it asks. Raises Refusal: 400, or 403 where only others are trusted."""
+    """Take a body for what it asks. Raises RequestError: 400, or 403 where only others are trusted."""
     try:
         # Unlike other parsers this one minds a name given twice, which two readers would parse_request differently.
         asked = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
@@ -88,7 +88,7 @@ async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
     return bytes(body)
 
 
-def _too_large(limits: HTTPLimits) -> Refusal:
+def _too_large(limits: HTTPLimits) -> RequestError:
     return bad_request(f"The body is larger than {limits.body:,} bytes. Split the request.", status=413)
 
 
@@ -102,7 +102,7 @@ def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
     if not document:
         raise bad_request("`query` is missing: send the text of a GraphQL document.")
     if trusted is not None and document not in trusted:
-        raise Refusal("FORBIDDEN", "Only trusted documents run here. Register this one, or ask for another by its `documentId`.")
+        raise RequestError("FORBIDDEN", "Only trusted documents run here. Register this one, or ask for another by its `documentId`.")
     return document
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from schema.transport.concurrency import ConcurrencyLimiter
-from schema.transport.errors import Refusal
+from schema.transport.errors import RequestError
 
 
 class Visitor:
@@ -47,7 +47,7 @@ async def test_who_finds_the_queue_full_is_told_at_once() -> None:
     visitors = [Visitor(admission, order, name) for name in "ab"]
     await settled()
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         await admission.__aenter__()
 
     assert (refused.value.extensions, refused.value.status) == ({"code": "OVERLOADED"}, 503)

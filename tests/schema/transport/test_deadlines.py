@@ -6,14 +6,14 @@ import time
 import pytest
 
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import Refusal
+from schema.transport.errors import RequestError
 
 
 async def late(deadline: Deadline, seconds: float) -> float:
     """Return after how long it was over, for what would take `seconds`."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with pytest.raises(Refusal) as refused, deadline:
+    with pytest.raises(RequestError) as refused, deadline:
         await asyncio.sleep(seconds)
     assert refused.value.extensions == {"code": "TIMEOUT"}
     assert refused.value.message == "Given up after 0.1 seconds. Ask for less, or again later."
