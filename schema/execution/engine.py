@@ -47,6 +47,7 @@ class Answer(NamedTuple):
     errors: list[GraphQLError]
     executed: bool
     operation: OperationDefinitionNode | None
+    faults: tuple[Exception, ...] = ()
 
 
 class Engine:

@@ -110,11 +110,11 @@ async def test_a_command_sends_what_comes_until_it_is_told_to_stop(
     book(server, bearer)
     await until(lambda: len(post_office.letters) == 2)
     delivering.terminate()
-    told, _ = await delivering.communicate()
+    out, _ = await delivering.communicate()
 
     assert delivering.returncode == 0
     assert [letter["To"] for letter in post_office.letters] == [SEEKER, SEEKER]
-    assert told.decode().count("was sent") == 2
+    assert out.decode().count("was sent") == 2
 
 
 async def test_a_mail_server_that_is_down_is_one_line(start_server: StartServer, run_command: RunCommand) -> None:

@@ -31,8 +31,8 @@ BOOK = """mutation ($key: String!) {
 }"""
 
 
-def sent(hostile: Hostile, number: int) -> bytes:
-    """Make a body, each time another, so that no answer is remembered."""
+def body_of(hostile: Hostile, number: int) -> bytes:
+    """Return a body, each time another, so that no answer comes from a cache."""
     return json.dumps({"query": hostile.document, "variables": {"number": number}}).encode()
 
 
@@ -47,7 +47,7 @@ def test_a_hostile_document_is_answered_quickly(signed_in_server: Server) -> Non
 
     for hostile in CORPUS:
         before = loop_seconds(signed_in_server)
-        statuses[call(signed_in_server.port, "POST", "/graphql", sent(hostile, 0), headers).status] += 1
+        statuses[call(signed_in_server.port, "POST", "/graphql", body_of(hostile, 0), headers).status] += 1
         seconds[hostile.name] = loop_seconds(signed_in_server) - before
 
     slowest = max(seconds, key=seconds.__getitem__)
@@ -65,7 +65,7 @@ async def test_others_are_answered_while_hostile_documents_pour_in(start_server:
         for hostile in itertools.cycle(CORPUS):
             if time.monotonic() > ends:
                 return
-            async with session.post(server.url, data=sent(hostile, next(numbers))) as response:
+            async with session.post(server.url, data=body_of(hostile, next(numbers))) as response:
                 await response.read()
 
     async def look_on(session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> list[tuple[int, float]]:
@@ -80,9 +80,11 @@ async def test_others_are_answered_while_hostile_documents_pour_in(start_server:
 
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(Role.VIEWER)}"}
     async with aiohttp.ClientSession(headers=headers) as session:
-        asked = asyncio.gather(look_on(session, "GET", "/healthz"), look_on(session, "POST", "/graphql", json={"query": COUNT}))
+        looking_on = asyncio.gather(
+            look_on(session, "GET", "/healthz"), look_on(session, "POST", "/graphql", json={"query": COUNT})
+        )
         await asyncio.gather(*(attack(session) for _ in range(4)))
-        for name, seen in zip(("/healthz", "/graphql"), await asked, strict=True):
+        for name, seen in zip(("/healthz", "/graphql"), await looking_on, strict=True):
             seconds = sorted(taken for _, taken in seen)
             print(f"{name}: {len(seen)} answers, median {median(seconds) * 1000:.0f} ms, slowest {seconds[-1] * 1000:.0f} ms")
             assert {status for status, _ in seen} == {200}
@@ -103,7 +105,7 @@ async def test_malformed_bodies_of_all_kinds_are_the_senders_mistake(signed_in_s
     assert {name: status for name, status in statuses.items() if not 400 <= status < 500} == {}
 
 
-async def test_signs_of_life_are_answered_while_everything_else_is_refused(start_server: StartServer) -> None:
+async def test_health_readiness_and_metrics_are_answered_while_everything_else_is_refused(start_server: StartServer) -> None:
     server = start_server("--dev", "--demo", EXECUTING="2", WAITING="1")
     answers, seconds = Counter[tuple[str, int]](), list[float]()
 
@@ -121,7 +123,7 @@ async def test_signs_of_life_are_answered_while_everything_else_is_refused(start
         other.execute("COMMIT")
     booked = [(await booking).status for booking in bookings]
 
-    print(f"signs of life while all places are taken: slowest {max(seconds) * 1000:.0f} ms")
+    print(f"health, readiness, metrics while the server is full: slowest {max(seconds) * 1000:.0f} ms")
     assert answers == {("/healthz", 200): 20, ("/readyz", 200): 20, ("/metrics", 200): 20, ("/graphql after 1 s", 503): 20}
     assert max(seconds) < SLOWEST_SECONDS
     assert booked == [200, 200, 200]

@@ -1,4 +1,4 @@
-"""What browsers need: the page, leave for scripts of listed sites, and for no others."""
+"""What browsers get: the page, and CORS for scripts of listed sites, and for no others."""
 
 import pytest
 from multidict import CIMultiDictProxy
@@ -71,10 +71,10 @@ async def test_where_no_site_is_listed_none_may_ask() -> None:
     assert (response.status, permission(response.headers)) == (204, {})
 
 
-@pytest.mark.parametrize("asked", [{"query": "{ hello }"}, {"query": ""}])
-async def test_a_script_of_a_listed_site_can_read_answers_and_errors(asked: object) -> None:
+@pytest.mark.parametrize("body", [{"query": "{ hello }"}, {"query": ""}])
+async def test_a_script_of_a_listed_site_can_read_answers_and_errors(body: object) -> None:
     async with served(origins=ORIGINS) as server:
-        response = await server.ask(asked, Origin=LISTED)
+        response = await server.ask(body, Origin=LISTED)
 
     assert permission(response.headers) == {
         "Access-Control-Allow-Origin": LISTED,
