@@ -125,3 +125,20 @@ async def test_what_waits_for_the_database_is_still_answered(start_server: Start
     code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
 
     assert (answer.status, list(json.loads(answer.body)), code) == (200, ["data"], 0)
+
+
+@pytest.mark.slow
+async def test_a_worker_that_takes_seconds_to_finish_what_it_accepted_is_not_killed(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo", "--workers", "2")
+    await until_answered(server)
+
+    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
+        await asyncio.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        # It waits five seconds for the database.
+        answer = await booking
+    code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
+
+    assert (answer.status, answer.json["errors"][0]["extensions"]["code"], code) == (200, "OVERLOADED", 0)
