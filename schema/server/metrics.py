@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,10 @@ class Metrics:
             requests.inc(len(times))
             for time in times:
                 seconds.observe(time)
-        self._faults.inc(sum(len(record.faults) for record in records))
-        self._log.write(line for record in records for line in _lines(record))
+        faults = [(record.request_id, fault) for record in records for fault in record.faults]
+        if faults:
+            self._faults.inc(len(faults))
+        self._log.write([*starmap(_fault_line, faults), *map(_request_line, records)])
 
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         """Export a number that is read at each refresh; of several processes, the sum."""
@@ -134,8 +137,11 @@ class Metrics:
         return name if name in self._names else "other"
 
 
-def _lines(record: RequestRecord) -> Iterator[Line]:
-    """Yield the request's line, and before it one for each fault of the fast path."""
+def _fault_line(request_id: str, fault: Exception) -> Line:
+    return Line("error", {"event": "fast path fault", "request_id": request_id, "failure": where(fault)})
+
+
+def _request_line(record: RequestRecord) -> Line:
     fields = {
         "event": "request",
         "request_id": record.request_id,
@@ -146,12 +152,9 @@ def _lines(record: RequestRecord) -> Iterator[Line]:
         "status": record.status,
         "milliseconds": int(record.seconds * 100_000) / 100,
     }
-    for fault in record.faults:
-        yield Line("error", {"event": "fast path fault", "request_id": record.request_id, "failure": where(fault)})
     if record.failure is None:
-        yield Line("info", fields)
-    else:
-        yield Line("error", {**fields, "failure": where(record.failure)})
+        return Line("info", fields)
+    return Line("error", {**fields, "failure": where(record.failure)})
 
 
 def export_gauges(metrics: Metrics, concurrency: ConcurrencyLimiter, engine: Engine, database: Database) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -69,7 +68,7 @@ class Endpoint:
             raise bad_request("Accept application/graphql-response+json or application/json.", status=406)
         body = await read_body(request, self._limits)
         authorization = request.headers.get(hdrs.AUTHORIZATION)
-        return await self._operations.execute(state, partial(parse_request, body, self._trusted), authorization=authorization)
+        return await self._operations.execute(state, lambda: parse_request(body, self._trusted), authorization=authorization)
 
     def _encoded(self, state: RequestState, response: Response, media_type: str) -> Reply:
         try:
