@@ -1,4 +1,4 @@
-"""A server that is told to stop finishes what it accepted."""
+"""A server that stops finishes what it accepted."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ class Load:
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
-async def test_no_request_fails_when_a_loaded_server_is_told_to_stop(start_server: StartServer, flags: tuple[str, ...]) -> None:
+async def test_no_request_fails_when_a_loaded_server_stops(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", "--demo", *flags)
     await until_answered(server)
     load = Load(server)

@@ -1,4 +1,4 @@
-"""What a running server does without being asked."""
+"""What a running server does beside requests."""
 
 import asyncio
 from collections.abc import AsyncIterator

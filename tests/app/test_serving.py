@@ -38,7 +38,7 @@ def test_whatever_is_answered_bears_the_security_headers(signed_in_server: Serve
     assert {name: answer.headers[name] for name in SECURITY} == SECURITY
 
 
-def test_who_finds_nothing_is_told_where_to_go(signed_in_server: Server) -> None:
+def test_a_404_says_where_to_go(signed_in_server: Server) -> None:
     answer = get(signed_in_server.port, "/")
 
     assert (answer.status, answer.body.decode()) == (404, "There is nothing here: GraphQL is at /graphql.\n")
@@ -164,7 +164,7 @@ def test_metrics_are_open_in_development(development_server: Server) -> None:
     assert (answer.status, b"home_visits_executing 0.0" in answer.body) == (200, True)
 
 
-def test_only_listed_sites_may_ask_from_a_browser(start_server: StartServer) -> None:
+def test_only_listed_sites_may_send_requests_from_a_browser(start_server: StartServer) -> None:
     server = start_server(JWT_SECRET=SECRET, ALLOWED_ORIGINS=f"{VISITS_SITE}, http://localhost:5173")
 
     answers = {

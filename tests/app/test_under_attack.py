@@ -19,9 +19,11 @@ from tests.conftest import Server, StartServer
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.transport.http.malformed import BODIES
 
+# Of the loop's CPU time.
 SLOWEST_SECONDS = 0.25
-# Four at once, on a machine that has other things to do.
-STALLED_SECONDS = 3.0
+# By the clock, on a machine that has other things to do: ten times what is usual.
+ANSWERED_SECONDS = 1.0
+STALLED_SECONDS = 10.0
 ATTACK_SECONDS = 3.0
 BOOK = """mutation ($key: String!) {
   bookHomeVisit(input: {
@@ -69,14 +71,14 @@ async def test_others_are_answered_while_hostile_documents_pour_in(start_server:
                 await response.read()
 
     async def look_on(session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> list[tuple[int, float]]:
-        seen = []
+        answers = []
         while time.monotonic() < ends:
             started = time.monotonic()
             async with session.request(method, server.origin + path, **options) as response:
                 await response.read()
-                seen.append((response.status, time.monotonic() - started))
+                answers.append((response.status, time.monotonic() - started))
             await asyncio.sleep(0.02)
-        return seen
+        return answers
 
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(Role.VIEWER)}"}
     async with aiohttp.ClientSession(headers=headers) as session:
@@ -84,11 +86,11 @@ async def test_others_are_answered_while_hostile_documents_pour_in(start_server:
             look_on(session, "GET", "/healthz"), look_on(session, "POST", "/graphql", json={"query": COUNT})
         )
         await asyncio.gather(*(attack(session) for _ in range(4)))
-        for name, seen in zip(("/healthz", "/graphql"), await looking_on, strict=True):
-            seconds = sorted(taken for _, taken in seen)
-            print(f"{name}: {len(seen)} answers, median {median(seconds) * 1000:.0f} ms, slowest {seconds[-1] * 1000:.0f} ms")
-            assert {status for status, _ in seen} == {200}
-            assert median(seconds) < SLOWEST_SECONDS
+        for name, answers in zip(("/healthz", "/graphql"), await looking_on, strict=True):
+            seconds = sorted(taken for _, taken in answers)
+            print(f"{name}: {len(answers)} answers, median {median(seconds) * 1000:.0f} ms, slowest {seconds[-1] * 1000:.0f} ms")
+            assert {status for status, _ in answers} == {200}
+            assert median(seconds) < ANSWERED_SECONDS
             assert seconds[-1] < STALLED_SECONDS
     print(f"{next(numbers)} hostile documents")
 
@@ -125,5 +127,5 @@ async def test_health_readiness_and_metrics_are_answered_while_everything_else_i
 
     print(f"health, readiness, metrics while the server is full: slowest {max(seconds) * 1000:.0f} ms")
     assert answers == {("/healthz", 200): 20, ("/readyz", 200): 20, ("/metrics", 200): 20, ("/graphql after 1 s", 503): 20}
-    assert max(seconds) < SLOWEST_SECONDS
+    assert max(seconds) < ANSWERED_SECONDS
     assert booked == [200, 200, 200]

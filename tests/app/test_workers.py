@@ -57,7 +57,7 @@ def test_metrics_are_those_of_all_workers_together(start_server: StartServer) ->
         return float(metrics.partition(COUNTED)[2].partition("\n")[0] or 0)
 
     statuses = [ask(server.port, f"query Counted {COUNT}", bearer=token(Role.VIEWER)).status for _ in range(50)]
-    # The worker that is asked flushes its own at once, the other one in a moment.
+    # The worker that answers flushes its own at once, the other one in a moment.
     until(lambda: counted() == 50)
 
     assert statuses == [200] * 50

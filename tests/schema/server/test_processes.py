@@ -1,4 +1,4 @@
-"""How workers are stopped: asked, given their time, and only then killed."""
+"""How workers are stopped: by a signal, and killed only where they have not ended in time."""
 
 import subprocess
 import sys

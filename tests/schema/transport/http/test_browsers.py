@@ -40,7 +40,7 @@ def permission(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.startswith("Access-Control-")}
 
 
-async def test_a_script_of_a_listed_site_may_ask() -> None:
+async def test_a_script_of_a_listed_site_may_send_requests() -> None:
     async with served(origins=ORIGINS) as server:
         response = await server.client.options("/graphql", headers=PREFLIGHT | {"Origin": LISTED})
 
@@ -64,7 +64,7 @@ async def test_a_script_of_any_other_site_may_not(origin: str) -> None:
     assert permission(response.headers) == {}
 
 
-async def test_where_no_site_is_listed_none_may_ask() -> None:
+async def test_where_no_site_is_listed_none_may_send_requests() -> None:
     async with served() as server:
         response = await server.client.options("/graphql", headers=PREFLIGHT | {"Origin": LISTED})
 

@@ -170,7 +170,7 @@ async def test_a_failure_of_the_server_itself_is_in_the_log(caplog: pytest.LogCa
     ]
 
 
-async def test_a_client_that_asks_before_it_sends_is_told_to_go_on() -> None:
+async def test_a_client_that_expects_100_continue_gets_it() -> None:
     async with served() as server, await server.connect() as connection:
         await connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 21\r\n\r\n")
         invited = await connection.reader.readuntil(b"\r\n\r\n")

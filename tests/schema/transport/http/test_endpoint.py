@@ -181,7 +181,7 @@ async def test_each_request_without_an_id_gets_its_own() -> None:
     ],
 )
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])
-async def test_a_refused_caller_is_told_by_status_in_both_media_types(
+async def test_a_refused_caller_gets_the_status_in_both_media_types(
     code: str, sent: dict[str, str], status: int, advice: dict[str, str], accept: str
 ) -> None:
     def refuse(authorization: str | None) -> Caller:
@@ -205,7 +205,9 @@ async def awaited(authorization: str | None) -> Caller:
 
 
 @pytest.mark.parametrize("authenticate", [lambda _authorization: AMY, awaited])
-async def test_a_caller_is_known_at_once_or_looked_up(authenticate: Callable[[str | None], Caller | Awaitable[Caller]]) -> None:
+async def test_a_caller_is_authenticated_at_once_or_awaited(
+    authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
+) -> None:
     contexts: list[object] = []
 
     async def execute(request: Request, context: object) -> Answer:
