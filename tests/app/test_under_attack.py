@@ -114,8 +114,10 @@ async def test_health_readiness_and_metrics_are_answered_while_everything_else_i
     with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         bookings = [asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": str(number)})) for number in range(3)]
-        await asyncio.sleep(0.5)
-        for _ in range(20):
+        async with asyncio.timeout(4):
+            while b"home_visits_waiting 1.0" not in get(server.port, "/metrics").body:  # noqa: ASYNC110 - it is another process's
+                await asyncio.sleep(0.01)
+        for _ in range(10):
             for path in ("/healthz", "/readyz", "/metrics"):
                 started = time.perf_counter()
                 answers[path, get(server.port, path).status] += 1
@@ -126,6 +128,6 @@ async def test_health_readiness_and_metrics_are_answered_while_everything_else_i
     booked = [(await booking).status for booking in bookings]
 
     print(f"health, readiness, metrics while the server is full: slowest {max(seconds) * 1000:.0f} ms")
-    assert answers == {("/healthz", 200): 20, ("/readyz", 200): 20, ("/metrics", 200): 20, ("/graphql after 1 s", 503): 20}
+    assert answers == {("/healthz", 200): 10, ("/readyz", 200): 10, ("/metrics", 200): 10, ("/graphql after 1 s", 503): 10}
     assert max(seconds) < ANSWERED_SECONDS
     assert booked == [200, 200, 200]
