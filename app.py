@@ -1,51 +1,38 @@
-"""Settings in, running server out: the only reader of the environment, and the command line."""
+"""Settings in, running server out: the wiring, and the command line."""
 
 import gc
 
-# What is imported stays: to look through it for garbage again and again would take a fifth of a start.
+# What is imported stays: to traverse it for garbage again and again would take a fifth of a start.
 gc.disable()
 
 import asyncio
 import dataclasses
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 import uvloop
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resolvers import auth, errors
 from resolvers.api import make_engine, schema_definition
 from schema import graphiql
 from schema.context import Context
-from schema.execution.limits import Limits
-from schema.scalars import parse_time_zone
+from schema.execution.engine import Engine
 from schema.server import processes
-from schema.server.background import Work, forget_keys, running
+from schema.server.background import BackgroundTask, delete_old_keys, lifespan
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
-from schema.server.routes import add_routes, only_on_this_machine
-from schema.server.settings import (
-    Unstartable,
-    grouped,
-    naming_the_setting,
-    parse_origins,
-    require_positive,
-    understood,
-    unknown_variables,
-    variables,
-)
+from schema.server.routes import add_routes, require_local_name
+from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
-from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.endpoint import Endpoint
 from schema.transport.http.requests import TrustedDocuments
+from schema.transport.operations import Operations
 from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.errors import Refusal
@@ -61,59 +48,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 say = partial(typer.echo, err=True)
-PREFIX = "HOME_VISITS_"
 ANYBODY = " (development: everybody on this machine may do everything)"
-
-
-class Settings(BaseSettings):
-    """Read from variables with the prefix `HOME_VISITS_`, or from a file `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        extra="ignore",
-        validate_default=False,
-    )
-
-    database_url: str = "sqlite+aiosqlite:///home_visits.db"
-    jwt_secret: SecretStr | None = None
-    jwt_jwks_url: str | None = None
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
-    jwt_roles_claim: str = "roles"
-    jwt_locations_claim: str = "locations"
-    smtp_url: SecretStr | None = None
-    mail_from: str | None = None
-    default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
-    allowed_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(parse_origins)] = frozenset()
-    trusted_documents: Path | None = None
-    explorer: bool = False
-    introspection: bool = False
-    plans: bool = True
-    log_format: Literal["console", "json"] | None = None
-    executing: PositiveInt = 64
-    waiting: PositiveInt = 128
-    limits: Annotated[Limits, NoDecode, BeforeValidator(grouped), AfterValidator(require_positive)] = Limits()
-    http: Annotated[HTTPLimits, NoDecode, BeforeValidator(grouped), AfterValidator(require_positive)] = HTTPLimits()
-
-    @classmethod
-    def variables(cls) -> dict[str, Any]:
-        """Return the default of each setting by the name of its variable."""
-        return variables(PREFIX, {name: field.default for name, field in cls.model_fields.items()})
-
-    @property
-    def lets_sign_in(self) -> bool:
-        return bool(self.jwt_secret or self.jwt_jwks_url)
-
-    def token_rules(self) -> "TokenRules":
-        from resolvers.tokens import TokenRules
-
-        secret = self.jwt_secret.get_secret_value() if self.jwt_secret else None
-        return TokenRules(
-            secret, self.jwt_jwks_url, self.jwt_issuer, self.jwt_audience, self.jwt_roles_claim, self.jwt_locations_claim
-        )
 
 
 def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = False) -> web.Application:
@@ -121,41 +56,46 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url)
-    admission = ConcurrencyLimiter(executing=settings.executing, waiting=settings.waiting)
-    telemetry = Metrics(log, Path(folder) if (folder := os.environ.get(processes.SHARED_NUMBERS)) else None)
-    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
-        trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
-    shown = settings.introspection or dev
-    engine = make_engine(
-        settings.limits,
-        may_introspect=lambda context: shown or auth.may(context.caller, auth.INTROSPECTION),
-        planned=settings.plans,
-        suggest=shown,
-    )
-    endpoint = Endpoint(
+    concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting)
+    metrics = Metrics(log, shared_metrics())
+    engine = _engine(settings, introspection=settings.introspection or dev)
+    export_gauges(metrics, concurrency, engine, database)
+    operations = Operations(
         execute=engine.execute,
         authenticate=authenticate,
         make_context=lambda caller, _id: Context(database, caller, clock, settings.default_time_zone, auth.allowed_operations),
         present_error=errors.present,
-        observe=telemetry.observe,
-        admission=admission,
-        limits=settings.http,
-        trusted=trusted,
-        origins=settings.allowed_origins,
-        page=graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None,
+        record=metrics.record,
+        concurrency=concurrency,
+        execution_seconds=settings.http.execution_seconds,
     )
-    export_gauges(telemetry, admission, engine, database)
-    works: list[Work] = [telemetry.watch, partial(forget_keys, HomeVisits(database, auth.DEVELOPER, clock))]
+    endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
+    background: list[BackgroundTask] = [metrics.keep_fresh, partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
-        works.append(partial(mailroom.deliver, database))
-        telemetry.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
-    app = web.Application(middlewares=[] if tokens else [only_on_this_machine])
+        background.append(partial(mailroom.deliver, database))
+        metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
+    app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
-    add_routes(app, database, telemetry, authenticate, partial(auth.require, operation=auth.METRICS), settings.http.write_seconds)
-    app.cleanup_ctx.append(running(database, works, close=tokens.close if tokens else None))
+    add_routes(app, database, metrics, authenticate, partial(auth.require, operation=auth.METRICS), settings.http.write_seconds)
+    app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
+
+
+def _engine(settings: Settings, *, introspection: bool) -> Engine:
+    return make_engine(
+        settings.limits,
+        may_introspect=lambda context: introspection or auth.may(context.caller, auth.INTROSPECTION),
+        planned=settings.plans,
+        suggest=introspection,
+    )
+
+
+def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql.Page | None) -> Endpoint:
+    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
+        trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
+    return Endpoint(operations, limits=settings.http, trusted=trusted, origins=settings.allowed_origins, page=page)
 
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
@@ -163,10 +103,23 @@ def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
         from resolvers.tokens import Tokens
 
         with naming_the_setting("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
-            return Tokens(settings.token_rules())
+            return Tokens(_token_rules(settings))
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
+
+
+def _token_rules(settings: Settings) -> "TokenRules":
+    from resolvers.tokens import TokenRules
+
+    return TokenRules(
+        settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
+        settings.jwt_jwks_url,
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_roles_claim,
+        settings.jwt_locations_claim,
+    )
 
 
 def _mailroom(settings: Settings) -> Mailroom:
@@ -189,13 +142,13 @@ def serve(
 ) -> None:
     """Serve GraphQL at /graphql, until interrupted."""
     settings = _settings()
-    log = Log(settings.log_format or ("console" if dev else "json")).take_in_all()
+    log = Log(settings.log_format or ("console" if dev else "json")).capture_logging()
     if dev and not processes.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
-    # What cannot start is told before anything is changed.
+    # What cannot start is refused before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
-        uvloop.run(processes.serve_until_told(app, processes.inherited(inherited), settings.http))
+        uvloop.run(processes.serve(app, processes.inherit(inherited), settings.http))
         return
     database = _database(settings, make=True)
     if demo:
@@ -203,12 +156,12 @@ def serve(
 
         if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
             say(f"Filled {database} with made-up visits.")
-    shared = processes.listening(host, port)
-    where = f"Serving {database} at http://{processes.address(shared)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
+    listener = processes.listen(host, port)
+    serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
     if workers == 1:
-        uvloop.run(processes.serve_until_told(app, shared, settings.http, ready=partial(say, where)))
+        uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
     else:
-        processes.supervise(workers, shared, os.environ, ready=partial(say, where))
+        processes.supervise(workers, listener, settings.http, ready=partial(say, serving))
 
 
 @cli.command()
@@ -239,7 +192,7 @@ def token(
     if settings.jwt_secret is None:
         raise Unstartable("Tokens are signed with HOME_VISITS_JWT_SECRET: set it, or ask the issuer whose keys are used for one.")
     with naming_the_setting("The token cannot be made"):
-        typer.echo(mint(settings.token_rules(), caller, timedelta(hours=expires), clock()))
+        typer.echo(mint(_token_rules(settings), caller, timedelta(hours=expires), clock()))
 
 
 @cli.command("import")
@@ -293,14 +246,14 @@ def restore_(file: Annotated[Path, typer.Argument(help="A file that the command 
 def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due now, then stop.")] = False) -> None:
     """Send the confirmation emails that wait."""
     settings = _settings()
-    Log(settings.log_format or "console").take_in_all()
+    Log(settings.log_format or "console").capture_logging()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
     mailroom, database = _mailroom(settings), _database(settings)
     if once:
         say(f"{asyncio.run(_with_database(database, mailroom.deliver_once))} sent.")
     else:
-        asyncio.run(_with_database(database, lambda database: processes.until_told(mailroom.deliver(database))))
+        asyncio.run(_with_database(database, lambda database: processes.run_until_stopped(mailroom.deliver(database))))
 
 
 @cli.command()
@@ -311,9 +264,8 @@ def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try agai
 
 
 def _settings() -> Settings:
-    with understood(PREFIX):
-        settings = Settings()
-    for name in unknown_variables(PREFIX, Settings.variables(), os.environ):
+    settings = Settings.load()
+    for name in unknown_variables():
         say(f"{name} is no setting, and has no effect.")
     return settings
 

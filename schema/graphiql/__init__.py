@@ -37,12 +37,12 @@ class Example(NamedTuple):
 # The one style sheet that GraphiQL writes into the page: while a dialog is open, what lies behind does not scroll.
 _DIALOG_STYLE = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 
-# Others' files have their version in their name; ours are asked for again.
-_FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-_ASK_AGAIN = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+# The names of others' files contain their version; browsers must revalidate ours.
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+_REVALIDATED = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 _ASSETS = {
-    **{file.name: Asset(ASSETS / file.name, _FOR_GOOD) for file in STYLES + SCRIPTS},
-    **{name: Asset(_HERE / name, _ASK_AGAIN) for name in ("explorer.css", "explorer.js", "examples.js", "icon.svg")},
+    **{file.name: Asset(ASSETS / file.name, _IMMUTABLE) for file in STYLES + SCRIPTS},
+    **{name: Asset(_HERE / name, _REVALIDATED) for name in ("explorer.css", "explorer.js", "examples.js", "icon.svg")},
 }
 
 
@@ -81,18 +81,18 @@ def asset(name: str) -> Asset | None:
 
 
 def _style(file: VendoredFile, offline: bool) -> str:
-    return f'<link rel="stylesheet" href="{_source(file, offline)}" {_checked(file, offline)}>'
+    return f'<link rel="stylesheet" href="{_source(file, offline)}" {_integrity(file, offline)}>'
 
 
 def _script(file: VendoredFile, offline: bool) -> str:
-    return f'<script defer src="{_source(file, offline)}" {_checked(file, offline)}></script>'
+    return f'<script defer src="{_source(file, offline)}" {_integrity(file, offline)}></script>'
 
 
 def _source(file: VendoredFile, offline: bool) -> str:
     return escape(f"graphql/assets/{file.name}" if offline else file.cdn_url)
 
 
-def _checked(file: VendoredFile, offline: bool) -> str:
+def _integrity(file: VendoredFile, offline: bool) -> str:
     return f'integrity="{file.integrity}"' + ("" if offline else ' crossorigin="anonymous"')
 
 

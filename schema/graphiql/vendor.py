@@ -18,7 +18,7 @@ _NPM_SECONDS = 120
 
 
 class VendoredFile(NamedTuple):
-    """One file of an npm package, known by its SHA-384: the digest a browser checks a CDN's copy against, too."""
+    """One file of an npm package, identified by its SHA-384, the digest that a browser checks a CDN's copy against, too."""
 
     package: str
     path: str

@@ -1,4 +1,4 @@
-"""What goes on beside requests, from the server's start to its end."""
+"""Background tasks: run beside requests from the server's start to its end, and logged where one fails."""
 
 import asyncio
 import contextlib
@@ -17,21 +17,21 @@ HOUSEKEEPING_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[], Coroutine[Any, Any, None]]
+BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 
-def running(
-    database: Database, works: Iterable[Work], close: Callable[[], Awaitable[None]] | None
+def lifespan(
+    database: Database, background: Iterable[BackgroundTask], close: Callable[[], Awaitable[None]] | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return what opens the database, works while the server serves, and closes all that was open."""
+    """Return a cleanup context of aiohttp: open the database, run the background tasks while it serves, then close everything."""
 
-    async def run(_app: web.Application) -> AsyncIterator[None]:
+    async def span(_app: web.Application) -> AsyncIterator[None]:
         await database.open()
-        # What the start has made stays for good: the collector need not walk through it again and again.
+        # What was created so far lives as long as the process: the collector need not traverse it again and again.
         gc.freeze()
-        tasks = [asyncio.create_task(work()) for work in works]
+        tasks = [asyncio.create_task(run()) for run in background]
         for task in tasks:
-            task.add_done_callback(_tell_of_failure)
+            task.add_done_callback(_log_failure)
         try:
             yield
         finally:
@@ -43,17 +43,17 @@ def running(
             # Its threads would keep the process alive.
             await database.close()
 
-    return run
+    return span
 
 
-def _tell_of_failure(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception():
-        log.error("Something that goes on beside requests has ended: restart the server", exc_info=task.exception())
+        log.error("A background task has failed: restart the server", exc_info=task.exception())
 
 
-async def forget_keys(visits: HomeVisits) -> None:
-    """Forget, now and then, the idempotency keys that are too old to matter."""
+async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEEPING_SECONDS) -> None:
+    """Delete, at the start and then once an interval, the idempotency keys that are too old to be used again."""
     while True:
         with contextlib.suppress(DatabaseUnusable):
             await visits.forget_keys()
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        await asyncio.sleep(interval_seconds)

@@ -1,4 +1,4 @@
-"""What goes to standard output: a line for each thing worth telling, and nothing that an exception says."""
+"""Log lines on standard output, as JSON or for a console, without the words of any exception."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, cast
 import orjson
 import structlog
 
-# Each logs what it does when all is well, or goes through what an exception says.
+# They log what they do when all is well, or repeat what an exception says.
 CHATTY = ("aiosqlite", "alembic", "asyncio")
 STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
@@ -28,15 +28,15 @@ def _json(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> str:
     try:
         return orjson.dumps(line).decode()
     except TypeError:
-        # Half of a surrogate pair, say: what was let in by mistake must not cost the other lines.
+        # Half of a surrogate pair, say: one bad value must not cost the other lines.
         return json.dumps(line, default=repr)
 
 
 class Line(NamedTuple):
-    """What is told by name, `event` among it; the level and the time are added when it is written."""
+    """Fields by name, `event` among them; level and time are added when it is written."""
 
     level: str
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
 
 class Log:
@@ -46,20 +46,20 @@ class Log:
         self._renderer = _renderer(form)
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Write lines of one moment: they have the same time."""
-        stamp, render = cache(_stamped), self._renderer
-        written = [render(None, level, told | stamp(level)) for level, told in lines]
-        # On a full disk there is nobody to tell, and requests go on.
+        """Write lines, all with the present time."""
+        stamp, render = cache(_stamp), self._renderer
+        texts = [render(None, level, fields | stamp(level)) for level, fields in lines]
+        # Requests go on where the disk is full.
         with contextlib.suppress(OSError):
-            sys.stdout.write("\n".join([*written, ""]))
+            sys.stdout.write("\n".join([*texts, ""]))
             sys.stdout.flush()
 
-    def take_in_all(self) -> Self:
-        """Write what the libraries and our own modules log as well."""
+    def capture_logging(self) -> Self:
+        """Write what goes through `logging` as well: ours and the libraries'."""
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(
             structlog.stdlib.ProcessorFormatter(
-                foreign_pre_chain=[*STAMPS, structlog.stdlib.add_logger_name, _without_words],
+                foreign_pre_chain=[*STAMPS, structlog.stdlib.add_logger_name, _without_message],
                 processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, self._renderer],
             )
         )
@@ -69,30 +69,30 @@ class Log:
         return self
 
 
-def _stamped(level: str) -> dict[str, Any]:
-    stamped: Any = {}
-    for stamp in STAMPS:
-        stamped = stamp(None, level, stamped)
-    return cast("dict[str, Any]", stamped)
+def _stamp(level: str) -> dict[str, Any]:
+    fields: Any = {}
+    for processor in STAMPS:
+        fields = processor(None, level, fields)
+    return cast("dict[str, Any]", fields)
 
 
-def _without_words(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _without_message(_logger: Any, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     failure = line["_record"].exc_info
     line["_record"].exc_info = None
     line.pop("exc_info", None)
     if failure and failure[1]:
         line["failure"] = where(failure[1])
-    # What follows a first line is the state of things, exceptions and all.
+    # asyncio's further lines are the state of things, exceptions and all.
     line["event"] = str(line["event"]).partition("\n")[0]
     return line
 
 
 def where(failure: BaseException) -> list[str]:
-    """Tell what kind of exception it was and where it came from, and nothing that it says: it may say anything."""
-    kinds: list[str] = []
+    """Return the types of an exception and its causes, with their innermost frames: never the message, which may say anything."""
+    lines: list[str] = []
     cause: BaseException | None = failure
-    while cause is not None and len(kinds) < 50:
+    while cause is not None and len(lines) < 50:
         frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)[-8:]]
-        kinds += [f"{type(cause).__module__}.{type(cause).__qualname__}", *frames]
+        lines += [f"{type(cause).__module__}.{type(cause).__qualname__}", *frames]
         cause = cause.__cause__
-    return kinds
+    return lines

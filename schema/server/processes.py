@@ -1,4 +1,4 @@
-"""One socket to listen at, and one process or several that serve it until they are told to stop."""
+"""Processes: one socket to listen on, served by one process, or by several that a supervisor starts, replaces and stops."""
 
 import asyncio
 import contextlib
@@ -10,26 +10,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from schema.server.closing import all_taken_in, turn_newcomers_away
+from schema.server.closing import accepted, refuse_new_connections
 from schema.server.metrics import forget_process
-from schema.server.settings import Unstartable
-from schema.transport.http.connections import HTTPLimits, drained, server_options
+from schema.server.settings import Unstartable, worker_environment
+from schema.transport.http.connections import HTTPLimits, drain, server_options
 
 BACKLOG = 1024
-GLANCE_SECONDS = 0.2
+POLL_SECONDS = 0.2
 RESTART_SECONDS = 0.5
-STOP_SECONDS = 24.0
-# Where prometheus-client looks for the folder in which several processes keep their numbers together.
-SHARED_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
 
-# From when it is called, answers tell their clients that the connection ends.
+Worker = subprocess.Popen[bytes]
+
+# From when it is called, responses close their connections.
 DRAIN: web.AppKey[Callable[[], None]] = web.AppKey("drain")
 
 log = logging.getLogger(__name__)
@@ -41,8 +40,8 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; raise Unstartable."""
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise Unstartable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -51,100 +50,109 @@ def listening(host: str, port: int) -> socket.socket:
         raise Unstartable(f"Cannot listen at {host}:{port}: {reason}. Choose another --host or --port.") from None
 
 
-def inherited(number: int) -> socket.socket:
-    """Return the socket that a supervisor listens at."""
+def inherit(number: int) -> socket.socket:
+    """Return the listening socket of the supervisor."""
     return socket.socket(fileno=number)
 
 
 def address(listener: socket.socket) -> str:
-    """Return the host and the port that a socket listens at, as a URL names them."""
+    """Return host and port of a socket as a URL has them."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def serve_until_told(
-    app: web.Application, shared: socket.socket, limits: HTTPLimits, ready: Callable[[], None] | None = None
+async def serve(
+    app: web.Application, listener: socket.socket, limits: HTTPLimits, ready: Callable[[], None] | None = None
 ) -> None:
-    """Serve until told to stop; then finish what was accepted. Calls `ready` once it serves.
+    """Serve until a signal to stop; then finish what was accepted. Calls `ready` once it serves.
 
-    A worker, who has nobody to tell that it is ready, also stops when its supervisor is gone.
+    Without `ready` it is a worker, which also stops when its supervisor is gone.
     """
-    told = _told_to_stop()
+    stop = _stop_event()
     if ready is None:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), told.set)
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     runner = web.AppRunner(app, **server_options(limits))
     await runner.setup()
-    await web.SockSite(runner, shared, backlog=BACKLOG).start()
+    await web.SockSite(runner, listener, backlog=BACKLOG).start()
     if ready:
         ready()
-    await told.wait()
+    await stop.wait()
     if ready is None:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     app[DRAIN]()
-    turn_newcomers_away(shared)
-    await all_taken_in(shared)
-    await drained(runner)
+    refuse_new_connections(listener)
+    await accepted(listener)
+    await drain(runner)
     await runner.cleanup()
 
 
-async def until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Work until told to stop."""
-    told = _told_to_stop()
+async def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run until a signal to stop."""
+    stop = _stop_event()
     task = asyncio.create_task(work)
-    await told.wait()
+    await stop.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _told_to_stop() -> asyncio.Event:
-    told = asyncio.Event()
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    return told
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
-def supervise(workers: int, shared: socket.socket, environment: Mapping[str, str], ready: Callable[[], None]) -> None:
-    """Run this very command in several processes that inherit the socket, until told to stop; replace one that dies."""
-    told = list[int]()
+def stop_seconds(limits: HTTPLimits) -> float:
+    """Return how long workers may take to stop before they are killed.
+
+    What was accepted has `shutdown_seconds`, and all around it 5 s more; 24 s in any case, so that the server ends within 25 s.
+    """
+    return max(24.0, limits.shutdown_seconds + 5.0)
+
+
+def supervise(workers: int, listener: socket.socket, limits: HTTPLimits, ready: Callable[[], None]) -> None:
+    """Run this very command in several processes that inherit the socket, until a signal to stop; replace one that dies."""
+    signals = list[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: told.append(number))
-    with tempfile.TemporaryDirectory(prefix="home-visits-") as numbers:
-        start = partial(_start, shared, {**environment, SHARED_NUMBERS: numbers})
-        serving = [start() for _ in range(workers)]
+        signal.signal(number, lambda number, _frame: signals.append(number))
+    with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+        start = partial(_start, listener, Path(folder))
+        running = [start() for _ in range(workers)]
         ready()
-        while not told:
-            time.sleep(GLANCE_SECONDS)
-            for place, process in enumerate(serving):
-                if process.poll() is not None:
-                    log.error("Worker %s ended with the code %s and is replaced", process.pid, process.returncode)
-                    forget_process(Path(numbers), process.pid)
+        while not signals:
+            time.sleep(POLL_SECONDS)
+            for index, worker in enumerate(running):
+                if worker.poll() is not None:
+                    log.error("Worker %s ended with the code %s and is replaced", worker.pid, worker.returncode)
+                    forget_process(Path(folder), worker.pid)
                     # One that cannot start must not take the machine for itself.
                     time.sleep(RESTART_SECONDS)
-                    serving[place] = start()
-        turn_newcomers_away(shared)
-        shared.close()
-        _stop(serving)
+                    running[index] = start()
+        refuse_new_connections(listener)
+        listener.close()
+        stop_all(running, stop_seconds(limits))
 
 
-def _start(shared: socket.socket, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def _start(listener: socket.socket, folder: Path) -> Worker:
     return subprocess.Popen(  # noqa: S603 - ourselves again
-        [*sys.orig_argv, "--inherited", str(shared.fileno())],
-        env=environment,
-        pass_fds=[shared.fileno()],
-        # Never written to: its end tells a worker that nobody looks after it any more.
+        [*sys.orig_argv, "--inherited", str(listener.fileno())],
+        env=worker_environment(folder),
+        pass_fds=[listener.fileno()],
+        # Never written to: its end tells a worker that its supervisor is gone.
         stdin=subprocess.PIPE,
         # A Ctrl-C at the terminal is for the supervisor, which passes it on.
         process_group=0,
     )
 
 
-def _stop(serving: list["subprocess.Popen[bytes]"]) -> None:
-    for process in serving:
-        process.terminate()
-    until = time.monotonic() + STOP_SECONDS
-    for process in serving:
+def stop_all(workers: list[Worker], seconds: float) -> None:
+    """Ask workers to stop, and kill those that have not within so many seconds."""
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + seconds
+    for worker in workers:
         try:
-            process.wait(max(0.0, until - time.monotonic()))
+            worker.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            worker.kill()
+            worker.wait()

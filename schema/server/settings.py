@@ -1,19 +1,30 @@
-"""What operators may set, taken or refused with the reason."""
+"""Settings: the only reader of the environment. What cannot be used is refused with the variable's name and the reason."""
 
 import math
+import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schema.execution.limits import Limits
+from schema.scalars import parse_time_zone
+from schema.transport.http.connections import HTTPLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+
+PREFIX = "HOME_VISITS_"
+# prometheus-client's own: the folder in which the workers of one server keep their metrics together.
+_SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _is_origin = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?").fullmatch
 
@@ -22,43 +33,102 @@ class Unstartable(Exception):
     """It cannot start as it is set up; the message says what to set."""
 
 
-def parse_origins(listed: str) -> frozenset[str]:
-    """Read origins with spaces or commas between them, in the form in which browsers send them; raise ValueError."""
-    origins = frozenset(re.split(r"[\s,]+", listed.strip()))
+def _parse_origins(text: str) -> frozenset[str]:
+    """Parse origins separated by spaces or commas, in the form in which browsers send them."""
+    origins = frozenset(re.split(r"[\s,]+", text.strip()))
     for origin in origins:
         if not _is_origin(origin):
             raise ValueError(f"{origin} is no origin: write them like https://visits.example, with spaces between")
     return origins
 
 
-def require_positive(limits: T) -> T:
-    """Return limits, each more than 0 and not endless; raise ValueError."""
+def _require_positive(limits: T) -> T:
     for name, value in asdict(limits).items():
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be more than 0, and not endless")
     return limits
 
 
-def grouped(value: Any) -> Any:
-    """Return what was gathered from the variables of a group's members; raise ValueError where the group itself was set."""
+def _nested(value: Any) -> Any:
+    """Pass on what was gathered from a group's members; refuse a value of the group itself."""
     if isinstance(value, str):
         raise ValueError("this is a group: set its members one by one, as the README lists them")
     return value
 
 
-def variables(prefix: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+_Origins = Annotated[frozenset[str], NoDecode, BeforeValidator(_parse_origins)]
+_Group = (NoDecode, BeforeValidator(_nested), AfterValidator(_require_positive))
+
+
+class Settings(BaseSettings):
+    """Read from variables with the prefix `HOME_VISITS_`, or from a file `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        validate_default=False,
+    )
+
+    database_url: str = "sqlite+aiosqlite:///home_visits.db"
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_roles_claim: str = "roles"
+    jwt_locations_claim: str = "locations"
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+    default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
+    allowed_origins: _Origins = frozenset()
+    trusted_documents: Path | None = None
+    explorer: bool = False
+    introspection: bool = False
+    plans: bool = True
+    log_format: Literal["console", "json"] | None = None
+    executing: PositiveInt = 64
+    waiting: PositiveInt = 128
+    limits: Annotated[Limits, *_Group] = Limits()
+    http: Annotated[HTTPLimits, *_Group] = HTTPLimits()
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read the environment; raise Unstartable."""
+        with _explaining():
+            return cls()
+
+    @property
+    def lets_sign_in(self) -> bool:
+        return bool(self.jwt_secret or self.jwt_jwks_url)
+
+
+def variables() -> dict[str, Any]:
     """Return the default of each setting by the name of its variable: of a group's member `GROUP__MEMBER`."""
-    found: dict[str, Any] = {}
-    for name, default in defaults.items():
-        members = asdict(default) if is_dataclass(default) and not isinstance(default, type) else {}
-        found |= {f"{name}__{member}": value for member, value in members.items()} or {name: default}
-    return {f"{prefix}{name}".upper(): default for name, default in found.items()}
+    defaults: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        group = field.default if is_dataclass(field.default) and not isinstance(field.default, type) else None
+        members = {f"{name}__{member}": value for member, value in asdict(group).items()} if group else {name: field.default}
+        defaults |= members
+    return {f"{PREFIX}{name}".upper(): default for name, default in defaults.items()}
 
 
-def unknown_variables(prefix: str, known: Collection[str], environment: Iterable[str]) -> list[str]:
-    """Return the variables of ours, in the environment or in a file `.env`, that are no settings."""
-    names = {name.upper() for name in (*environment, *dotenv_values(".env"))}
-    return sorted(name for name in names if name.startswith(prefix) and name not in known)
+def unknown_variables() -> list[str]:
+    """Return the variables with our prefix, in the environment or in a file `.env`, that are no settings."""
+    names = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+    return sorted(name for name in names - variables().keys() if name.startswith(PREFIX))
+
+
+def shared_metrics() -> Path | None:
+    """Return the folder in which a worker shares its metrics with the others."""
+    folder = os.environ.get(_SHARED_METRICS)
+    return Path(folder) if folder else None
+
+
+def worker_environment(folder: Path) -> dict[str, str]:
+    """Return our environment for workers that share their metrics in a folder."""
+    return {**os.environ, _SHARED_METRICS: str(folder)}
 
 
 @contextmanager
@@ -71,15 +141,19 @@ def naming_the_setting(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def understood(prefix: str) -> Iterator[None]:
+def _explaining() -> Iterator[None]:
     """Say which variables cannot be read or used, and why: never what they hold."""
     try:
         yield
     except ValidationError as error:
-        wrong = (f"{prefix}{'__'.join(map(str, one['loc']))}".upper() + f": {_reason(one['msg'])}" for one in error.errors())
-        raise Unstartable(f"Settings that cannot be used: {'; '.join(wrong)}.") from None
+        reasons = (f"{_variable(one['loc'])}: {_reason(one['msg'])}" for one in error.errors())
+        raise Unstartable(f"Settings that cannot be used: {'; '.join(reasons)}.") from None
     except (ValueError, OSError) as error:
         raise Unstartable(f"Settings that cannot be read, from variables or .env: {error}.") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"{PREFIX}{'__'.join(map(str, location))}".upper()
 
 
 def _reason(message: str) -> str:

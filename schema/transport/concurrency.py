@@ -1,4 +1,4 @@
-"""A bounded queue before execution: under more load than a process can bear some wait their turn, the rest are told at once."""
+"""A concurrency limit with a bounded queue: what exceeds both is refused at once, before it costs anything."""
 
 import asyncio
 from collections import deque
@@ -7,47 +7,50 @@ from schema.transport.errors import RequestError
 
 
 class ConcurrencyLimiter:
-    """`async with` it to execute: first come, first served. One is shared by all transports of a process."""
+    """Admits, with `async with`, so many operations at once and queues so many more, first come, first served.
 
-    def __init__(self, *, executing: int = 64, waiting: int = 128) -> None:
-        self._places = executing
-        self._seats = waiting
+    One is shared by all transports of a process.
+    """
+
+    def __init__(self, *, max_executing: int = 64, max_queued: int = 128) -> None:
+        self._max_executing = max_executing
+        self._max_queued = max_queued
         self._queue: deque[asyncio.Future[None]] = deque()
         self.executing = 0
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         return len(self._queue)
 
     async def __aenter__(self) -> None:
-        if self.executing < self._places:
+        if self.executing < self._max_executing:
             self.executing += 1
             return
-        if len(self._queue) >= self._seats:
+        if len(self._queue) >= self._max_queued:
             raise RequestError("OVERLOADED", "The server is busy. Try again in a second.")
         await self._wait()
 
     async def __aexit__(self, *_: object) -> None:
-        self._leave()
+        self._release()
 
     async def _wait(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        admitted = asyncio.get_running_loop().create_future()
+        self._queue.append(admitted)
         try:
-            await turn
+            await admitted
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._queue.remove(turn)
+            if admitted.cancelled():
+                self._queue.remove(admitted)
             else:
-                # The place was given in the moment its taker left.
-                self._leave()
+                # It was admitted in the moment it was cancelled.
+                self._release()
             raise
 
-    def _leave(self) -> None:
-        # A place is handed on, not freed, while others wait: nobody overtakes them.
-        for turn in self._queue:
-            if not turn.done():
-                turn.set_result(None)
-                self._queue.remove(turn)
+    def _release(self) -> None:
+        # Handed on while others are queued, not freed: nobody overtakes them.
+        for admitted in self._queue:
+            if not admitted.done():
+                admitted.set_result(None)
+                self._queue.remove(admitted)
                 return
         self.executing -= 1

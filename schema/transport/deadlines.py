@@ -1,4 +1,4 @@
-"""One deadline for all that executes, kept by one timer: setting and dropping one for each request costs more than it does."""
+"""Deadlines for all running operations, kept by one timer: a timer for each would cost more than most of what it guards."""
 
 import asyncio
 from types import TracebackType
@@ -8,51 +8,51 @@ from schema.transport.errors import RequestError
 
 
 class Deadline:
-    """What is done `with` it and takes longer than `seconds` is cancelled, and raises RequestError. A task enters it once.
+    """Cancels a task that stays inside `with` for longer than `seconds`, and raises RequestError there. No task enters it twice.
 
-    All last equally long, so those that began first are over first: the timer need only look at them. It belongs to one loop.
+    All have the same time, so those that began first are due first: the timer looks at them only. It belongs to one loop.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        # tasks to when they must be done, and how often they had been cancelled before; in the order in which they began
-        self._begun: dict[asyncio.Task[Any], tuple[float, int]] = {}
-        self._overdue: dict[asyncio.Task[Any], int] = {}
+        # When each task is due, and how often its cancellation had been requested before; in the order in which they began.
+        self._running: dict[asyncio.Task[Any], tuple[float, int]] = {}
+        self._cancelled: dict[asyncio.Task[Any], int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
-        return len(self._begun)
+        return len(self._running)
 
     def __enter__(self) -> None:
         loop = self._loop
         if loop is None:
-            # To ask which loop runs is a system call before Python 3.12.
+            # get_running_loop is a system call before Python 3.12.
             loop = self._loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("Only a task can be cancelled when its time is over.")
         due = loop.time() + self._seconds
-        self._begun[task] = due, task.cancelling()
+        self._running[task] = due, task.cancelling()
         if self._timer is None:
-            self._timer = loop.call_at(due, self._look, loop)
+            self._timer = loop.call_at(due, self._cancel_due, loop)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
         task: Any = asyncio.current_task(self._loop)
-        if self._begun.pop(task, None) is not None:
+        if self._running.pop(task, None) is not None:
             return
         # Somebody else may have cancelled it as well: then it is cancelled, not late.
-        if task.uncancel() <= self._overdue.pop(task) and kind is asyncio.CancelledError:
+        if task.uncancel() <= self._cancelled.pop(task) and kind is asyncio.CancelledError:
             raise RequestError("TIMEOUT", f"Given up after {self._seconds:g} seconds. Ask for less, or again later.") from error
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _cancel_due(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        for task, (due, cancelled) in list(self._begun.items()):
+        for task, (due, cancelling) in list(self._running.items()):
             if due > now:
-                self._timer = loop.call_at(due, self._look, loop)
+                self._timer = loop.call_at(due, self._cancel_due, loop)
                 return
-            del self._begun[task]
-            self._overdue[task] = cancelled
+            del self._running[task]
+            self._cancelled[task] = cancelling
             task.cancel()

@@ -1,4 +1,4 @@
-"""Why a request is answered without being run: a coded error, and the HTTP status that says the same."""
+"""Request errors: why a request is answered without being run, by a code and by the HTTP status that says the same."""
 
 from graphql import GraphQLError
 
@@ -13,7 +13,7 @@ _STATUS_OF = {
 
 
 class RequestError(GraphQLError):
-    """An error that is the whole answer. `status` is HTTP's; another transport leaves it aside."""
+    """An error that is the whole response. `status` is HTTP's; another transport leaves it aside."""
 
     def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
         super().__init__(message, extensions={"code": code})

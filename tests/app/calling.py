@@ -1,4 +1,4 @@
-"""Requests to a server as users start it, and tokens to send with them."""
+"""HTTP requests to a server as users start it, and tokens to send with them."""
 
 import http.client
 import json
@@ -49,10 +49,10 @@ def ask(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send a document as most clients do."""
-    sent = {"Content-Type": "application/json", **(headers or {})}
+    all_headers = {"Content-Type": "application/json", **(headers or {})}
     if bearer is not None:
-        sent["Authorization"] = f"Bearer {bearer}"
-    return call(port, "POST", "/graphql", json.dumps({"query": document, "variables": variables}).encode(), sent)
+        all_headers["Authorization"] = f"Bearer {bearer}"
+    return call(port, "POST", "/graphql", json.dumps({"query": document, "variables": variables}).encode(), all_headers)
 
 
 def get(port: int, path: str, **headers: str) -> Answer:

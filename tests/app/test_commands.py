@@ -36,7 +36,7 @@ def test_the_schema_goes_to_standard_output(run_command_here: RunCommand) -> Non
     assert ended.out.strip() == (ROOT / "schema/schema.graphql").read_text().strip()
 
 
-def test_a_database_is_made_once(run_command_here: RunCommand, tmp_path: Path) -> None:
+def test_a_database_is_created_once(run_command_here: RunCommand, tmp_path: Path) -> None:
     first, second = run_command_here("migrate"), run_command_here("migrate")
 
     assert first == (0, "", f"{tmp_path}/visits.db has been brought up to date.\n")
@@ -81,7 +81,7 @@ def test_a_token_stands_alone_on_one_line(run_command_here: RunCommand) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_token_that_would_be_refused_is_not_made(run_command_here: RunCommand, words: tuple[str, ...], sentence: str) -> None:
+def test_a_token_that_would_be_refused_is_not_minted(run_command_here: RunCommand, words: tuple[str, ...], sentence: str) -> None:
     ended = run_command_here("token", "--subject", "reports", "--role", "VIEWER", *words, JWT_SECRET=SECRET)
 
     assert ended == (1, "", f"home-visits: {sentence}\n")
@@ -112,7 +112,9 @@ def test_documents_are_tallied_by_kind(run_command_here: RunCommand, documents: 
     assert second == (0, "", "home_visits: 0 new, 0 updated, 5 unchanged, 0 refused\n")
 
 
-def test_documents_that_cannot_be_used_are_told_and_the_rest_is_imported(run_command_here: RunCommand, documents: Path) -> None:
+def test_documents_that_cannot_be_used_are_reported_and_the_rest_is_imported(
+    run_command_here: RunCommand, documents: Path
+) -> None:
     ended = run_command_here("import", "home_visits_page.json", "home_visits.json")
 
     *refused, tally = ended.err.splitlines()
@@ -156,7 +158,7 @@ def test_a_terminal_is_shown_how_far_an_import_has_come(documents: Path) -> None
         (("notes.json", "--kind", "notes"), "There are no documents called notes: choose one of users, "),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_told(
+def test_a_file_that_cannot_be_imported_is_reported(
     run_command_here: RunCommand, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     (tmp_path / "notes.json").write_text("[]")
@@ -214,7 +216,7 @@ def test_what_is_no_backup_is_not_restored(run_command_here: RunCommand, documen
     assert not (documents / "visits.db").exists()
 
 
-def test_mail_without_a_mail_server_is_told(run_command_here: RunCommand) -> None:
+def test_mail_without_a_mail_server_is_refused(run_command_here: RunCommand) -> None:
     run_command_here("migrate")
 
     ended = run_command_here("deliver", "--once")

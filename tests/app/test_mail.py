@@ -96,7 +96,7 @@ async def test_what_waits_is_listed_and_sent_without_a_server(
     assert confirmation(server, visit, bearer) == "SENT"
 
 
-async def test_a_command_sends_what_comes_until_it_is_told_to_stop(
+async def test_a_command_sends_what_comes_until_it_is_stopped(
     start_server: StartServer, post_office: PostOffice, tmp_path: Path
 ) -> None:
     mail = {"SMTP_URL": f"smtp://127.0.0.1:{post_office.port}?tls=off", "MAIL_FROM": MAIL_FROM}
@@ -110,11 +110,11 @@ async def test_a_command_sends_what_comes_until_it_is_told_to_stop(
     book(server, bearer)
     await until(lambda: len(post_office.letters) == 2)
     delivering.terminate()
-    told, _ = await delivering.communicate()
+    out, _ = await delivering.communicate()
 
     assert delivering.returncode == 0
     assert [letter["To"] for letter in post_office.letters] == [SEEKER, SEEKER]
-    assert told.decode().count("was sent") == 2
+    assert out.decode().count("was sent") == 2
 
 
 async def test_a_mail_server_that_is_down_is_one_line(start_server: StartServer, run_command: RunCommand) -> None:
@@ -130,7 +130,7 @@ async def test_a_mail_server_that_is_down_is_one_line(start_server: StartServer,
     assert f"QUEUED  visit {visit}  tries 1  " in listed.out
 
 
-def test_only_what_was_given_up_can_be_tried_again(run_command_here: RunCommand) -> None:
+def test_only_what_was_given_up_can_be_retried(run_command_here: RunCommand) -> None:
     run_command_here("migrate")
 
     ended = run_command_here("outbox", "--retry", "67251cbede305d547963780e")

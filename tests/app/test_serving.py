@@ -22,11 +22,11 @@ SECURITY = {
 }
 
 
-@pytest.mark.parametrize(("path", "said"), [("/healthz", "alive"), ("/readyz", "ready")])
-def test_signs_of_life_need_no_sign_in(signed_in_server: Server, path: str, said: str) -> None:
+@pytest.mark.parametrize(("path", "text"), [("/healthz", "alive"), ("/readyz", "ready")])
+def test_health_and_readiness_need_no_sign_in(signed_in_server: Server, path: str, text: str) -> None:
     answer = get(signed_in_server.port, path)
 
-    assert (answer.status, answer.body.decode()) == (200, f"{said}\n")
+    assert (answer.status, answer.body.decode()) == (200, f"{text}\n")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_whatever_is_answered_bears_the_security_headers(signed_in_server: Serve
     assert {name: answer.headers[name] for name in SECURITY} == SECURITY
 
 
-def test_who_finds_nothing_is_told_where_to_go(signed_in_server: Server) -> None:
+def test_a_404_says_where_to_go(signed_in_server: Server) -> None:
     answer = get(signed_in_server.port, "/")
 
     assert (answer.status, answer.body.decode()) == (404, "There is nothing here: GraphQL is at /graphql.\n")
@@ -122,7 +122,7 @@ def test_explorer_and_schema_can_be_opened_by_settings(start_server: StartServer
 @pytest.mark.parametrize(
     ("role", "status", "challenge"), [(None, 401, "Bearer"), (Role.VIEWER, 403, None), (Role.COORDINATOR, 403, None)]
 )
-def test_numbers_are_not_for_everybody(signed_in_server: Server, role: Role | None, status: int, challenge: str | None) -> None:
+def test_metrics_are_not_for_everybody(signed_in_server: Server, role: Role | None, status: int, challenge: str | None) -> None:
     headers = {"Authorization": f"Bearer {token(role)}"} if role else {}
 
     answer = get(signed_in_server.port, "/metrics", **headers)
@@ -131,7 +131,7 @@ def test_numbers_are_not_for_everybody(signed_in_server: Server, role: Role | No
     assert b"home_visits_" not in answer.body
 
 
-def test_numbers_count_requests_by_name_and_outcome(signed_in_server: Server) -> None:
+def test_metrics_count_requests_by_name_and_outcome(signed_in_server: Server) -> None:
     for _ in range(3):
         ask(signed_in_server.port, "query Counted { homeVisits { totalCount } }", bearer=token(Role.VIEWER))
     ask(signed_in_server.port, "query Broken { homeVisit }", bearer=token(Role.VIEWER))
@@ -144,6 +144,7 @@ def test_numbers_count_requests_by_name_and_outcome(signed_in_server: Server) ->
     assert {line.partition(" ")[0] for line in lines} >= {
         'home_visits_request_seconds_bucket{le="0.25",type="query"}',
         'home_visits_loop_lag_seconds_bucket{le="0.25"}',
+        "home_visits_fast_path_faults_total",
         "home_visits_executing",
         "home_visits_waiting",
         "home_visits_documents",
@@ -157,33 +158,33 @@ def test_numbers_count_requests_by_name_and_outcome(signed_in_server: Server) ->
     }
 
 
-def test_numbers_are_open_in_development(development_server: Server) -> None:
+def test_metrics_are_open_in_development(development_server: Server) -> None:
     answer = get(development_server.port, "/metrics")
 
     assert (answer.status, b"home_visits_executing 0.0" in answer.body) == (200, True)
 
 
-def test_only_listed_sites_may_ask_from_a_browser(start_server: StartServer) -> None:
+def test_only_listed_sites_may_send_requests_from_a_browser(start_server: StartServer) -> None:
     server = start_server(JWT_SECRET=SECRET, ALLOWED_ORIGINS=f"{VISITS_SITE}, http://localhost:5173")
 
-    asked = {
+    answers = {
         site: ask(server.port, COUNT, bearer=token(Role.VIEWER), headers={"Origin": site}) for site in (VISITS_SITE, OTHER_SITE)
     }
-    preflights = {site: call(server.port, "OPTIONS", "/graphql", headers={"Origin": site}) for site in asked}
+    preflights = {site: call(server.port, "OPTIONS", "/graphql", headers={"Origin": site}) for site in answers}
 
     name = "Access-Control-Allow-Origin"
-    assert {site: answer.headers[name] for site, answer in asked.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
+    assert {site: answer.headers[name] for site, answer in answers.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
     assert {site: answer.headers[name] for site, answer in preflights.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
 
 
 def test_only_trusted_documents_run_where_they_are_set(start_server: StartServer, tmp_path: Path) -> None:
-    known_as = hashlib.sha256(COUNT.encode()).hexdigest()
-    (tmp_path / "documents.json").write_text(json.dumps({known_as: COUNT}))
+    document_id = hashlib.sha256(COUNT.encode()).hexdigest()
+    (tmp_path / "documents.json").write_text(json.dumps({document_id: COUNT}))
     server = start_server(JWT_SECRET=SECRET, TRUSTED_DOCUMENTS="documents.json")
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(Role.VIEWER)}"}
 
     by_text = ask(server.port, COUNT, bearer=token(Role.VIEWER))
-    by_id = call(server.port, "POST", "/graphql", json.dumps({"documentId": known_as}).encode(), headers)
+    by_id = call(server.port, "POST", "/graphql", json.dumps({"documentId": document_id}).encode(), headers)
     other = ask(server.port, "{ homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
 
     counted = {"data": {"homeVisits": {"totalCount": 0}}}

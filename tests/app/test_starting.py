@@ -138,7 +138,7 @@ def test_development_is_a_flag_and_no_setting(run_command_here: RunCommand) -> N
     assert ended.err.splitlines()[0] == "HOME_VISITS_DEV is no setting, and has no effect."
 
 
-def test_what_is_no_setting_is_told_wherever_it_stands(run_command_here: RunCommand, tmp_path: Path) -> None:
+def test_what_is_no_setting_is_reported_wherever_it_stands(run_command_here: RunCommand, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HOME_VISITS_EXECUTE=8\nHOME_VISITS_EXECUTING=8\nPATIENCE=1\n")
 
     ended = run_command_here("migrate", WAIT="8")
@@ -150,7 +150,7 @@ def test_what_is_no_setting_is_told_wherever_it_stands(run_command_here: RunComm
 
 
 @pytest.mark.parametrize(("settings", "sentence"), REFUSED_SETTINGS.values(), ids=REFUSED_SETTINGS)
-def test_a_setting_that_cannot_be_used_is_told_and_not_repeated(
+def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not(
     run_command_here: RunCommand, tmp_path: Path, settings: dict[str, str], sentence: str
 ) -> None:
     ended = run_command_here("serve", "--port", "0", **{"JWT_SECRET": SECRET} | settings)
@@ -160,7 +160,7 @@ def test_a_setting_that_cannot_be_used_is_told_and_not_repeated(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_settings_that_cannot_be_read_is_told(run_command_here: RunCommand, tmp_path: Path) -> None:
+def test_a_file_of_settings_that_cannot_be_read_is_reported(run_command_here: RunCommand, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"HOME_VISITS_JWT_SECRET=\xff\xfe")
 
     ended = run_command_here("serve", "--port", "0")
@@ -169,7 +169,7 @@ def test_a_file_of_settings_that_cannot_be_read_is_told(run_command_here: RunCom
     assert re.fullmatch(r"home-visits: Settings that cannot be read, from variables or \.env: .+\n", ended.err)
 
 
-def test_a_port_in_use_is_told(run_command_here: RunCommand) -> None:
+def test_a_port_in_use_is_reported(run_command_here: RunCommand) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
 
@@ -206,7 +206,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("export",), ("outbox",), ("import", "users.json"), ("migrate",)])
 @pytest.mark.parametrize(("make", "sentence"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_database_that_cannot_be_used_is_told(
+def test_a_database_that_cannot_be_used_is_reported(
     run_command_here: RunCommand, tmp_path: Path, make: Callable[[Path], None], sentence: str, command: tuple[str, ...]
 ) -> None:
     make(tmp_path / "visits.db")

@@ -19,9 +19,11 @@ from tests.conftest import Server, StartServer
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.transport.http.malformed import BODIES
 
+# Of the loop's CPU time.
 SLOWEST_SECONDS = 0.25
-# Four at once, on a machine that has other things to do.
-STALLED_SECONDS = 3.0
+# By the clock, on a machine that has other things to do: ten times what is usual.
+ANSWERED_SECONDS = 1.0
+STALLED_SECONDS = 10.0
 ATTACK_SECONDS = 3.0
 BOOK = """mutation ($key: String!) {
   bookHomeVisit(input: {
@@ -31,8 +33,8 @@ BOOK = """mutation ($key: String!) {
 }"""
 
 
-def sent(hostile: Hostile, number: int) -> bytes:
-    """Make a body, each time another, so that no answer is remembered."""
+def body_of(hostile: Hostile, number: int) -> bytes:
+    """Return a body, each time another, so that no answer comes from a cache."""
     return json.dumps({"query": hostile.document, "variables": {"number": number}}).encode()
 
 
@@ -47,7 +49,7 @@ def test_a_hostile_document_is_answered_quickly(signed_in_server: Server) -> Non
 
     for hostile in CORPUS:
         before = loop_seconds(signed_in_server)
-        statuses[call(signed_in_server.port, "POST", "/graphql", sent(hostile, 0), headers).status] += 1
+        statuses[call(signed_in_server.port, "POST", "/graphql", body_of(hostile, 0), headers).status] += 1
         seconds[hostile.name] = loop_seconds(signed_in_server) - before
 
     slowest = max(seconds, key=seconds.__getitem__)
@@ -65,28 +67,30 @@ async def test_others_are_answered_while_hostile_documents_pour_in(start_server:
         for hostile in itertools.cycle(CORPUS):
             if time.monotonic() > ends:
                 return
-            async with session.post(server.url, data=sent(hostile, next(numbers))) as response:
+            async with session.post(server.url, data=body_of(hostile, next(numbers))) as response:
                 await response.read()
 
     async def look_on(session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> list[tuple[int, float]]:
-        seen = []
+        answers = []
         while time.monotonic() < ends:
             started = time.monotonic()
             async with session.request(method, server.origin + path, **options) as response:
                 await response.read()
-                seen.append((response.status, time.monotonic() - started))
+                answers.append((response.status, time.monotonic() - started))
             await asyncio.sleep(0.02)
-        return seen
+        return answers
 
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(Role.VIEWER)}"}
     async with aiohttp.ClientSession(headers=headers) as session:
-        asked = asyncio.gather(look_on(session, "GET", "/healthz"), look_on(session, "POST", "/graphql", json={"query": COUNT}))
+        looking_on = asyncio.gather(
+            look_on(session, "GET", "/healthz"), look_on(session, "POST", "/graphql", json={"query": COUNT})
+        )
         await asyncio.gather(*(attack(session) for _ in range(4)))
-        for name, seen in zip(("/healthz", "/graphql"), await asked, strict=True):
-            seconds = sorted(taken for _, taken in seen)
-            print(f"{name}: {len(seen)} answers, median {median(seconds) * 1000:.0f} ms, slowest {seconds[-1] * 1000:.0f} ms")
-            assert {status for status, _ in seen} == {200}
-            assert median(seconds) < SLOWEST_SECONDS
+        for name, answers in zip(("/healthz", "/graphql"), await looking_on, strict=True):
+            seconds = sorted(taken for _, taken in answers)
+            print(f"{name}: {len(answers)} answers, median {median(seconds) * 1000:.0f} ms, slowest {seconds[-1] * 1000:.0f} ms")
+            assert {status for status, _ in answers} == {200}
+            assert median(seconds) < ANSWERED_SECONDS
             assert seconds[-1] < STALLED_SECONDS
     print(f"{next(numbers)} hostile documents")
 
@@ -103,15 +107,17 @@ async def test_malformed_bodies_of_all_kinds_are_the_senders_mistake(signed_in_s
     assert {name: status for name, status in statuses.items() if not 400 <= status < 500} == {}
 
 
-async def test_signs_of_life_are_answered_while_everything_else_is_refused(start_server: StartServer) -> None:
+async def test_health_readiness_and_metrics_are_answered_while_everything_else_is_refused(start_server: StartServer) -> None:
     server = start_server("--dev", "--demo", EXECUTING="2", WAITING="1")
     answers, seconds = Counter[tuple[str, int]](), list[float]()
 
     with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         bookings = [asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": str(number)})) for number in range(3)]
-        await asyncio.sleep(0.5)
-        for _ in range(20):
+        async with asyncio.timeout(4):
+            while b"home_visits_waiting 1.0" not in get(server.port, "/metrics").body:  # noqa: ASYNC110 - it is another process's
+                await asyncio.sleep(0.01)
+        for _ in range(10):
             for path in ("/healthz", "/readyz", "/metrics"):
                 started = time.perf_counter()
                 answers[path, get(server.port, path).status] += 1
@@ -121,7 +127,7 @@ async def test_signs_of_life_are_answered_while_everything_else_is_refused(start
         other.execute("COMMIT")
     booked = [(await booking).status for booking in bookings]
 
-    print(f"signs of life while all places are taken: slowest {max(seconds) * 1000:.0f} ms")
-    assert answers == {("/healthz", 200): 20, ("/readyz", 200): 20, ("/metrics", 200): 20, ("/graphql after 1 s", 503): 20}
-    assert max(seconds) < SLOWEST_SECONDS
+    print(f"health, readiness, metrics while the server is full: slowest {max(seconds) * 1000:.0f} ms")
+    assert answers == {("/healthz", 200): 10, ("/readyz", 200): 10, ("/metrics", 200): 10, ("/graphql after 1 s", 503): 10}
+    assert max(seconds) < ANSWERED_SECONDS
     assert booked == [200, 200, 200]

@@ -15,9 +15,10 @@ from resolvers import auth, errors
 from resolvers.api import make_engine
 from schema.context import Context
 from schema.execution.limits import Limits
-from schema.server.background import running
+from schema.server.background import lifespan
 from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.endpoint import Endpoint
+from schema.transport.operations import Operations
 from storage.instants import clock
 from storage.sqlite.database import SQLiteDatabase
 
@@ -27,19 +28,20 @@ EVERYTHING = Limits(*[sys.maxsize] * 10)
 def unprotected(path: Path) -> web.Application:
     database = SQLiteDatabase(path)
     engine = make_engine(EVERYTHING)
-    open_door: Any = nullcontext()
-    endpoint = Endpoint(
+    unlimited: Any = nullcontext()
+    operations = Operations(
         execute=engine.execute,
         authenticate=lambda _authorization: auth.DEVELOPER,
         make_context=lambda caller, _id: Context(database, caller, clock, "Europe/London", auth.allowed_operations),
         present_error=errors.present,
-        observe=lambda _seen: None,
-        admission=open_door,
-        limits=HTTPLimits(),
+        record=lambda _record: None,
+        concurrency=unlimited,
+        execution_seconds=HTTPLimits().execution_seconds,
     )
+    endpoint = Endpoint(operations, limits=HTTPLimits())
     app = web.Application()
     app.router.add_route("*", "/graphql", endpoint.handle)
-    app.cleanup_ctx.append(running(database, [], close=None))
+    app.cleanup_ctx.append(lifespan(database, [], close=None))
     return app
 
 

@@ -1,4 +1,4 @@
-"""What one connection may take: bytes, seconds, and no more."""
+"""Limits on one connection: bytes of a body, seconds to send, to idle and to read, and how connections end."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ class HTTPLimits:
 
 
 def server_options(limits: HTTPLimits) -> dict[str, Any]:
-    """List what `aiohttp.web.AppRunner` must be given for these limits to hold."""
+    """List the options of `aiohttp.web.AppRunner` that make these limits hold."""
     return {
         # A client that leaves frees what was working for it.
         "handler_cancellation": True,
@@ -48,7 +48,10 @@ def server_options(limits: HTTPLimits) -> dict[str, Any]:
 
 
 async def deliver(request: web.Request, response: web.Response, limits: HTTPLimits) -> web.Response:
-    """Send an answer that may not fit the connection's buffer, and cut off a reader that stalls: aiohttp waits for ever."""
+    """Send a response, and abort the connection of a reader that stalls: aiohttp would wait for ever.
+
+    One that fits the connection's buffer is left to aiohttp.
+    """
     transport = request.transport
     size = len(response.body) if isinstance(response.body, bytes) else 0
     if transport is None or transport.get_write_buffer_size() + size < _UNSENT_BYTES:
@@ -65,14 +68,14 @@ async def deliver(request: web.Request, response: web.Response, limits: HTTPLimi
 
 
 async def hang_up(request: web.Request, response: web.Response) -> web.Response:
-    """Send a small answer and close at once, without waiting for the rest of a body that does not come."""
+    """Send a small response and close at once, without waiting for the rest of a body that does not come."""
     await _send(request, response)
     request.protocol.force_close()
     return response
 
 
-async def drained(runner: web.AppRunner, seconds: float = 2.0) -> None:
-    """Stop listening, then wait until every client has heard that its connection ends, or for so long.
+async def drain(runner: web.AppRunner, seconds: float = 2.0) -> None:
+    """Stop listening, then wait until each connection has ended, as `Endpoint.drain` announces it, or for so long.
 
     To close an idle connection at once would fail the request that is just on its way to it.
     """
@@ -80,7 +83,7 @@ async def drained(runner: web.AppRunner, seconds: float = 2.0) -> None:
         await site.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while runner.server and runner.server.connections:  # noqa: ASYNC110 - aiohttp tells nobody that a connection ended
+            while runner.server and runner.server.connections:  # noqa: ASYNC110 - aiohttp has no event for a connection's end
                 await asyncio.sleep(0.02)
 
 
@@ -89,9 +92,9 @@ async def _send(request: web.Request, response: web.Response) -> None:
     await response.write_eof()
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
+def _is_not_about_input(record: logging.LogRecord) -> bool:
     """Leave out what aiohttp logs, with a traceback, of a request that is not HTTP: whoever sends it could fill the log."""
     return not (record.exc_info and isinstance(record.exc_info[1], NOT_HTTP))
 
 
-logger.addFilter(_is_ours)
+logger.addFilter(_is_not_about_input)

@@ -1,4 +1,4 @@
-"""A file as an answer, which a reader that stalls cannot hold open for ever."""
+"""Files by HTTP, with a time limit for readers that stall."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from aiohttp.web_request import BaseRequest
 
 
 class TimedFile(web.FileResponse):
-    """Takes the file's compressed copy where there is one. A reader who has not taken all of it in `seconds` is cut off."""
+    """Sends a file, or the compressed copy beside it; aborts the connection of a reader that has not all of it in `seconds`."""
 
     def __init__(self, path: Path, headers: Mapping[str, str], *, seconds: float) -> None:
         super().__init__(path, headers=headers)

@@ -1,6 +1,6 @@
-"""What the headers of a request say about its body and about the answer it can take.
+"""Content negotiation: what a request's headers say about its body and the response it can take.
 
-Every answer here is remembered by the header's text: clients send the same few, so that the usual request costs a lookup.
+Every function is cached by the header's text: clients send the same few, so that the usual request costs a lookup.
 """
 
 import re
@@ -10,15 +10,15 @@ from functools import lru_cache
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 
-_KNOWN_HEADERS = 256
+_CACHED_HEADERS = 256
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
-@lru_cache(_KNOWN_HEADERS)
+@lru_cache(_CACHED_HEADERS)
 def response_type(accept: str) -> str | None:
-    """Choose the media type of the answer; None where `accept` allows neither.
+    """Choose the media type of the response; None where `accept` allows neither.
 
-    Only a client that names the newer type knows what it means: by wildcard, and without a header, it is the older one.
+    The newer type only for a client that names it: by wildcard, and without a header, it is the older one.
     """
     weights = dict(_weights(accept or "*/*"))
     modern, legacy = (_weight(weights, media_type, "application/*", "*/*") for media_type in (GRAPHQL_RESPONSE, JSON))
@@ -29,17 +29,17 @@ def response_type(accept: str) -> str | None:
     return GRAPHQL_RESPONSE if modern else None
 
 
-@lru_cache(_KNOWN_HEADERS)
+@lru_cache(_CACHED_HEADERS)
 def takes_html(accept: str) -> bool:
     return _weight(dict(_weights(accept)), "text/html") > 0
 
 
-@lru_cache(_KNOWN_HEADERS)
+@lru_cache(_CACHED_HEADERS)
 def takes_gzip(accept_encoding: str) -> bool:
     return _weight(dict(_weights(accept_encoding)), "gzip", "*") > 0
 
 
-@lru_cache(_KNOWN_HEADERS)
+@lru_cache(_CACHED_HEADERS)
 def is_json(content_type: str) -> bool:
     """Tell JSON in UTF-8, which is JSON's default, from everything else."""
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))

@@ -1,4 +1,4 @@
-"""A request taken in: its body read within bounds, then understood as GraphQL, or refused with the reason."""
+"""Requests by HTTP: the body read within bounds of size and time, then parsed as GraphQL over HTTP says."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise bad_request("Send the body without Content-Encoding.", status=415)
     try:
-        # The usual body came with its headers: no clock needs to be set.
+        # The usual body came with its headers: no timer is needed.
         body = request.content.read_nowait() if request.content.is_eof() else await _read_in_time(request, limits)
     except NOT_HTTP as error:
         raise bad_request("The body is not framed as its headers say. Send it again.") from error
@@ -32,15 +32,15 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
 
 
 class TrustedDocuments:
-    """The only documents that run, where an operator says so: each by the hash of its text, with or without `sha256:`."""
+    """An operator's list of the only documents that run, found by the hash of their text, with or without `sha256:`."""
 
     def __init__(self, documents: Mapping[str, str]) -> None:
-        self._documents = {known_as.removeprefix("sha256:"): document for known_as, document in documents.items()}
+        self._documents = {id.removeprefix("sha256:"): document for id, document in documents.items()}
         self._texts = frozenset(documents.values())
 
     @classmethod
     def read(cls, path: Path) -> "TrustedDocuments":
-        """Take them from a JSON file of hash to document; raise ValueError where it is none."""
+        """Read a JSON file of hash to document; raise ValueError where it is none."""
         try:
             documents = json.loads(path.read_bytes())
         except OSError as error:
@@ -59,20 +59,20 @@ class TrustedDocuments:
 
 
 def parse_request(body: bytes, trusted: TrustedDocuments | None) -> Request:
-    """Take a body for what it asks. Raises RequestError: 400, or 403 where only others are trusted."""
+    """Parse a body as a request. Raises RequestError: 400, or 403 where only other documents are trusted."""
     try:
-        # Unlike other parsers this one minds a name given twice, which two readers would parse_request differently.
-        asked = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+        # Unlike other parsers this one refuses a name that comes twice, of which two readers would take different values.
+        members = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
     except ValueError as error:
         raise bad_request(f"The body is not JSON: {str(error)[:200]}. Send one JSON object.") from None
-    if isinstance(asked, list):
+    if isinstance(members, list):
         raise bad_request("Send one request at a time: batches are off.")
-    if not isinstance(asked, dict):
+    if not isinstance(members, dict):
         raise bad_request("The body must be a JSON object with `query`.")
-    _optional(asked, "extensions", dict, "an object")
-    document = _document(asked, trusted)
-    operation_name = _optional(asked, "operationName", str, "a string")
-    return Request(document, operation_name, _optional(asked, "variables", dict, "an object") or {})
+    _optional(members, "extensions", dict, "an object")
+    document = _document(members, trusted)
+    operation_name = _optional(members, "operationName", str, "a string")
+    return Request(document, operation_name, _optional(members, "variables", dict, "an object") or {})
 
 
 async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
@@ -92,13 +92,13 @@ def _too_large(limits: HTTPLimits) -> RequestError:
     return bad_request(f"The body is larger than {limits.body:,} bytes. Split the request.", status=413)
 
 
-def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
-    document_id = _optional(asked, "documentId", str, "a string")
-    document: str | None = _optional(asked, "query", str, "a string")
+def _document(members: dict[str, Any], trusted: TrustedDocuments | None) -> str:
+    document_id = _optional(members, "documentId", str, "a string")
+    document: str | None = _optional(members, "query", str, "a string")
     if document_id is not None and document is not None:
         raise bad_request("Send `query` or `documentId`, not both.")
     if document_id is not None:
-        return _known_document(document_id, trusted)
+        return _trusted_document(document_id, trusted)
     if not document:
         raise bad_request("`query` is missing: send the text of a GraphQL document.")
     if trusted is not None and document not in trusted:
@@ -108,15 +108,15 @@ def _document(asked: dict[str, Any], trusted: TrustedDocuments | None) -> str:
     return document
 
 
-def _known_document(document_id: str, trusted: TrustedDocuments | None) -> str:
+def _trusted_document(document_id: str, trusted: TrustedDocuments | None) -> str:
     document = trusted.find(document_id) if trusted else None
     if document is None:
         raise bad_request("`documentId` names no document that is known here. Register it first, or send it as `query`.")
     return document
 
 
-def _optional(asked: dict[str, Any], name: str, kind: type, described: str) -> Any:
-    value = asked.get(name)
+def _optional(members: dict[str, Any], name: str, kind: type, described: str) -> Any:
+    value = members.get(name)
     if value is not None and type(value) is not kind:
         raise bad_request(f"`{name}` must be {described}.")
     return value

@@ -1,4 +1,4 @@
-"""An answer put into HTTP: its status, its JSON, the headers that keep it safe, gzip where it pays."""
+"""GraphQL responses as HTTP: status, JSON, security headers, and gzip where it pays."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from multidict import CIMultiDict, istr
 
 from schema.transport.errors import status_of
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON, takes_gzip
+from schema.transport.operations import Response
 
 REQUEST_ID = istr("X-Request-Id")
 
@@ -59,44 +60,39 @@ _COMPRESSION_LEVEL = 1
 
 
 class Reply(NamedTuple):
-    """What is to be said, before it is dressed in headers."""
+    """Status and body, before headers."""
 
     status: int
     body: bytes
 
 
-def executed(data: dict[str, Any] | None, errors: list[dict[str, Any]], media_type: str) -> Reply:
-    """Reply to a request that was run, in whole or in part."""
-    if not errors:
+def reply(response: Response, media_type: str) -> Reply:
+    """Choose the status and write the body. By the older media type, a mistake in a document is a success of HTTP."""
+    data, errors, executed, refused_status = response
+    if executed and not errors:
         return Reply(200, _encoded({"data": data}))
-    return Reply(_PARTIAL_SUCCESS if media_type == GRAPHQL_RESPONSE else 200, _encoded({"errors": errors, "data": data}))
-
-
-def not_executed(errors: list[dict[str, Any]], media_type: str) -> Reply:
-    """Reply to a document that was not run. By the older media type, a client's mistake in it is a success of HTTP."""
+    if executed:
+        return Reply(_PARTIAL_SUCCESS if media_type == GRAPHQL_RESPONSE else 200, _encoded({"errors": errors, "data": data}))
+    if refused_status is not None:
+        return Reply(refused_status, _encoded({"errors": errors}))
     status = status_of(errors[0]["extensions"]["code"])
-    return refused(200 if status == 400 and media_type == JSON else status, errors)
+    return Reply(200 if status == 400 and media_type == JSON else status, _encoded({"errors": errors}))
 
 
-def refused(status: int, errors: list[dict[str, Any]]) -> Reply:
-    """Reply to a request that was never understood, allowed or finished."""
-    return Reply(status, _encoded({"errors": errors}))
-
-
-async def response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
-    """Make of a reply what aiohttp sends."""
+async def http_response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
+    """Dress a reply in headers, compressed where that pays."""
     status, body = reply
-    packed = len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    if packed:
+    compressed = len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    if compressed:
         body = await _compressed(body)
-    made = web.Response(status=status, reason=_REASONS.get(status), body=body, headers=_HEADERS[media_type])
-    if packed:
-        made.headers[hdrs.CONTENT_ENCODING] = "gzip"
+    response = web.Response(status=status, reason=_REASONS.get(status), body=body, headers=_HEADERS[media_type])
+    if compressed:
+        response.headers[hdrs.CONTENT_ENCODING] = "gzip"
     if status in _ADVICE:
-        made.headers.update(_ADVICE[status])
+        response.headers.update(_ADVICE[status])
     elif status == 401:
-        made.headers[hdrs.WWW_AUTHENTICATE] = _challenge(request)
-    return made
+        response.headers[hdrs.WWW_AUTHENTICATE] = _challenge(request)
+    return response
 
 
 def page(body: bytes, headers: Mapping[str, str]) -> web.Response:
@@ -105,7 +101,7 @@ def page(body: bytes, headers: Mapping[str, str]) -> web.Response:
 
 
 def preflight(*, allowed: bool) -> web.Response:
-    """Tell a browser whether another site's script may ask here."""
+    """Tell a browser whether another site's script may send requests."""
     return web.Response(status=204, headers=_PREFLIGHT_HEADERS | (_PREFLIGHT_PERMISSION if allowed else {}))
 
 
@@ -123,7 +119,7 @@ def _encoded(body: dict[str, Any]) -> bytes:
 
 
 def _challenge(request: web.Request) -> str:
-    """Ask for a token, or for a better one."""
+    """Name the scheme; where a token was sent, say that it is no good."""
     return 'Bearer error="invalid_token"' if hdrs.AUTHORIZATION in request.headers else "Bearer"
 
 

@@ -21,7 +21,7 @@ SDL = Path(__file__).parents[3] / "schema/schema.graphql"
 
 TABS = ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit")
 
-# Nothing is resolved but this machine, so that a request that tries to leave fails, besides being seen.
+# Nothing is resolved but this machine, so that a request that tries to leave fails, besides being recorded.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -40,7 +40,7 @@ pytestmark = [
 
 
 class Explorer:
-    """The page as its user sees and handles it, and what it asked for meanwhile."""
+    """The page as its user sees and handles it, and the requests it sends."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
@@ -50,7 +50,7 @@ class Explorer:
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.requests.append(socket.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None)
 
     async def open(self) -> None:
         await self.page.goto(self.url)

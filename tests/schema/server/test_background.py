@@ -1,25 +1,30 @@
-"""What goes on beside requests: from start to end, and never silently to a stop."""
+"""Background tasks: from the server's start to its end, never failing unseen; and housekeeping that happens."""
 
 import asyncio
 import logging
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from schema.server.background import running
-from storage.database import Database
-from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.migrating import migrate
+from schema.server.background import delete_old_keys, lifespan
+from storage.errors import IdempotencyConflict
+from storage.migrations import migrate
+from storage.models import HomeVisit
+from storage.repository import HomeVisits
+from storage.sqlite.database import Database
+from tests.storage.homes import EVERYTHING, Clock, booking, prepare
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     migrate(tmp_path / "visits.db")
-    return SQLiteDatabase(tmp_path / "visits.db")
+    return Database(tmp_path / "visits.db")
 
 
-async def test_what_goes_on_ends_with_the_server(database: Database) -> None:
+async def test_a_background_task_ends_with_the_server(database: Database) -> None:
     ended = list[str]()
 
     async def work() -> None:
@@ -31,7 +36,7 @@ async def test_what_goes_on_ends_with_the_server(database: Database) -> None:
     async def close() -> None:
         ended.append("what was open")
 
-    server = running(database, [work], close)(web.Application())
+    server = lifespan(database, [work], close)(web.Application())
     await anext(server)
     await asyncio.sleep(0)
     while_serving = ended.copy()
@@ -41,17 +46,44 @@ async def test_what_goes_on_ends_with_the_server(database: Database) -> None:
     assert ended == ["work", "what was open"]
 
 
-async def test_what_fails_is_told_while_the_rest_goes_on(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_fails_is_logged_while_the_server_goes_on(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     async def fail() -> None:
         raise RuntimeError("no more")
 
-    server = running(database, [fail], None)(web.Application())
+    server = lifespan(database, [fail], None)(web.Application())
     await anext(server)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     await database.check()
     await anext(server, None)
 
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "Something that goes on beside requests has ended: restart the server"
+    assert record.getMessage() == "A background task has failed: restart the server"
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "no more"
+
+
+async def test_housekeeping_deletes_old_idempotency_keys_at_every_interval(tmp_path: Path) -> None:
+    prepare(tmp_path / "visits.db")
+    database, clock = Database(tmp_path / "visits.db"), Clock()
+    visits = HomeVisits(database, EVERYTHING, clock)
+
+    server = lifespan(database, [partial(delete_old_keys, visits, interval_seconds=0.01)], None)(web.Application())
+    await anext(server)
+    booked = [await visits.book(booking(), idempotency_key="key")]
+    for notes in ("second", "third"):
+        with pytest.raises(IdempotencyConflict):
+            await visits.book(booking(notes=notes), idempotency_key="key")
+        clock.advance(hours=25)
+        booked.append(await book_once_free(visits, notes))
+    await anext(server, None)
+
+    assert [visit.notes for visit in booked] == ["", "second", "third"]
+
+
+async def book_once_free(visits: HomeVisits, notes: str) -> HomeVisit:
+    """Book with other input as soon as the key was deleted."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(IdempotencyConflict):
+                return await visits.book(booking(notes=notes), idempotency_key="key")
+            await asyncio.sleep(0.01)

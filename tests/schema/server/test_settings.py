@@ -1,4 +1,4 @@
-"""The README's table of settings, held against the code."""
+"""Settings: what each variable sets, and the README's table of them."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import PREFIX, Settings
 from schema.execution.limits import Limits
+from schema.server.settings import PREFIX, Settings, variables
 from schema.transport.http.connections import HTTPLimits
 from tests.conftest import ROOT, environment
 
@@ -19,10 +19,10 @@ LEFT_OPEN = {"LOG_FORMAT": "`json`"}
 def rows() -> list[tuple[str, str, str]]:
     """Return name, default and meaning of each setting in the README."""
     table = (ROOT / "README.md").read_text().partition("| setting | default |")[2].partition("\n\n")[0]
-    return [found.groups() for line in table.splitlines() if (found := ROW.fullmatch(line))]  # type: ignore[misc]  # three groups
+    return [match.groups() for line in table.splitlines() if (match := ROW.fullmatch(line))]  # type: ignore[misc]  # three groups
 
 
-def written(name: str, default: Any) -> str:
+def as_in_readme(name: str, default: Any) -> str:
     """Return a default as the README writes it."""
     match default:
         case None:
@@ -37,18 +37,18 @@ def written(name: str, default: Any) -> str:
 def test_the_table_names_every_setting_in_the_order_of_the_code() -> None:
     names = [PREFIX + name for name, _, _ in rows()]
 
-    assert names == list(Settings.variables())
+    assert names == list(variables())
 
 
-def test_the_table_tells_every_default() -> None:
-    told = {name: default for name, default, _ in rows()}
+def test_the_table_has_every_default() -> None:
+    defaults = {name: default for name, default, _ in rows()}
 
-    assert told == {
-        name.removeprefix(PREFIX): written(name.removeprefix(PREFIX), value) for name, value in Settings.variables().items()
+    assert defaults == {
+        name.removeprefix(PREFIX): as_in_readme(name.removeprefix(PREFIX), value) for name, value in variables().items()
     }
 
 
-def test_every_row_of_the_table_is_understood() -> None:
+def test_every_row_of_the_table_is_read_here() -> None:
     table = (ROOT / "README.md").read_text().partition("| setting | default |")[2].partition("\n\n")[0]
 
     lines = [line for line in table.splitlines() if line.startswith("| ")]
@@ -72,18 +72,18 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("variable", Settings.variables())
+@pytest.mark.parametrize("variable", variables())
 def test_a_variable_sets_what_it_says(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     name = variable.removeprefix(PREFIX)
-    given, expected = SPECIAL.get(name, (other(Settings.variables()[variable]),) * 2)
-    monkeypatch.setenv(variable, str(given))
+    value, expected = SPECIAL.get(name, (other(variables()[variable]),) * 2)
+    monkeypatch.setenv(variable, str(value))
 
     settings = Settings()
 
     group, _, member = name.lower().rpartition("__")
-    found = getattr(getattr(settings, group), member) if group else getattr(settings, member)
-    assert (found.get_secret_value() if hasattr(found, "get_secret_value") else found) == expected
+    actual = getattr(getattr(settings, group), member) if group else getattr(settings, member)
+    assert (actual.get_secret_value() if hasattr(actual, "get_secret_value") else actual) == expected
 
 
 def test_one_limit_set_leaves_the_others_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -117,6 +117,6 @@ def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_run_without_plans_sets_up_all_servers_so(pytestconfig: pytest.Config, tmp_path: Path) -> None:
-    told = environment(tmp_path).get("HOME_VISITS_PLANS")
+    plans = environment(tmp_path).get("HOME_VISITS_PLANS")
 
-    assert told == ("off" if pytestconfig.getoption("--no-plans") else None)
+    assert plans == ("off" if pytestconfig.getoption("--no-plans") else None)

@@ -1,4 +1,4 @@
-"""The queue before execution: bounded, in order, and without a place that gets lost."""
+"""The concurrency limit: bounded, first come first served, and never leaking."""
 
 import asyncio
 from contextlib import suppress
@@ -9,17 +9,17 @@ from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.errors import RequestError
 
 
-class Visitor:
-    """Someone who comes in, stays until told to leave, and is noted in `order` when in."""
+class Operation:
+    """Enters the limiter, adds its name to `order` when admitted, and stays until it may finish."""
 
-    def __init__(self, admission: ConcurrencyLimiter, order: list[str], name: str) -> None:
-        self.leave = asyncio.Event()
-        self.task = asyncio.create_task(self._visit(admission, order, name))
+    def __init__(self, limiter: ConcurrencyLimiter, order: list[str], name: str) -> None:
+        self.finish = asyncio.Event()
+        self.task = asyncio.create_task(self._run(limiter, order, name))
 
-    async def _visit(self, admission: ConcurrencyLimiter, order: list[str], name: str) -> None:
-        async with admission:
+    async def _run(self, limiter: ConcurrencyLimiter, order: list[str], name: str) -> None:
+        async with limiter:
             order.append(name)
-            await self.leave.wait()
+            await self.finish.wait()
 
 
 async def settled() -> None:
@@ -27,86 +27,86 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_wait_come_in_one_by_one_in_the_order_they_came() -> None:
-    admission, order = ConcurrencyLimiter(executing=1, waiting=3), list[str]()
-    visitors = [Visitor(admission, order, name) for name in "abc"]
+async def test_what_is_queued_is_admitted_one_by_one_in_order() -> None:
+    limiter, order = ConcurrencyLimiter(max_executing=1, max_queued=3), list[str]()
+    operations = [Operation(limiter, order, name) for name in "abc"]
     await settled()
 
-    seen = []
-    for visitor in visitors:
-        seen.append(("".join(order), admission.executing, admission.waiting))
-        visitor.leave.set()
+    steps = []
+    for operation in operations:
+        steps.append(("".join(order), limiter.executing, limiter.queued))
+        operation.finish.set()
         await settled()
 
-    assert seen == [("a", 1, 2), ("ab", 1, 1), ("abc", 1, 0)]
-    assert (admission.executing, admission.waiting) == (0, 0)
+    assert steps == [("a", 1, 2), ("ab", 1, 1), ("abc", 1, 0)]
+    assert (limiter.executing, limiter.queued) == (0, 0)
 
 
-async def test_who_finds_the_queue_full_is_told_at_once() -> None:
-    admission, order = ConcurrencyLimiter(executing=1, waiting=1), list[str]()
-    visitors = [Visitor(admission, order, name) for name in "ab"]
+async def test_what_finds_the_queue_full_is_refused_at_once() -> None:
+    limiter, order = ConcurrencyLimiter(max_executing=1, max_queued=1), list[str]()
+    operations = [Operation(limiter, order, name) for name in "ab"]
     await settled()
 
     with pytest.raises(RequestError) as refused:
-        await admission.__aenter__()
+        await limiter.__aenter__()
 
     assert (refused.value.extensions, refused.value.status) == ({"code": "OVERLOADED"}, 503)
-    assert (admission.executing, admission.waiting) == (1, 1)
-    for visitor in visitors:
-        visitor.task.cancel()
+    assert (limiter.executing, limiter.queued) == (1, 1)
+    for operation in operations:
+        operation.task.cancel()
 
 
-async def test_who_leaves_the_queue_frees_the_seat() -> None:
-    admission, order = ConcurrencyLimiter(executing=1, waiting=2), list[str]()
-    first, second, third = (Visitor(admission, order, name) for name in "abc")
+async def test_what_is_cancelled_in_the_queue_leaves_it() -> None:
+    limiter, order = ConcurrencyLimiter(max_executing=1, max_queued=2), list[str]()
+    first, second, third = (Operation(limiter, order, name) for name in "abc")
     await settled()
 
     second.task.cancel()
     await settled()
-    waiting = admission.waiting
-    first.leave.set()
+    queued = limiter.queued
+    first.finish.set()
     await settled()
 
-    assert waiting == 1
+    assert queued == 1
     assert order == ["a", "c"]
     third.task.cancel()
 
 
-async def test_a_place_given_to_someone_who_leaves_in_that_moment_goes_to_the_next() -> None:
-    admission, order = ConcurrencyLimiter(executing=1, waiting=2), list[str]()
-    first, second, third = (Visitor(admission, order, name) for name in "abc")
+async def test_what_is_cancelled_as_it_is_admitted_lets_the_next_in() -> None:
+    limiter, order = ConcurrencyLimiter(max_executing=1, max_queued=2), list[str]()
+    first, second, third = (Operation(limiter, order, name) for name in "abc")
     await settled()
 
-    first.leave.set()
+    first.finish.set()
     await asyncio.sleep(0)
     second.task.cancel()
     await settled()
 
     assert order == ["a", "c"]
-    assert (admission.executing, admission.waiting) == (1, 0)
+    assert (limiter.executing, limiter.queued) == (1, 0)
     third.task.cancel()
 
 
-async def test_a_place_given_to_the_last_who_leaves_in_that_moment_is_free() -> None:
-    admission, order = ConcurrencyLimiter(executing=1, waiting=1), list[str]()
-    first, second = (Visitor(admission, order, name) for name in "ab")
+async def test_the_last_that_is_cancelled_as_it_is_admitted_leaves_none_executing() -> None:
+    limiter, order = ConcurrencyLimiter(max_executing=1, max_queued=1), list[str]()
+    first, second = (Operation(limiter, order, name) for name in "ab")
     await settled()
 
-    first.leave.set()
+    first.finish.set()
     await asyncio.sleep(0)
     second.task.cancel()
     await settled()
 
     assert order == ["a"]
-    assert (admission.executing, admission.waiting) == (0, 0)
+    assert (limiter.executing, limiter.queued) == (0, 0)
 
 
-async def test_no_place_is_lost_to_an_error() -> None:
-    admission = ConcurrencyLimiter(executing=1, waiting=0)
+async def test_an_error_ends_an_execution() -> None:
+    limiter = ConcurrencyLimiter(max_executing=1, max_queued=0)
 
     for _ in range(3):
         with suppress(RuntimeError):
-            async with admission:
+            async with limiter:
                 raise RuntimeError
 
-    assert (admission.executing, admission.waiting) == (0, 0)
+    assert (limiter.executing, limiter.queued) == (0, 0)

@@ -69,7 +69,7 @@ BODIES = [
     Malformed("an empty list", b"[]"),
     Malformed("a batch", b"[" + VALID + b"," + VALID + b"]"),
     Malformed("an empty object", b"{}"),
-    Malformed("a unknown_variables query", asking(qeury="{ hello }")),
+    Malformed("a misspelt query", asking(qeury="{ hello }")),
     Malformed("query null", asking(query=None)),
     Malformed("query empty", asking(query="")),
     Malformed("query a number", asking(query=0)),

@@ -1,7 +1,7 @@
 """The endpoint on a real server, over a schema small enough to keep in mind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -24,7 +24,9 @@ from graphql import (
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, server_options
-from schema.transport.http.endpoint import Endpoint, RequestRecord
+from schema.transport.http.endpoint import Endpoint
+from schema.transport.http.requests import TrustedDocuments
+from schema.transport.operations import Operations, RequestRecord
 from storage.caller import Caller, Role
 
 SCHEMA = build_schema("""
@@ -89,17 +91,17 @@ class Work:
     def refused(self, _info: GraphQLResolveInfo[Any]) -> str:
         raise GraphQLError("Not for you.", extensions={"code": "FORBIDDEN"})
 
-    async def execute(self, asked: Request, context: object) -> Result:
+    async def execute(self, request: Request, context: object) -> Result:
         try:
-            document = parse(asked.document)
+            document = parse(request.document)
         except GraphQLSyntaxError as error:
             return _request_error("GRAPHQL_PARSE_FAILED", error)
         if errors := validate(SCHEMA, document):
             return _request_error("GRAPHQL_VALIDATION_FAILED", *errors)
-        operation = get_operation_ast(document, asked.operation_name)
+        operation = get_operation_ast(document, request.operation_name)
         if operation is None:
             return _request_error("OPERATION_RESOLUTION_FAILURE", GraphQLError("Which operation?"))
-        result = execute(SCHEMA, document, self, context, asked.variables, asked.operation_name)
+        result = execute(SCHEMA, document, self, context, request.variables, request.operation_name)
         if isawaitable(result):
             result = await result
         errors = result.errors or []
@@ -128,13 +130,18 @@ class Served:
     client: aiohttp.ClientSession
     runner: web.AppRunner
     endpoint: Endpoint
-    admission: ConcurrencyLimiter
+    concurrency: ConcurrencyLimiter
     work: Work
-    observed: list[RequestRecord]
+    records: list[RequestRecord]
 
-    async def ask(self, asked: object = None, /, **headers: str) -> aiohttp.ClientResponse:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.post("/graphql", json=HELLO if asked is None else asked, headers=named)
+    async def ask(self, body: object = None, /, **headers: str) -> aiohttp.ClientResponse:
+        """Post a body; headers with `_` for `-`."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/graphql", json=HELLO if body is None else body, headers=names)
+
+    @property
+    def connections(self) -> list[object]:
+        return list(self.runner.server.connections) if self.runner.server else []
 
     async def connect(self) -> "Connection":
         return Connection(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**24))
@@ -164,13 +171,19 @@ class Connection:
         cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     async def closed_after(self) -> float:
-        """Wait until the other side closes, and tell how long that took."""
+        """Wait until the other side closes; return the seconds that took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         with suppress(ConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await self.reader.read()
         return loop.time() - started
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the server, which has no event for a test
+            await asyncio.sleep(0.005)
 
 
 def post(body: bytes, *, length: int | None = None) -> bytes:
@@ -180,18 +193,27 @@ def post(body: bytes, *, length: int | None = None) -> bytes:
 
 @asynccontextmanager
 async def served(
-    *, limits: HTTPLimits | None = None, admission: ConcurrencyLimiter | None = None, **options: Any
+    *,
+    limits: HTTPLimits | None = None,
+    concurrency: ConcurrencyLimiter | None = None,
+    trusted: TrustedDocuments | None = None,
+    origins: frozenset[str] = frozenset(),
+    page: tuple[bytes, dict[str, str]] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Served]:
-    limits, admission = limits or HTTPLimits(), admission or ConcurrencyLimiter()
-    work, observed = Work(), list[RequestRecord]()
-    chosen = {
+    """Serve; `options` replace what operations are run by."""
+    limits, concurrency = limits or HTTPLimits(), concurrency or ConcurrencyLimiter()
+    work, records = Work(), list[RequestRecord]()
+    defaults = {
         "execute": work.execute,
         "authenticate": lambda _authorization: AMY,
         "make_context": lambda _caller, _request_id: None,
         "present_error": present_error,
-        "observe": observed.append,
+        "record": records.append,
+        "concurrency": concurrency,
+        "execution_seconds": limits.execution_seconds,
     }
-    endpoint = Endpoint(admission=admission, limits=limits, **chosen | options)
+    endpoint = Endpoint(Operations(**defaults | options), limits=limits, trusted=trusted, origins=origins, page=page)
     app = web.Application()
     app.router.add_route("*", "/graphql", endpoint.handle)
     runner = web.AppRunner(app, **server_options(limits))
@@ -201,6 +223,6 @@ async def served(
     try:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector, auto_decompress=False) as client:
-            yield Served(port, client, runner, endpoint, admission, work, observed)
+            yield Served(port, client, runner, endpoint, concurrency, work, records)
     finally:
         await runner.cleanup()

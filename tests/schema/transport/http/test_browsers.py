@@ -1,4 +1,4 @@
-"""What browsers need: the page, leave for scripts of listed sites, and for no others."""
+"""What browsers get: the page, and CORS for scripts of listed sites, and for no others."""
 
 import pytest
 from multidict import CIMultiDictProxy
@@ -40,7 +40,7 @@ def permission(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.startswith("Access-Control-")}
 
 
-async def test_a_script_of_a_listed_site_may_ask() -> None:
+async def test_a_script_of_a_listed_site_may_send_requests() -> None:
     async with served(origins=ORIGINS) as server:
         response = await server.client.options("/graphql", headers=PREFLIGHT | {"Origin": LISTED})
 
@@ -64,17 +64,17 @@ async def test_a_script_of_any_other_site_may_not(origin: str) -> None:
     assert permission(response.headers) == {}
 
 
-async def test_where_no_site_is_listed_none_may_ask() -> None:
+async def test_where_no_site_is_listed_none_may_send_requests() -> None:
     async with served() as server:
         response = await server.client.options("/graphql", headers=PREFLIGHT | {"Origin": LISTED})
 
     assert (response.status, permission(response.headers)) == (204, {})
 
 
-@pytest.mark.parametrize("asked", [{"query": "{ hello }"}, {"query": ""}])
-async def test_a_script_of_a_listed_site_can_read_answers_and_errors(asked: object) -> None:
+@pytest.mark.parametrize("body", [{"query": "{ hello }"}, {"query": ""}])
+async def test_a_script_of_a_listed_site_can_read_answers_and_errors(body: object) -> None:
     async with served(origins=ORIGINS) as server:
-        response = await server.ask(asked, Origin=LISTED)
+        response = await server.ask(body, Origin=LISTED)
 
     assert permission(response.headers) == {
         "Access-Control-Allow-Origin": LISTED,

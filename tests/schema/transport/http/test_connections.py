@@ -1,4 +1,4 @@
-"""What one client can hold on to by being slow: not much, not long."""
+"""A slow client costs a bounded time and bounded memory."""
 
 import asyncio
 import logging
@@ -10,15 +10,17 @@ from graphql import GraphQLError
 
 from schema.transport.http.connections import HTTPLimits
 from tests.schema.transport.http.malformed import REQUESTS, Malformed
-from tests.schema.transport.http.served import Connection, post, served
+from tests.schema.transport.http.served import Connection, post, served, until
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
 QUICK = HTTPLimits(keep_alive_seconds=0.4, body_seconds=0.3, write_seconds=0.4)
+# A busy machine may take ten times as long, but nothing may end early.
+KEEP_ALIVE, BODY = (0.39, 4.0), (0.29, 3.0)
 
 
 async def drip(connection: Connection, data: bytes, pause: float) -> float:
-    """Send byte after byte until the other side closes, and tell how long it took that."""
+    """Send byte after byte until the other side closes; return the seconds that took."""
 
     async def sending() -> None:
         with suppress(ConnectionError):
@@ -35,7 +37,7 @@ async def drip(connection: Connection, data: bytes, pause: float) -> float:
 
 
 async def answered(connection: Connection) -> bytes:
-    """Read one answer to its end."""
+    """Read one response to its end."""
     head = await connection.reader.readuntil(b"\r\n\r\n")
     length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
     return head + await connection.reader.readexactly(length)
@@ -45,14 +47,14 @@ async def test_a_connection_on_which_nothing_comes_is_closed() -> None:
     async with served(limits=QUICK) as server, await server.connect() as connection:
         seconds = await connection.closed_after()
 
-    assert seconds == pytest.approx(0.4, abs=0.2)
+    assert KEEP_ALIVE[0] < seconds < KEEP_ALIVE[1]
 
 
 async def test_headers_that_drip_are_cut_off() -> None:
     async with served(limits=QUICK) as server, await server.connect() as connection:
         seconds = await drip(connection, HEAD * 10, 0.05)
 
-    assert seconds == pytest.approx(0.4, abs=0.2)
+    assert KEEP_ALIVE[0] < seconds < KEEP_ALIVE[1]
 
 
 async def test_headers_that_drip_after_an_answer_are_cut_off() -> None:
@@ -61,7 +63,7 @@ async def test_headers_that_drip_after_an_answer_are_cut_off() -> None:
         await answered(connection)
         seconds = await drip(connection, HEAD * 10, 0.05)
 
-    assert seconds == pytest.approx(0.4, abs=0.2)
+    assert KEEP_ALIVE[0] < seconds < KEEP_ALIVE[1]
 
 
 async def test_a_connection_that_is_used_no_more_is_closed() -> None:
@@ -70,7 +72,7 @@ async def test_a_connection_that_is_used_no_more_is_closed() -> None:
         await answered(connection)
         seconds = await connection.closed_after()
 
-    assert seconds == pytest.approx(0.4, abs=0.2)
+    assert KEEP_ALIVE[0] < seconds < KEEP_ALIVE[1]
 
 
 async def test_a_body_that_drips_is_cut_off_with_a_408() -> None:
@@ -78,8 +80,8 @@ async def test_a_body_that_drips_is_cut_off_with_a_408() -> None:
         await connection.send(HEAD + b"Content-Length: 1000\r\n\r\n")
         seconds = await drip(connection, b" " * 1000, 0.05)
 
-    assert seconds == pytest.approx(0.3, abs=0.2)
-    assert [(o.outcome, o.status) for o in server.observed] == [("BAD_REQUEST", 408)]
+    assert BODY[0] < seconds < BODY[1]
+    assert [(record.outcome, record.status) for record in server.records] == [("BAD_REQUEST", 408)]
 
 
 async def test_a_body_that_stops_is_answered_before_it_is_cut_off() -> None:
@@ -94,7 +96,7 @@ async def test_a_body_that_stops_is_answered_before_it_is_cut_off() -> None:
 
 
 async def test_a_body_in_two_parts_is_one_body() -> None:
-    async with served(limits=QUICK) as server, await server.connect() as connection:
+    async with served() as server, await server.connect() as connection:
         await connection.send(HEAD + b'Content-Length: 21\r\n\r\n{"query":"{ h')
         await asyncio.sleep(0.1)
         await connection.send(b'ello }"}')
@@ -110,33 +112,36 @@ async def test_a_reader_that_stalls_is_cut_off() -> None:
     async with served(limits=QUICK) as server, await server.connect() as connection:
         connection.stop_reading()
         await connection.send(post(LONG))
-        await asyncio.sleep(1)
+        await until(lambda: server.records)
+        await until(lambda: not server.connections)
         connection.read_on()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(connection.reader.readexactly(30_000_000), 2)
+            await asyncio.wait_for(connection.reader.readexactly(30_000_000), 20)
 
-    assert [(o.outcome, o.status) for o in server.observed] == [("ok", 200)]
+    assert [(record.outcome, record.status) for record in server.records] == [("ok", 200)]
 
 
 async def test_a_reader_of_many_small_answers_that_stalls_is_cut_off() -> None:
-    asked = post(b'{"query":"{ long(characters: 30000) }"}')
+    request = post(b'{"query":"{ long(characters: 30000) }"}')
 
     async with served(limits=QUICK) as server, await server.connect() as connection:
         connection.stop_reading()
         for _ in range(2000):
-            connection.writer.write(asked)
-        await asyncio.sleep(1.5)
-        connections = server.runner.server and server.runner.server.connections
+            connection.writer.write(request)
+        await until(lambda: server.records)
+        await until(lambda: not server.connections)
 
-    assert connections == []
-    assert 0 < len(server.observed) < 2000
+    assert 0 < len(server.records) < 2000
 
 
 async def test_a_reader_that_takes_its_time_gets_everything() -> None:
-    async with served(limits=HTTPLimits(write_seconds=5)) as server, await server.connect() as connection:
+    async with served(limits=HTTPLimits(write_seconds=30)) as server, await server.connect() as connection:
+        connection.stop_reading()
         await connection.send(post(LONG))
+        await until(lambda: server.records)
         await asyncio.sleep(0.3)
-        answer = await asyncio.wait_for(answered(connection), 4)
+        connection.read_on()
+        answer = await asyncio.wait_for(answered(connection), 20)
 
     assert answer.endswith(b'xxx"}}')
 
@@ -165,7 +170,7 @@ async def test_a_failure_of_the_server_itself_is_in_the_log(caplog: pytest.LogCa
     ]
 
 
-async def test_a_client_that_asks_before_it_sends_is_told_to_go_on() -> None:
+async def test_a_client_that_expects_100_continue_gets_it() -> None:
     async with served() as server, await server.connect() as connection:
         await connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 21\r\n\r\n")
         invited = await connection.reader.readuntil(b"\r\n\r\n")

@@ -9,10 +9,10 @@ from graphql import GraphQLError
 from multidict import CIMultiDict
 
 from schema.execution.engine import Request, Result
-from schema.transport.http.endpoint import RequestRecord
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
 from schema.transport.http.requests import TrustedDocuments
+from schema.transport.operations import RequestRecord
 from storage.caller import Caller
 from tests.schema.transport.http.served import AMY, CANARY, HELLO, served
 
@@ -38,7 +38,7 @@ async def test_a_query_is_answered_with_its_data() -> None:
 
 
 async def test_variables_and_the_operation_name_reach_the_operation() -> None:
-    asked = {
+    body = {
         "query": "query A { hello } query B($name: String) { hello(name: $name) }",
         "operationName": "B",
         "variables": {"name": "Zoë 🏡"},
@@ -47,7 +47,7 @@ async def test_variables_and_the_operation_name_reach_the_operation() -> None:
     }
 
     async with served() as server:
-        response = await server.ask(asked)
+        response = await server.ask(body)
 
     assert await response.json() == {"data": {"hello": "Hello, Zoë 🏡!"}}
 
@@ -61,7 +61,7 @@ async def test_an_accept_in_two_lines_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("body", "code"),
     [
         ({"query": "{"}, "GRAPHQL_PARSE_FAILED"),
         ({"query": "\u0000"}, "GRAPHQL_PARSE_FAILED"),
@@ -70,15 +70,15 @@ async def test_an_accept_in_two_lines_is_one() -> None:
         ({"query": "query A($c: Int!) { long(characters: $c) }", "variables": {"c": None}}, "BAD_USER_INPUT"),
     ],
 )
-async def test_a_document_that_cannot_run_is_400_by_the_newer_media_type_and_200_by_the_older(asked: object, code: str) -> None:
+async def test_a_document_that_cannot_run_is_400_by_the_newer_media_type_and_200_by_the_older(body: object, code: str) -> None:
     async with served() as server:
-        modern, legacy = await server.ask(asked, Accept=MODERN), await server.ask(asked, Accept=LEGACY)
-        bodies = [await modern.json(), await legacy.json()]
+        modern, legacy = await server.ask(body, Accept=MODERN), await server.ask(body, Accept=LEGACY)
+        answers = [await modern.json(), await legacy.json()]
 
     assert [modern.status, legacy.status] == [400, 200]
-    assert [list(body) for body in bodies] == [["errors"], ["errors"]]
-    assert [body["errors"][0]["extensions"]["code"] for body in bodies] == [code, code]
-    assert [observation.outcome for observation in server.observed] == [code, code]
+    assert [list(answer) for answer in answers] == [["errors"], ["errors"]]
+    assert [answer["errors"][0]["extensions"]["code"] for answer in answers] == [code, code]
+    assert [record.outcome for record in server.records] == [code, code]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_data_with_errors_is_a_partial_success_by_the_newer_media_type_and
     assert [len(body["errors"]) for body in bodies] == [1, 1]
 
 
-async def test_an_exception_behind_a_field_is_masked_and_observed() -> None:
+async def test_an_exception_behind_a_field_is_masked_and_recorded() -> None:
     async with served() as server:
         response = await server.ask({"query": "{ broken }"}, X_Request_Id="req-1")
         text = await response.text()
@@ -105,14 +105,16 @@ async def test_an_exception_behind_a_field_is_masked_and_observed() -> None:
         {"message": "Unexpected error.", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": "req-1"}}
     ]
     assert CANARY not in text
-    assert [(o.outcome, repr(o.failure)) for o in server.observed] == [("INTERNAL_SERVER_ERROR", f"RuntimeError({CANARY!r})")]
+    assert [(record.outcome, repr(record.failure)) for record in server.records] == [
+        ("INTERNAL_SERVER_ERROR", f"RuntimeError({CANARY!r})")
+    ]
 
 
 @pytest.mark.parametrize(
     "failure", [RuntimeError(CANARY), TimeoutError(CANARY), RecursionError(CANARY), asyncio.CancelledError(CANARY)]
 )
 async def test_an_exception_of_the_engine_is_a_masked_500(failure: BaseException) -> None:
-    async def fail(asked: Request, context: object) -> Result:
+    async def fail(request: Request, context: object) -> Result:
         raise failure
 
     async with served(execute=fail) as server:
@@ -123,7 +125,9 @@ async def test_an_exception_of_the_engine_is_a_masked_500(failure: BaseException
     assert body == {
         "errors": [{"message": "Unexpected error.", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": "req-1"}}]
     }
-    assert [(o.outcome, o.status, o.failure is not None) for o in server.observed] == [("INTERNAL_SERVER_ERROR", 500, True)]
+    assert [(record.outcome, record.status, record.failure is not None) for record in server.records] == [
+        ("INTERNAL_SERVER_ERROR", 500, True)
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "PROPFIND"])
@@ -138,7 +142,7 @@ async def test_only_post_asks(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "echoed"),
+    ("id", "echoed"),
     [
         ("a", True),
         ("A-z_0.9", True),
@@ -150,21 +154,21 @@ async def test_only_post_asks(method: str) -> None:
         ("ä", False),
     ],
 )
-async def test_a_request_keeps_its_id_if_it_is_a_sane_one(given: str, echoed: bool) -> None:
+async def test_a_request_keeps_its_id_if_it_is_a_sane_one(id: str, echoed: bool) -> None:
     async with served() as server:
-        response = await server.ask(X_Request_Id=given)
+        response = await server.ask(X_Request_Id=id)
 
-    named = response.headers["X-Request-Id"]
-    assert (named == given) is echoed
-    assert len(named) == (len(given) if echoed else 16)
-    assert [observation.request_id for observation in server.observed] == [named]
+    sent_back = response.headers["X-Request-Id"]
+    assert (sent_back == id) is echoed
+    assert len(sent_back) == (len(id) if echoed else 16)
+    assert [record.request_id for record in server.records] == [sent_back]
 
 
 async def test_each_request_without_an_id_gets_its_own() -> None:
     async with served() as server:
-        named = {(await server.ask()).headers["X-Request-Id"] for _ in range(20)}
+        ids = {(await server.ask()).headers["X-Request-Id"] for _ in range(20)}
 
-    assert len(named) == 20
+    assert len(ids) == 20
 
 
 @pytest.mark.parametrize(
@@ -177,7 +181,7 @@ async def test_each_request_without_an_id_gets_its_own() -> None:
     ],
 )
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])
-async def test_a_refused_caller_is_told_by_status_in_both_media_types(
+async def test_a_refused_caller_gets_the_status_in_both_media_types(
     code: str, sent: dict[str, str], status: int, advice: dict[str, str], accept: str
 ) -> None:
     def refuse(authorization: str | None) -> Caller:
@@ -192,7 +196,7 @@ async def test_a_refused_caller_is_told_by_status_in_both_media_types(
     assert body == {"errors": [{"message": "No.", "extensions": {"code": code, "requestId": "req-1"}}]}
     assert {name: response.headers[name] for name in ("WWW-Authenticate", "Retry-After") if name in response.headers} == advice
     assert server.work.ran == []
-    assert [(o.caller, o.outcome, o.status) for o in server.observed] == [(None, code, status)]
+    assert [(record.caller, record.outcome, record.status) for record in server.records] == [(None, code, status)]
 
 
 async def awaited(authorization: str | None) -> Caller:
@@ -201,60 +205,64 @@ async def awaited(authorization: str | None) -> Caller:
 
 
 @pytest.mark.parametrize("authenticate", [lambda _authorization: AMY, awaited])
-async def test_a_caller_is_known_at_once_or_looked_up(authenticate: Callable[[str | None], Caller | Awaitable[Caller]]) -> None:
+async def test_a_caller_is_authenticated_at_once_or_awaited(
+    authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
+) -> None:
     contexts: list[object] = []
 
-    async def execute(asked: Request, context: object) -> Result:
+    async def execute(request: Request, context: object) -> Result:
         contexts.append(context)
         return Result({}, [], True, None)
 
-    async with served(authenticate=authenticate, execute=execute, make_context=lambda *known: known) as server:
+    async with served(authenticate=authenticate, execute=execute, make_context=lambda *arguments: arguments) as server:
         response = await server.ask(X_Request_Id="req-1")
 
     assert response.status == 200
     assert contexts == [(AMY, "req-1")]
 
 
-async def test_an_exception_is_observed_before_what_a_client_may_know() -> None:
+async def test_an_exception_is_recorded_before_what_a_client_may_know() -> None:
     async with served() as server:
         await server.ask({"query": "{ refused broken other: refused }"})
 
-    assert [(o.outcome, repr(o.failure)) for o in server.observed] == [("INTERNAL_SERVER_ERROR", f"RuntimeError({CANARY!r})")]
+    assert [(record.outcome, repr(record.failure)) for record in server.records] == [
+        ("INTERNAL_SERVER_ERROR", f"RuntimeError({CANARY!r})")
+    ]
 
 
 async def test_what_a_client_may_know_is_no_failure() -> None:
     async with served() as server:
         await server.ask({"query": "{ refused }"})
 
-    assert [(o.outcome, o.failure) for o in server.observed] == [("FORBIDDEN", None)]
+    assert [(record.outcome, record.failure) for record in server.records] == [("FORBIDDEN", None)]
 
 
-async def test_an_answer_is_observed_once_with_what_was_asked() -> None:
+async def test_a_request_is_recorded_once_with_what_it_was() -> None:
     async with served() as server:
         await server.ask({"query": "query Greeting { hello }"}, X_Request_Id="req-1")
 
-    assert [observation._replace(seconds=0) for observation in server.observed] == [
+    assert [record._replace(seconds=0) for record in server.records] == [
         RequestRecord("req-1", "amy", "Greeting", "query", "ok", 200, 0, None)
     ]
-    assert 0 < server.observed[0].seconds < 1
+    assert 0 < server.records[0].seconds < 10
 
 
-async def test_an_observer_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(observation: RequestRecord) -> None:
+async def test_a_record_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_record: RequestRecord) -> None:
         raise OSError("no space left on device")
 
-    async with served(observe=fail) as server:
+    async with served(record=fail) as server:
         response = await server.ask()
 
     assert response.status == 200
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "a request was not observed")]
+    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "a request was not recorded")]
 
 
-async def test_a_document_that_is_not_understood_is_observed_by_the_name_that_was_asked_for() -> None:
+async def test_a_document_that_cannot_be_parsed_is_recorded_by_the_name_of_its_operation() -> None:
     async with served() as server:
         await server.ask({"query": "{", "operationName": "Greeting"}, X_Request_Id="req-1", Accept=MODERN)
 
-    assert [observation._replace(seconds=0) for observation in server.observed] == [
+    assert [record._replace(seconds=0) for record in server.records] == [
         RequestRecord("req-1", "amy", "Greeting", None, "GRAPHQL_PARSE_FAILED", 400, 0, None)
     ]
 
@@ -263,7 +271,7 @@ TRUSTED = TrustedDocuments({"sha256:aa": "{ hello }", "bb": "mutation Book { boo
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "code"),
+    ("body", "status", "code"),
     [
         ({"documentId": "aa"}, 200, None),
         ({"documentId": "sha256:aa"}, 200, None),
@@ -275,10 +283,10 @@ TRUSTED = TrustedDocuments({"sha256:aa": "{ hello }", "bb": "mutation Book { boo
         ({"documentId": "cc"}, 400, "BAD_REQUEST"),
     ],
 )
-async def test_where_documents_are_trusted_no_others_run(asked: object, status: int, code: str | None) -> None:
+async def test_where_documents_are_trusted_no_others_run(body: object, status: int, code: str | None) -> None:
     async with served(trusted=TRUSTED) as server:
-        response = await server.ask(asked)
-        body = await response.json()
+        response = await server.ask(body)
+        answer = await response.json()
 
     assert response.status == status
-    assert [error["extensions"]["code"] for error in body.get("errors", [])] == ([code] if code else [])
+    assert [error["extensions"]["code"] for error in answer.get("errors", [])] == ([code] if code else [])

@@ -45,7 +45,7 @@ async def test_a_header_that_does_not_fit_is_refused(malformed: Malformed) -> No
 async def test_what_is_not_http_is_a_400(malformed: Malformed) -> None:
     async with served() as server, await server.connect() as connection:
         await connection.send(malformed.sent)
-        line = await asyncio.wait_for(connection.reader.readline(), 2)
+        line = await asyncio.wait_for(connection.reader.readline(), 20)
 
     assert line in {b"HTTP/1.0 400 Bad Request\r\n", b"HTTP/1.1 400 Bad Request\r\n"}
     assert server.work.ran == []
@@ -67,15 +67,15 @@ async def test_what_is_not_http_is_a_400(malformed: Malformed) -> None:
     ],
 )
 async def test_a_hostile_value_is_no_failure_of_the_server(kind: str, value: object) -> None:
-    asked = {"query": f"query A($value: {kind}) {{ hello }}", "variables": {"value": value}}
+    request = {"query": f"query A($value: {kind}) {{ hello }}", "variables": {"value": value}}
 
     async with served() as server:
-        response = await server.ask(asked, Accept=MODERN)
+        response = await server.ask(request, Accept=MODERN)
         body = json.loads(await response.text())
 
     assert response.status in (200, 400)
     assert list(body) == (["data"] if response.status == 200 else ["errors"])
-    assert [observation.failure for observation in server.observed] == [None]
+    assert [record.failure for record in server.records] == [None]
 
 
 async def test_a_body_that_goes_wrong_on_the_way_is_a_400(
@@ -89,14 +89,14 @@ async def test_a_body_that_goes_wrong_on_the_way_is_a_400(
         await connection.send(head + b'5\r\n{"que\r\n')
         await asyncio.sleep(0.05)
         await connection.send(b"zz\r\n")
-        answer = await asyncio.wait_for(connection.reader.read(), 5)
+        answer = await asyncio.wait_for(connection.reader.read(), 20)
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     refusal = (
         b'{"errors":[{"message":"The body is not framed as its headers say. Send it again.","extensions":{"code":"BAD_REQUEST",'
     )
     assert refusal in answer
-    assert [(o.outcome, o.failure) for o in server.observed] == [("BAD_REQUEST", None)]
+    assert [(record.outcome, record.failure) for record in server.records] == [("BAD_REQUEST", None)]
     assert caplog.records == []
 
 
@@ -129,7 +129,7 @@ async def test_a_body_larger_than_256_kib_is_a_413(chunked: bool) -> None:
 
     async with served() as server, await server.connect() as connection:
         await connection.send(sent)
-        line = await asyncio.wait_for(connection.reader.readline(), 2)
+        line = await asyncio.wait_for(connection.reader.readline(), 20)
 
     assert line == b"HTTP/1.1 413 Request Entity Too Large\r\n"
-    assert [(o.outcome, o.status) for o in server.observed] == [("BAD_REQUEST", 413)]
+    assert [(record.outcome, record.status) for record in server.records] == [("BAD_REQUEST", 413)]

@@ -1,0 +1,186 @@
+"""Runs operations for every transport: deadline, sign-in, concurrency limit, error presentation, and a record of each request."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from graphql import GraphQLError, OperationDefinitionNode
+
+from schema.execution.engine import Request, Result
+from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.deadlines import Deadline
+from schema.transport.errors import RequestError, status_of
+
+CLIENT_LEFT = 499
+
+logger = logging.getLogger(__name__)
+
+
+class Caller(Protocol):
+    """Who sends a request: opaque here, but for the name that is logged."""
+
+    @property
+    def subject(self) -> str: ...
+
+
+C = TypeVar("C", bound=Caller)
+
+
+class RequestRecord(NamedTuple):
+    """A request that was answered. `operation_name` is the client's word.
+
+    `failure` and `faults` never reach the client: what the response only says in general, and what the fast path raised
+    before the standard executor served the operation.
+    """
+
+    request_id: str
+    caller: str | None
+    operation_name: str | None
+    operation_type: str | None
+    outcome: str
+    status: int
+    seconds: float
+    failure: BaseException | None
+    faults: tuple[Exception, ...] = ()
+
+
+class RequestState:
+    """What is known of one request so far."""
+
+    # On the class: most requests keep most of them, and need not set them.
+    caller: Caller | None = None
+    request: Request | None = None
+    operation: OperationDefinitionNode | None = None
+    outcome: str = "ok"
+    failure: BaseException | None = None
+    faults: tuple[Exception, ...] = ()
+
+    def __init__(self, id: str | None = None) -> None:
+        # It has to be unlike others, not secret: random bytes of the system's would be a system call.
+        self.id = id or f"{random.getrandbits(64):016x}"
+        self.started = perf_counter()
+
+
+class Response(NamedTuple):
+    """A GraphQL response, its errors as clients see them. `executed`: it has data, if only null.
+
+    `refused_status` is HTTP's of a request that was never parsed, allowed or finished; None where its document was looked at.
+    """
+
+    data: dict[str, Any] | None
+    errors: list[dict[str, Any]]
+    executed: bool
+    refused_status: int | None
+
+
+class Operations(Generic[C]):
+    """What all transports of a process run their operations by.
+
+    `authenticate` takes the Authorization header, or its equal, and raises a GraphQLError with a code.
+    """
+
+    def __init__(
+        self,
+        *,
+        execute: Callable[[Request, Any], Awaitable[Result]],
+        authenticate: Callable[[str | None], C | Awaitable[C]],
+        make_context: Callable[[C, str], Any],
+        present_error: Callable[[GraphQLError, str], dict[str, Any]],
+        record: Callable[[RequestRecord], object],
+        concurrency: ConcurrencyLimiter,
+        execution_seconds: float,
+    ) -> None:
+        self._execute = execute
+        self._authenticate = authenticate
+        self._make_context = make_context
+        self._present_error = present_error
+        self._record = record
+        self._concurrency = concurrency
+        self._deadline = Deadline(execution_seconds)
+
+    async def execute(
+        self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
+    ) -> Result:
+        """Sign in, unless the `caller` of a connection did so before; parse the request; run it within the limits.
+
+        Nothing is parsed for strangers. The time to sign in and in the queue counts as well. Raises whatever goes wrong.
+        """
+        with self._deadline:
+            if caller is None:
+                authenticated: Any = self._authenticate(authorization)
+                # isinstance of an abstract class would take seven times as long.
+                caller = await authenticated if hasattr(authenticated, "__await__") else authenticated
+            state.caller = caller
+            state.request = request = parse()
+            async with self._concurrency:
+                return await self._execute(request, self._make_context(caller, state.id))
+
+    async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
+        """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.
+
+        `running` is `execute`, with whatever a transport does before it. Only a client that leaves cancels this.
+        """
+        try:
+            result = await running
+            state.operation, state.faults = result.operation, result.faults
+            errors = self._presented(state, result.errors) if result.errors else []
+            return Response(result.data, errors, result.executed, None)
+        except GraphQLError as error:
+            return self._refused(state, error)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                state.outcome = "DISCONNECTED"
+                self.record(state, CLIENT_LEFT)
+                raise
+            return self.failed(state, RuntimeError("Something that this request waited for was cancelled."))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a GraphQL error and the record the exception
+            return self.failed(state, error)
+
+    def failed(self, state: RequestState, error: Exception) -> Response:
+        """Return the response to a request that met a fault of ours."""
+        return self._refused(state, GraphQLError("Unexpected error.", original_error=error))
+
+    def record(self, state: RequestState, status: int) -> None:
+        """Hand the request to metrics and log, once it is answered."""
+        operation, request, caller = state.operation, state.request, state.caller
+        name = operation.name.value if operation and operation.name else None
+        record = RequestRecord(
+            state.id,
+            caller.subject if caller else None,
+            name or (request.operation_name if request else None),
+            operation.operation.value if operation else None,
+            state.outcome,
+            status,
+            perf_counter() - state.started,
+            state.failure,
+            state.faults,
+        )
+        try:
+            self._record(record)
+        except Exception:
+            # A full disk under the log must not cost a client the answer to what was done.
+            logger.exception("a request was not recorded")
+
+    def _refused(self, state: RequestState, error: GraphQLError) -> Response:
+        errors = self._presented(state, [error])
+        status = error.status if isinstance(error, RequestError) else status_of(state.outcome)
+        return Response(None, errors, executed=False, refused_status=status)
+
+    def _presented(self, state: RequestState, errors: list[GraphQLError]) -> list[dict[str, Any]]:
+        presented = [self._present_error(error, state.id) for error in errors]
+        for error, shown in zip(errors, presented, strict=True):
+            code = shown["extensions"]["code"]
+            if code == "INTERNAL_SERVER_ERROR":
+                state.failure, state.outcome = error.original_error or error, code
+            elif state.outcome == "ok":
+                state.outcome = code
+        return presented
+
+
+def _is_cancelled() -> bool:
+    """Distinguish this task's own cancellation from that of something it awaits: a loader shared with a client who left, say."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,79 @@
+"""Metrics and log lines: bounded labels, buffered writing, no words of exceptions."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from schema.server.logs import Log
+from schema.server.metrics import FLUSH_SECONDS, Metrics
+from schema.transport.operations import RequestRecord
+
+HELLO = RequestRecord("req-1", "amy", "Hello", "query", "ok", 200, 0.0123456, None)
+COUNTED = re.compile(r'home_visits_requests_total\{operation="(.+)",outcome="(.+)",type="(.+)"\} (.+)')
+
+
+def counts(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Return the count of requests by operation, outcome and type."""
+    exported = metrics.export().decode().splitlines()
+    return {match.groups()[:3]: float(match[4]) for line in exported if (match := COUNTED.fullmatch(line))}
+
+
+async def test_200_names_of_operations_are_counted_apart_and_all_others_together() -> None:
+    metrics = Metrics(Log("json"))
+
+    for number in [*range(250), *range(250)]:
+        metrics.record(HELLO._replace(operation_name=f"Made{number}Up"))
+
+    assert counts(metrics) == {(f"Made{number}Up", "ok", "query"): 2 for number in range(200)} | {("other", "ok", "query"): 100}
+
+
+async def test_what_has_no_name_or_no_operation_takes_none_of_the_names() -> None:
+    metrics = Metrics(Log("json"))
+
+    metrics.record(HELLO._replace(operation_name=None))
+    for number in range(300):
+        metrics.record(HELLO._replace(operation_name=f"Broken{number}", operation_type=None, outcome="BAD_REQUEST"))
+    metrics.record(HELLO)
+
+    assert counts(metrics) == {("anonymous", "ok", "query"): 1, ("none", "BAD_REQUEST", "none"): 300, ("Hello", "ok", "query"): 1}
+
+
+async def test_records_are_flushed_together_within_moments(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = Metrics(Log("json"))
+
+    for number in range(3):
+        metrics.record(HELLO._replace(request_id=f"req-{number}"))
+    at_once = capsys.readouterr().out
+    await asyncio.sleep(2 * FLUSH_SECONDS)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert at_once == ""
+    assert [line["request_id"] for line in lines] == ["req-0", "req-1", "req-2"]
+    assert len({line.pop("timestamp") for line in lines}) == 1
+    assert lines[0] == {
+        "level": "info",
+        "event": "request",
+        "request_id": "req-0",
+        "operation": "Hello",
+        "type": "query",
+        "caller": "amy",
+        "outcome": "ok",
+        "status": 200,
+        "milliseconds": 12.34,
+    }
+
+
+async def test_gauges_are_refreshed_and_the_last_records_flushed(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics, queued = Metrics(Log("json")), [3.0]
+    metrics.gauge("queued", "How many are queued.", lambda: queued[0])
+
+    task = asyncio.create_task(metrics.keep_fresh())
+    await asyncio.sleep(0)
+    metrics.record(HELLO)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert json.loads(capsys.readouterr().out)["request_id"] == "req-1"
+    assert "home_visits_queued 3.0" in metrics.export().decode().splitlines()

@@ -1,0 +1,217 @@
+"""Operations without any transport: limited, timed out, refused, presented, recorded."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import pytest
+from graphql import GraphQLError, OperationDefinitionNode, parse
+
+from schema.execution.engine import Request, Result
+from schema.server.logs import Log
+from schema.server.metrics import Metrics
+from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.operations import Operations, RequestRecord, RequestState, Response
+
+CANARY = "hunter2"
+HELLO = Request("{ hello }", "Hello", {})
+
+
+class Person(NamedTuple):
+    subject: str
+
+
+AMY = Person("amy")
+
+
+@dataclass
+class Running:
+    """Operations whose engine notes in `steps` what is done, and does `work` for each operation."""
+
+    operations: Operations[Person]
+    concurrency: ConcurrencyLimiter
+    records: list[RequestRecord]
+    steps: list[str]
+
+    async def run(self, request: Request = HELLO, *, id: str = "req-1", caller: Person | None = None) -> Response:
+        """Run as a transport does: respond, then record."""
+
+        def parse_request() -> Request:
+            self.steps.append("parse")
+            return request
+
+        state = RequestState(id)
+        running = self.operations.execute(state, parse_request, authorization="Bearer amy", caller=caller)
+        response = await self.operations.respond(state, running)
+        self.operations.record(state, response.refused_status or 200)
+        return response
+
+
+def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    code = (error.extensions or {}).get("code", "INTERNAL_SERVER_ERROR")
+    return {"message": error.message, "extensions": {"code": code, "requestId": request_id}}
+
+
+def running(
+    work: Callable[[], Awaitable[Result]] | None = None,
+    *,
+    seconds: float = 30,
+    record: Callable[[RequestRecord], object] | None = None,
+    max_executing: int = 64,
+    max_queued: int = 128,
+) -> Running:
+    steps, records = list[str](), list[RequestRecord]()
+    concurrency = ConcurrencyLimiter(max_executing=max_executing, max_queued=max_queued)
+
+    async def hello() -> Result:
+        return Result({"hello": "world"}, [], True, None)
+
+    async def execute(_request: Request, context: tuple[Person, str]) -> Result:
+        caller, id = context
+        steps.append(f"execute for {caller.subject}, {id}, {concurrency.executing} executing")
+        return await (work or hello)()
+
+    def authenticate(authorization: str | None) -> Person:
+        steps.append(f"authenticate {authorization}")
+        return AMY
+
+    operations = Operations(
+        execute=execute,
+        authenticate=authenticate,
+        make_context=lambda caller, request_id: (caller, request_id),
+        present_error=present,
+        record=record or records.append,
+        concurrency=concurrency,
+        execution_seconds=seconds,
+    )
+    return Running(operations, concurrency, records, steps)
+
+
+async def never() -> Result:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def refusal(code: str, message: str, status: int) -> Response:
+    errors = [{"message": message, "extensions": {"code": code, "requestId": "req-1"}}]
+    return Response(None, errors, executed=False, refused_status=status)
+
+
+async def test_an_operation_is_signed_in_parsed_admitted_and_executed_in_this_order() -> None:
+    server = running()
+
+    response = await server.run()
+
+    assert response == Response({"hello": "world"}, [], executed=True, refused_status=None)
+    assert server.steps == ["authenticate Bearer amy", "parse", "execute for amy, req-1, 1 executing"]
+    assert [record._replace(seconds=0) for record in server.records] == [
+        RequestRecord("req-1", "amy", "Hello", None, "ok", 200, 0, None)
+    ]
+
+
+async def test_a_connection_signs_in_once_for_all_its_operations() -> None:
+    server = running()
+
+    await server.run(caller=Person("bob"))
+
+    assert server.steps == ["parse", "execute for bob, req-1, 1 executing"]
+    assert [record.caller for record in server.records] == ["bob"]
+
+
+async def test_an_operation_that_takes_too_long_is_cancelled() -> None:
+    server = running(never, seconds=0.05)
+
+    response = await server.run()
+
+    assert response == refusal("TIMEOUT", "Given up after 0.05 seconds. Ask for less, or again later.", 504)
+    assert [(record.outcome, record.status) for record in server.records] == [("TIMEOUT", 504)]
+    assert server.concurrency.executing == 0
+
+
+async def test_an_operation_beyond_the_concurrency_limit_and_the_queue_is_refused() -> None:
+    server = running(never, max_executing=1, max_queued=1)
+    others = [asyncio.create_task(server.run(id=f"other-{number}")) for number in range(2)]
+    await asyncio.sleep(0)
+
+    response = await server.run()
+
+    assert response == refusal("OVERLOADED", "The server is busy. Try again in a second.", 503)
+    assert (server.concurrency.executing, server.concurrency.queued) == (1, 1)
+    assert [(record.request_id, record.outcome, record.status) for record in server.records] == [("req-1", "OVERLOADED", 503)]
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+    assert [(record.outcome, record.status) for record in server.records[1:]] == [("DISCONNECTED", 499)] * 2
+
+
+async def test_a_fault_of_ours_is_presented_in_general_and_recorded_in_full() -> None:
+    failure = RuntimeError(CANARY)
+
+    async def fail() -> Result:
+        raise failure
+
+    server = running(fail)
+
+    response = await server.run()
+
+    assert response == refusal("INTERNAL_SERVER_ERROR", "Unexpected error.", 500)
+    assert [(record.outcome, record.failure) for record in server.records] == [("INTERNAL_SERVER_ERROR", failure)]
+
+
+async def test_a_request_that_cannot_be_parsed_was_signed_in_and_never_executed() -> None:
+    server = running()
+
+    def parse_request() -> Request:
+        raise GraphQLError("No JSON.", extensions={"code": "BAD_REQUEST"})
+
+    state = RequestState("req-1")
+    response = await server.operations.respond(state, server.operations.execute(state, parse_request))
+
+    assert response == refusal("BAD_REQUEST", "No JSON.", 400)
+    assert server.steps == ["authenticate None"]
+
+
+def raised(message: str) -> Exception:
+    try:
+        raise LookupError(message)
+    except LookupError as fault:
+        return fault
+
+
+async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics, calls = Metrics(Log("json")), iter(range(3))
+    [operation] = parse("query Greeting { hello }").definitions
+
+    async def work() -> Result:
+        faults = (raised(CANARY), raised(CANARY)) if next(calls) == 1 else ()
+        return Result({"hello": "world"}, [], True, cast("OperationDefinitionNode", operation), faults)
+
+    server = running(work, record=metrics.record)
+
+    for number in range(3):
+        await server.run(id=f"req-{number}")
+    exported = metrics.export().decode().splitlines()
+
+    out = capsys.readouterr().out
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(line["level"], line["event"], line["request_id"]) for line in lines] == [
+        ("error", "fast path fault", "req-1"),
+        ("error", "fast path fault", "req-1"),
+        ("info", "request", "req-0"),
+        ("info", "request", "req-1"),
+        ("info", "request", "req-2"),
+    ]
+    assert lines[0]["failure"][0] == "builtins.LookupError"
+    assert CANARY not in out
+    assert "home_visits_fast_path_faults_total 2.0" in exported
+    assert 'home_visits_requests_total{operation="Greeting",outcome="ok",type="query"} 3.0' in exported
+
+
+@pytest.mark.parametrize("id", [None, ""])
+def test_a_request_without_an_id_gets_one_of_its_own(id: str | None) -> None:
+    ids = {state.id for state in map(RequestState, [id] * 20)}
+
+    assert len(ids) == 20
+    assert {len(each) for each in ids} == {16}
