@@ -3,10 +3,8 @@
 import asyncio
 import itertools
 import json
-import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +14,7 @@ import aiohttp
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, call, get, token
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.transport.http.malformed import BODIES
 
@@ -107,8 +106,7 @@ async def test_signs_of_life_are_answered_while_everything_else_is_refused(start
     server = start_server("--dev", "--demo", EXECUTING="2", WAITING="1")
     answers, seconds = Counter[tuple[str, int]](), list[float]()
 
-    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with inspect(server.database).locked():
         bookings = [asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": str(number)})) for number in range(3)]
         await asyncio.sleep(0.5)
         for _ in range(20):
@@ -118,7 +116,6 @@ async def test_signs_of_life_are_answered_while_everything_else_is_refused(start
                 seconds.append(time.perf_counter() - started)
             refused = ask(server.port, COUNT)
             answers[f"/graphql after {refused.headers['Retry-After']} s", refused.status] += 1
-        other.execute("COMMIT")
     booked = [(await booking).status for booking in bookings]
 
     print(f"signs of life while all places are taken: slowest {max(seconds) * 1000:.0f} ms")

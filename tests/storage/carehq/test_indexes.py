@@ -1,7 +1,5 @@
 """A large first import does without indexes until its end; no other does, and none leaves the database without them."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,18 +7,14 @@ from sqlmodel import Session
 
 from storage.carehq.indexes import indexes_built_after
 from storage.sqlite.database import Database
+from tests.inspection import inspect
 from tests.storage.carehq.taking import LOCATION, take, visit, write
 
 LARGE = 1 << 25
 
 
-def indexes_of(path: Path) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"))
-
-
-def names(indexes: set[tuple[str, str]]) -> set[str]:
-    return {name for name, _ in indexes}
+def indexes_of(path: Path) -> dict[str, str]:
+    return inspect(path).definitions("index")
 
 
 async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Database) -> None:
@@ -29,7 +23,7 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
     async with indexes_built_after(database, LARGE):
         meanwhile = indexes_of(database.path)
 
-    assert names(before - meanwhile) == {
+    assert before.keys() - meanwhile.keys() == {
         "home_visit_events_of_location",
         "home_visit_events_of_visit",
         "home_visits_by_created",

@@ -1,7 +1,7 @@
 """Several couriers, and visits that change while their letter is on its way."""
 
 import asyncio
-import sqlite3
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +9,7 @@ from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
 from storage.outbox.transports import Unreachable
+from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
 from tests.storage.outbox.practice import Practice
@@ -182,16 +183,15 @@ async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twic
     practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     await practice.book()
-    other = sqlite3.connect(practice.database.path, isolation_level=None)
+    other = ExitStack()
 
     async def lock(server: SMTP) -> str:
-        other.execute("BEGIN IMMEDIATE")
-        asyncio.get_running_loop().call_later(7, other.execute, "ROLLBACK")
+        other.enter_context(inspect(practice.database.path).locked())
+        asyncio.get_running_loop().call_later(7, other.close)
         return "250 OK"
 
     post_office.answers["DATA"] = lock
     delivered = await practice.courier(post_office.mail_server).deliver_once()
-    other.close()
 
     assert (delivered, len(post_office.letters), await practice.statuses()) == (1, 1, ["SENT"])
     assert [message for message in caplog.messages if "is not written down yet" in message] != []

@@ -1,9 +1,8 @@
 """A courier that runs beside a server, until it is told to stop."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
 from storage.outbox.courier import Courier
+from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, cut, hang, until
 from tests.storage.outbox.practice import Practice
@@ -41,15 +41,15 @@ async def test_it_goes_on_when_the_database_fails_it(
     practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     courier = practice.courier(post_office.mail_server)
-    with closing(sqlite3.connect(practice.database.path)) as other:
-        other.execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
-        async with running(courier) as task:
-            await until(lambda: "The courier stumbled and goes on" in caplog.messages)
-            other.execute("ALTER TABLE elsewhere RENAME TO outbox_messages")
-            await practice.book()
-            await until(lambda: courier.sent == 1)
+    inspection = inspect(practice.database.path)
+    inspection.execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
+    async with running(courier) as task:
+        await until(lambda: "The courier stumbled and goes on" in caplog.messages)
+        inspection.execute("ALTER TABLE elsewhere RENAME TO outbox_messages")
+        await practice.book()
+        await until(lambda: courier.sent == 1)
 
-            assert not task.done()
+        assert not task.done()
 
 
 async def test_a_letter_on_its_way_is_finished_before_the_courier_stops(practice: Practice, post_office: PostOffice) -> None:

@@ -1,7 +1,5 @@
 """What is remembered of records that many answers show: as it is now, whoever writes, and no more than fits."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from storage.models import User
 from storage.queries import references as references_module
 from storage.queries.references import References
 from storage.sqlite.database import Database
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, EVERYTHING
 
 
@@ -30,8 +29,7 @@ async def test_what_visits_refer_to_is_remembered_until_somebody_writes(
     await database.write(lambda session: session.exec(update(User).values(first_name="Alison")))
     forgotten = references.cached("user", [ALICE])
     changed = await first_names()
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE users SET first_name = 'Al'")
+    inspect(path).execute("UPDATE users SET first_name = 'Al'")
     forgotten_again = references.cached("user", [ALICE])
     changed_by_others = await first_names()
 

@@ -1,8 +1,6 @@
 """What is sent to the database: how many statements a write takes, and that lists are read along an index."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.statements import Statement, compiled
 from storage.repository import HomeVisits
 from storage.sqlite.database import Database
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking, visit_id
 
 BEGIN = "BEGIN IMMEDIATE"
@@ -126,9 +125,7 @@ DAYS: HomeVisitFilter = {"start_date": date(2024, 11, 1), "end_date": date(2024,
 
 
 def plan(path: Path, statement: Statement) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", [None] * len(statement.names))
-        return "\n".join(row[3] for row in rows)
+    return inspect(path).plan(statement.text, len(statement.names))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""How tests open a database, write a name into it, and keep it busy."""
+"""How tests open a database, write a name into it, and keep its readers busy."""
 
 import asyncio
-import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlmodel import Session, col, update
@@ -35,15 +34,6 @@ async def opened(path: Path, **options: float) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the write lock, as another process might."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 def files_in(folder: Path) -> list[str]:

@@ -1,7 +1,5 @@
 """Which way a list is found: that it is one whose length does not grow with the visits, as SQLite itself plans it."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from storage.models import HomeVisitStatus
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.statements import Statement
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, ROWAN, WILLOW
 
 BY_TIME = (("date_time", False),)
@@ -27,9 +26,7 @@ DAYS: HomeVisitFilter = {"start_date": date(2024, 11, 1), "end_date": date(2024,
 def planned(path: Path, statement: Statement | None) -> str:
     """Return what SQLite would do, as it tells it."""
     assert statement is not None
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", [None] * len(statement.names))
-        return "\n".join(row[3] for row in rows)
+    return inspect(path).plan(statement.text, len(statement.names))
 
 
 def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cursors: bool) -> Statement:

@@ -14,6 +14,7 @@ from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
 from storage.sqlite.backup import backup, restore
 from storage.sqlite.database import Database
+from tests.inspection import connected, inspect
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in
 from tests.storage.sqlite.copies import damage, keep_visit, listing, with_room_for
 
@@ -74,8 +75,7 @@ def test_a_backup_sees_one_state_though_it_is_written_page_by_page(
 
     def write_meanwhile(done: int, _total: int) -> None:
         if done in (5, 20):
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute("INSERT INTO users (id) VALUES (?)", (f"{done:024}",))
+            inspect(path).insert("users", {"id": f"{done:024}"})
             written.append(done)
 
     backup(path, tmp_path / "copy.db", write_meanwhile)
@@ -176,7 +176,7 @@ def test_where_there_is_no_room_for_a_backup_nothing_is_left_behind(path: Path, 
 
 
 def test_a_damaged_database_is_told_when_it_is_backed_up(path: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'care_enquiries'").fetchone()
     damage(path, page=page)

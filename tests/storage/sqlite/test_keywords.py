@@ -1,7 +1,5 @@
 """What the index of keywords finds is what the notes hold, whatever becomes of them."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from storage.queries import listing
 from storage.queries.conditions import conditions
 from storage.sqlite.database import Database
 from storage.sqlite.keywords import settle, trigrams
+from tests.inspection import connected, inspect
 from tests.storage.homes import keep, visit, visit_id
 
 # What could be taken for syntax, folds to more than it was, or is no character of its own.
@@ -65,11 +64,6 @@ async def test_the_index_finds_what_the_notes_hold(database: Database, data: st.
         assert await found(database, keyword) == (holding, holding)
 
 
-def change(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(statement)
-
-
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
@@ -86,10 +80,10 @@ async def test_the_index_keeps_in_step_with_whoever_changes_the_notes(
 ) -> None:
     await keep(database, visit(1), visit(2, notes="Wheelchair"))
 
-    change(database.path, statement)
+    inspect(database.path).execute(statement)
 
     assert await found(database, "heelch") == (expected, expected)
-    change(database.path, "INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
+    inspect(database.path).execute("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
 
 
 async def test_more_characters_than_the_index_is_asked_for_are_looked_at_too(database: Database) -> None:
@@ -105,14 +99,13 @@ def test_fewer_than_three_characters_have_no_trigram(keyword: str) -> None:
 
 
 def pieces_of_the_index(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
-        (pieces,) = connection.execute("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10").fetchone()
-        return int(pieces)
+    # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+    [(pieces,)] = inspect(path).query("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10")
+    return int(pieces)
 
 
 def trigrams_in(path: Path) -> set[str]:
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
         connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, home_visits_notes, row)")
         return {term for (term,) in connection.execute("SELECT term FROM terms")}
 
@@ -120,7 +113,7 @@ def trigrams_in(path: Path) -> set[str]:
 async def test_settled_the_index_is_of_one_piece_without_what_is_no_more(database: Database) -> None:
     for number in range(5):
         await keep(database, visit(number, notes=f"Ring {number:04} twice"))
-    change(database.path, "UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
+    inspect(database.path).execute("UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
     before = pieces_of_the_index(database.path)
 
     await settle(database)

@@ -14,8 +14,9 @@ from storage.errors import DatabaseBusy
 from storage.models import User
 from storage.queries.statements import Statement
 from storage.sqlite.database import Database
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, everything_in, keep, visit
-from tests.storage.sqlite.handling import alices_name, locked, name_alice
+from tests.storage.sqlite.handling import alices_name, name_alice
 
 
 async def test_a_write_is_committed_and_answers(database: Database, path: Path) -> None:
@@ -63,7 +64,7 @@ async def test_a_write_waits_for_another_process(path: Path, database: Database)
     release = threading.Event()
 
     def hold() -> None:
-        with locked(path):
+        with inspect(path).locked():
             held.set()
             release.wait(5)
 
@@ -90,7 +91,7 @@ async def impatient(database: Database) -> None:
 async def test_a_write_that_finds_the_database_busy_is_tried_again(path: Path, database: Database) -> None:
     await impatient(database)
 
-    with locked(path):
+    with inspect(path).locked():
         writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
         await asyncio.sleep(0.05)
     await writing
@@ -102,7 +103,7 @@ async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path
     await impatient(database)
     before, began = everything_in(path), time.monotonic()
 
-    with locked(path), pytest.raises(DatabaseBusy, match="Nothing was changed: try again in a moment"):
+    with inspect(path).locked(), pytest.raises(DatabaseBusy, match="Nothing was changed: try again in a moment"):
         await database.write(lambda session: name_alice(session, "Alison"))
 
     assert time.monotonic() - began > 0.1
