@@ -2,8 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,20 @@ from storage.sqlite import readers
 from storage.sqlite.database import Database
 from tests.storage.homes import everything_in
 from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
+
+# As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
+WAL_INDEX_HEADER, WRITE_LOCK, RECOVER_LOCK = 96, 120, 122
+RECOVER = f"""
+import fcntl, sys
+with open(sys.argv[1], "r+b", buffering=0) as index:
+    for lock in ({WRITE_LOCK}, {RECOVER_LOCK}):
+        fcntl.lockf(index, fcntl.LOCK_EX, 1, lock)
+    index.write(bytes({WAL_INDEX_HEADER}))
+    print("locked", flush=True)
+    header = sys.stdin.buffer.read()
+    index.seek(0)
+    index.write(header)
+"""
 
 
 async def test_what_was_written_is_read_at_once(database: Database) -> None:
@@ -53,6 +69,32 @@ async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path
             await asyncio.gather(*reads, return_exceptions=True)
 
             assert await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(2))) == [[(150_000,)]] * 2
+
+
+@contextmanager
+def recovering(path: Path) -> Iterator[None]:
+    """Be another process that is restoring the log's index after a crash: until it is done, nobody can read."""
+    index = Path(f"{path}-shm")
+    header = index.read_bytes()[:WAL_INDEX_HEADER]
+    command = [sys.executable, "-c", RECOVER, index]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert (other.stdin, other.stdout) != (None, None)
+        assert other.stdout.readline() == b"locked\n"  # type: ignore[union-attr]
+        try:
+            yield
+        finally:
+            other.communicate(header, timeout=10)
+
+
+async def test_what_finds_the_database_busy_waits_in_a_thread(database: Database, path: Path) -> None:
+    await database.write(lambda session: name_alice(session, "Alison"))
+
+    with recovering(path):
+        read = asyncio.ensure_future(alices_name(database))
+        await asyncio.sleep(0.1)
+        waits = not read.done()
+
+    assert (waits, await read) == (True, "Alison")
 
 
 @asynccontextmanager
