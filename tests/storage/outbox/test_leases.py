@@ -3,16 +3,19 @@
 import asyncio
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 
 import pytest
 from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
+from storage.outbox.courier import Courier
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
 from tests.storage.outbox.practice import Practice
+from tests.storage.outbox.records import LETTERHEAD
 
 STAMP = "2024-10-20T09:30:00Z"
 
@@ -176,6 +179,34 @@ async def test_a_server_that_answers_just_in_time_each_time_cannot_outlast_the_l
     [message] = await practice.messages()
     assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, None)
     assert message.reasons == f"{STAMP} The mail server took too long."
+
+
+class Slow:
+    """A transport that has sent a letter when nine tenths of a lease are over."""
+
+    def __init__(self, lease: timedelta) -> None:
+        self._seconds = lease.total_seconds() * 0.9
+
+    async def send(self, _letter: EmailMessage) -> None:
+        # Timers of one loop run in the order of their times, however busy the machine.
+        sent = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(self._seconds, sent.set)
+        try:
+            await sent.wait()
+        finally:
+            timer.cancel()
+
+
+async def test_sending_is_cut_off_while_the_lease_leaves_time_to_write_down_what_became_of_it(practice: Practice) -> None:
+    await practice.book()
+    lease = timedelta(seconds=0.2)
+    courier = Courier(practice.database, Slow(lease), LETTERHEAD, clock=practice.clock, lease=lease)
+
+    with pytest.raises(Unreachable):
+        await courier.deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.reasons) == (ConfirmationStatus.QUEUED, f"{STAMP} The mail server took too long.")
 
 
 @pytest.mark.slow

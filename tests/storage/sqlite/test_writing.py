@@ -99,7 +99,9 @@ async def test_a_write_that_finds_the_database_busy_is_tried_again(path: Path, d
     assert await alices_name(database) == "Alison"
 
 
-async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path, database: Database) -> None:
+async def test_a_write_that_finds_the_database_busy_for_long_is_given_up_with_nothing_changed(
+    path: Path, database: Database
+) -> None:
     await impatient(database)
     before, began = everything_in(path), time.monotonic()
 
@@ -112,6 +114,26 @@ async def test_a_write_gives_up_after_five_tries_with_nothing_changed(path: Path
     assert await alices_name(database) == "Alison"
 
 
+def busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
+async def test_a_write_is_attempted_five_times_and_then_given_up(database: Database, path: Path) -> None:
+    attempts, before = [], everything_in(path)
+
+    def work(session: Session) -> None:
+        attempts.append(session)
+        name_alice(session, "Alison")
+        raise busy()
+
+    with pytest.raises(DatabaseBusy):
+        await database.write(work)
+
+    assert (len(attempts), database.written, everything_in(path)) == (5, 0, before)
+
+
 async def test_work_that_is_tried_again_starts_from_the_beginning(database: Database) -> None:
     begun = []
 
@@ -119,9 +141,7 @@ async def test_work_that_is_tried_again_starts_from_the_beginning(database: Data
         begun.append(first_name(session))
         name_alice(session, "Alison")
         if len(begun) < 3:
-            busy = sqlite3.OperationalError("database is locked")
-            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise busy
+            raise busy()
         return first_name(session)
 
     def first_name(session: Session) -> str | None:
@@ -144,9 +164,18 @@ async def test_a_write_goes_on_to_its_end_when_its_caller_goes_away(database: Da
     await database.write(lambda session: session.exec(update(User).values(last_name="Reid")))
 
     assert calling.cancelled()
-    [[first, last]] = await database.fetch(Statement("SELECT first_name, last_name FROM users LIMIT 1", ()), {})
-    # A caller that goes away before the write has begun takes it back.
-    assert (first, last) == ("Alison" if delay else first, "Reid")
+    assert await database.fetch(Statement("SELECT first_name, last_name FROM users LIMIT 1", ()), {}) == [("Alison", "Reid")]
+    assert database.written == 2
+
+
+async def test_a_caller_that_goes_away_before_the_write_has_begun_takes_it_back(database: Database) -> None:
+    calling = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    await database.write(lambda session: session.exec(update(User).values(last_name="Reid")))
+
+    assert await alices_name(database) == "Alice"
+    assert database.written == 1
 
 
 async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
