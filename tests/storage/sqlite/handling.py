@@ -15,7 +15,7 @@ from tests.storage.homes import ALICE
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
 ENDLESS = {"to": 10**12}
-A_WHILE = {"to": 150_000}  # too long for the loop, and a fraction of a second for a thread
+A_WHILE = {"to": 20_000}  # too long for the loop, and milliseconds for a thread
 
 
 def name_alice(session: Session, name: str) -> None:
@@ -42,7 +42,7 @@ def files_in(folder: Path) -> list[str]:
 
 async def ends_with(threads: list[threading.Thread]) -> bool:
     """Tell whether soon no other threads are left: they end a moment after they have said so."""
-    for _ in range(100):
+    for _ in range(1000):
         if threading.enumerate() == threads:
             return True
         await asyncio.sleep(0.01)

@@ -1,9 +1,11 @@
 """Writes are whole or nothing, one after the other, whatever their callers do."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,15 +65,15 @@ async def test_what_refers_to_nothing_is_rolled_back_whole(database: Database, p
 async def test_a_write_waits_for_another_process(path: Path, database: Database) -> None:
     release = threading.Event()
 
-    def hold() -> None:
+    def hold_lock() -> None:
         with inspect(path).locked():
-            held.set()
+            locked.set()
             release.wait(5)
 
-    held = threading.Event()
-    other = threading.Thread(target=hold)
+    locked = threading.Event()
+    other = threading.Thread(target=hold_lock)
     other.start()
-    held.wait(5)
+    locked.wait(5)
     writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
     await asyncio.sleep(0.2)
 
@@ -88,15 +90,33 @@ async def impatient(database: Database) -> None:
     await database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
 
 
-async def test_a_write_that_finds_the_database_busy_is_tried_again(path: Path, database: Database) -> None:
+@pytest.fixture
+def refusal() -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Be told of the first statement that a database refuses, and let its connection go on."""
+    refused, may_go_on = threading.Event(), threading.Event()
+
+    def wait(_context: sa.ExceptionContext) -> None:
+        refused.set()
+        assert may_go_on.wait(10)
+
+    sa.event.listen(sa.Engine, "handle_error", wait)
+    yield refused, may_go_on
+    sa.event.remove(sa.Engine, "handle_error", wait)
+
+
+async def test_a_write_that_finds_the_database_busy_is_tried_again(
+    path: Path, database: Database, refusal: tuple[threading.Event, threading.Event]
+) -> None:
+    refused, may_go_on = refusal
     await impatient(database)
 
     with inspect(path).locked():
         writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
-        await asyncio.sleep(0.05)
+        was_refused = await asyncio.to_thread(refused.wait, 10)
+    may_go_on.set()
     await writing
 
-    assert await alices_name(database) == "Alison"
+    assert (was_refused, await alices_name(database)) == (True, "Alison")
 
 
 async def test_a_write_that_finds_the_database_busy_for_long_is_given_up_with_nothing_changed(
@@ -180,12 +200,15 @@ async def test_a_caller_that_goes_away_before_the_write_has_begun_takes_it_back(
 
 async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     def work(session: Session) -> None:
-        time.sleep(0.02)
+        failing.append(session)
         raise ZeroDivisionError
 
+    failing: list[Session] = []
     calling = asyncio.ensure_future(database.write(work))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     calling.cancel()
-    await asyncio.sleep(0.05)
+    await asyncio.gather(calling, return_exceptions=True)
+    await database.write(lambda session: name_alice(session, "Alison"))
+    gc.collect()
 
-    assert caplog.records == []
+    assert (len(failing), caplog.records) == (1, [])
