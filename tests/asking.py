@@ -56,9 +56,9 @@ class Ask:
 
     async def data(self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY) -> Any:
         """Return the data of an answer that has no errors."""
-        told = await self(document, variables, caller=caller)
-        assert told.errors == []
-        return told.data
+        answer = await self(document, variables, caller=caller)
+        assert answer.errors == []
+        return answer.data
 
 
 @pytest.fixture(scope="session")

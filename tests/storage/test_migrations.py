@@ -33,7 +33,7 @@ def test_migrations_equal_the_models(tmp_path: Path) -> None:
     assert differences == []
 
 
-def made_by(tmp_path: Path, name: str) -> dict[str, str]:
+def definitions_in(tmp_path: Path, name: str) -> dict[str, str]:
     definitions = inspect(tmp_path / name).definitions()
     return {name: " ".join(sql.replace('"', "").split()) for name, sql in definitions.items() if name != "alembic_version"}
 
@@ -43,7 +43,7 @@ def test_migrations_and_models_make_the_same_conditions_on_rows_indexes_and_trig
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'modelled.db'}")
     metadata.create_all(engine)
     engine.dispose()
-    migrated, modelled = made_by(tmp_path, "migrated.db"), made_by(tmp_path, "modelled.db")
+    migrated, modelled = definitions_in(tmp_path, "migrated.db"), definitions_in(tmp_path, "modelled.db")
 
     others = {name: sql for name, sql in modelled.items() if not sql.startswith("CREATE TABLE")}
 
@@ -175,12 +175,12 @@ def test_notes_that_were_there_before_their_index_are_in_it(tmp_path: Path) -> N
 def test_indexes_that_a_killed_import_did_without_are_built(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate(path)
-    before = made_by(tmp_path, "visits.db")
+    before = definitions_in(tmp_path, "visits.db")
     inspect(path).execute("DROP INDEX home_visits_pending_of_location; DROP INDEX home_visit_events_of_visit")
 
     assert (migrate(path), migrate(path)) == (True, False)
 
-    assert made_by(tmp_path, "visits.db") == before
+    assert definitions_in(tmp_path, "visits.db") == before
 
 
 def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path: Path) -> None:
@@ -192,4 +192,4 @@ def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path:
         done = migrate(path)
 
     assert done is False
-    assert "home_visits_by_time" not in made_by(tmp_path, "visits.db")
+    assert "home_visits_by_time" not in definitions_in(tmp_path, "visits.db")

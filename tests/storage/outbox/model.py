@@ -33,7 +33,7 @@ class Visit:
 @dataclass
 class Model:
     now: datetime
-    address_known: bool = True
+    has_address: bool = True
     visits: list[Visit] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Model:
                 mail.status = "WITHDRAWN"
         if suppressed:
             visit.confirmation = "SUPPRESSED"
-        elif not self.address_known:
+        elif not self.has_address:
             visit.confirmation = "NOT_POSSIBLE"
         else:
             visit.confirmation = "QUEUED"
@@ -61,7 +61,7 @@ class Model:
 
     def deliver(self, outcome: Outcome) -> None:
         while mail := next(self._due(), None):
-            if mail.give_up <= self.now or not self.address_known:
+            if mail.give_up <= self.now or not self.has_address:
                 mail.status = mail.visit.confirmation = "FAILED"
                 continue
             mail.tries += 1

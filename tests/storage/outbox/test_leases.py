@@ -26,11 +26,11 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     visit = await practice.book()
     first, second = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
     overtaken: list[int] = []
-    told: list[str] = []
+    confirmations: list[str] = []
 
     async def move_and_try_to_overtake(server: SMTP) -> str:
-        told.append(await practice.confirmation(visit))
-        if len(told) == 1:
+        confirmations.append(await practice.confirmation(visit))
+        if len(confirmations) == 1:
             await practice.move(visit, hours=1)
             overtaken.append(await second.deliver_once())
         return "250 OK"
@@ -42,7 +42,7 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     assert (overtaken, delivered) == ([0], 2)
     assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
     assert await practice.statuses() == ["SENT", "SENT"]
-    assert [*told, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
+    assert [*confirmations, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
 
 
 @pytest.mark.parametrize(("answer", "status"), [("250 OK", "SENT"), ("451 later", "WITHDRAWN"), ("550 unknown", "WITHDRAWN")])

@@ -75,7 +75,7 @@ def test_a_window_that_cannot_be_is_refused(first: int | None, last: int | None,
 
 
 @pytest.mark.parametrize(
-    ("asked", "keys"),
+    ("order", "keys"),
     [
         ([], [("id", False)]),
         ([("id", True)], [("id", True)]),
@@ -86,8 +86,8 @@ def test_a_window_that_cannot_be_is_refused(first: int | None, last: int | None,
         ([("id", False), ("date_time", True)], [("id", False)]),
     ],
 )
-def test_an_order_ends_in_the_id_and_repeats_nothing(asked: list[tuple[str, bool]], keys: list[tuple[str, bool]]) -> None:
-    assert Order(asked, COLUMNS).keys == tuple(keys)
+def test_an_order_ends_in_the_id_and_repeats_nothing(order: list[tuple[str, bool]], keys: list[tuple[str, bool]]) -> None:
+    assert Order(order, COLUMNS).keys == tuple(keys)
 
 
 def test_no_two_orders_have_the_same_code() -> None:
@@ -162,8 +162,8 @@ def test_a_cursor_that_was_tampered_with_is_refused_or_another_genuine_one(data:
 
     if taken:  # then it is one that a visit of that time and ID would have been given, to the letter
         position = BY_TIME.position(tampered, "after")
-        known = {"date_time": position["after_0"], "id": position["after_1"]}
-        assert BY_TIME.cursor([known.get(column) for column in COLUMNS]) == tampered
+        values = {"date_time": position["after_0"], "id": position["after_1"]}
+        assert BY_TIME.cursor([values.get(column) for column in COLUMNS]) == tampered
 
 
 # Pages and what is known around them
@@ -189,7 +189,7 @@ def expected(ids: Sequence[str], window: Window, cursors: Sequence[str]) -> tupl
     return [ids[place] for place in shown], earlier, later, *ends
 
 
-def told(page: Page[HomeVisit]) -> tuple[Any, ...]:
+def shown_by(page: Page[HomeVisit]) -> tuple[Any, ...]:
     info = page.page_info
     return [node.id for node in page.nodes], info.has_previous_page, info.has_next_page, info.start_cursor, info.end_cursor
 
@@ -206,7 +206,7 @@ async def test_every_window_shows_its_part_and_tells_what_is_around_it(
     for size, backward, after, before in itertools.product(range(7), (False, True), bounds, bounds):
         window = Window(size, backward, after, before)
         page = await visits.page({}, keys, window)
-        assert told(page) == expected(ids, window, cursors), window
+        assert shown_by(page) == expected(ids, window, cursors), window
 
     assert sorted(ids) == FIVE
 
@@ -215,7 +215,7 @@ async def test_an_empty_list_has_nothing_around_it(visits: HomeVisits) -> None:
     for backward in (False, True):
         page = await visits.page({}, [], Window(10, backward, None, None))
 
-        assert told(page) == ([], False, False, None, None)
+        assert shown_by(page) == ([], False, False, None, None)
         assert await page.total_count() == 0
 
 
@@ -243,7 +243,7 @@ async def test_beyond_all_visits_a_cursor_leads_to_an_empty_page(visits: HomeVis
 
     page = await visits.page({}, BY_TIME.keys, Window(10, backward, *bounds))
 
-    assert told(page) == ([], not backward, backward, None, None)
+    assert shown_by(page) == ([], not backward, backward, None, None)
 
 
 async def test_a_page_refuses_a_cursor_of_another_order(visits: HomeVisits, database: Database) -> None:

@@ -38,10 +38,10 @@ async def test_what_visits_refer_to_is_remembered_until_somebody_writes(
 
 
 async def test_what_was_read_before_a_write_is_not_remembered_after_it(database: Database, references: References) -> None:
-    known = database.reference_cache.get_or_reset("user")
+    cache = database.reference_cache.get_or_reset("user")
     await database.write(lambda session: session.exec(update(User).values(first_name="Alison")))
 
-    known["read before"] = "Alice"
+    cache["read before"] = "Alice"
 
     assert database.reference_cache.get_or_reset("user") == {}
 

@@ -107,11 +107,11 @@ async def test_what_a_visit_in_sight_refers_to_is_shown_with_its_details(databas
 async def test_many_are_read_by_one_statement(database: Database) -> None:
     await keep(database, *(User(id=f"9{number:023x}") for number in range(300)))
     references = References(database, EVERYTHING, "Europe/London")
-    asked = [f"9{number:023x}" for number in range(300)]
+    ids = [f"9{number:023x}" for number in range(300)]
 
-    found = await references.load_referenced("user", asked)
+    found = await references.load_referenced("user", ids)
 
-    assert (list(found), database.fetched) == (asked, 1)
+    assert (list(found), database.fetched) == (ids, 1)
 
 
 @pytest.mark.parametrize(

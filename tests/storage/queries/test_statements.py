@@ -151,9 +151,9 @@ def plan(path: Path, statement: Statement) -> str:
 def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
     path: Path, filter: Any, locations: list[str] | None, order: Any, index: str, backward: bool, cursor: bool
 ) -> None:
-    asked = conditions(filter, locations)
+    sought = conditions(filter, locations)
     shape = listing.Shape(
-        asked.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
+        sought.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
     )
 
     planned = plan(path, listing.page(shape).statement)
@@ -167,9 +167,9 @@ def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
 
 def test_a_visit_is_found_by_its_id_whatever_the_callers_locations(path: Path) -> None:
     for locations in (None, [WILLOW], [WILLOW, "9" * 24]):
-        asked = conditions({"ids": ["5" * 24]}, locations)
+        sought = conditions({"ids": ["5" * 24]}, locations)
 
-        assert plan(path, listing.one(asked.shape, None).statement).startswith(
+        assert plan(path, listing.one(sought.shape, None).statement).startswith(
             "SEARCH home_visits USING INDEX sqlite_autoindex_home_visits_1 (id=?)"
         )
 

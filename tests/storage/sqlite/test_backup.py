@@ -102,12 +102,12 @@ def test_what_a_killed_server_left_in_its_log_is_backed_up(path: Path, tmp_path:
 
 def test_progress_is_told_up_to_the_end(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.sqlite.backup.PAGES_AT_ONCE", 10)
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
-    backup(path, tmp_path / "copy.db", lambda done, total: told.append((done, total)))
+    backup(path, tmp_path / "copy.db", lambda done, total: progress.append((done, total)))
 
     pages = path.stat().st_size // 4096
-    assert told == [(min(done, pages), pages) for done in range(10, pages + 10, 10)]
+    assert progress == [(min(done, pages), pages) for done in range(10, pages + 10, 10)]
 
 
 def test_a_file_that_exists_is_not_written_over(path: Path, tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_a_folder_that_is_not_there_is_told(path: Path, tmp_path: Path) -> None:
 def test_where_there_is_no_room_for_a_backup_nothing_is_left_behind(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
 
-    told = with_room_for(40_000, "backup", path, target)
+    message = with_room_for(40_000, "backup", path, target)
 
     reason = "disk I/O error. Check the files, their permissions and their space."
-    assert told == f"storage.errors.DatabaseUnusable: {path} cannot be backed up to {target}: {reason}"
+    assert message == f"storage.errors.DatabaseUnusable: {path} cannot be backed up to {target}: {reason}"
     assert listing(tmp_path) == ["home_visits.db"]
 
 

@@ -86,11 +86,11 @@ async def test_a_reader_that_still_needs_the_log_holds_up_no_write(database: Dat
         reader.execute("SELECT * FROM users").fetchall()
         for number in range(5):
             await rename_alice(database, f"Alice {number}")
-        held_up = without_log(path, tmp_path)
+        beside_a_reader = without_log(path, tmp_path)
     await rename_alice(database, "Alexa")
     moved = without_log(path, tmp_path)
 
-    assert "Alice 4" not in held_up
+    assert "Alice 4" not in beside_a_reader
     assert "Alice 4" in moved
 
 

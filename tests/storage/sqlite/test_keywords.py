@@ -21,7 +21,7 @@ TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"], 
 
 
 @pytest.mark.parametrize(
-    ("keyword", "asked"),
+    ("keyword", "query"),
     [
         ("abc", '"abc"'),
         ("abcd", '"abc" AND "bcd"'),
@@ -32,16 +32,16 @@ TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"], 
         ("éßü", '"éßü"'),
     ],
 )
-def test_the_index_is_asked_for_what_any_note_with_the_keyword_has(keyword: str, asked: str) -> None:
-    assert trigrams(keyword) == asked
+def test_the_index_is_asked_for_what_any_note_with_the_keyword_has(keyword: str, query: str) -> None:
+    assert trigrams(keyword) == query
 
 
 async def found(database: Database, keyword: str) -> tuple[set[str], set[str]]:
     """Return what the index finds, and what a look at all notes finds."""
-    asked = conditions({"keyword": keyword}, None)
-    looked = listing.page(listing.Shape(asked.shape, (("id", False),))).statement
+    sought = conditions({"keyword": keyword}, None)
+    looked = listing.page(listing.Shape(sought.shape, (("id", False),))).statement
     assert looked.fallback is not None
-    rows = [await database.fetch(statement, asked.values | {"limit": 1000}) for statement in (looked.fallback, looked)]
+    rows = [await database.fetch(statement, sought.values | {"limit": 1000}) for statement in (looked.fallback, looked)]
     return {row[0] for row in rows[0]}, {row[0] for row in rows[1]}
 
 

@@ -151,9 +151,9 @@ def test_a_database_that_another_process_serves_idly_is_not_restored(path: Path,
 def test_where_there_is_no_room_to_restore_the_old_database_stays(path: Path, copy: Path, tmp_path: Path) -> None:
     before = everything_in(path)
 
-    told = with_room_for(40_000, "restore", copy, path)
+    message = with_room_for(40_000, "restore", copy, path)
 
-    assert told.startswith(f"storage.errors.DatabaseUnusable: {copy} cannot be restored to {path}: ")
+    assert message.startswith(f"storage.errors.DatabaseUnusable: {copy} cannot be restored to {path}: ")
     assert everything_in(path) == before
     assert [name for name in listing(tmp_path) if "unfinished" in name or "restore" in name] == []
 
@@ -192,8 +192,8 @@ def test_a_backup_whose_references_dangle_is_not_restored(path: Path, copy: Path
     with pytest.raises(DatabaseUnusable) as refused:
         restore(copy, path)
 
-    told = "care_enquiries refer to locations that are not there"
-    assert (str(refused.value), path.read_bytes()) == (f"{copy} is damaged ({told}): restore another backup.", before)
+    message = "care_enquiries refer to locations that are not there"
+    assert (str(refused.value), path.read_bytes()) == (f"{copy} is damaged ({message}): restore another backup.", before)
 
 
 def test_a_backup_that_was_cut_off_is_not_restored(path: Path, copy: Path) -> None:
@@ -213,8 +213,8 @@ def test_a_backup_of_a_newer_version_is_not_restored(path: Path, copy: Path) -> 
     with pytest.raises(DatabaseUnusable) as refused:
         restore(copy, path)
 
-    told = "was made by a newer version of this program (step 9999): install that one or a later one."
-    assert (str(refused.value), path.read_bytes()) == (f"{copy} {told}", before)
+    message = "was made by a newer version of this program (step 9999): install that one or a later one."
+    assert (str(refused.value), path.read_bytes()) == (f"{copy} {message}", before)
 
 
 def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "{} is no backup: name a file that the command backup made."),
         (b"", "{} is no backup: name a file that the command backup made."),
@@ -239,7 +239,7 @@ def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: P
         ),
     ],
 )
-def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: bytes | None, message: str) -> None:
     source, before = tmp_path / "source.db", path.read_bytes()
     if content is not None:
         source.write_bytes(content)
@@ -247,7 +247,7 @@ def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: 
     with pytest.raises(DatabaseUnusable) as refused:
         restore(source, path)
 
-    assert (str(refused.value), path.read_bytes()) == (told.format(source), before)
+    assert (str(refused.value), path.read_bytes()) == (message.format(source), before)
 
 
 def test_a_database_is_not_restored_from_itself(path: Path) -> None:
@@ -295,13 +295,13 @@ def test_killed_at_any_step_there_is_a_whole_database(path: Path, copy: Path, st
 
 def test_restores_at_once_each_happen_or_find_the_other_in_the_way(path: Path, copy: Path) -> None:
     before = everything_in(path)
-    told: list[Path | str | None] = []
+    outcomes: list[Path | str | None] = []
 
     def put_back() -> None:
         try:
-            told.append(restore(copy, path))
+            outcomes.append(restore(copy, path))
         except DatabaseUnusable as refused:
-            told.append(str(refused))
+            outcomes.append(str(refused))
 
     threads = [threading.Thread(target=put_back) for _ in range(4)]
     for thread in threads:
@@ -310,6 +310,6 @@ def test_restores_at_once_each_happen_or_find_the_other_in_the_way(path: Path, c
         thread.join()
 
     in_the_way = f"{path} is in use: stop the server, then restore the backup."
-    assert [one for one in told if not isinstance(one, Path)] == [in_the_way] * told.count(in_the_way)
-    assert len(told) == 4
-    assert everything_in(path) == (before if told.count(in_the_way) == 4 else everything_in(copy))
+    assert [one for one in outcomes if not isinstance(one, Path)] == [in_the_way] * outcomes.count(in_the_way)
+    assert len(outcomes) == 4
+    assert everything_in(path) == (before if outcomes.count(in_the_way) == 4 else everything_in(copy))
