@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
+from storage.outbox.claims import claim
 from storage.outbox.courier import Courier
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
@@ -79,6 +81,15 @@ async def test_a_letter_that_was_sent_before_a_suppressed_move_does_not_hide_tha
     assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
 
 
+async def test_the_notes_of_a_visit_are_not_even_read_for_its_letter(practice: Practice) -> None:
+    await practice.book()
+
+    claimed = await practice.database.write(lambda session: claim(session, NOW, due_by=NOW))
+
+    assert claimed is not None
+    assert sa.inspect(claimed.visit).unloaded == {"notes", "notes_folded"}
+
+
 async def test_two_couriers_share_the_work_and_send_nothing_twice(practice: Practice, post_office: PostOffice) -> None:
     visits = [await practice.book() for _ in range(20)]
     couriers = [practice.courier(post_office.mail_server) for _ in range(2)]
@@ -111,7 +122,10 @@ async def test_a_lost_lease_lets_another_courier_send_and_keeps_what_it_found(
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
 
 
-async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Practice, post_office: PostOffice) -> None:
+@pytest.mark.parametrize(("answer", "status"), [("451 later", "QUEUED"), ("250 OK", "SENT")])
+async def test_a_lost_lease_does_not_end_that_of_another_courier(
+    practice: Practice, post_office: PostOffice, answer: str, status: str
+) -> None:
     await practice.book()
     slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
     slow_is_done, couriers = asyncio.Event(), []
@@ -123,7 +137,7 @@ async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Pract
         practice.clock.advance(seconds=60)
         couriers.append(asyncio.ensure_future(other.deliver_once()))
         await until(lambda: post_office.connections == 2)
-        return "451 later"
+        return answer
 
     post_office.answers["RCPT"] = too_slow
     await slow.deliver_once()
@@ -131,8 +145,27 @@ async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Pract
     slow_is_done.set()
     delivered = await couriers[0]
 
-    assert (message.leased_until, message.due, message.reasons) == (NOW + timedelta(seconds=120), NOW, "")
+    assert (message.status, message.leased_until) == (status, NOW + timedelta(seconds=120))
+    assert (message.due, message.reasons) == (NOW, "")
     assert (delivered, await practice.statuses()) == (1, ["SENT"])
+
+
+async def test_what_was_sent_twice_was_sent_the_first_time(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+
+    async def too_slow(server: SMTP) -> str:
+        if post_office.connections == 1:
+            practice.clock.advance(seconds=60)
+            await other.deliver_once()
+            practice.clock.advance(seconds=5)
+        return "250 OK"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+
+    [message] = await practice.messages()
+    assert (len(post_office.letters), message.status, message.ended) == (2, "SENT", NOW + timedelta(seconds=60))
 
 
 async def test_a_courier_that_stood_still_beyond_its_lease_sends_nothing(practice: Practice, post_office: PostOffice) -> None:

@@ -1,6 +1,6 @@
 import base64
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from storage.sqlite.database import Database
 from tests.storage.homes import NOW, VISIT_TIME, keep, visit, visit_id
 
 BY_TIME = Order([("date_time", False)], COLUMNS)
+BY_ID = Order([], COLUMNS)
 NEWEST_FIRST = Order([("created", True), ("date_time", False)], COLUMNS)
 ORDERS = [
     Order(keys, COLUMNS) for keys in ([], [("id", True)], [("date_time", False)], [("date_time", True)], [("modified", False)])
@@ -138,16 +139,54 @@ NEARLY_INSTANTS = [
     *("2024-11-03T11:00:00+00:00", "2024-11-03 11:00:00", "2024-11-03T11:00:00.5", "2024-11-03T11:00:00.500000"),
     *("2024-11-03T24:00:00", "9999-12-31T23:59:59.9999999", "0000-01-01T00:00:00"),
 ]
-NEARLY_IDS = ["F" * 24, "f" * 23, "٣" * 24, "f" * 24 + "\n"]
-VALUES = st.sampled_from([*NEARLY_INSTANTS, *NEARLY_IDS, "f" * 24]) | st.text()
+NEARLY_IDS = ["", "F" * 24, "f" * 23, "٣" * 24, "f" * 24 + "\n"]
+
+
+def cursor_of(content: Sequence[str]) -> str:
+    return base64.b64encode("|".join(content).encode(errors="surrogatepass")).decode()
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.code)
+def test_a_cursor_with_a_value_that_no_visit_has_is_refused(order: Order) -> None:
+    genuine = base64.b64decode(order.cursor(RECORD)).decode().split("|")
+
+    taken = [
+        (place, value)
+        for place, (name, _) in enumerate(order.keys, 1)
+        for value in (NEARLY_IDS if name == "id" else NEARLY_INSTANTS)
+        if not refused(order, cursor_of([*genuine[:place], value, *genuine[place + 1 :]]))
+    ]
+
+    assert (taken, refused(order, cursor_of(genuine))) == ([], False)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.code)
+def test_a_cursor_with_a_value_too_many_or_too_few_is_refused(order: Order) -> None:
+    genuine = base64.b64decode(order.cursor(RECORD)).decode().split("|")
+
+    assert refused(order, cursor_of(genuine[:-1]))
+    assert refused(order, cursor_of([*genuine, genuine[-1]]))
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["d", "D", "i", "I", "dc", ""]), st.lists(VALUES, max_size=3))
-def test_made_up_contents_are_refused(code: str, values: list[str]) -> None:
-    content = "|".join([code, *values]).encode(errors="surrogatepass")
+@given(st.sampled_from(ORDERS), st.lists(st.text(), max_size=3))
+def test_any_contents_of_its_order_are_refused_as_a_cursor(order: Order, values: list[str]) -> None:
+    assert refused(order, cursor_of([order.code, *values]))
 
-    assert all(refused(order, base64.urlsafe_b64encode(content).decode()) for order in ORDERS[2:])
+
+@pytest.mark.parametrize("spelling", [lambda text: f" {text}", lambda text: f"{text}\n", lambda text: text.replace("=", "")])
+def test_another_spelling_of_a_cursor_is_refused(spelling: Callable[[str], str]) -> None:
+    cursor = BY_ID.cursor(RECORD)
+
+    assert (cursor[-1], refused(BY_ID, cursor), refused(BY_ID, spelling(cursor))) == ("=", False, True)
+
+
+def test_a_cursor_with_other_bits_in_its_padding_is_refused() -> None:
+    cursor = BY_ID.cursor(RECORD)
+    twin = f"{cursor[:-2]}{chr(ord(cursor[-2]) + 1)}="
+
+    assert base64.b64decode(twin) == base64.b64decode(cursor)
+    assert refused(BY_ID, twin)
 
 
 @settings(deadline=None)
@@ -194,7 +233,17 @@ def shown_by(page: Page[HomeVisit]) -> tuple[Any, ...]:
     return [node.id for node in page.nodes], info.has_previous_page, info.has_next_page, info.start_cursor, info.end_cursor
 
 
-@pytest.mark.parametrize("keys", [[], [("date_time", True)], [("date_time", False), ("created", True)]], ids=str)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        [("date_time", False)],
+        [("date_time", True)],
+        [("date_time", True), ("id", True)],
+        [("date_time", False), ("created", True)],
+    ],
+    ids=str,
+)
 async def test_every_window_shows_its_part_and_tells_what_is_around_it(
     visits: HomeVisits, database: Database, keys: list[tuple[str, bool]]
 ) -> None:

@@ -38,6 +38,7 @@ def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cur
     ("filter", "locations", "index"),
     [
         ({}, HOMES, "home_visits_of_location"),
+        ({}, MANY[:50], "home_visits_of_location"),
         ({"location": HOMES}, None, "home_visits_of_location"),
         ({"location": []}, None, "home_visits_of_location"),
         ({"assigned_to": [ALICE, BOB], **DAYS}, None, "home_visits_of_user"),

@@ -6,13 +6,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select, update
 
-from storage.errors import DatabaseBusy
+from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 from storage.models import User
 from storage.queries.statements import Statement
 from storage.sqlite.database import Database
@@ -134,10 +135,72 @@ async def test_a_write_that_finds_the_database_busy_for_long_is_given_up_with_no
     assert await alices_name(database) == "Alison"
 
 
-def busy() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("database is locked")
-    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+@pytest.mark.slow
+async def test_a_write_that_has_waited_for_its_lock_is_not_attempted_again(path: Path, database: Database) -> None:
+    refusals: list[sa.ExceptionContext] = []
+
+    def note(context: sa.ExceptionContext) -> None:
+        refusals.append(context)
+
+    sa.event.listen(sa.Engine, "handle_error", note)
+    with inspect(path).locked(), pytest.raises(DatabaseBusy):
+        await database.write(lambda session: name_alice(session, "Alison"))
+    sa.event.remove(sa.Engine, "handle_error", note)
+
+    assert len(refusals) == 1
+
+
+def failure(code: int) -> sqlite3.OperationalError:
+    """Make an error as the driver raises it."""
+    error = sqlite3.OperationalError("the driver's words")
+    error.sqlite_errorcode = code
     return error
+
+
+UNUSABLE = "The database cannot be used: the driver's words. Check the file, its folder and their permissions."
+
+
+@pytest.mark.parametrize(
+    ("codes", "refusal", "message"),
+    [
+        (
+            [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT],
+            DatabaseBusy,
+            "The database did not answer in time. Nothing was changed: try again in a moment.",
+        ),
+        (
+            [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CORRUPT_INDEX],
+            DatabaseUnusable,
+            UNUSABLE,
+        ),
+        (
+            [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_FSYNC],
+            DatabaseUnusable,
+            UNUSABLE,
+        ),
+    ],
+)
+async def test_what_the_driver_says_of_the_database_becomes_what_a_caller_can_do(
+    database: Database, codes: list[int], refusal: type[DatabaseUnusable], message: str
+) -> None:
+    def fail(_session: Session, code: int) -> None:
+        raise failure(code)
+
+    for code in codes:
+        with pytest.raises(DatabaseUnusable) as refused:
+            await database.write(partial(fail, code=code))
+
+        assert (type(refused.value), str(refused.value)) == (refusal, message), code
+
+
+async def test_a_full_disk_and_what_is_no_fault_of_the_database_are_told_apart(database: Database) -> None:
+    def fail(_session: Session, code: int) -> None:
+        raise failure(code)
+
+    with pytest.raises(DatabaseFull):
+        await database.write(partial(fail, code=sqlite3.SQLITE_FULL))
+    with pytest.raises(sqlite3.OperationalError, match="the driver's words"):
+        await database.write(partial(fail, code=sqlite3.SQLITE_ERROR))
 
 
 async def test_a_write_is_attempted_five_times_and_then_given_up(database: Database, path: Path) -> None:
@@ -146,7 +209,7 @@ async def test_a_write_is_attempted_five_times_and_then_given_up(database: Datab
     def work(session: Session) -> None:
         attempts.append(session)
         name_alice(session, "Alison")
-        raise busy()
+        raise failure(sqlite3.SQLITE_BUSY)
 
     with pytest.raises(DatabaseBusy):
         await database.write(work)
@@ -161,7 +224,7 @@ async def test_work_that_is_tried_again_starts_from_the_beginning(database: Data
         begun.append(first_name(session))
         name_alice(session, "Alison")
         if len(begun) < 3:
-            raise busy()
+            raise failure(sqlite3.SQLITE_BUSY)
         return first_name(session)
 
     def first_name(session: Session) -> str | None:
