@@ -236,3 +236,13 @@ async def test_progress_is_told_after_each_batch_up_to_the_size_of_all_files(
     assert len(read) == 4
     assert read == sorted(read)
     assert (read[0], read[-1], {size for _, size in outcome.progress}) == (users, users + visits, {users + visits})
+
+
+async def test_documents_that_are_refused_fill_batches_too(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
+
+    outcome = await take(database, *write(tmp_path, users=[{"first_name": "Nobody"}] * 25))
+
+    assert (len(outcome.refused), len(outcome.progress)) == (25, 3)

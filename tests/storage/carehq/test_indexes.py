@@ -8,7 +8,7 @@ from sqlmodel import Session
 from storage.carehq.indexes import indexes_built_after
 from storage.sqlite.database import Database
 from tests.inspection import inspect
-from tests.storage.carehq.taking import LOCATION, take, visit, write
+from tests.storage.carehq.taking import LOCATION, numbered, take, visit, write
 
 LARGE = 1 << 25
 
@@ -36,6 +36,24 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         "home_visits_pending_of_location",
     }
     assert indexes_of(database.path) == before
+
+
+def pieces_of_the_keyword_index(path: Path) -> int:
+    # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+    [(pieces,)] = inspect(path).query("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10")
+    return int(pieces)
+
+
+@pytest.mark.parametrize(("large", "pieces"), [(1, 1), (LARGE, 5)])
+async def test_a_large_import_leaves_the_index_of_keywords_in_one_piece(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, pieces: int
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.LARGE", large)
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 1)
+
+    await take(database, *write(tmp_path, home_visits=numbered(5)))
+
+    assert pieces_of_the_keyword_index(database.path) == pieces
 
 
 async def test_a_small_import_keeps_them(database: Database) -> None:

@@ -1,6 +1,7 @@
 """Several couriers, and visits that change while their letter is on its way."""
 
 import asyncio
+import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -9,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP
 
+from storage.errors import DatabaseBusy
 from storage.models import ConfirmationStatus
 from storage.outbox.claims import claim
-from storage.outbox.courier import Courier
+from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
 from tests.storage.homes import NOW
@@ -240,6 +242,33 @@ async def test_sending_is_cut_off_while_the_lease_leaves_time_to_write_down_what
 
     [message] = await practice.messages()
     assert (message.status, message.reasons) == (ConfirmationStatus.QUEUED, f"{STAMP} The mail server took too long.")
+
+
+async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lease_is_over(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    await practice.book()
+    await practice.database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+    other, began = ExitStack(), time.monotonic()
+
+    async def lock(server: SMTP) -> str:
+        other.enter_context(inspect(practice.database.path).locked())
+        return "250 OK"
+
+    def failures() -> int:
+        return sum("is not written down yet" in message for message in caplog.messages)
+
+    def clock() -> datetime:
+        return NOW + failures() * timedelta(seconds=30)
+
+    post_office.answers["DATA"] = lock
+    with other, pytest.raises(DatabaseBusy):
+        await practice.courier(post_office.mail_server, clock=clock, pace=Pace(0.5, 0.01, 0.2)).deliver_once()
+
+    assert failures() == 2
+    assert time.monotonic() - began > 2 * 0.5
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, NOW + timedelta(seconds=60))
 
 
 @pytest.mark.slow

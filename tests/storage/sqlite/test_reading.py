@@ -59,8 +59,8 @@ async def test_a_read_that_takes_too_long_is_given_up_and_the_next_has_its_own_t
             assert await database.fetch(COUNT, A_WHILE) == [(20_000,)]
 
 
-async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path: Path) -> None:
-    async with opened(path, statement_seconds=2.0) as database:
+async def test_a_read_that_nobody_waits_for_ends_at_once_and_the_next_is_served(path: Path) -> None:
+    async with opened(path, statement_seconds=60) as database, asyncio.timeout(20):
         for _ in range(10):
             reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(4)]
             await asyncio.sleep(0.02)
