@@ -14,7 +14,7 @@ from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import readers
 from storage.sqlite.database import Database
-from tests.storage.homes import everything_in
+from tests.storage.homes import ALICE, everything_in
 from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
 
 # As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
@@ -97,6 +97,16 @@ async def test_what_finds_the_database_busy_waits_in_a_thread(database: Database
     assert (waits, await read) == (True, "Alison")
 
 
+async def test_nothing_is_remembered_while_it_cannot_be_told_whether_anybody_has_written(database: Database, path: Path) -> None:
+    await database.write(lambda session: name_alice(session, "Alison"))
+
+    with recovering(path):
+        database.reference_cache.get_or_reset("user")[ALICE] = "Alison"
+        remembered = database.reference_cache.get_or_reset("user")
+
+    assert remembered == {}
+
+
 @asynccontextmanager
 async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
     """Open a database both of whose reading threads are busy for longer than a test takes."""
@@ -126,6 +136,15 @@ async def test_a_read_that_waits_is_served_when_a_reader_is_free(path: Path) -> 
 async def test_short_reads_are_served_while_long_ones_run(path: Path) -> None:
     async with occupied(path) as database:
         assert [await alices_name(database) for _ in range(20)] == ["Alice"] * 20
+
+
+async def test_the_loop_itself_reads_for_a_moment_only(path: Path) -> None:
+    async with occupied(path, wait_seconds=0.3) as database:
+        of_a_moment, longer = (COUNT._replace(text=f"{COUNT.text} -- {length}") for length in ("of a moment", "longer"))
+
+        assert await database.fetch(of_a_moment, {"to": 1000}) == [(1000,)]
+        with pytest.raises(DatabaseBusy):
+            await database.fetch(longer, A_WHILE)
 
 
 async def test_the_loop_goes_on_while_long_reads_run(path: Path) -> None:
