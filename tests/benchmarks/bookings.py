@@ -101,8 +101,8 @@ def write(database: Path, bookings: list[tuple[tuple[Any, ...], ...]]) -> float:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
-        places = [", ".join("?" * len(row)) for row in bookings[0]]
-        inserts = [f"INSERT INTO {table} VALUES ({parameters})" for table, parameters in zip(TABLES, places, strict=True)]  # noqa: S608 - ours
+        markers = [", ".join("?" * len(row)) for row in bookings[0]]
+        inserts = [f"INSERT INTO {table} VALUES ({parameters})" for table, parameters in zip(TABLES, markers, strict=True)]  # noqa: S608 - ours
         began = time.perf_counter()
         for rows in bookings:
             connection.execute("BEGIN IMMEDIATE")

@@ -52,7 +52,7 @@ FILTERS = [
     'keyword: "garden"',
 ]
 COLUMNS = ["DATE_TIME", "CREATED", "MODIFIED", "ID"]
-ORDERS = [f"{{ field: {column}, direction: {way} }}" for column in COLUMNS for way in ("ASC", "DESC")]
+ORDERS = [f"{{ field: {column}, direction: {direction} }}" for column in COLUMNS for direction in ("ASC", "DESC")]
 
 
 def some(pick: random.Random, of: list[str], least: int = 0) -> str:

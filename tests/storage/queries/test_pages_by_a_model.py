@@ -141,8 +141,8 @@ async def sixty(database: Database) -> Database:
     return database
 
 
-class TheOtherWay:
-    """Reads as a database does with so many visits that the first way to a list would take long."""
+class ByFallback:
+    """Reads as a database does with so many visits that the first statement of a list would take long."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -169,7 +169,7 @@ async def walk(ask: Callable[[Window], Any], size: int, *, backward: bool) -> li
 
 
 async def check_pages(
-    sixty: Database | TheOtherWay, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
+    sixty: Database | ByFallback, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     visits = HomeVisits(cast("Database", sixty), caller, Clock())
     expected_ids = expected(filter, keys, caller.locations)
@@ -212,7 +212,7 @@ async def test_pages_are_those_of_the_model(
     sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     await check_pages(sixty, filter, keys, caller, size)
-    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+    await check_pages(ByFallback(sixty), filter, keys, caller, size)
 
 
 @settings(quickly, max_examples=25)
@@ -230,5 +230,5 @@ async def test_thousands_of_lists_are_those_of_the_model(
     sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     await check_pages(sixty, filter, keys, caller, size)
-    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+    await check_pages(ByFallback(sixty), filter, keys, caller, size)
     await check_nested_pages(sixty, filter, keys, caller, size)

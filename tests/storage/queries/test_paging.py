@@ -151,10 +151,10 @@ def test_a_cursor_with_a_value_that_no_visit_has_is_refused(order: Order) -> Non
     genuine = base64.b64decode(order.cursor(RECORD)).decode().split("|")
 
     taken = [
-        (place, value)
-        for place, (name, _) in enumerate(order.keys, 1)
+        (index, value)
+        for index, (name, _) in enumerate(order.keys, 1)
         for value in (NEARLY_IDS if name == "id" else NEARLY_INSTANTS)
-        if not refused(order, cursor_of([*genuine[:place], value, *genuine[place + 1 :]]))
+        if not refused(order, cursor_of([*genuine[:index], value, *genuine[index + 1 :]]))
     ]
 
     assert (taken, refused(order, cursor_of(genuine))) == ([], False)
@@ -225,7 +225,7 @@ def expected(ids: Sequence[str], window: Window, cursors: Sequence[str]) -> tupl
     earlier = window.after is not None or (window.backward and cut)
     later = window.before is not None or (not window.backward and cut)
     ends = (cursors[shown[0]], cursors[shown[-1]]) if shown else (None, None)
-    return [ids[place] for place in shown], earlier, later, *ends
+    return [ids[index] for index in shown], earlier, later, *ends
 
 
 def shown_by(page: Page[HomeVisit]) -> tuple[Any, ...]:
@@ -286,8 +286,8 @@ async def test_a_cursor_serves_when_its_visit_is_gone_from_the_list(
 @pytest.mark.parametrize("backward", [False, True])
 async def test_beyond_all_visits_a_cursor_leads_to_an_empty_page(visits: HomeVisits, database: Database, backward: bool) -> None:
     await keep_five(database)
-    place = {"date_time": "2000-01-01T00:00:00" if backward else "2030-01-01T00:00:00", "id": visit_id(3)}
-    cursor = BY_TIME.cursor([place.get(column) for column in COLUMNS])
+    index = {"date_time": "2000-01-01T00:00:00" if backward else "2030-01-01T00:00:00", "id": visit_id(3)}
+    cursor = BY_TIME.cursor([index.get(column) for column in COLUMNS])
     bounds = (None, cursor) if backward else (cursor, None)
 
     page = await visits.page({}, BY_TIME.keys, Window(10, backward, *bounds))

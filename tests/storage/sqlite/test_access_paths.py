@@ -1,4 +1,4 @@
-"""Which way a list is found: that it is one whose length does not grow with the visits, as SQLite itself plans it."""
+"""How a list is found: in steps whose number does not grow with the visits, as SQLite itself plans it."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -80,18 +80,18 @@ def test_others_are_walked_in_order_and_where_that_takes_long_all_are_looked_at(
 
 def test_a_keyword_is_looked_up_where_a_short_walk_finds_too_few_and_walked_for_where_too_many_have_it(path: Path) -> None:
     statement = page({"keyword": "wheel", "status": PENDING}, HOMES, BY_TIME)
-    ways = [statement]
-    while ways[-1].fallback:
-        ways.append(ways[-1].fallback)
+    statements = [statement]
+    while statements[-1].fallback:
+        statements.append(statements[-1].fallback)
 
-    walked, looked_up, merged, again, at_last = (planned(path, way) for way in ways)
+    walked, looked_up, merged, again, at_last = (planned(path, one) for one in statements)
 
     assert walked.startswith("SCAN home_visits USING INDEX home_visits_by_time")
     assert looked_up.startswith("SEARCH home_visits USING INTEGER PRIMARY KEY (rowid=?)")
     assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in looked_up.split("\n")
     assert merged.startswith("SCAN lists VIRTUAL TABLE")
     assert (again, at_last) == (walked, looked_up)
-    assert [way.max_steps for way in ways[:4]] == [10_000, 20_000, 50_000, 100_000]
+    assert [one.max_steps for one in statements[:4]] == [10_000, 20_000, 50_000, 100_000]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reads are served at once or in their turn, and each has its time."""
+"""Reads are served at once or when a reader is free, and each has its time."""
 
 import asyncio
 import sqlite3
@@ -42,8 +42,8 @@ async def test_what_was_written_is_read_at_once(database: Database) -> None:
 async def test_readers_cannot_write(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    for glance in (database._inline_reader, None):
-        database._inline_reader = glance
+    for inline_reader in (database._inline_reader, None):
+        database._inline_reader = inline_reader
         with pytest.raises((sqlite3.OperationalError, DatabaseUnusable), match="attempt to write a readonly database"):
             await database.fetch(Statement("DELETE FROM users", ()), {})
 
@@ -113,11 +113,13 @@ async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
     async with opened(path, statement_seconds=60, **options) as database:
         reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
         await asyncio.sleep(0.05)
-        yield database
-        assert not any(read.done() for read in reads)
-        for read in reads:
-            read.cancel()
-        await asyncio.gather(*reads, return_exceptions=True)
+        try:
+            yield database
+            assert not any(read.done() for read in reads)
+        finally:
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
 
 
 async def test_a_read_waits_its_turn_but_not_for_ever(path: Path) -> None:
@@ -173,7 +175,7 @@ async def test_no_more_is_kept_of_what_proved_long_than_fits(database: Database,
         assert len(database._inline_reader._slow) <= 3
 
 
-async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
+async def test_what_takes_long_is_read_by_its_fallback(path: Path) -> None:
     statement = COUNT._replace(fallback=Statement("SELECT 'otherwise'", ()))
 
     async with opened(path) as database:
@@ -183,7 +185,7 @@ async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
         assert await database.fetch(statement, {"to": 10}) == [(10,)]
 
 
-async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
+async def test_fallbacks_are_run_one_after_the_other(path: Path) -> None:
     third = Statement("SELECT 'third'", ())
     second = COUNT._replace(fallback=third, names=("second",))
     first = COUNT._replace(fallback=second, names=("first",))
@@ -195,15 +197,17 @@ async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
         assert await database.fetch(first, {"first": long, "second": long}) == [("third",)]
 
 
-async def test_time_for_another_way_ends_too(path: Path) -> None:
+async def test_the_time_of_fallbacks_ends_too(path: Path) -> None:
     async with opened(path, statement_seconds=1.0) as database:
         with pytest.raises(DatabaseBusy):
             await database.fetch(COUNT._replace(fallback=COUNT), ENDLESS)
+        with pytest.raises(DatabaseBusy):
+            await database.fetch(COUNT._replace(fallback=Statement("SELECT 'otherwise'", ()), max_steps=10**12), ENDLESS)
 
         assert await database.fetch(COUNT, A_WHILE) == [(20_000,)]
 
 
-async def test_what_cannot_be_asked_is_not_asked_in_another_way(path: Path) -> None:
+async def test_a_statement_that_fails_is_not_followed_by_its_fallback(path: Path) -> None:
     statement = Statement("SELECT unknown", (), fallback=Statement("SELECT 'otherwise'", ()))
 
     async with opened(path) as database:

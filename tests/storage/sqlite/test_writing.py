@@ -87,7 +87,7 @@ async def test_a_write_waits_for_another_process(path: Path, database: Database)
 
 
 async def impatient(database: Database) -> None:
-    """Let the writer not wait for locks itself, so that only the tries count."""
+    """Let the writer not wait for locks itself, so that only attempts count."""
     await database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
 
 
