@@ -262,8 +262,9 @@ async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lea
         return NOW + failures() * timedelta(seconds=30)
 
     post_office.answers["DATA"] = lock
+    courier = practice.courier(post_office.mail_server, clock=clock, pace=Pace(0.5, 0.01, 0.2))
     with other, pytest.raises(DatabaseBusy):
-        await practice.courier(post_office.mail_server, clock=clock, pace=Pace(0.5, 0.01, 0.2)).deliver_once()
+        await asyncio.wait_for(courier.deliver_once(), 20)
 
     assert failures() == 2
     assert time.monotonic() - began > 2 * 0.5

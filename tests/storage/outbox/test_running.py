@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
@@ -106,6 +107,25 @@ async def test_a_mail_server_out_of_reach_is_left_alone_for_a_while(
         attempts = [message.attempts for message in await practice.messages()]
 
         assert (attempts, task.done()) == ([1, 0], False)
+
+
+async def test_a_database_that_fails_is_left_alone_for_a_while(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    await practice.book()
+    await practice.database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+    courier = practice.courier(post_office.mail_server, pace=Pace(poll=0.01, trouble=60, grace=0.2))
+
+    with inspect(practice.database.path).locked():
+        async with running(courier):
+            await until(lambda: "The outbox cannot be read or written" in caplog.text)
+            await asyncio.sleep(0.5)
+    inspect(practice.database.path).execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
+    async with running(courier):
+        await until(lambda: "The courier stumbled and goes on" in caplog.text)
+        await asyncio.sleep(0.2)
+
+    assert len(caplog.messages) == 2
 
 
 async def test_a_connection_that_breaks_holds_up_no_other_letter(practice: Practice, post_office: PostOffice) -> None:
