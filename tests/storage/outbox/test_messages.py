@@ -96,6 +96,17 @@ async def test_a_move_withdraws_what_waits_whatever_the_visit_says_of_it(practic
     assert await practice.statuses() == ["WITHDRAWN", "QUEUED"]
 
 
+async def test_what_was_sent_stays_sent_whatever_becomes_of_the_visit(practice: Practice) -> None:
+    moved, cancelled = [await practice.book() for _ in range(2)]
+    await practice.amend(status=ConfirmationStatus.SENT, ended=NOW)
+
+    await practice.move(moved, hours=2)
+    await practice.move(cancelled, hours=2)
+    await practice.visits.cancel(cancelled)
+
+    assert sorted(await practice.statuses()) == ["QUEUED", "SENT", "SENT", "WITHDRAWN"]
+
+
 async def test_a_move_to_the_same_instant_confirms_nothing(practice: Practice) -> None:
     visit = await practice.book()
 

@@ -15,7 +15,7 @@ from storage.queries.statements import Statement
 from storage.sqlite import readers
 from storage.sqlite.database import Database
 from tests.storage.homes import ALICE, everything_in
-from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
+from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, close_inline_reader, name_alice, opened
 
 # As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
 WAL_INDEX_HEADER, WRITE_LOCK, RECOVER_LOCK = 96, 120, 122
@@ -42,8 +42,9 @@ async def test_what_was_written_is_read_at_once(database: Database) -> None:
 async def test_readers_cannot_write(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    for inline_reader in (database._inline_reader, None):
-        database._inline_reader = inline_reader
+    for on_the_loop in (True, False):
+        if not on_the_loop:
+            close_inline_reader(database)
         with pytest.raises((sqlite3.OperationalError, DatabaseUnusable), match="attempt to write a readonly database"):
             await database.fetch(Statement("DELETE FROM users", ()), {})
 
@@ -181,7 +182,7 @@ async def test_what_takes_long_is_read_by_its_fallback(path: Path) -> None:
     async with opened(path) as database:
         for _ in range(3):
             assert await database.fetch(statement, ENDLESS) == [("otherwise",)]
-        database._inline_reader = None
+        close_inline_reader(database)
         assert await database.fetch(statement, {"to": 10}) == [(10,)]
 
 
