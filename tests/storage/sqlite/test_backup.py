@@ -16,7 +16,7 @@ from storage.sqlite.backup import backup, restore
 from storage.sqlite.database import Database
 from tests.inspection import connected, inspect
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in
-from tests.storage.sqlite.copies import damage, keep_visit, listing, with_room_for
+from tests.storage.sqlite.copies import damage, flushes, keep_visit, listing, with_room_for
 
 
 def test_a_backup_holds_what_the_database_holds(path: Path, tmp_path: Path) -> None:
@@ -32,6 +32,18 @@ def test_a_backup_is_one_file_that_only_its_owner_can_read(path: Path, tmp_path:
 
     assert listing(tmp_path) == ["copy.db", "home_visits.db"]
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "copy.db"
+
+    with flushes(monkeypatch, target) as flushed:
+        backup(path, target)
+
+    copy, folder = target.stat().st_ino, tmp_path.stat().st_ino
+    assert flushed == [(copy, 0), (folder, copy)]
 
 
 def test_a_backup_can_be_read_where_nothing_can_be_written(path: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from storage.sqlite.backup import backup, restore
 from storage.sqlite.database import Database
 from tests.inspection import connected, inspect
 from tests.storage.homes import EVERYTHING, NOBODY, Clock, booking, everything_in, keep, migrate_to, visit
-from tests.storage.sqlite.copies import ROOT, damage, keep_visit, listing, visits_in, with_room_for
+from tests.storage.sqlite.copies import ROOT, damage, flushes, keep_visit, listing, visits_in, with_room_for
 
 
 @pytest.fixture
@@ -185,6 +185,21 @@ def test_a_damaged_backup_is_not_restored(path: Path, copy: Path, tmp_path: Path
     assert (path.read_bytes(), listing(tmp_path)) == (before, ["copy.db", "home_visits.db"])
 
 
+def test_a_backup_whose_indexes_do_not_hold_what_its_tables_hold_is_not_restored(path: Path, copy: Path) -> None:
+    before = path.read_bytes()
+    both = "name IN ('home_visits_by_time', 'home_visits_by_created')"
+    with connected(copy) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        pages = f"(SELECT sum(rootpage) FROM sqlite_schema WHERE {both})"  # noqa: S608 - ours
+        connection.execute(f"UPDATE sqlite_schema SET rootpage = {pages} - rootpage WHERE {both}")  # noqa: S608 - ours
+
+    with pytest.raises(DatabaseUnusable) as refused:
+        restore(copy, path)
+
+    assert str(refused.value).startswith(f"{copy} is damaged (row 1 missing from index home_visits_by_")
+    assert path.read_bytes() == before
+
+
 def test_a_backup_whose_references_dangle_is_not_restored(path: Path, copy: Path) -> None:
     inspect(copy).execute(f"UPDATE care_enquiries SET location = '{NOBODY}'")  # noqa: S608 - ours
     before = path.read_bytes()
@@ -255,6 +270,18 @@ def test_a_database_is_not_restored_from_itself(path: Path) -> None:
         restore(path, path)
 
     assert str(refused.value) == f"{path} is the database itself: name a backup of it."
+
+
+def test_what_is_restored_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    path: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = path.stat().st_ino
+
+    with flushes(monkeypatch, path) as flushed:
+        restore(copy, path)
+
+    new, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    assert flushed == [(new, old), (folder, new)]
 
 
 def test_a_restored_database_keeps_its_permissions(path: Path, copy: Path) -> None:
