@@ -66,12 +66,12 @@ def serving(folder: Path) -> Iterator[StartServer]:
             process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=subprocess.PIPE, text=True)
             ending.callback(end, process)
             assert process.stderr is not None
-            told = ""
+            output = ""
             for line in process.stderr:
-                told += line
+                output += line
                 if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
                     return Server(found[2], folder / found[1], process, folder / "server.log")
-            raise AssertionError(f"the server did not start: {told}")
+            raise AssertionError(f"the server did not start: {output}")
 
         yield start
 

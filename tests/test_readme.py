@@ -115,8 +115,8 @@ def test_it_serves_to_others_as_is_said(folder: Path) -> None:
 
     process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    with process.stderr as told:
-        line = told.readline()
+    with process.stderr as output:
+        line = output.readline()
         process.terminate()
         code = process.wait(timeout=30)
 

@@ -58,7 +58,7 @@ class InlineReader:
         try:
             return self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
         if len(self._slow) >= SLOW_STATEMENTS:
             self._slow.clear()

@@ -3,10 +3,9 @@
 import asyncio
 import json
 import signal
-import sqlite3
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.app.calling import COUNT, ask
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 
 CLIENTS = 40
 LOAD_SECONDS = 1.5
@@ -76,8 +76,7 @@ async def test_no_request_fails_when_a_loaded_server_stops(start_server: StartSe
     code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
     seconds = time.monotonic() - began
 
-    with closing(sqlite3.connect(server.database)) as connection:
-        stored = {id for (id,) in connection.execute("SELECT id FROM home_visits")}
+    stored = {visit["id"] for visit in inspect(server.database).records("home_visits")}
     print(f"{load.statuses.total()} answers, {len(load.booked)} bookings; exit after {seconds:.1f} s")
     assert (set(load.statuses), load.failures, code) == ({200}, [], 0)
     assert load.statuses.total() > CLIENTS
@@ -113,15 +112,13 @@ def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.
 
 async def test_what_waits_for_the_database_is_still_answered(start_server: StartServer) -> None:
     server = start_server("--dev", "--demo")
-    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with inspect(server.database).locked():
         booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
         await asyncio.sleep(0.5)
 
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
-        other.execute("COMMIT")
-        answer = await booking
+    answer = await booking
     code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
 
     assert (answer.status, list(json.loads(answer.body)), code) == (200, ["data"], 0)
@@ -132,8 +129,7 @@ async def test_a_worker_that_takes_seconds_to_finish_what_it_accepted_is_not_kil
     server = start_server("--dev", "--demo", "--workers", "2")
     await until_answered(server)
 
-    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with inspect(server.database).locked():
         booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
         await asyncio.sleep(0.3)
         server.process.send_signal(signal.SIGTERM)

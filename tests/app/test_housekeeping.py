@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests.app.calling import SECRET
 from tests.conftest import StartServer
 from tests.storage.homes import EVERYTHING, booking, prepare
@@ -21,7 +22,7 @@ from tests.storage.homes import EVERYTHING, booking, prepare
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """The server's database, which the test opens as well."""
     prepare(tmp_path / "visits.db")
-    database = await Database(tmp_path / "visits.db").open()
+    database = await SQLiteDatabase(tmp_path / "visits.db").open()
     yield database
     await database.close()
 

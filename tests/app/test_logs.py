@@ -3,9 +3,7 @@
 import json
 import logging
 import re
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from schema.server.logs import Line, Log
 from storage.caller import Role
 from tests.app.calling import SECRET, Answer, ask, call, get, token
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 
 CANARY = "canary-7d1e"
 PRIVATE = "private-53ab"
@@ -150,8 +149,7 @@ def test_half_a_character_costs_no_line(form: str, caller: str, capsys: pytest.C
 
 def test_an_unexpected_error_is_masked_in_the_answer_and_logged_without_its_words(start_server: StartServer) -> None:
     server = start_server("--demo", JWT_SECRET=SECRET)
-    with closing(sqlite3.connect(server.database)) as connection:
-        connection.executescript(f"ALTER TABLE home_visits RENAME TO 'home_visits_{CANARY}'")
+    inspect(server.database).execute(f'ALTER TABLE home_visits RENAME TO "home_visits_{CANARY}"')
 
     answer = ask(server.port, "{ homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
     server.stop()
@@ -210,5 +208,4 @@ def confide(server: Server, bearer: str) -> list[Answer]:
 
 
 def break_database(server: Server) -> None:
-    with closing(sqlite3.connect(server.database)) as connection:
-        connection.executescript(f"ALTER TABLE home_visits RENAME COLUMN notes TO 'notes_{CANARY}'")
+    inspect(server.database).execute(f'ALTER TABLE home_visits RENAME COLUMN notes TO "notes_{CANARY}"')

@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.app.calling import COUNT, SECRET, ask
 from tests.conftest import RunCommand, StartServer
+from tests.inspection import inspect
 
 CANARY = "canary-5f0c"
 EXAMPLE = 'such as this prints: python -c "import secrets; print(secrets.token_urlsafe(48))"'
@@ -184,13 +184,11 @@ def no_database(path: Path) -> None:
 
 
 def foreign_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE diary (entry TEXT)")
+    inspect(path).execute("CREATE TABLE diary (entry TEXT)")
 
 
 def newer_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999')")
+    inspect(path).execute("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999')")
 
 
 UNUSABLE = {

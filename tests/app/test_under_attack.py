@@ -3,10 +3,8 @@
 import asyncio
 import itertools
 import json
-import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +14,7 @@ import aiohttp
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, call, get, token
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 from tests.schema.execution.hostile import CORPUS, Hostile
 from tests.schema.transport.http.malformed import BODIES
 
@@ -111,8 +110,7 @@ async def test_health_readiness_and_metrics_are_answered_while_everything_else_i
     server = start_server("--dev", "--demo", EXECUTING="2", WAITING="1")
     answers, seconds = Counter[tuple[str, int]](), list[float]()
 
-    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with inspect(server.database).locked():
         bookings = [asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": str(number)})) for number in range(3)]
         async with asyncio.timeout(4):
             while b"home_visits_waiting 1.0" not in get(server.port, "/metrics").body:  # noqa: ASYNC110 - it is another process's
@@ -124,7 +122,6 @@ async def test_health_readiness_and_metrics_are_answered_while_everything_else_i
                 seconds.append(time.perf_counter() - started)
             refused = ask(server.port, COUNT)
             answers[f"/graphql after {refused.headers['Retry-After']} s", refused.status] += 1
-        other.execute("COMMIT")
     booked = [(await booking).status for booking in bookings]
 
     print(f"health, readiness, metrics while the server is full: slowest {max(seconds) * 1000:.0f} ms")

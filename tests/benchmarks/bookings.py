@@ -101,8 +101,8 @@ def write(database: Path, bookings: list[tuple[tuple[Any, ...], ...]]) -> float:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
-        places = [", ".join("?" * len(row)) for row in bookings[0]]
-        inserts = [f"INSERT INTO {table} VALUES ({given})" for table, given in zip(TABLES, places, strict=True)]  # noqa: S608 - ours
+        markers = [", ".join("?" * len(row)) for row in bookings[0]]
+        inserts = [f"INSERT INTO {table} VALUES ({parameters})" for table, parameters in zip(TABLES, markers, strict=True)]  # noqa: S608 - ours
         began = time.perf_counter()
         for rows in bookings:
             connection.execute("BEGIN IMMEDIATE")
@@ -134,8 +134,8 @@ async def compare(folder: Path, count: int, rounds: int) -> list[float]:
                 bare = write(loop, bookings)
                 if round:  # the first warms up
                     ratios.append(ours / bare)
-                    told = f"over HTTP {ours:5.0f} a second ({cpu:.2f} ms of CPU each), loop {bare:5.0f}, ratio {ratios[-1]:.3f}"
-                    print(told, flush=True)
+                    line = f"over HTTP {ours:5.0f} a second ({cpu:.2f} ms of CPU each), loop {bare:5.0f}, ratio {ratios[-1]:.3f}"
+                    print(line, flush=True)
     for table in TABLES:
         if newest(database, table, -1) != newest(loop, table, -1):
             sys.exit(f"the loop did not write the same rows into {table}")

@@ -48,10 +48,10 @@ class Figures:
         self.missed: list[str] = []
 
     def add(self, name: str, figure: float, most: float, unit: str, waited: float | None = None) -> None:
-        told = f"{figure:8.1f} {unit}, at most {most:g}{'' if waited is None else f' (waited {waited:.1f})'}   {name}"
+        line = f"{figure:8.1f} {unit}, at most {most:g}{'' if waited is None else f' (waited {waited:.1f})'}   {name}"
         if figure > most:
-            self.missed.append(told)
-        print(f"{told}{'   MISSED' if figure > most else ''}", flush=True)
+            self.missed.append(line)
+        print(f"{line}{'   MISSED' if figure > most else ''}", flush=True)
 
 
 class Took(NamedTuple):
@@ -226,8 +226,8 @@ async def memory_under_load(client: Client, server: int, figures: Figures) -> No
 
 
 def most_memory(process: int) -> float:
-    told = Path(f"/proc/{process}/status").read_text()
-    return int(told.split("VmHWM:")[1].split()[0]) / 1024
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 async def measure(database: Path, count: int, number: int, environment: dict[str, str], figures: Figures) -> None:

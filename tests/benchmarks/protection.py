@@ -19,7 +19,7 @@ from tests.benchmarks.reads import (
     LOCATION,
     QUERIES,
     ROOT,
-    Asked,
+    Client,
     comparable,
     cpu_of,
     free_port,
@@ -43,11 +43,11 @@ async def compare(folder: Path, count: int, requests: int) -> dict[str, float]:
     with started(bare, environment) as without, started(own, environment) as protected:
         async with aiohttp.ClientSession() as session:
             for name, query in QUERIES.items():
-                off, on = Asked(bare_port, None, query), Asked(port, token, query)
+                off, on = Client(bare_port, None, query), Client(port, token, query)
                 if comparable(await off.first_answer(session)) != comparable(await on.first_answer(session)):
                     sys.exit(f"{name}: the servers answer differently")
-                for asked in (off, on):
-                    await asked.often(session, requests // 2)
+                for client in (off, on):
+                    await client.often(session, requests // 2)
                 spent = [
                     (await cpu_of(off, session, without, requests), await cpu_of(on, session, protected, requests))
                     for _ in range(ROUNDS)

@@ -37,11 +37,11 @@ class Question(NamedTuple):
 
     def __str__(self) -> str:
         order = " ".join(f"{key['field']}{' DESC' if key.get('direction') == 'DESC' else ''}" for key in self.order)
-        asked = json.dumps(
+        filter = json.dumps(
             {name: value if len(str(value)) < 80 else f"{len(value)} values" for name, value in self.filter.items()}
         )
         return (
-            f"{self.name} {asked} by {order or 'ID'}, {'last' if self.backward else 'first'} {self.size}, {self.caller}".strip()
+            f"{self.name} {filter} by {order or 'ID'}, {'last' if self.backward else 'first'} {self.size}, {self.caller}".strip()
         )
 
 

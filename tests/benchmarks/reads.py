@@ -84,7 +84,7 @@ def comparable(answer: Any) -> Any:
     return answer.replace("+00:00", "Z") if isinstance(answer, str) else answer
 
 
-class Asked:
+class Client:
     """A server that is asked one query, many times at once."""
 
     def __init__(self, port: int, token: str | None, query: dict[str, Any]) -> None:
@@ -112,10 +112,10 @@ class Asked:
         await asyncio.gather(*(some() for _ in range(CONNECTIONS)))
 
 
-async def cpu_of(asked: Asked, session: aiohttp.ClientSession, process: int, requests: int) -> float:
+async def cpu_of(client: Client, session: aiohttp.ClientSession, process: int, requests: int) -> float:
     """Return milliseconds of a server's CPU for a request."""
     before = cpu_seconds(process)
-    await asked.often(session, requests)
+    await client.often(session, requests)
     return 1000 * (cpu_seconds(process) - before) / requests
 
 
@@ -129,13 +129,13 @@ def started(command: list[str], environment: dict[str, str]) -> Iterator[int]:
         server.wait(timeout=30)
 
 
-async def measure(command: list[str], environment: dict[str, str], asked: Asked, requests: int) -> tuple[float, Any]:
+async def measure(command: list[str], environment: dict[str, str], client: Client, requests: int) -> tuple[float, Any]:
     """Return milliseconds of the server's CPU for a request, and the answer."""
     with started(command, environment) as server:
         async with aiohttp.ClientSession() as session:
-            answer = await asked.first_answer(session)
-            await asked.often(session, requests // 5)
-            return await cpu_of(asked, session, server, requests), comparable(answer)
+            answer = await client.first_answer(session)
+            await client.often(session, requests // 5)
+            return await cpu_of(client, session, server, requests), comparable(answer)
 
 
 def free_port() -> int:
@@ -171,10 +171,10 @@ async def compare(folder: Path, count: int, requests: int) -> dict[str, float]:
     for name, query in QUERIES.items():
         port = free_port()
         peer = [sys.executable, str(ROOT / "tests/benchmarks/textbook.py"), str(database), str(port)]
-        theirs, expected = await measure(peer, environment, Asked(port, None, query), requests // 10)
+        theirs, expected = await measure(peer, environment, Client(port, None, query), requests // 10)
         port = free_port()
         own = [sys.executable, str(ROOT / "app.py"), "serve", "--port", str(port)]
-        ours, answer = await measure(own, environment, Asked(port, token, query), requests)
+        ours, answer = await measure(own, environment, Client(port, token, query), requests)
         if answer != expected:
             sys.exit(f"{name}: the servers answer differently:\n{answer}\n{expected}")
         ratios[name] = ours / theirs

@@ -19,7 +19,7 @@ import aiohttp
 from graphql import build_client_schema, get_introspection_query
 
 from tests.benchmarks.importing import USERS, identifier, make
-from tests.benchmarks.reads import NODE, ROOT, Asked, cpu_of, free_port, imported, run, started
+from tests.benchmarks.reads import NODE, ROOT, Client, cpu_of, free_port, imported, run, started
 
 MOST = {"nested": 2.0, "introspection": 0.1}
 SIZE = 100
@@ -39,10 +39,10 @@ def require_nested(nested: dict[str, Any], flat: dict[str, Any]) -> None:
     """Stop where the nested page is not the flat one with what the documents say of each record."""
     pairs = zip(nested["data"]["homeVisits"]["edges"], flat["data"]["homeVisits"]["edges"], strict=True)
     for one, plain in pairs:
-        node, known = one["node"], plain["node"]
-        enquiry = known["careEnquiry"]["id"]
-        user, home = identifier("a", int(enquiry[8:], 16) % USERS), known["location"]["id"]
-        expected = known | {
+        node, imported_node = one["node"], plain["node"]
+        enquiry = imported_node["careEnquiry"]["id"]
+        user, home = identifier("a", int(enquiry[8:], 16) % USERS), imported_node["location"]["id"]
+        expected = imported_node | {
             "location": {"id": home, "name": "Home", "email": None, "phone": None, "timeZone": "Europe/London"},
             "assignedTo": {"id": user, "firstName": "User", "lastName": None, "email": None},
             "careEnquiry": {"id": enquiry, "careSeeker": seeker_of(enquiry)},
@@ -64,16 +64,16 @@ async def compare(folder: Path, count: int, requests: int, rounds: int) -> dict[
     port, peer_port = free_port(), free_port()
     own = [sys.executable, str(ROOT / "app.py"), "serve", "--port", str(port)]
     peer = [sys.executable, str(ROOT / "tests/benchmarks/textbook.py"), str(database), str(peer_port)]
-    flat, nested, schema = (Asked(port, token, query) for query in (FLAT, NESTED, INTROSPECTION))
-    schema_of_peer = Asked(peer_port, None, INTROSPECTION)
+    flat, nested, schema = (Client(port, token, query) for query in (FLAT, NESTED, INTROSPECTION))
+    schema_of_peer = Client(peer_port, None, INTROSPECTION)
     nested_ratios, schema_ratios = [], []
     with started(own, environment) as server, started(peer, environment) as textbook:
         async with aiohttp.ClientSession() as session:
             require_nested(await nested.first_answer(session), await flat.first_answer(session))
             require_schema(await schema.first_answer(session))
             require_schema(await schema_of_peer.first_answer(session))
-            for asked in (flat, nested, schema):
-                await asked.often(session, requests // 5)
+            for client in (flat, nested, schema):
+                await client.often(session, requests // 5)
             for _ in range(rounds):
                 plain = await cpu_of(flat, session, server, requests)
                 whole = await cpu_of(nested, session, server, requests)

@@ -20,17 +20,17 @@ PIP = [(sys.executable, "-m", "venv", "."), ("bin/python", "-m", "pip", "install
 
 def install(client: Path, cache: Path) -> Path:
     """Return the folder that holds what the client's package.json or requirements.txt names."""
-    wanted = client / "package.json" if (client / "package.json").exists() else client / "requirements.txt"
-    if wanted.suffix == ".json":
+    manifest = client / "package.json" if (client / "package.json").exists() else client / "requirements.txt"
+    if manifest.suffix == ".json":
         require_node()
-    digest = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()
+    digest = hashlib.sha256(manifest.read_bytes() + sys.version.encode()).hexdigest()
     folder = cache / f"{client.name}-{digest[:12]}"
     with alone(cache):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            shutil.copy(wanted, folder)
-            for command in NPM if wanted.suffix == ".json" else PIP:
+            shutil.copy(manifest, folder)
+            for command in NPM if manifest.suffix == ".json" else PIP:
                 run(*command, folder=folder)
             (folder / "complete").touch()
     return folder

@@ -34,7 +34,7 @@ const NOWHERE = "0".repeat(24);
 export async function play<Booked extends Answer, Changed>(screen: Screen<Booked, Changed>): Promise<void> {
   const list: Record<string, string[]> = {};
   const kept: Record<string, string[]> = {};
-  const told: Record<string, string> = {};
+  const messages: Record<string, string> = {};
 
   await screen.open("last");
   list["opened at the end"] = screen.rows();
@@ -49,26 +49,26 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   const form: Booking = { careEnquiry, dateTime: "2031-05-07T10:00:00+01:00", host: "MANAGER", visitType: "IN_PERSON" };
   const idempotencyKey = crypto.randomUUID(); // made with the form, so that sending the form again books nothing again
   const booked = await screen.book({ ...form, idempotencyKey });
-  told["booked"] = screen.say(booked);
-  told["booked again"] = screen.say(await screen.book({ ...form, idempotencyKey }));
+  messages["booked"] = screen.say(booked);
+  messages["booked again"] = screen.say(await screen.book({ ...form, idempotencyKey }));
   kept["booked"] = screen.rows();
-  told["another visit with the same key"] = screen.say(await screen.book({ ...form, visitType: "VIRTUAL", idempotencyKey }));
-  told["booked for nobody"] = screen.say(await screen.book({ ...form, careEnquiry: NOWHERE }));
-  if (!booked?.homeVisit) throw new Error(told["booked"]);
+  messages["another visit with the same key"] = screen.say(await screen.book({ ...form, visitType: "VIRTUAL", idempotencyKey }));
+  messages["booked for nobody"] = screen.say(await screen.book({ ...form, careEnquiry: NOWHERE }));
+  if (!booked?.homeVisit) throw new Error(messages["booked"]);
 
   const { id, version } = booked.homeVisit;
-  told["moved"] = screen.say(await screen.move(id, "2031-05-08T09:00:00Z", version));
+  messages["moved"] = screen.say(await screen.move(id, "2031-05-08T09:00:00Z", version));
   kept["moved"] = screen.rows();
-  told["moved by one who had not seen that"] = screen.say(await screen.move(id, "2031-05-09T09:00:00Z", version));
+  messages["moved by one who had not seen that"] = screen.say(await screen.move(id, "2031-05-09T09:00:00Z", version));
 
-  told["cancelled"] = screen.say(await screen.cancel(id));
+  messages["cancelled"] = screen.say(await screen.cancel(id));
   kept["cancelled"] = screen.rows();
-  told["cancelled again"] = screen.say(await screen.cancel(id));
-  told["cancelled nothing"] = screen.say(await screen.cancel(NOWHERE));
+  messages["cancelled again"] = screen.say(await screen.cancel(id));
+  messages["cancelled nothing"] = screen.say(await screen.cancel(NOWHERE));
 
   const answered = () => "It was answered.";
-  told["asked for too many"] = await screen.ask(101).then(answered, screen.explain);
-  told["asked for more than an Int holds"] = await screen.ask(2 ** 31).then(answered, screen.explain);
+  messages["asked for too many"] = await screen.ask(101).then(answered, screen.explain);
+  messages["asked for more than an Int holds"] = await screen.ask(2 ** 31).then(answered, screen.explain);
 
-  console.log(JSON.stringify({ list, told, kept: screen.keepsUp ? kept : null }));
+  console.log(JSON.stringify({ list, messages, kept: screen.keepsUp ? kept : null }));
 }

@@ -120,7 +120,7 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
     assert (ran.err, ran.code) == ("", 0)
     seen = json.loads(ran.out)
     assert seen["list"] == pages(seeker)
-    assert seen["told"] == words(seeker, visits[-1]["cancelled"])
+    assert seen["messages"] == words(seeker, visits[-1]["cancelled"])
     assert seen["kept"] == (kept(seeker) if has_cache else None)
     assert [(visit["dateTime"], visit["status"], visit["version"]) for visit in visits] == [
         ("2031-05-01T09:00:00Z", "PENDING", 1),

@@ -48,8 +48,8 @@ class DoomedDatabase(SQLiteDatabase):
 async def main(path: str, key: str, many: str, moment: str = "") -> None:
     database = await DoomedDatabase(Path(path), moment).open()
     visits = HomeVisits(database, EVERYTHING, clock)
-    asked = [visits.book(booking(date_time=WAITS), idempotency_key=key) for _ in range(int(many))]
-    for visit in await asyncio.gather(*asked):
+    bookings = [visits.book(booking(date_time=WAITS), idempotency_key=key) for _ in range(int(many))]
+    for visit in await asyncio.gather(*bookings):
         print(visit.id)
     await database.close()
 

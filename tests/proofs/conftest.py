@@ -13,8 +13,8 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
 
     def tell(text: str, **figures: Any) -> None:
         with capsys.disabled():
-            told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in figures.items())
+            listed = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in figures.items())
             # Where tests run in several processes, their standard output goes nowhere.
-            print(f"\n  {text}: {told}", file=sys.stderr)
+            print(f"\n  {text}: {listed}", file=sys.stderr)
 
     return tell

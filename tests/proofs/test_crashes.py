@@ -43,9 +43,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def lost(path: Path, acknowledged: Path) -> list[str]:
-    told = history(path)
+    types = history(path)
     writes = (line.split() for line in acknowledged.read_text().splitlines())
-    return [f"{id} {version}" for id, version in writes if len(told.get(id, [])) < int(version)]
+    return [f"{id} {version}" for id, version in writes if len(types.get(id, [])) < int(version)]
 
 
 @pytest.mark.slow

@@ -2,11 +2,9 @@
 
 import asyncio
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from storage.database import Database
 from storage.queries.paging import Window
 from storage.queries.statements import Statement
 from storage.repository import HomeVisits
+from tests.inspection import inspect
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import booking
@@ -89,8 +88,7 @@ async def test_after_each_departure_the_next_write_and_read_go_at_once(
     tell(f"{departures} departures", **outcomes, seconds_the_longest_wait=f"{max(waits):.3f}", faults=len(faults(path)))
     assert max(waits) < AT_ONCE
     assert faults(path) == []
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    assert not inspect(path).is_locked()
 
 
 async def test_many_who_leave_at_once_leave_the_database_free(

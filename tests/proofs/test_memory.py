@@ -52,7 +52,7 @@ FILTERS = [
     'keyword: "garden"',
 ]
 COLUMNS = ["DATE_TIME", "CREATED", "MODIFIED", "ID"]
-ORDERS = [f"{{ field: {column}, direction: {way} }}" for column in COLUMNS for way in ("ASC", "DESC")]
+ORDERS = [f"{{ field: {column}, direction: {direction} }}" for column in COLUMNS for direction in ("ASC", "DESC")]
 
 
 def some(pick: random.Random, of: list[str], least: int = 0) -> str:
@@ -70,8 +70,8 @@ def document(number: int) -> str:
         case 2:
             return f"query Q{number}($v{number}: Int = 3) {{ homeVisits(first: $v{number}) {{ totalCount nodes {{ id }} }} }}"
     selected = f"{some(pick, PLAIN, 1)} {pick.choice(NESTED)}"
-    asked = f"filter: {{ {some(pick, FILTERS)} }} orderBy: [{some(pick, ORDERS)}] first: {pick.randint(1, 5)}"
-    return f"query Q{number} {{ a{number}: homeVisits({asked}) {{ nodes {{ {selected} }} }} }}"
+    arguments = f"filter: {{ {some(pick, FILTERS)} }} orderBy: [{some(pick, ORDERS)}] first: {pick.randint(1, 5)}"
+    return f"query Q{number} {{ a{number}: homeVisits({arguments}) {{ nodes {{ {selected} }} }} }}"
 
 
 def resident(server: Server) -> int:
@@ -81,17 +81,17 @@ def resident(server: Server) -> int:
 
 async def ask(server: Server, numbers: range) -> Counter[str]:
     """Ask each document once; return how often they were answered how."""
-    waiting, told = iter(numbers), Counter[str]()
+    waiting, answers = iter(numbers), Counter[str]()
 
     async def some_of_them(session: aiohttp.ClientSession) -> None:
         for number in waiting:
             async with session.post(server.url, json={"query": document(number)}) as response:
                 answer: dict[str, Any] = await response.json()
-            told[answer["errors"][0]["extensions"]["code"] if "errors" in answer else "ok"] += 1
+            answers[answer["errors"][0]["extensions"]["code"] if "errors" in answer else "ok"] += 1
 
     async with aiohttp.ClientSession() as session:
         await asyncio.gather(*(some_of_them(session) for _ in range(CONNECTIONS)))
-    return told
+    return answers
 
 
 async def gauges(server: Server) -> dict[str, float]:
@@ -103,18 +103,18 @@ async def gauges(server: Server) -> dict[str, float]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the memory of a process in /proc")
 async def test_documents_without_end_take_no_more_memory(running_server: Server, tell: Callable[..., None]) -> None:
-    told = await ask(running_server, range(FIRST))
+    answers = await ask(running_server, range(FIRST))
     seen = [(resident(running_server), await gauges(running_server))]
 
     for start in range(FIRST, FIRST + MORE, FIRST):
-        told += await ask(running_server, range(start, start + FIRST))
+        answers += await ask(running_server, range(start, start + FIRST))
         seen.append((resident(running_server), await gauges(running_server)))
 
     last = seen[-1][1]
     kept = {"documents": int(last["home_visits_documents"]), "shapes": int(last["home_visits_shapes"])}
     tell(f"MiB after every {FIRST} documents {[taken // MEBIBYTE for taken, _ in seen]}", **kept)
     tenth = (FIRST + MORE) // 10
-    assert told == {"ok": 8 * tenth, "GRAPHQL_VALIDATION_FAILED": tenth, "GRAPHQL_PARSE_FAILED": tenth}
+    assert answers == {"ok": 8 * tenth, "GRAPHQL_VALIDATION_FAILED": tenth, "GRAPHQL_PARSE_FAILED": tenth}
     assert max(taken for taken, _ in seen) <= seen[0][0] + FLAT
     assert max(taken for taken, _ in seen) <= LARGEST
     for _, shown in seen:

@@ -83,15 +83,15 @@ async def test_many_who_move_one_visit_lose_no_move(
     await asyncio.gather(*(move(moments[writer::writers]) for writer in range(writers)))
     took = time.monotonic() - began
 
-    told = [json.loads(event["changes"])[0] for event in rows_of(path, "home_visit_events")[1:]]
+    changes = [json.loads(event["changes"])[0] for event in rows_of(path, "home_visit_events")[1:]]
     tell(
         f"{writers} writers, {writes} writes each",
-        lost=len(moments) - len(told),
+        lost=len(moments) - len(changes),
         errors=len(moments) - len(waits),
         seconds=f"{took:.1f}",
         seconds_the_slowest=f"{max(waits):.2f}",
     )
-    assert sorted(after for _, _, after in told) == [rfc3339(moment) for moment in moments]
+    assert sorted(after for _, _, after in changes) == [rfc3339(moment) for moment in moments]
     # Each began where the one before it had ended: nobody wrote over what they had not seen.
-    assert [before for _, before, _ in told[1:]] == [after for _, _, after in told[:-1]]
+    assert [before for _, before, _ in changes[1:]] == [after for _, _, after in changes[:-1]]
     assert rows_of(path, "home_visits")[0]["version"] == 1 + len(moments)

@@ -107,13 +107,13 @@ def test_all_that_the_schema_lets_one_ask_is_answered(
     running_server: Server, schemathesis: Path, tmp_path: Path, tell: Callable[..., None]
 ) -> None:
     schema = build_schema((ROOT / "schema" / "schema.graphql").read_text())
-    known = {"KNOWN_IDS": f"{CARE_ENQUIRY} {LOCATION} {PENDING_VISIT} {USER}"}
+    ids = {"KNOWN_IDS": f"{CARE_ENQUIRY} {LOCATION} {PENDING_VISIT} {USER}"}
     hooks = {"SCHEMATHESIS_HOOKS": "sensible", "PYTHONPATH": str(OUR_HOOKS), "NO_PROXY": "127.0.0.1"}
     drawing = ["--mode", "positive", "--seed", "1", "--max-examples", str(DOCUMENTS), "--continue-on-failure", "--no-shrink"]
     reports = ["--report", "json,har", "--report-json-path", "report.json", "--report-har-path", "calls.har"]
 
     command = [str(schemathesis), "run", running_server.url, "--checks", "not_a_server_error", *drawing, *reports]
-    environment = os.environ | known | hooks
+    environment = os.environ | ids | hooks
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
     assert (tmp_path / "report.json").exists(), ran.stdout + ran.stderr

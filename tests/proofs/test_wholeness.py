@@ -1,13 +1,12 @@
 """The check that the proofs rely on finds what it is for."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from storage.repository import HomeVisits
+from tests.inspection import inspect
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import booking
@@ -44,9 +43,6 @@ async def test_a_whole_database_has_no_faults(visits: HomeVisits, path: Path) ->
 async def test_what_is_half_written_is_found(visits: HomeVisits, path: Path, half: str) -> None:
     await two_visits(visits)
 
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP INDEX outbox_messages_open_of_visit")
-        connection.execute(half)
-        connection.commit()
+    inspect(path).execute(f"DROP INDEX outbox_messages_open_of_visit; {half}")
 
     assert faults(path) != []

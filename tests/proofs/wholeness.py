@@ -1,47 +1,35 @@
 """What must hold of a database however the processes that wrote to it ended, where every booking was to be confirmed by mail."""
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from tests.inspection import Inspection, inspect
 
 Row = dict[str, Any]
 
 
 def faults(path: Path) -> list[str]:
     """Return what is damaged or half written: a visit without its events, an event without its mail, a gap."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [*_damage(connection), *_half_written(connection)]
+    inspection = inspect(path)
+    return [*inspection.faults(), *_half_written(inspection)]
 
 
 def history(path: Path) -> dict[str, list[str]]:
     """Return the types of the events of each visit, in the order of its versions."""
-    with closing(sqlite3.connect(path)) as connection:
-        told = defaultdict(list)
-        for visit, type in connection.execute("SELECT home_visit, type FROM home_visit_events ORDER BY sequence"):
-            told[visit].append(type)
-        return told
+    events = _of_visits(inspect(path), "home_visit_events")
+    return {visit: [event["type"] for event in of_visit] for visit, of_visit in events.items()}
 
 
-def _damage(connection: sqlite3.Connection) -> Iterator[str]:
-    for (answer,) in connection.execute("PRAGMA integrity_check"):
-        if answer != "ok":
-            yield answer
-    for row in connection.execute("PRAGMA foreign_key_check"):
-        yield f"{row[0]} {row[1]} refers to nothing in {row[2]}"
-
-
-def _half_written(connection: sqlite3.Connection) -> Iterator[str]:
-    events, messages = _of_visits(connection, "home_visit_events"), _of_visits(connection, "outbox_messages")
-    keys = {row["home_visit"] for row in connection.execute("SELECT * FROM idempotency_keys")}
-    count, last = connection.execute("SELECT count(*), coalesce(max(sequence), 0) FROM home_visit_events").fetchone()
-    if count != last:
-        yield f"{count} events have sequences up to {last}"
-    visits = [dict(row) for row in connection.execute("SELECT * FROM home_visits")]
+def _half_written(inspection: Inspection) -> Iterator[str]:
+    events, messages = _of_visits(inspection, "home_visit_events"), _of_visits(inspection, "outbox_messages")
+    keys = {row["home_visit"] for row in inspection.records("idempotency_keys")}
+    sequences = sorted(event["sequence"] for of_visit in events.values() for event in of_visit)
+    if sequences != list(range(1, len(sequences) + 1)):
+        yield f"{len(sequences)} events have sequences up to {sequences[-1]}"
+    visits = inspection.records("home_visits")
     if strays := (events.keys() | messages.keys() | keys) - {visit["id"] for visit in visits}:
         yield f"rows without their visits: {strays}"
     for visit in visits:
@@ -51,11 +39,11 @@ def _half_written(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"{visit['id']}: no key"
 
 
-def _of_visits(connection: sqlite3.Connection, table: str) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
-    for row in connection.execute(f"SELECT * FROM {table} ORDER BY sequence"):  # noqa: S608 - the names of our own tables
-        found[row["home_visit"]].append(dict(row))
-    return found
+def _of_visits(inspection: Inspection, table: str) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(inspection.records(table), key=lambda row: row["sequence"]):
+        rows[row["home_visit"]].append(row)
+    return rows
 
 
 def _wrong(visit: Row, events: list[Row], messages: list[Row]) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """How tests ask for a change, and hold a refused one to having changed nothing."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 from graphql import GraphQLUnionType
@@ -10,6 +8,7 @@ from schema.execution.internals import core_schema
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
+from tests.inspection import inspect
 from tests.world import FOR_WILLOWS
 
 VISIT = "id status version modified"
@@ -52,9 +51,7 @@ async def refused(ask: Ask, name: str, input: dict[str, Any], caller: world.Call
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
-    with closing(sqlite3.connect(database.path)) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608 - its own tables
+    return inspect(database.path).everything()
 
 
 def problem(path: str, code: str, message: str) -> dict[str, Any]:

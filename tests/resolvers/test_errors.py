@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from storage import errors
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
+from tests.inspection import inspect
 from tests.resolvers.messages import Message, messages
 from tests.world import FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
 
@@ -130,8 +129,7 @@ LEAKS = re.compile(
 @pytest.mark.parametrize("planned", [True, False], ids=["planned", "standard"])
 async def test_a_broken_database_gives_nothing_away(world_file: Path, tmp_path: Path, how: str, planned: bool) -> None:
     path = Path(shutil.copy(world_file, tmp_path / f"{CANARY}.db"))
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA foreign_keys = OFF; " + BREAKINGS[how].replace("$", CANARY))
+    inspect(path).execute(BREAKINGS[how].replace("$", CANARY))
     database = await SQLiteDatabase(path).open()
     ask = Ask(database, engine(planned=planned))
 

@@ -1,8 +1,6 @@
 """What a request reads, it reads together and once; what fails for one who waits does not fail for the others."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -11,6 +9,7 @@ from storage.errors import DatabaseUnusable
 from storage.queries.paging import Window
 from tests import world
 from tests.asking import Ask, engine
+from tests.inspection import DRIVER_ERRORS, inspect
 
 TEN = Window.of(10, None, None, None)
 
@@ -21,8 +20,7 @@ def ask(database: Database) -> Ask:
 
 
 def drop(database: Database, table: str) -> None:
-    with closing(sqlite3.connect(database.path)) as connection:
-        connection.executescript(f"PRAGMA foreign_keys = OFF; DROP TABLE {table}")
+    inspect(database.path).execute(f"DROP TABLE {table}")
 
 
 async def test_records_asked_for_at_once_are_read_by_one_statement(ask: Ask) -> None:
@@ -89,7 +87,7 @@ async def test_a_database_that_failed_is_not_asked_the_same_again(ask: Ask) -> N
     context = ask.context()
 
     for _ in range(2):
-        with pytest.raises((DatabaseUnusable, sqlite3.Error)):
+        with pytest.raises((DatabaseUnusable, *DRIVER_ERRORS)):
             await context.load("user", world.ANNA, by_id=False)
 
     assert ask.database.fetched == 1

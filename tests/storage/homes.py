@@ -1,7 +1,5 @@
 """What the tests of storage know: two care homes, their people and families, and how to look at everything that is kept."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
 from storage.sqlite import migrating
 from storage.sqlite.migrating import migrate
+from tests.inspection import inspect
 
 WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
 ALICE, BOB = "20000000000000000000000a", "20000000000000000000000b"
@@ -114,15 +113,9 @@ async def keep(database: Database, *records: SQLModel) -> None:
 
 def everything_in(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return each table's rows, so that two looks can be compared."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        # The others are SQLite's own, and what it makes of the notes to find keywords in them.
-        known = "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-        tables = [name for (name,) in connection.execute(known)]
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}  # noqa: S608 - its own names
+    return inspect(path).everything()
 
 
 def rows_of(path: Path, table: str) -> list[dict[str, Any]]:
-    """Return the rows of a table in the order in which they were inserted, as SQLite keeps them."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608 - the tests' own names
+    """Return the rows of a table in the order in which they were inserted."""
+    return inspect(path).records(table)

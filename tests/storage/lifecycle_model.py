@@ -27,35 +27,35 @@ class Model:
     events: list[Row] = field(default_factory=list)
     keys: dict[tuple[str, str], tuple[Row, str]] = field(default_factory=dict)
 
-    def book(self, caller: Caller, asked: Row, key: str | None, now: datetime, id: str) -> str:
+    def book(self, caller: Caller, booking: Row, key: str | None, now: datetime, id: str) -> str:
         """Book a visit under the ID that it was given, and return the ID of the visit to answer with."""
         if (caller.subject, key) in self.keys:
             first, booked = self.keys[caller.subject, str(key)]
-            if first != asked:
+            if first != booking:
                 raise Refused("IdempotencyConflict")
             if not self._sees(caller, self.visits[booked]["location"]):
                 raise Refused("InvalidInput", "care_enquiry")
             return booked
-        location, user = self._enquiry(caller, asked)
+        location, user = self._enquiry(caller, booking)
         at = stored(now)
-        same = {name: asked[name] for name in ("care_enquiry", "visit_type", "host", "notes", "service_user_contact")}
-        given = {"id": id, "location": location, "assigned_to": asked["assigned_to"] or user}
-        times = {"date_time": stored(asked["date_time"]), "created": at, "modified": at}
+        same = {name: booking[name] for name in ("care_enquiry", "visit_type", "host", "notes", "service_user_contact")}
+        identity = {"id": id, "location": location, "assigned_to": booking["assigned_to"] or user}
+        times = {"date_time": stored(booking["date_time"]), "created": at, "modified": at}
         state = {"cancelled": None, "completed": None, "anonymized": None, "version": 1}
-        self.visits[id] = same | given | times | state | {"notes_folded": asked["notes"].casefold()}
+        self.visits[id] = same | identity | times | state | {"notes_folded": booking["notes"].casefold()}
         self._tell(caller, id, "BOOKED", [])
         if key is not None:
-            self.keys[caller.subject, key] = asked, id
+            self.keys[caller.subject, key] = booking, id
         return id
 
-    def update(self, caller: Caller, id: str, wanted: Row, expected: int | None, now: datetime) -> None:
+    def update(self, caller: Caller, id: str, changes: Row, expected: int | None, now: datetime) -> None:
         visit = self._pending(caller, id, expected)
-        problems: list[str] = [name for name in ("date_time", "host") if name in wanted and wanted[name] is None]
-        if wanted.get("assigned_to") not in {None, *USERS}:
+        problems: list[str] = [name for name in ("date_time", "host") if name in changes and changes[name] is None]
+        if changes.get("assigned_to") not in {None, *USERS}:
             problems.append("assigned_to")
         if problems:
             raise Refused("InvalidInput", *problems)
-        new = dict(wanted)
+        new = dict(changes)
         if "notes" in new:
             new["notes"] = new["notes"] or ""
         if "assigned_to" in new:
@@ -71,26 +71,26 @@ class Model:
     def _sees(self, caller: Caller, location: str) -> bool:
         return caller.locations is None or location in caller.locations
 
-    def _enquiry(self, caller: Caller, asked: Row) -> tuple[str, str | None]:
-        location, user = ENQUIRIES.get(asked["care_enquiry"], ("", None))
+    def _enquiry(self, caller: Caller, booking: Row) -> tuple[str, str | None]:
+        location, user = ENQUIRIES.get(booking["care_enquiry"], ("", None))
         problems = []
-        known = bool(location) and self._sees(caller, location)
-        if not known:
+        visible = bool(location) and self._sees(caller, location)
+        if not visible:
             problems.append("care_enquiry")
-        if asked["service_user_contact"] and self._wrong_contact(caller, asked, known=known):
+        if booking["service_user_contact"] and self._wrong_contact(caller, booking, visible=visible):
             problems.append("service_user_contact")
-        if asked["assigned_to"] not in {None, *USERS}:
+        if booking["assigned_to"] not in {None, *USERS}:
             problems.append("assigned_to")
         if problems:
             raise Refused("InvalidInput", *problems)
         return location, user
 
-    def _wrong_contact(self, caller: Caller, asked: Row, *, known: bool) -> bool:
-        contact = asked["service_user_contact"]
+    def _wrong_contact(self, caller: Caller, booking: Row, *, visible: bool) -> bool:
+        contact = booking["service_user_contact"]
         seen = [visit for visit in self.visits.values() if self._sees(caller, visit["location"])]
         by_visit = any(visit["service_user_contact"] == contact for visit in seen)
         in_sight = contact in CONTACTS and (self._sees(caller, ENQUIRIES[CONTACTS[contact]][0]) or by_visit)
-        return not in_sight or (known and CONTACTS[contact] != asked["care_enquiry"])
+        return not in_sight or (visible and CONTACTS[contact] != booking["care_enquiry"])
 
     def _pending(self, caller: Caller, id: str, expected: int | None) -> Row:
         visit = self.visits.get(id)
@@ -105,10 +105,10 @@ class Model:
     def _change(self, caller: Caller, visit: Row, type: str, new: Row, now: datetime) -> None:
         if not new:
             return
-        told = [[name, *_told(name, visit[name], value)] for name, value in new.items()]
+        changes = [[name, *_before_and_after(name, visit[name], value)] for name, value in new.items()]
         visit |= new | {"modified": stored(now), "version": visit["version"] + 1}
         visit["notes_folded"] = visit["notes"].casefold()
-        self._tell(caller, visit["id"], type, told)
+        self._tell(caller, visit["id"], type, changes)
 
     def _tell(self, caller: Caller, id: str, type: str, changes: list[list[str | None]]) -> None:
         visit = self.visits[id]
@@ -117,7 +117,7 @@ class Model:
         self.events.append(place | event | {"home_visit": id, "changes": changes})
 
 
-def _told(name: str, before: str | None, after: str | None) -> tuple[str | None, str | None]:
+def _before_and_after(name: str, before: str | None, after: str | None) -> tuple[str | None, str | None]:
     if name == "notes":
         return None, None
     if name in ("date_time", "cancelled", "completed"):

@@ -48,11 +48,11 @@ NO_KEY = ("idempotency_key", "INVALID", "Give a key of 1 to 255 characters, with
 
 
 async def test_a_booking_keeps_what_was_asked_and_what_follows_from_it(visits: HomeVisits, path: Path) -> None:
-    asked = booking(
+    request = booking(
         assigned_to=BOB, service_user_contact=DAUGHTER, notes="Am CAFÉ", host=VisitHost.CARER, visit_type=VisitType.VIRTUAL
     )
 
-    booked = await visits.book(asked)
+    booked = await visits.book(request)
 
     assert is_identifier(booked.id)
     assert rows_of(path, "home_visits") == [

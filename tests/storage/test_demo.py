@@ -116,7 +116,7 @@ def test_from_day_to_day_only_the_dates_of_visits_move() -> None:
         dates = {"created", "modified", "date_time", "cancelled", "completed"}
         return {name: name if name in dates else value for name, value in document.items()}
 
-    worlds = [{kind: [*map(without_dates, told)] for kind, told in demo_documents(day).items()} for day in DAYS]
+    worlds = [{kind: [*map(without_dates, documents)] for kind, documents in demo_documents(day).items()} for day in DAYS]
 
     assert worlds == [worlds[0]] * len(DAYS)
 

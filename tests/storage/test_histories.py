@@ -94,24 +94,24 @@ class Histories(RuleBasedStateMachine):
         assert outcome == expected
         return answer.id if answer else None
 
-    @rule(target=booked, caller=CALLERS, asked=BOOKINGS, key=st.none() | st.sampled_from(["k", "l"]))
-    def book(self, caller: Caller, asked: Row, key: str | None) -> Any:
+    @rule(target=booked, caller=CALLERS, request=BOOKINGS, key=st.none() | st.sampled_from(["k", "l"]))
+    def book(self, caller: Caller, request: Row, key: str | None) -> Any:
         answered = []
 
         def expect(id: str) -> None:
-            answered.append(self._model.book(caller, asked, key, self._clock(), id))
+            answered.append(self._model.book(caller, request, key, self._clock(), id))
 
-        id = self._both(caller, lambda visits: visits.book(BookingInput(**asked), idempotency_key=key), expect)
+        id = self._both(caller, lambda visits: visits.book(BookingInput(**request), idempotency_key=key), expect)
         assert answered == ([id] if id else [])
         return id or multiple()
 
-    @rule(caller=CALLERS, id=booked | st.just(NOBODY), wanted=CHANGES, behind=VERSIONS)
-    def update(self, caller: Caller, id: str, wanted: Row, behind: int | None) -> None:
+    @rule(caller=CALLERS, id=booked | st.just(NOBODY), changes=CHANGES, behind=VERSIONS)
+    def update(self, caller: Caller, id: str, changes: Row, behind: int | None) -> None:
         version = self._version(id, behind)
         self._both(
             caller,
-            lambda visits: visits.update(id, wanted, expected_version=version),
-            lambda _: self._model.update(caller, id, wanted, version, self._clock()),
+            lambda visits: visits.update(id, changes, expected_version=version),
+            lambda _: self._model.update(caller, id, changes, version, self._clock()),
         )
 
     @rule(caller=CALLERS, id=booked | st.just(NOBODY), behind=VERSIONS)
@@ -135,9 +135,11 @@ class Histories(RuleBasedStateMachine):
     @rule(id=booked, caller=CALLERS)
     def read(self, id: str, caller: Caller) -> None:
         read = self._runner.run(HomeVisits(self._database, caller, self._clock).get(id))
-        known = self._model.visits[id]
-        in_sight = caller.locations is None or known["location"] in caller.locations
-        assert (read and (read.id, read.version, read.notes)) == ((id, known["version"], known["notes"]) if in_sight else None)
+        expected = self._model.visits[id]
+        in_sight = caller.locations is None or expected["location"] in caller.locations
+        assert (read and (read.id, read.version, read.notes)) == (
+            (id, expected["version"], expected["notes"]) if in_sight else None
+        )
 
     def _version(self, id: str, behind: int | None) -> int | None:
         """Return a version that is so far behind that of the visit; None expects none."""

@@ -157,9 +157,9 @@ async def test_twenty_at_once_with_one_key_book_once(visits: HomeVisits, path: P
 
 
 async def test_of_twenty_at_once_with_one_key_and_other_input_one_books(visits: HomeVisits, path: Path) -> None:
-    asked = [visits.book(booking(notes=str(number)), idempotency_key="k") for number in range(20)]
+    bookings = [visits.book(booking(notes=str(number)), idempotency_key="k") for number in range(20)]
 
-    answers = await asyncio.gather(*asked, return_exceptions=True)
+    answers = await asyncio.gather(*bookings, return_exceptions=True)
 
     assert sorted(type(answer).__name__ for answer in answers) == ["HomeVisit"] + ["IdempotencyConflict"] * 19
     assert len(rows_of(path, "home_visits")) == 1

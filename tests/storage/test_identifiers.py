@@ -11,48 +11,48 @@ NOW = datetime(2024, 11, 3, 11, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_made_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_identifier_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identifiers, "_last", 0)
 
 
 def test_an_identifier_is_24_hexadecimal_characters_that_begin_with_the_seconds() -> None:
-    made = new_identifier(NOW)
+    identifier = new_identifier(NOW)
 
-    assert is_identifier(made)
-    assert datetime.fromtimestamp(int(made[:8], 16), UTC) == NOW
+    assert is_identifier(identifier)
+    assert datetime.fromtimestamp(int(identifier[:8], 16), UTC) == NOW
 
 
 def test_identifiers_increase_within_one_millisecond() -> None:
-    made = [new_identifier(NOW) for _ in range(10_000)]
+    ids = [new_identifier(NOW) for _ in range(10_000)]
 
-    assert made == sorted(set(made))
+    assert ids == sorted(set(ids))
 
 
 def test_identifiers_increase_when_the_clock_steps_back() -> None:
-    made = [new_identifier(NOW - timedelta(seconds=seconds)) for seconds in range(100)]
+    ids = [new_identifier(NOW - timedelta(seconds=seconds)) for seconds in range(100)]
 
-    assert made == sorted(set(made))
+    assert ids == sorted(set(ids))
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9))
 def test_identifiers_are_in_the_order_of_their_times(earlier: int, gap: int) -> None:
     moments = [NOW + timedelta(milliseconds=earlier), NOW + timedelta(milliseconds=earlier + gap)]
 
-    made = []
+    ids = []
     for moment in moments:  # each as another process would make it
         identifiers._last = 0
-        made.append(new_identifier(moment))
+        ids.append(new_identifier(moment))
 
-    assert made == sorted(set(made))
+    assert ids == sorted(set(ids))
 
 
 def test_processes_do_not_make_the_same_identifier_at_the_same_time() -> None:
-    made = set()
+    ids = set()
     for _ in range(1000):
         identifiers._last = 0
-        made.add(new_identifier(NOW))
+        ids.add(new_identifier(NOW))
 
-    assert len(made) == 1000
+    assert len(ids) == 1000
 
 
 @pytest.mark.parametrize(

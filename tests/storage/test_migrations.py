@@ -1,7 +1,5 @@
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from storage.errors import DatabaseUnusable
 from storage.migrations import HEAD
 from storage.models import metadata
 from storage.sqlite.migrating import migrate, revision
+from tests.inspection import inspect
 from tests.storage.homes import everything_in, migrate_to, prepare, visit_id
 
 
@@ -35,10 +34,9 @@ def test_migrations_equal_the_models(tmp_path: Path) -> None:
     assert differences == []
 
 
-def made_by(tmp_path: Path, name: str) -> dict[str, str]:
-    with closing(sqlite3.connect(tmp_path / name)) as connection:
-        rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name != 'alembic_version'")
-        return {name: " ".join(sql.replace('"', "").split()) for name, sql in rows}
+def definitions_in(tmp_path: Path, name: str) -> dict[str, str]:
+    definitions = inspect(tmp_path / name).definitions()
+    return {name: " ".join(sql.replace('"', "").split()) for name, sql in definitions.items() if name != "alembic_version"}
 
 
 def test_migrations_and_models_make_the_same_conditions_on_rows_indexes_and_triggers(tmp_path: Path) -> None:
@@ -46,7 +44,7 @@ def test_migrations_and_models_make_the_same_conditions_on_rows_indexes_and_trig
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'modelled.db'}")
     metadata.create_all(engine)
     engine.dispose()
-    migrated, modelled = made_by(tmp_path, "migrated.db"), made_by(tmp_path, "modelled.db")
+    migrated, modelled = definitions_in(tmp_path, "migrated.db"), definitions_in(tmp_path, "modelled.db")
 
     others = {name: sql for name, sql in modelled.items() if not sql.startswith("CREATE TABLE")}
 
@@ -117,8 +115,7 @@ def test_migrating_again_keeps_what_is_there(tmp_path: Path) -> None:
 )
 def test_a_database_of_others_or_of_the_future_is_left_alone(tmp_path: Path, statements: str, message: str) -> None:
     path = tmp_path / "visits.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(statements)
+    inspect(path).execute(statements)
     before = path.read_bytes()
 
     with pytest.raises(DatabaseUnusable, match=message):
@@ -140,8 +137,7 @@ def test_what_is_no_database_is_told_plainly(tmp_path: Path) -> None:
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("CREATE TABLE alembic_version (version_num); CREATE TABLE outbox_messages (id)")
+    inspect(path).execute("CREATE TABLE alembic_version (version_num); CREATE TABLE outbox_messages (id)")
 
     with pytest.raises(sa.exc.OperationalError, match="table outbox_messages already exists"):
         migrate(path)
@@ -166,43 +162,35 @@ def test_of_servers_that_start_at_once_one_migrates(tmp_path: Path) -> None:
 def test_notes_that_were_there_before_their_index_are_in_it(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate_to("0002", path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for number, notes in enumerate(["", "ask dora", "wheelchair"]):
-            values = {"number": number, "id": visit_id(number), "notes": notes, "notes_folded": notes, "version": 1}
-            columns = [name for _, name, kind, *_ in connection.execute("PRAGMA table_info(home_visits)")]
-            connection.execute(
-                f"INSERT INTO home_visits ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 - its own names
-                [values.get(name, "2024-11-03T11:00:00" if name not in ("cancelled", "completed") else None) for name in columns],
-            )
+    columns = inspect(path).columns("home_visits")
+    for number, notes in enumerate(["", "ask dora", "wheelchair"]):
+        values = {"number": number, "id": visit_id(number), "notes": notes, "notes_folded": notes, "version": 1}
+        others = dict.fromkeys(columns, "2024-11-03T11:00:00") | {"cancelled": None, "completed": None}
+        inspect(path).insert("home_visits", others | values)
 
     migrate(path)
 
-    with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT rowid FROM home_visits_notes WHERE home_visits_notes MATCH 'hee'").fetchall()
-    assert found == [(2,)]
+    assert inspect(path).query("SELECT rowid FROM home_visits_notes WHERE home_visits_notes MATCH 'hee'") == [(2,)]
 
 
 def test_indexes_that_a_killed_import_did_without_are_built(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate(path)
-    before = made_by(tmp_path, "visits.db")
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP INDEX home_visits_pending_of_location")
-        connection.execute("DROP INDEX home_visit_events_of_visit")
+    before = definitions_in(tmp_path, "visits.db")
+    inspect(path).execute("DROP INDEX home_visits_pending_of_location; DROP INDEX home_visit_events_of_visit")
 
     assert (migrate(path), migrate(path)) == (True, False)
 
-    assert made_by(tmp_path, "visits.db") == before
+    assert definitions_in(tmp_path, "visits.db") == before
 
 
 def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as importing:
-        importing.execute("DROP INDEX home_visits_by_time")
-        importing.execute("BEGIN IMMEDIATE")
+    inspect(path).execute("DROP INDEX home_visits_by_time")
 
+    with inspect(path).locked():
         done = migrate(path)
 
     assert done is False
-    assert "home_visits_by_time" not in made_by(tmp_path, "visits.db")
+    assert "home_visits_by_time" not in definitions_in(tmp_path, "visits.db")

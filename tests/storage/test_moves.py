@@ -93,10 +93,10 @@ async def test_a_move_tells_one_event_and_no_change_tells_none(visits: HomeVisit
 
     await MOVES[move](visits, id)
 
-    told = {"sequence": 2, "at": NOW, "version": 2}
+    common = {"sequence": 2, "at": NOW, "version": 2}
     assert rows_of(path, "home_visit_events") == [
         *booked,
-        *([booked[0] | told | EVENTS[move]] if move in EVENTS else []),
+        *([booked[0] | common | EVENTS[move]] if move in EVENTS else []),
     ]
 
 
@@ -221,9 +221,9 @@ async def test_a_refusal_tells_the_visit_as_it_is(visits: HomeVisits, clock: Clo
     with pytest.raises(HomeVisitNotPending):
         await visits.update(id, {"notes": None})
 
-    told, read = ended.value.home_visit, await visits.get(id)
+    refused_visit, read = ended.value.home_visit, await visits.get(id)
     fields = HomeVisit.model_fields.keys() - {"number", "notes_folded"}
-    assert {name: getattr(told, name) for name in fields} == {name: getattr(read, name) for name in fields}
+    assert {name: getattr(refused_visit, name) for name in fields} == {name: getattr(read, name) for name in fields}
 
 
 async def test_first_found_then_pending_then_version_then_values(visits: HomeVisits, clock: Clock, database: Database) -> None:

@@ -35,7 +35,7 @@ BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (
 
 
 @pytest.mark.parametrize(
-    ("wanted", "kept", "told"),
+    ("changes", "kept", "recorded"),
     [
         ({"host": VisitHost.OTHER}, {"host": "OTHER"}, [["host", "NURSE", "OTHER"]]),
         ({"notes": "By CAR"}, {"notes": "By CAR", "notes_folded": "by car"}, [["notes", None, None]]),
@@ -62,16 +62,16 @@ BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (
     ],
 )  # fmt: skip
 async def test_an_update_changes_what_was_given_and_tells_it(
-    visits: HomeVisits, clock: Clock, path: Path, wanted: Mapping[str, Any], kept: dict[str, Any], told: list[Any]
+    visits: HomeVisits, clock: Clock, path: Path, changes: Mapping[str, Any], kept: dict[str, Any], recorded: list[Any]
 ) -> None:
     id = (await visits.book(booking(assigned_to=BOB, notes="Ring twice."))).id
     [before] = rows_of(path, "home_visits")
     clock.advance(hours=1)
 
-    updated = await visits.update(id, wanted)
+    updated = await visits.update(id, changes)
 
     assert rows_of(path, "home_visits") == [before | kept | {"modified": "2024-10-20T10:30:00", "version": 2}]
-    assert json.loads(rows_of(path, "home_visit_events")[1]["changes"]) == told
+    assert json.loads(rows_of(path, "home_visit_events")[1]["changes"]) == recorded
     read = await visits.get(id)
     assert read is not None
     assert {name: getattr(updated, name) for name in ("notes", "assigned_to", "host", "date_time", "version")} == {
@@ -80,7 +80,7 @@ async def test_an_update_changes_what_was_given_and_tells_it(
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "changes",
     [
         {},
         {"notes": "Ring twice."},
@@ -94,13 +94,13 @@ async def test_an_update_changes_what_was_given_and_tells_it(
     ids=str,
 )
 async def test_an_update_that_changes_nothing_touches_nothing(
-    visits: HomeVisits, clock: Clock, path: Path, wanted: Mapping[str, Any]
+    visits: HomeVisits, clock: Clock, path: Path, changes: Mapping[str, Any]
 ) -> None:
     id = (await visits.book(booking(notes="Ring twice."))).id
     before = everything_in(path)
     clock.advance(hours=1)
 
-    updated = await visits.update(id, wanted, suppress_confirmation=True)
+    updated = await visits.update(id, changes, suppress_confirmation=True)
 
     assert updated.version == 1
     assert everything_in(path) == before
@@ -138,7 +138,7 @@ async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_no
 
 
 @pytest.mark.parametrize(
-    ("wanted", "problems"),
+    ("changes", "problems"),
     [
         ({"date_time": None}, [NO_TIME]),
         ({"host": None}, [NO_HOST]),
@@ -156,13 +156,13 @@ async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_no
     ],
 )  # fmt: skip
 async def test_what_is_wrong_with_an_update_is_told_at_once(
-    visits: HomeVisits, path: Path, wanted: Mapping[str, Any], problems: list[tuple[str, str, str]]
+    visits: HomeVisits, path: Path, changes: Mapping[str, Any], problems: list[tuple[str, str, str]]
 ) -> None:
     id = (await visits.book(booking())).id
     before = everything_in(path)
 
     with pytest.raises(InvalidInput) as refused:
-        await visits.update(id, wanted)
+        await visits.update(id, changes)
 
     assert list(refused.value.problems) == problems
     assert everything_in(path) == before

@@ -35,7 +35,7 @@ def main() -> None:
     token = os.environ.get("HOME_VISITS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with HomeVisits(os.environ["HOME_VISITS_URL"], headers) as client:
-        print(json.dumps({"list": turn_pages(client), "told": change_visits(client), "kept": None}))
+        print(json.dumps({"list": turn_pages(client), "messages": change_visits(client), "kept": None}))
 
 
 def turn_pages(client: HomeVisits) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ FORM = {
 async def main() -> None:
     """Play a day at the screen."""
     async with connect() as session:
-        print(json.dumps({"list": await turn_pages(session), "told": await change_visits(session), "kept": None}))
+        print(json.dumps({"list": await turn_pages(session), "messages": await change_visits(session), "kept": None}))
 
 
 async def turn_pages(session: AsyncClientSession) -> dict[str, list[str]]:

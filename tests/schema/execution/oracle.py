@@ -3,9 +3,7 @@
 import base64
 import json
 import shutil
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +19,7 @@ from storage.database import Database
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import engine, execute
+from tests.inspection import inspect
 from tests.schema.execution.drawn import Drawn, Values
 from tests.world import NOW
 
@@ -63,8 +62,7 @@ CALLERS = [
 
 
 def spoil(path: Path, how: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(f"PRAGMA foreign_keys = OFF; {SPOILT[how]}")
+    inspect(path).execute(SPOILT[how])
 
 
 def _ids(*in_world: str) -> st.SearchStrategy[str]:

@@ -1,9 +1,8 @@
 """What storage refuses is an error where it happened, as the standard executor has it, and no statement is run for it again."""
 
 import shutil
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,10 @@ import pytest
 from schema.execution.engine import Served
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.paging import Order, Page
-from storage.sqlite.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
+from tests.inspection import inspect
 from tests.schema.execution.oracle import LOST, SPOILT
 from tests.world import BEECHES, PENDING, VISIT_IDS, WILLOWS
 
@@ -25,16 +25,14 @@ NOBODY = replace(world.EVERYBODY, roles=frozenset())
 
 def never_answers(path: Path, table: str) -> None:
     """Put in the place of a table one whose rows have no end: whoever reads it is busy until the time for it is over."""
-    with closing(sqlite3.connect(path)) as connection:
-        columns = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")]
-        rows = "WITH RECURSIVE rows(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM rows)"
-        view = f"CREATE VIEW {table} AS {rows} SELECT {', '.join(f'n AS {column}' for column in columns)} FROM rows"  # noqa: S608 - the test's own names
-        connection.executescript(f"PRAGMA foreign_keys = OFF; DROP TABLE {table}; {view}")
+    columns = inspect(path).columns(table)
+    rows = "WITH RECURSIVE rows(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM rows)"
+    view = f"CREATE VIEW {table} AS {rows} SELECT {', '.join(f'n AS {column}' for column in columns)} FROM rows"  # noqa: S608 - the test's own names
+    inspect(path).execute(f"DROP TABLE {table}; {view}")
 
 
 def spoilt(path: Path, how: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(f"PRAGMA foreign_keys = OFF; {SPOILT[how]}")
+    inspect(path).execute(SPOILT[how])
 
 
 class Refused(NamedTuple):
@@ -120,14 +118,14 @@ CASES = {
 
 
 @asynccontextmanager
-async def opened(world_file: Path, path: Path, how: str) -> AsyncIterator[Database]:
+async def opened(world_file: Path, path: Path, how: str) -> AsyncIterator[SQLiteDatabase]:
     shutil.copy(world_file, path)
     if how in SPOILT:
         spoilt(path, how)
     else:
         never_answers(path, how)
     # As long as what is not endless may take on a busy machine.
-    database = await Database(path, statement_seconds=0.5).open()
+    database = await SQLiteDatabase(path, statement_seconds=0.5).open()
     yield database
     await database.close()
 

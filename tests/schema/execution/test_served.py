@@ -16,7 +16,8 @@ from schema.execution.engine import Served
 from schema.execution.limits import Limits
 from schema.scalars import SCALARS, parse_instant
 from schema.types import ServiceUserContact
-from storage.sqlite.database import Database
+from storage.database import Database
+from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
 from tests.world import DAUGHTER, FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
@@ -140,7 +141,7 @@ async def test_what_was_not_run_was_served_by_nothing(database: Database) -> Non
     assert (response.served, response.data) == (None, None)
 
 
-class Widths(Database):
+class Widths(SQLiteDatabase):
     """A database that notes how many columns the rows of each statement have."""
 
     def __init__(self, path: Path) -> None:

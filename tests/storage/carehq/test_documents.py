@@ -53,11 +53,11 @@ def test_a_visit_is_kept_with_all_it_holds() -> None:
 
 
 def test_fields_that_a_visit_can_do_without_are_null_and_notes_empty() -> None:
-    told = kept("home_visits", visit())
+    values = kept("home_visits", visit())
 
     absent = ["anonymized", "assigned_to", "cancelled", "completed", "service_user_contact"]
-    assert {name: told[name] for name in absent} == dict.fromkeys(absent)
-    assert told["notes"] == ""
+    assert {name: values[name] for name in absent} == dict.fromkeys(absent)
+    assert values["notes"] == ""
 
 
 def test_null_is_as_good_as_absent_where_a_field_may_be_absent() -> None:
@@ -130,9 +130,9 @@ def test_hosts_are_lower_case_in_documents(host: VisitHost) -> None:
     ],
 )
 def test_an_instant_without_an_offset_is_in_utc(text: str, instant: datetime) -> None:
-    told = kept("home_visits", visit(date_time=text))["date_time"]
+    read = kept("home_visits", visit(date_time=text))["date_time"]
 
-    assert (told, told.tzinfo) == (instant, UTC)
+    assert (read, read.tzinfo) == (instant, UTC)
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_a_time_zone_has_an_iana_name(value: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["users", "locations", "care_enquiries", "service_user_contacts"])
 def test_of_other_documents_only_the_id_is_needed(kind: str) -> None:
-    told = kept(kind, {"_id": USER})
+    values = kept(kind, {"_id": USER})
 
-    assert told == dict.fromkeys(KINDS[kind].document.model_fields) | {"id": USER}
+    assert values == dict.fromkeys(KINDS[kind].document.model_fields) | {"id": USER}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)

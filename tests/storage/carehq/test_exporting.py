@@ -36,10 +36,10 @@ async def test_the_sources_documents_come_out_as_they_went_in(database: Database
 async def test_the_sources_visits_come_out_with_the_values_that_went_in(database: Database) -> None:
     await take(database, SAMPLES / "home_visits.json")
 
-    given = await give(database)
+    exported = await give(database)
 
     absent_in_some = {"anonymized": None, "service_user_contact": None}
-    assert given == [absent_in_some | document for document in sample("home_visits")]
+    assert exported == [absent_in_some | document for document in sample("home_visits")]
 
 
 async def test_the_fields_of_a_visit_stand_in_the_sources_order(database: Database) -> None:
@@ -148,9 +148,9 @@ async def test_more_than_one_batch_is_complete(database: Database, tmp_path: Pat
     documents = [visit(_id=f"{number:024x}") for number in range(2500)]
     await take(database, *write(tmp_path, home_visits=documents))
 
-    given = await give(database)
+    exported = await give(database)
 
-    assert [document["_id"] for document in given] == [document["_id"] for document in documents]
+    assert [document["_id"] for document in exported] == [document["_id"] for document in documents]
 
 
 class Interrupted(io.BytesIO):

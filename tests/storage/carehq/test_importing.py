@@ -179,8 +179,8 @@ async def test_a_later_document_tells_what_was_only_an_id(database: Database, tm
     outcome = await take(database, *write(tmp_path, care_enquiries=[enquiry(assigned_to=USER, location=LOCATION)]))
 
     assert outcome.tallies == {"care_enquiries": Tally(new=1)}
-    told = (ENQUIRY, "Ada", None, "ada@family.example", None, USER, LOCATION, None)
-    assert everything_in(database.path)["care_enquiries"] == [told]
+    row = (ENQUIRY, "Ada", None, "ada@family.example", None, USER, LOCATION, None)
+    assert everything_in(database.path)["care_enquiries"] == [row]
 
 
 async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database: Database, tmp_path: Path) -> None:
@@ -193,20 +193,20 @@ async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database
 
 
 async def test_nothing_is_imported_where_a_file_does_not_tell_what_it_holds(database: Database, tmp_path: Path) -> None:
-    known, unknown = write(tmp_path, users=[{"_id": USER}], things=[{"_id": USER}])
+    users, unknown = write(tmp_path, users=[{"_id": USER}], things=[{"_id": USER}])
 
     with pytest.raises(UnknownKind):
-        await take(database, known, unknown)
+        await take(database, users, unknown)
 
     assert ids_of(database.path, "users") == []
 
 
 @pytest.mark.parametrize("name", ["locations.json", "whatever.json"])
 async def test_nothing_is_imported_where_a_file_cannot_be_read(database: Database, tmp_path: Path, name: str) -> None:
-    known, missing = *write(tmp_path, users=[{"_id": USER}]), tmp_path / name
+    users, missing = *write(tmp_path, users=[{"_id": USER}]), tmp_path / name
 
     with pytest.raises(UnreadableFile) as refused:
-        await take(database, known, missing)
+        await take(database, users, missing)
 
     assert str(refused.value) == f"{missing} cannot be read: No such file or directory. Check its name and its permissions."
     assert ids_of(database.path, "users") == []
@@ -236,3 +236,13 @@ async def test_progress_is_told_after_each_batch_up_to_the_size_of_all_files(
     assert len(read) == 4
     assert read == sorted(read)
     assert (read[0], read[-1], {size for _, size in outcome.progress}) == (users, users + visits, {users + visits})
+
+
+async def test_documents_that_are_refused_fill_batches_too(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
+
+    outcome = await take(database, *write(tmp_path, users=[{"first_name": "Nobody"}] * 25))
+
+    assert (len(outcome.refused), len(outcome.progress)) == (25, 3)

@@ -177,9 +177,9 @@ async def test_a_later_document_replaces_what_is_known(
 
     tallies = await taken(database, tmp_path, **{kind: [after]})
 
-    (told,) = await give(database, kind)
+    (exported,) = await give(database, kind)
     assert tallies == {kind: Tally(updated=1)}
-    assert {name: value for name, value in told.items() if value is not None} == {
+    assert {name: value for name, value in exported.items() if value is not None} == {
         name: value for name, value in after.items() if value is not None
     }
 

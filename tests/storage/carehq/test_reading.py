@@ -142,10 +142,10 @@ class Endless(io.RawIOBase):
     """A page of documents that goes on for `count` of them, made as it is read."""
 
     def __init__(self, count: int) -> None:
-        self._parts = self._made(count)
+        self._parts = self._content(count)
         self._rest = b""
 
-    def _made(self, count: int) -> Iterator[bytes]:
+    def _content(self, count: int) -> Iterator[bytes]:
         yield b'{"item_count": 1, "items": ['
         for number in range(count):
             yield b'%s{"_id": %d, "notes": "%s"}' % (b"," if number else b"", number, b"n" * 450)

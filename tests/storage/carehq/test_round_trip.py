@@ -25,7 +25,7 @@ instants = st.datetimes(datetime.fromisoformat("2000-01-01"), datetime.fromisofo
 )
 
 
-def told(at: datetime) -> str:
+def text(at: datetime) -> str:
     return at.isoformat(" ", "milliseconds" if at.microsecond else "seconds")
 
 
@@ -42,7 +42,7 @@ def ended(visit: dict[str, Any]) -> dict[str, Any]:
     return visit | ({"completed": None} if visit["cancelled"] else {})
 
 
-moments = instants.map(told)
+moments = instants.map(text)
 worlds = st.fixed_dictionaries(
     {
         "users": documents(first_name=maybe(texts), last_name=maybe(texts), email=maybe(texts)),
@@ -87,8 +87,8 @@ def expected(kind: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]
         if kind == "home_visits" and before and (before["anonymized"] or parsed(document) <= parsed(before)):
             continue
         kept[document["_id"]] = document
-    known = (one for one in kept.values() if any(value is not None for name, value in one.items() if name != "_id"))
-    return sorted(known, key=lambda document: document["_id"])
+    with_details = (one for one in kept.values() if any(value is not None for name, value in one.items() if name != "_id"))
+    return sorted(with_details, key=lambda document: document["_id"])
 
 
 def parsed(document: dict[str, Any]) -> datetime:
@@ -96,9 +96,9 @@ def parsed(document: dict[str, Any]) -> datetime:
 
 
 async def taken(database: Database, folder: Path, world: dict[str, list[dict[str, Any]]]) -> None:
-    for kind, told in world.items():
+    for kind, documents in world.items():
         path = folder / f"{kind}.json"
-        path.write_text(json.dumps(told))
+        path.write_text(json.dumps(documents))
         assert (await take(database, path)).refused == []
 
 

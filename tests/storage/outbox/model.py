@@ -15,7 +15,7 @@ class Mail:
     give_up: datetime
     due: datetime
     status: str = "QUEUED"
-    tries: int = 0
+    attempts: int = 0
     leased_until: datetime | None = None
     copies: int = 0
 
@@ -33,7 +33,7 @@ class Visit:
 @dataclass
 class Model:
     now: datetime
-    address_known: bool = True
+    has_address: bool = True
     visits: list[Visit] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Model:
                 mail.status = "WITHDRAWN"
         if suppressed:
             visit.confirmation = "SUPPRESSED"
-        elif not self.address_known:
+        elif not self.has_address:
             visit.confirmation = "NOT_POSSIBLE"
         else:
             visit.confirmation = "QUEUED"
@@ -61,10 +61,10 @@ class Model:
 
     def deliver(self, outcome: Outcome) -> None:
         while mail := next(self._due(), None):
-            if mail.give_up <= self.now or not self.address_known:
+            if mail.give_up <= self.now or not self.has_address:
                 mail.status = mail.visit.confirmation = "FAILED"
                 continue
-            mail.tries += 1
+            mail.attempts += 1
             mail.leased_until = None
             mail.copies += outcome in {"taken", "cut after the letter", "crash after"}
             if outcome == "taken":
@@ -83,7 +83,7 @@ class Model:
         for mail in self.mails:
             if mail.status == "FAILED" and mail.visit.pending:
                 mail.status = mail.visit.confirmation = "QUEUED"
-                mail.due, mail.tries = self.now, 0
+                mail.due, mail.attempts = self.now, 0
                 late = self.now + timedelta(hours=48)
                 mail.give_up = min(mail.visit.time, late) if mail.visit.time > self.now else late
 
@@ -94,7 +94,7 @@ class Model:
                 yield mail
 
     def _put_off(self, mail: Mail) -> None:
-        again = self.now + timedelta(seconds=min(30 * 2 ** (mail.tries - 1), 3600))
+        again = self.now + timedelta(seconds=min(30 * 2 ** (mail.attempts - 1), 3600))
         if again < mail.give_up:
             mail.due = again
         else:

@@ -93,7 +93,7 @@ class PostOffice:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for knows of no events
             await asyncio.sleep(0.01)
 
@@ -108,9 +108,11 @@ def invitation(letter: EmailMessage) -> tuple[str, int]:
 def only(user: str, password: str) -> Callable[..., AuthResult]:
     """Let in one user, and tell any other more than a server should."""
 
-    def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
-        right = (given.login, given.password) == (user.encode(), password.encode())
-        return AuthResult(success=right, handled=False, message=None if right else f"535 {given.password.decode()} is wrong")
+    def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, credentials: Any) -> AuthResult:
+        right = (credentials.login, credentials.password) == (user.encode(), password.encode())
+        return AuthResult(
+            success=right, handled=False, message=None if right else f"535 {credentials.password.decode()} is wrong"
+        )
 
     return authenticate
 
@@ -120,7 +122,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
@@ -130,7 +132,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
     file = folder / "certificate.pem"
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password)
-    file.write_bytes(private + made.public_bytes(encoding))
+    file.write_bytes(private + signed.public_bytes(encoding))
     shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     shown.load_cert_chain(file)
     return shown, ssl.create_default_context(cafile=str(file))

@@ -53,8 +53,8 @@ class Practice:
 
     async def move(self, visit: str, *, suppressed: bool = False, **by: float) -> None:
         current = await self.visit(visit)
-        wanted = {"date_time": current.date_time + timedelta(**by)}
-        await self.visits.update(visit, wanted, suppress_confirmation=suppressed)
+        changes = {"date_time": current.date_time + timedelta(**by)}
+        await self.visits.update(visit, changes, suppress_confirmation=suppressed)
 
     async def anonymize(self, visit: str) -> None:
         def work(session: Session) -> None:

@@ -16,7 +16,7 @@ from storage.outbox.letter import POLICY
 
 
 @pytest.mark.parametrize(
-    ("known", "address"),
+    ("text", "address"),
     [
         ("ada@family.example", "ada@family.example"),
         ("  Ada.Reid+visits@Family.Example \n", "Ada.Reid+visits@family.example"),
@@ -25,8 +25,8 @@ from storage.outbox.letter import POLICY
         ("ada@home.test", "ada@home.test"),
     ],
 )
-def test_one_plain_address_is_usable(known: str, address: str) -> None:
-    assert usable_address(known) == address
+def test_one_plain_address_is_usable(text: str, address: str) -> None:
+    assert usable_address(text) == address
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_a_sender_is_nothing_else(setting: str) -> None:
 def test_the_name_of_a_sender_never_makes_it_two(name: str) -> None:
     name = " ".join(name.split())
     try:
-        known = sender(f'"{name}" <visits@homes.example>')
+        parsed = sender(f'"{name}" <visits@homes.example>')
     except ValueError:
         return
     letter = EmailMessage(POLICY)
 
-    letter["From"] = Address(known.name, addr_spec=known.address)
+    letter["From"] = Address(parsed.name, addr_spec=parsed.address)
     letter.set_content("")
     [(shown, address)] = getaddresses([message_from_bytes(letter.as_bytes())["From"]])
 
     assert address == "visits@homes.example"
-    assert str(make_header(decode_header(shown))) == known.name
+    assert str(make_header(decode_header(shown))) == parsed.name

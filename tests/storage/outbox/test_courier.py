@@ -1,8 +1,6 @@
 """What becomes of a message: sent, tried again, withdrawn or given up, over a real mail server."""
 
 import logging
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,6 +10,7 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import next_try
 from storage.outbox.letter import Letterhead
 from storage.outbox.transports import Unreachable
+from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, cut, hang, invitation
 from tests.storage.outbox.practice import Practice
@@ -217,8 +216,7 @@ async def test_a_message_that_is_not_true_any_more_is_withdrawn_whoever_changed_
     practice: Practice, post_office: PostOffice, change: str
 ) -> None:
     visit = await practice.book()
-    with closing(sqlite3.connect(practice.database.path)) as other, other:
-        other.execute(f"UPDATE home_visits SET {change}")  # noqa: S608 - of the cases above
+    inspect(practice.database.path).execute(f"UPDATE home_visits SET {change}")  # noqa: S608 - of the cases above
 
     await practice.courier(post_office.mail_server).deliver_once()
 

@@ -117,10 +117,10 @@ class Histories(RuleBasedStateMachine):
             self.run(self.practice.anonymize(visit.id))
         self.model.end(visit)
 
-    @rule(known=st.booleans())
-    def learn_or_lose_the_address(self, known: bool) -> None:
-        self.run(self.practice.family(email="ada@family.example" if known else None))
-        self.model.address_known = known
+    @rule(has_address=st.booleans())
+    def learn_or_lose_the_address(self, has_address: bool) -> None:
+        self.run(self.practice.family(email="ada@family.example" if has_address else None))
+        self.model.has_address = has_address
 
     @rule(seconds=st.sampled_from([1, 30, 60, 3600, 40 * 3600]))
     def wait(self, seconds: int) -> None:

@@ -2,18 +2,16 @@
 
 import asyncio
 import random
-import sqlite3
 import sys
 from collections import Counter
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP
 
 from storage.instants import clock
 from storage.models import ConfirmationStatus
+from tests.inspection import inspect
 from tests.storage.outbox.doomed import LEASE_SECONDS
 from tests.storage.outbox.post_office import PostOffice, hang
 from tests.storage.outbox.practice import Practice
@@ -24,11 +22,6 @@ pytestmark = pytest.mark.slow
 async def a_courier(practice: Practice, post_office: PostOffice, step: str) -> asyncio.subprocess.Process:
     arguments = [str(practice.database.path), str(post_office.port), step]
     return await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.storage.outbox.doomed", *arguments)
-
-
-def damage(path: Path) -> list[tuple[str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("PRAGMA integrity_check").fetchall()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +53,7 @@ async def test_killed_at_each_step(practice: Practice, post_office: PostOffice, 
     assert len(post_office.letters) == arrived
     assert len({letter.as_bytes() for letter in post_office.letters}) == 1
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
-    assert damage(practice.database.path) == [("ok",)]
+    assert inspect(practice.database.path).faults() == []
 
 
 async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice) -> None:
@@ -91,4 +84,4 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
     assert set(await practice.statuses()) == {"SENT"}
     assert len(copies) == len(visits) == len({letter.as_bytes() for letter in post_office.letters})
     assert repeated <= kills
-    assert damage(practice.database.path) == [("ok",)]
+    assert inspect(practice.database.path).faults() == []

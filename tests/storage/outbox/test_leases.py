@@ -1,17 +1,25 @@
 """Several couriers, and visits that change while their letter is on its way."""
 
 import asyncio
-import sqlite3
+import time
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP
 
+from storage.errors import DatabaseBusy
 from storage.models import ConfirmationStatus
+from storage.outbox.claims import claim
+from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
+from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
 from tests.storage.outbox.practice import Practice
+from tests.storage.outbox.records import LETTERHEAD
 
 STAMP = "2024-10-20T09:30:00Z"
 
@@ -22,11 +30,11 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     visit = await practice.book()
     first, second = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
     overtaken: list[int] = []
-    told: list[str] = []
+    confirmations: list[str] = []
 
     async def move_and_try_to_overtake(server: SMTP) -> str:
-        told.append(await practice.confirmation(visit))
-        if len(told) == 1:
+        confirmations.append(await practice.confirmation(visit))
+        if len(confirmations) == 1:
             await practice.move(visit, hours=1)
             overtaken.append(await second.deliver_once())
         return "250 OK"
@@ -38,7 +46,7 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     assert (overtaken, delivered) == ([0], 2)
     assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
     assert await practice.statuses() == ["SENT", "SENT"]
-    assert [*told, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
+    assert [*confirmations, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
 
 
 @pytest.mark.parametrize(("answer", "status"), [("250 OK", "SENT"), ("451 later", "WITHDRAWN"), ("550 unknown", "WITHDRAWN")])
@@ -75,6 +83,15 @@ async def test_a_letter_that_was_sent_before_a_suppressed_move_does_not_hide_tha
     assert await practice.confirmation(visit) == ConfirmationStatus.SUPPRESSED
 
 
+async def test_the_notes_of_a_visit_are_not_even_read_for_its_letter(practice: Practice) -> None:
+    await practice.book()
+
+    claimed = await practice.database.write(lambda session: claim(session, NOW, due_by=NOW))
+
+    assert claimed is not None
+    assert sa.inspect(claimed.visit).unloaded == {"notes", "notes_folded"}
+
+
 async def test_two_couriers_share_the_work_and_send_nothing_twice(practice: Practice, post_office: PostOffice) -> None:
     visits = [await practice.book() for _ in range(20)]
     couriers = [practice.courier(post_office.mail_server) for _ in range(2)]
@@ -107,7 +124,10 @@ async def test_a_lost_lease_lets_another_courier_send_and_keeps_what_it_found(
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
 
 
-async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Practice, post_office: PostOffice) -> None:
+@pytest.mark.parametrize(("answer", "status"), [("451 later", "QUEUED"), ("250 OK", "SENT")])
+async def test_a_lost_lease_does_not_end_that_of_another_courier(
+    practice: Practice, post_office: PostOffice, answer: str, status: str
+) -> None:
     await practice.book()
     slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
     slow_is_done, couriers = asyncio.Event(), []
@@ -119,7 +139,7 @@ async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Pract
         practice.clock.advance(seconds=60)
         couriers.append(asyncio.ensure_future(other.deliver_once()))
         await until(lambda: post_office.connections == 2)
-        return "451 later"
+        return answer
 
     post_office.answers["RCPT"] = too_slow
     await slow.deliver_once()
@@ -127,8 +147,27 @@ async def test_a_lost_lease_does_not_end_that_of_another_courier(practice: Pract
     slow_is_done.set()
     delivered = await couriers[0]
 
-    assert (message.leased_until, message.due, message.reasons) == (NOW + timedelta(seconds=120), NOW, "")
+    assert (message.status, message.leased_until) == (status, NOW + timedelta(seconds=120))
+    assert (message.due, message.reasons) == (NOW, "")
     assert (delivered, await practice.statuses()) == (1, ["SENT"])
+
+
+async def test_what_was_sent_twice_was_sent_the_first_time(practice: Practice, post_office: PostOffice) -> None:
+    await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+
+    async def too_slow(server: SMTP) -> str:
+        if post_office.connections == 1:
+            practice.clock.advance(seconds=60)
+            await other.deliver_once()
+            practice.clock.advance(seconds=5)
+        return "250 OK"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+
+    [message] = await practice.messages()
+    assert (len(post_office.letters), message.status, message.ended) == (2, "SENT", NOW + timedelta(seconds=60))
 
 
 async def test_a_courier_that_stood_still_beyond_its_lease_sends_nothing(practice: Practice, post_office: PostOffice) -> None:
@@ -177,21 +216,76 @@ async def test_a_server_that_answers_just_in_time_each_time_cannot_outlast_the_l
     assert message.reasons == f"{STAMP} The mail server took too long."
 
 
+class Slow:
+    """A transport that has sent a letter when nine tenths of a lease are over."""
+
+    def __init__(self, lease: timedelta) -> None:
+        self._seconds = lease.total_seconds() * 0.9
+
+    async def send(self, _letter: EmailMessage) -> None:
+        # Timers of one loop run in the order of their times, however busy the machine.
+        sent = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(self._seconds, sent.set)
+        try:
+            await sent.wait()
+        finally:
+            timer.cancel()
+
+
+async def test_sending_is_cut_off_while_the_lease_leaves_time_to_write_down_what_became_of_it(practice: Practice) -> None:
+    await practice.book()
+    lease = timedelta(seconds=0.2)
+    courier = Courier(practice.database, Slow(lease), LETTERHEAD, clock=practice.clock, lease=lease)
+
+    with pytest.raises(Unreachable):
+        await courier.deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.reasons) == (ConfirmationStatus.QUEUED, f"{STAMP} The mail server took too long.")
+
+
+async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lease_is_over(
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    await practice.book()
+    await practice.database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+    other, began = ExitStack(), time.monotonic()
+
+    async def lock(server: SMTP) -> str:
+        other.enter_context(inspect(practice.database.path).locked())
+        return "250 OK"
+
+    def failures() -> int:
+        return sum("is not written down yet" in message for message in caplog.messages)
+
+    def clock() -> datetime:
+        return NOW + failures() * timedelta(seconds=30)
+
+    post_office.answers["DATA"] = lock
+    courier = practice.courier(post_office.mail_server, clock=clock, pace=Pace(0.5, 0.01, 0.2))
+    with other, pytest.raises(DatabaseBusy):
+        await asyncio.wait_for(courier.deliver_once(), 20)
+
+    assert failures() == 2
+    assert time.monotonic() - began > 2 * 0.5
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, NOW + timedelta(seconds=60))
+
+
 @pytest.mark.slow
 async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twice(
     practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     await practice.book()
-    other = sqlite3.connect(practice.database.path, isolation_level=None)
+    other = ExitStack()
 
     async def lock(server: SMTP) -> str:
-        other.execute("BEGIN IMMEDIATE")
-        asyncio.get_running_loop().call_later(7, other.execute, "ROLLBACK")
+        other.enter_context(inspect(practice.database.path).locked())
+        asyncio.get_running_loop().call_later(7, other.close)
         return "250 OK"
 
     post_office.answers["DATA"] = lock
     delivered = await practice.courier(post_office.mail_server).deliver_once()
-    other.close()
 
     assert (delivered, len(post_office.letters), await practice.statuses()) == (1, 1, ["SENT"])
     assert [message for message in caplog.messages if "is not written down yet" in message] != []

@@ -101,8 +101,8 @@ def test_the_email_of_a_booking() -> None:
 def test_the_parts_of_an_email() -> None:
     letter = received(compose(message(), visit(), enquiry(), location(), LETTERHEAD))
 
-    told = [(part.get_content_type(), part.get_content_disposition()) for part in letter.walk()]
-    assert told == [
+    parts = [(part.get_content_type(), part.get_content_disposition()) for part in letter.walk()]
+    assert parts == [
         ("multipart/mixed", None),
         ("multipart/alternative", None),
         ("text/plain", None),
@@ -205,8 +205,8 @@ def test_whatever_the_names_the_letter_has_one_recipient_and_no_header_of_theirs
     composed = compose(message(), visit(), family, place, LETTERHEAD)
     letter = received(composed)
 
-    told = [(name, address) for field in ("To", "Cc", "Bcc") for name, address in getaddresses(letter.get_all(field, []))]
-    assert told == [("", "ada@family.example")]
+    recipients = [(name, address) for field in ("To", "Cc", "Bcc") for name, address in getaddresses(letter.get_all(field, []))]
+    assert recipients == [("", "ada@family.example")]
     assert getaddresses(letter.get_all("From")) == [("Our Homes", "visits@homes.example")]
     assert letter.keys() == [
         "From",

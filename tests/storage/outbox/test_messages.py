@@ -1,7 +1,5 @@
 """Which messages are due, initial_status in the transaction of what they confirm."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,6 +10,7 @@ from storage.identifiers import is_identifier
 from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
 from storage.outbox.messages import enqueue, give_up_at
+from tests.inspection import inspect
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
 from tests.storage.outbox.records import enquiry
@@ -90,12 +89,22 @@ async def test_a_suppressed_move_withdraws_what_waits_and_counts_for_the_calenda
 
 async def test_a_move_withdraws_what_waits_whatever_the_visit_says_of_it(practice: Practice) -> None:
     visit = await practice.book()
-    with closing(sqlite3.connect(practice.database.path)) as other, other:
-        other.execute("UPDATE home_visits SET confirmation = 'SENT'")
+    inspect(practice.database.path).execute("UPDATE home_visits SET confirmation = 'SENT'")
 
     await practice.move(visit, hours=2)
 
     assert await practice.statuses() == ["WITHDRAWN", "QUEUED"]
+
+
+async def test_what_was_sent_stays_sent_whatever_becomes_of_the_visit(practice: Practice) -> None:
+    moved, cancelled = [await practice.book() for _ in range(2)]
+    await practice.amend(status=ConfirmationStatus.SENT, ended=NOW)
+
+    await practice.move(moved, hours=2)
+    await practice.move(cancelled, hours=2)
+    await practice.visits.cancel(cancelled)
+
+    assert sorted(await practice.statuses()) == ["QUEUED", "SENT", "SENT", "WITHDRAWN"]
 
 
 async def test_a_move_to_the_same_instant_confirms_nothing(practice: Practice) -> None:

@@ -74,6 +74,7 @@ async def test_a_message_that_staff_try_again_has_two_more_days(
     [waits] = await waiting(practice.database)
     assert waits.due == NOW + timedelta(days=3, seconds=30)
     assert waits.give_up == NOW + timedelta(days=5)
+    assert (message.ended, waits.ended) == (NOW, None)
 
 
 @pytest.mark.parametrize("ending", ["cancel", "complete"])

@@ -67,11 +67,11 @@ async def test_each_answer_of_the_server_is_told_and_judged(
 ) -> None:
     post_office.answers[step] = answer
 
-    with pytest.raises(NotSent) as told:
+    with pytest.raises(NotSent) as failed:
         await Smtp(post_office.mail_server).send(a_letter())
 
-    assert type(told.value) is failure
-    assert str(told.value) == reason
+    assert type(failed.value) is failure
+    assert str(failed.value) == reason
 
 
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
@@ -87,10 +87,10 @@ async def test_a_server_that_hangs_or_goes_away_took_nothing_that_can_be_relied_
 ) -> None:
     post_office.answers[step] = trouble
 
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as failed:
         await Smtp(post_office.mail_server, timeout=0.2).send(a_letter())
 
-    assert str(told.value) == reason
+    assert str(failed.value) == reason
 
 
 async def test_a_server_that_is_not_there_is_told_so() -> None:
@@ -105,10 +105,10 @@ async def test_a_server_that_never_greets_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = MailServer("127.0.0.1", silent.getsockname()[1], Encryption.OFF)
 
-        with pytest.raises(Unreachable) as told:
+        with pytest.raises(Unreachable) as failed:
             await Smtp(server, timeout=0.2).send(a_letter())
 
-    assert str(told.value) == "The mail server could not be used: Timed out waiting for server ready message"
+    assert str(failed.value) == "The mail server could not be used: Timed out waiting for server ready message"
 
 
 async def test_a_server_that_hangs_up_without_a_farewell_has_taken_the_letter(post_office: PostOffice) -> None:
@@ -149,10 +149,10 @@ async def test_a_server_without_starttls_gets_neither_letter_nor_password() -> N
     async with secured(authenticator=only("me", PASSWORD), auth_require_tls=False) as office:
         server = replace(office.mail_server, encryption=Encryption.STARTTLS, user="me", password=PASSWORD)
 
-        with pytest.raises(Unreachable) as told:
+        with pytest.raises(Unreachable) as failed:
             await Smtp(server).send(a_letter())
 
-    assert str(told.value) == "The mail server could not be used: SMTP STARTTLS extension not supported by server."
+    assert str(failed.value) == "The mail server could not be used: SMTP STARTTLS extension not supported by server."
     assert office.letters == []
 
 
@@ -171,30 +171,30 @@ async def test_a_wrong_password_is_told_without_the_password() -> None:
     async with secured(authenticator=only("me", "other"), auth_require_tls=False) as office:
         server = replace(office.mail_server, user="me", password="canary")  # noqa: S106 - of no real server
 
-        with pytest.raises(Unreachable) as told:
+        with pytest.raises(Unreachable) as failed:
             await Smtp(server).send(a_letter())
 
-    assert str(told.value) == "The mail server refused the user or the password: 535"
-    assert "canary" not in "".join(traceback.format_exception(told.value))
+    assert str(failed.value) == "The mail server refused the user or the password: 535"
+    assert "canary" not in "".join(traceback.format_exception(failed.value))
 
 
 async def test_a_reason_does_not_say_whom_it_is_about(post_office: PostOffice) -> None:
     post_office.answers["RCPT"] = "550 5.1.1 <ada@family.example>: ADA is unknown at family.example\t(for ada@family.example)"
 
-    with pytest.raises(Refused) as told:
+    with pytest.raises(Refused) as failed:
         await Smtp(post_office.mail_server).send(a_letter())
 
     expected = "The mail server refused the recipient: 550 5.1.1 <…>: … is unknown at family.example (for …"
-    assert str(told.value) == expected
+    assert str(failed.value) == expected
 
 
 async def test_an_endless_reason_is_cut_short(post_office: PostOffice) -> None:
     post_office.answers["RCPT"] = "550 " + "no " * 160
 
-    with pytest.raises(Refused) as told:
+    with pytest.raises(Refused) as failed:
         await Smtp(post_office.mail_server).send(a_letter())
 
-    assert str(told.value) == "The mail server refused the recipient: 550 " + ("no " * 67)[:200].rstrip()
+    assert str(failed.value) == "The mail server refused the recipient: 550 " + ("no " * 67)[:200].rstrip()
 
 
 async def test_letters_are_kept_in_a_folder_while_developing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,8 +214,8 @@ async def test_letters_are_kept_in_a_folder_while_developing(tmp_path: Path, cap
 async def test_a_folder_that_cannot_be_written_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file")
 
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as failed:
         await Folder(tmp_path / "mail").send(a_letter())
 
     file = tmp_path / "mail" / "6716c9a8000000000000000d.eml"
-    assert str(told.value) == f"The email could not be written to {file}: File exists"
+    assert str(failed.value) == f"The email could not be written to {file}: File exists"

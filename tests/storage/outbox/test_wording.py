@@ -16,9 +16,9 @@ LONDON = ZoneInfo("Europe/London")
 
 
 def test_a_booking_is_told_with_all_a_family_needs() -> None:
-    told = letter_wording(message(), visit(), enquiry(), location(), LONDON)
+    wording = letter_wording(message(), visit(), enquiry(), location(), LONDON)
 
-    assert told == Wording(
+    assert wording == Wording(
         subject="Your visit to Willow Court on Sunday 3 November at 11:00",
         greeting="Dear Ada Reid,",
         opening="Your visit to Willow Court is booked.",
@@ -38,29 +38,29 @@ def test_a_booking_is_told_with_all_a_family_needs() -> None:
 def test_a_move_is_told_with_the_new_and_the_old_time() -> None:
     moved = message(previous=VISIT_TIME - timedelta(days=14))
 
-    told = letter_wording(moved, visit(), enquiry(), location(), LONDON)
+    wording = letter_wording(moved, visit(), enquiry(), location(), LONDON)
 
-    assert told.subject == "New time for your visit to Willow Court: Sunday 3 November at 11:00"
-    assert told.opening == "Your visit to Willow Court has moved to another time."
-    assert told.facts == [
+    assert wording.subject == "New time for your visit to Willow Court: Sunday 3 November at 11:00"
+    assert wording.opening == "Your visit to Willow Court has moved to another time."
+    assert wording.facts == [
         ("New time", "Sunday 3 November 2024 at 11:00 (GMT, Europe/London)"),
         ("Old time", "Sunday 20 October 2024 at 12:00 (BST, Europe/London)"),
         ("How", "In person, at Willow Court"),
         ("Phone", "+44 1632 960001"),
     ]
-    assert told.paragraphs[1] == "The invitation in this email moves the visit in your calendar."
+    assert wording.paragraphs[1] == "The invitation in this email moves the visit in your calendar."
 
 
 def test_a_virtual_visit_is_a_video_call() -> None:
-    told = letter_wording(message(), visit(visit_type=VisitType.VIRTUAL), enquiry(), location(), LONDON)
+    wording = letter_wording(message(), visit(visit_type=VisitType.VIRTUAL), enquiry(), location(), LONDON)
 
-    assert told.facts[1] == ("How", "By video call")
+    assert wording.facts[1] == ("How", "By video call")
 
 
 def test_a_care_home_of_which_nothing_is_known_still_reads_well() -> None:
-    told = letter_wording(message(), visit(), enquiry(), stub_location(), LONDON)
+    wording = letter_wording(message(), visit(), enquiry(), stub_location(), LONDON)
 
-    assert told == Wording(
+    assert wording == Wording(
         subject="Your visit to the care home on Sunday 3 November at 11:00",
         greeting="Dear Ada Reid,",
         opening="Your visit to the care home is booked.",
@@ -91,9 +91,9 @@ def test_a_care_home_of_which_nothing_is_known_still_reads_well() -> None:
     ],
 )
 def test_a_name_is_written_on_one_line(first_name: str | None, last_name: str | None, greeting: str) -> None:
-    told = letter_wording(message(), visit(), enquiry(first_name=first_name, last_name=last_name), location(), LONDON)
+    wording = letter_wording(message(), visit(), enquiry(first_name=first_name, last_name=last_name), location(), LONDON)
 
-    assert told.greeting == greeting
+    assert wording.greeting == greeting
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_name_is_written_on_one_line(first_name: str | None, last_name: str | 
     ],
 )
 def test_how_to_rearrange_uses_what_is_known(phone: str | None, email: str | None, sentence: str) -> None:
-    told = rearranging(location(phone=phone, email=email))
+    wording = rearranging(location(phone=phone, email=email))
 
-    assert told == f"To change or cancel the visit, {sentence}"
+    assert wording == f"To change or cancel the visit, {sentence}"
 
 
 @pytest.mark.parametrize(

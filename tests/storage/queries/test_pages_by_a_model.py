@@ -37,7 +37,7 @@ from tests.storage.homes import (
     visit_id,
 )
 
-Known = dict[str, Any]
+Values = dict[str, Any]
 
 # Around the night in which London's clocks go back, few enough that most visits share theirs with others.
 TIMES = [datetime(2024, 10, 26, 22, 30, tzinfo=UTC) + timedelta(minutes=30 * step) for step in (0, 1, 2, 5, 50, 51, 52)]
@@ -50,12 +50,12 @@ REFERENCES: dict[str, list[Any]] = {
 }
 
 
-def make(count: int) -> list[Known]:
+def make(count: int) -> list[Values]:
     pick = random.Random(20241103)  # noqa: S311 - made-up visits are no secret
-    made = []
+    visits = []
     for number in pick.sample(range(1000), count):
         ended = pick.choice([None, None, "cancelled", "completed"])
-        made.append(
+        visits.append(
             {name: pick.choice(values) for name, values in REFERENCES.items()}
             | {"visit_type": pick.choice(list(VisitType)), "host": pick.choice(list(VisitHost)[:3]), "notes": pick.choice(NOTES)}
             | {name: pick.choice(TIMES) for name in ("date_time", "created", "modified")}
@@ -63,50 +63,50 @@ def make(count: int) -> list[Known]:
             | ({ended: pick.choice(TIMES)} if ended else {})
             | {"number": number, "id": visit_id(number)}
         )
-    return made
+    return visits
 
 
 VISITS = make(60)
 
 
-def status(known: Known) -> HomeVisitStatus:
-    if known["cancelled"]:
+def status(visit: Values) -> HomeVisitStatus:
+    if visit["cancelled"]:
         return HomeVisitStatus.CANCELLED
-    return HomeVisitStatus.COMPLETED if known["completed"] else HomeVisitStatus.PENDING
+    return HomeVisitStatus.COMPLETED if visit["completed"] else HomeVisitStatus.PENDING
 
 
-def day(known: Known, filter: Known) -> date:
-    time: datetime = known["date_time"]
+def day(visit: Values, filter: Values) -> date:
+    time: datetime = visit["date_time"]
     return time.astimezone(ZoneInfo(filter["time_zone"])).date()
 
 
-MEETS: dict[str, Callable[[Known, Known], bool]] = {
-    "ids": lambda known, asked: known["id"] in asked["ids"],
-    "status": lambda known, asked: status(known) in asked["status"],
-    "start_date": lambda known, asked: day(known, asked) >= asked["start_date"],
-    "end_date": lambda known, asked: day(known, asked) <= asked["end_date"],
-    "modified_after": lambda known, asked: known["modified"] > asked["modified_after"],
-    "modified_before": lambda known, asked: known["modified"] < asked["modified_before"],
-    "keyword": lambda known, asked: asked["keyword"].strip().casefold() in known["notes"].casefold(),
+MEETS: dict[str, Callable[[Values, Values], bool]] = {
+    "ids": lambda one, conditions: one["id"] in conditions["ids"],
+    "status": lambda one, conditions: status(one) in conditions["status"],
+    "start_date": lambda one, conditions: day(one, conditions) >= conditions["start_date"],
+    "end_date": lambda one, conditions: day(one, conditions) <= conditions["end_date"],
+    "modified_after": lambda one, conditions: one["modified"] > conditions["modified_after"],
+    "modified_before": lambda one, conditions: one["modified"] < conditions["modified_before"],
+    "keyword": lambda one, conditions: conditions["keyword"].strip().casefold() in one["notes"].casefold(),
 }
 
 
-def meets(known: Known, name: str, filter: Known) -> bool:
+def meets(visit: Values, name: str, filter: Values) -> bool:
     if filter[name] is None or name == "time_zone":
         return True
     if name in ("anonymized", "cancelled", "completed"):
-        return (known[name] is not None) is filter[name]
-    return MEETS[name](known, filter) if name in MEETS else known[name] in filter[name]
+        return (visit[name] is not None) is filter[name]
+    return MEETS[name](visit, filter) if name in MEETS else visit[name] in filter[name]
 
 
-def expected(filter: Known, keys: list[tuple[str, bool]], locations: frozenset[str] | None) -> list[str]:
+def expected(filter: Values, keys: list[tuple[str, bool]], locations: frozenset[str] | None) -> list[str]:
     """Say which visits a list holds, in which order."""
-    found = [known for known in VISITS if all(meets(known, name, filter) for name in filter)]
-    found = sorted((known for known in found if locations is None or known["location"] in locations), key=itemgetter("id"))
+    found = [one for one in VISITS if all(meets(one, name, filter) for name in filter)]
+    found = sorted((one for one in found if locations is None or one["location"] in locations), key=itemgetter("id"))
     # A stable sort by each key, the least important first; an earlier key for the same field decides.
     for name, falling in reversed(keys):
         found.sort(key=itemgetter(name), reverse=falling)
-    return [known["id"] for known in found]
+    return [one["id"] for one in found]
 
 
 def lists_of(values: list[Any]) -> st.SearchStrategy[list[Any] | None]:
@@ -118,7 +118,7 @@ DAYS = st.none() | st.sampled_from([date(2024, 10, 26) + timedelta(days=step) fo
 FILTERS = st.fixed_dictionaries(
     {"time_zone": st.sampled_from(["UTC", "Europe/London", "Pacific/Auckland"])},
     optional={
-        "ids": lists_of([*(known["id"] for known in VISITS[:20]), NOBODY]),
+        "ids": lists_of([*(one["id"] for one in VISITS[:20]), NOBODY]),
         **{name: lists_of([*filter(None, values), NOBODY]) for name, values in REFERENCES.items()},
         "status": lists_of(list(HomeVisitStatus)),
         "host": lists_of(list(VisitHost)[:4]),
@@ -136,13 +136,13 @@ QUESTIONS = {"filter": FILTERS, "keys": KEYS, "caller": CALLERS, "size": st.samp
 
 @pytest.fixture
 async def sixty(database: Database) -> Database:
-    kept = [{name: value for name, value in known.items() if name not in ("number", "id")} for known in VISITS]
-    await keep(database, *(visit(known["number"], **values) for known, values in zip(VISITS, kept, strict=True)))
+    kept = [{name: value for name, value in one.items() if name not in ("number", "id")} for one in VISITS]
+    await keep(database, *(visit(one["number"], **values) for one, values in zip(VISITS, kept, strict=True)))
     return database
 
 
-class TheOtherWay:
-    """Reads as a database does with so many visits that the first way to a list would take long."""
+class ByFallback:
+    """Reads as a database does with so many visits that the first statement of a list would take long."""
 
     def __init__(self, database: Database) -> None:
         self.dialect = database.dialect
@@ -170,37 +170,37 @@ async def walk(ask: Callable[[Window], Any], size: int, *, backward: bool) -> li
 
 
 async def check_pages(
-    sixty: Database | TheOtherWay, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+    sixty: Database | ByFallback, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     visits = HomeVisits(cast("Database", sixty), caller, Clock())
-    wanted = expected(filter, keys, caller.locations)
+    expected_ids = expected(filter, keys, caller.locations)
 
     def ask(window: Window) -> Any:
         return visits.page(HomeVisitFilter(**filter), keys, window)
 
-    assert await walk(ask, size, backward=False) == wanted
-    assert await walk(ask, size, backward=True) == wanted
-    assert await (await ask(Window(0, False, None, None))).total_count() == len(wanted)
+    assert await walk(ask, size, backward=False) == expected_ids
+    assert await walk(ask, size, backward=True) == expected_ids
+    assert await (await ask(Window(0, False, None, None))).total_count() == len(expected_ids)
 
 
-async def check_nested_pages(sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int) -> None:
+async def check_nested_pages(sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int) -> None:
     visits = HomeVisits(sixty, caller, Clock())
     for parent, values in REFERENCES.items():
         ids = [*(value for value in values if value), NOBODY]
-        wanted = {id: expected({**filter, parent: merged(filter.get(parent), id)}, keys, caller.locations) for id in ids}
+        expected_ids = {id: expected({**filter, parent: merged(filter.get(parent), id)}, keys, caller.locations) for id in ids}
 
         for backward in (False, True):
             pages = await visits.pages(parent, ids, HomeVisitFilter(**filter), keys, Window(size, backward, None, None))
             shown = {id: [node.id for node in page.nodes] for id, page in zip(ids, pages, strict=True)}
-            assert shown == {id: whole[-size:] if backward else whole[:size] for id, whole in wanted.items()}
-            assert [await page.total_count() for page in pages] == [len(whole) for whole in wanted.values()]
+            assert shown == {id: whole[-size:] if backward else whole[:size] for id, whole in expected_ids.items()}
+            assert [await page.total_count() for page in pages] == [len(whole) for whole in expected_ids.values()]
             assert [page.has_previous_page if backward else page.has_next_page for page in pages] == [
-                len(whole) > size for whole in wanted.values()
+                len(whole) > size for whole in expected_ids.values()
             ]
 
 
-def merged(asked: list[str] | None, id: str) -> list[str]:
-    return [id] if asked is None or id in asked else []
+def merged(filter: list[str] | None, id: str) -> list[str]:
+    return [id] if filter is None or id in filter else []
 
 
 quickly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -210,16 +210,16 @@ thoroughly = settings(quickly, max_examples=1000)
 @quickly
 @given(**QUESTIONS)
 async def test_pages_are_those_of_the_model(
-    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+    sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     await check_pages(sixty, filter, keys, caller, size)
-    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+    await check_pages(ByFallback(sixty), filter, keys, caller, size)
 
 
 @settings(quickly, max_examples=25)
 @given(**QUESTIONS)
 async def test_nested_pages_are_those_of_the_model(
-    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+    sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     await check_nested_pages(sixty, filter, keys, caller, size)
 
@@ -228,8 +228,8 @@ async def test_nested_pages_are_those_of_the_model(
 @thoroughly
 @given(**QUESTIONS)
 async def test_thousands_of_lists_are_those_of_the_model(
-    sixty: Database, filter: Known, keys: list[tuple[str, bool]], caller: Caller, size: int
+    sixty: Database, filter: Values, keys: list[tuple[str, bool]], caller: Caller, size: int
 ) -> None:
     await check_pages(sixty, filter, keys, caller, size)
-    await check_pages(TheOtherWay(sixty), filter, keys, caller, size)
+    await check_pages(ByFallback(sixty), filter, keys, caller, size)
     await check_nested_pages(sixty, filter, keys, caller, size)

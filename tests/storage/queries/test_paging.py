@@ -1,6 +1,6 @@
 import base64
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from storage.repository import HomeVisits
 from tests.storage.homes import NOW, VISIT_TIME, keep, visit, visit_id
 
 BY_TIME = Order([("date_time", False)], COLUMNS)
+BY_ID = Order([], COLUMNS)
 NEWEST_FIRST = Order([("created", True), ("date_time", False)], COLUMNS)
 ORDERS = [
     Order(keys, COLUMNS) for keys in ([], [("id", True)], [("date_time", False)], [("date_time", True)], [("modified", False)])
@@ -75,7 +76,7 @@ def test_a_window_that_cannot_be_is_refused(first: int | None, last: int | None,
 
 
 @pytest.mark.parametrize(
-    ("asked", "keys"),
+    ("order", "keys"),
     [
         ([], [("id", False)]),
         ([("id", True)], [("id", True)]),
@@ -86,8 +87,8 @@ def test_a_window_that_cannot_be_is_refused(first: int | None, last: int | None,
         ([("id", False), ("date_time", True)], [("id", False)]),
     ],
 )
-def test_an_order_ends_in_the_id_and_repeats_nothing(asked: list[tuple[str, bool]], keys: list[tuple[str, bool]]) -> None:
-    assert Order(asked, COLUMNS).keys == tuple(keys)
+def test_an_order_ends_in_the_id_and_repeats_nothing(order: list[tuple[str, bool]], keys: list[tuple[str, bool]]) -> None:
+    assert Order(order, COLUMNS).keys == tuple(keys)
 
 
 def test_no_two_orders_have_the_same_code() -> None:
@@ -138,16 +139,54 @@ NEARLY_INSTANTS = [
     *("2024-11-03T11:00:00+00:00", "2024-11-03 11:00:00", "2024-11-03T11:00:00.5", "2024-11-03T11:00:00.500000"),
     *("2024-11-03T24:00:00", "9999-12-31T23:59:59.9999999", "0000-01-01T00:00:00"),
 ]
-NEARLY_IDS = ["F" * 24, "f" * 23, "٣" * 24, "f" * 24 + "\n"]
-VALUES = st.sampled_from([*NEARLY_INSTANTS, *NEARLY_IDS, "f" * 24]) | st.text()
+NEARLY_IDS = ["", "F" * 24, "f" * 23, "٣" * 24, "f" * 24 + "\n"]
+
+
+def cursor_of(content: Sequence[str]) -> str:
+    return base64.b64encode("|".join(content).encode(errors="surrogatepass")).decode()
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.code)
+def test_a_cursor_with_a_value_that_no_visit_has_is_refused(order: Order) -> None:
+    genuine = base64.b64decode(order.cursor(RECORD)).decode().split("|")
+
+    taken = [
+        (index, value)
+        for index, (name, _) in enumerate(order.keys, 1)
+        for value in (NEARLY_IDS if name == "id" else NEARLY_INSTANTS)
+        if not refused(order, cursor_of([*genuine[:index], value, *genuine[index + 1 :]]))
+    ]
+
+    assert (taken, refused(order, cursor_of(genuine))) == ([], False)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.code)
+def test_a_cursor_with_a_value_too_many_or_too_few_is_refused(order: Order) -> None:
+    genuine = base64.b64decode(order.cursor(RECORD)).decode().split("|")
+
+    assert refused(order, cursor_of(genuine[:-1]))
+    assert refused(order, cursor_of([*genuine, genuine[-1]]))
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["d", "D", "i", "I", "dc", ""]), st.lists(VALUES, max_size=3))
-def test_made_up_contents_are_refused(code: str, values: list[str]) -> None:
-    content = "|".join([code, *values]).encode(errors="surrogatepass")
+@given(st.sampled_from(ORDERS), st.lists(st.text(), max_size=3))
+def test_any_contents_of_its_order_are_refused_as_a_cursor(order: Order, values: list[str]) -> None:
+    assert refused(order, cursor_of([order.code, *values]))
 
-    assert all(refused(order, base64.urlsafe_b64encode(content).decode()) for order in ORDERS[2:])
+
+@pytest.mark.parametrize("spelling", [lambda text: f" {text}", lambda text: f"{text}\n", lambda text: text.replace("=", "")])
+def test_another_spelling_of_a_cursor_is_refused(spelling: Callable[[str], str]) -> None:
+    cursor = BY_ID.cursor(RECORD)
+
+    assert (cursor[-1], refused(BY_ID, cursor), refused(BY_ID, spelling(cursor))) == ("=", False, True)
+
+
+def test_a_cursor_with_other_bits_in_its_padding_is_refused() -> None:
+    cursor = BY_ID.cursor(RECORD)
+    twin = f"{cursor[:-2]}{chr(ord(cursor[-2]) + 1)}="
+
+    assert base64.b64decode(twin) == base64.b64decode(cursor)
+    assert refused(BY_ID, twin)
 
 
 @settings(deadline=None)
@@ -162,8 +201,8 @@ def test_a_cursor_that_was_tampered_with_is_refused_or_another_genuine_one(data:
 
     if taken:  # then it is one that a visit of that time and ID would have been given, to the letter
         position = BY_TIME.position(tampered, "after")
-        known = {"date_time": position["after_0"], "id": position["after_1"]}
-        assert BY_TIME.cursor([known.get(column) for column in COLUMNS]) == tampered
+        values = {"date_time": position["after_0"], "id": position["after_1"]}
+        assert BY_TIME.cursor([values.get(column) for column in COLUMNS]) == tampered
 
 
 # Pages and what is known around them
@@ -186,15 +225,25 @@ def expected(ids: Sequence[str], window: Window, cursors: Sequence[str]) -> tupl
     earlier = window.after is not None or (window.backward and cut)
     later = window.before is not None or (not window.backward and cut)
     ends = (cursors[shown[0]], cursors[shown[-1]]) if shown else (None, None)
-    return [ids[place] for place in shown], earlier, later, *ends
+    return [ids[index] for index in shown], earlier, later, *ends
 
 
-def told(page: Page[HomeVisit]) -> tuple[Any, ...]:
+def shown_by(page: Page[HomeVisit]) -> tuple[Any, ...]:
     info = page.page_info
     return [node.id for node in page.nodes], info.has_previous_page, info.has_next_page, info.start_cursor, info.end_cursor
 
 
-@pytest.mark.parametrize("keys", [[], [("date_time", True)], [("date_time", False), ("created", True)]], ids=str)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        [("date_time", False)],
+        [("date_time", True)],
+        [("date_time", True), ("id", True)],
+        [("date_time", False), ("created", True)],
+    ],
+    ids=str,
+)
 async def test_every_window_shows_its_part_and_tells_what_is_around_it(
     visits: HomeVisits, database: Database, keys: list[tuple[str, bool]]
 ) -> None:
@@ -206,7 +255,7 @@ async def test_every_window_shows_its_part_and_tells_what_is_around_it(
     for size, backward, after, before in itertools.product(range(7), (False, True), bounds, bounds):
         window = Window(size, backward, after, before)
         page = await visits.page({}, keys, window)
-        assert told(page) == expected(ids, window, cursors), window
+        assert shown_by(page) == expected(ids, window, cursors), window
 
     assert sorted(ids) == FIVE
 
@@ -215,7 +264,7 @@ async def test_an_empty_list_has_nothing_around_it(visits: HomeVisits) -> None:
     for backward in (False, True):
         page = await visits.page({}, [], Window(10, backward, None, None))
 
-        assert told(page) == ([], False, False, None, None)
+        assert shown_by(page) == ([], False, False, None, None)
         assert await page.total_count() == 0
 
 
@@ -237,13 +286,13 @@ async def test_a_cursor_serves_when_its_visit_is_gone_from_the_list(
 @pytest.mark.parametrize("backward", [False, True])
 async def test_beyond_all_visits_a_cursor_leads_to_an_empty_page(visits: HomeVisits, database: Database, backward: bool) -> None:
     await keep_five(database)
-    place = {"date_time": "2000-01-01T00:00:00" if backward else "2030-01-01T00:00:00", "id": visit_id(3)}
-    cursor = BY_TIME.cursor([place.get(column) for column in COLUMNS])
+    index = {"date_time": "2000-01-01T00:00:00" if backward else "2030-01-01T00:00:00", "id": visit_id(3)}
+    cursor = BY_TIME.cursor([index.get(column) for column in COLUMNS])
     bounds = (None, cursor) if backward else (cursor, None)
 
     page = await visits.page({}, BY_TIME.keys, Window(10, backward, *bounds))
 
-    assert told(page) == ([], not backward, backward, None, None)
+    assert shown_by(page) == ([], not backward, backward, None, None)
 
 
 async def test_a_page_refuses_a_cursor_of_another_order(visits: HomeVisits, database: Database) -> None:

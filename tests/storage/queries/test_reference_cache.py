@@ -1,7 +1,5 @@
 """What is remembered of records that many answers show: as it is now, whoever writes, and no more than fits."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from storage.database import Database
 from storage.models import User
 from storage.queries import references as references_module
 from storage.queries.references import References
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, EVERYTHING
 
 
@@ -30,8 +29,7 @@ async def test_what_visits_refer_to_is_remembered_until_somebody_writes(
     await database.write(lambda session: session.exec(update(User).values(first_name="Alison")))
     forgotten = references.cached("user", [ALICE])
     changed = await first_names()
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE users SET first_name = 'Al'")
+    inspect(path).execute("UPDATE users SET first_name = 'Al'")
     forgotten_again = references.cached("user", [ALICE])
     changed_by_others = await first_names()
 
@@ -40,10 +38,10 @@ async def test_what_visits_refer_to_is_remembered_until_somebody_writes(
 
 
 async def test_what_was_read_before_a_write_is_not_remembered_after_it(database: Database, references: References) -> None:
-    known = database.reference_cache.get_or_reset("user")
+    cache = database.reference_cache.get_or_reset("user")
     await database.write(lambda session: session.exec(update(User).values(first_name="Alison")))
 
-    known["read before"] = "Alice"
+    cache["read before"] = "Alice"
 
     assert database.reference_cache.get_or_reset("user") == {}
 

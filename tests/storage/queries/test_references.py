@@ -27,7 +27,7 @@ from tests.storage.homes import (
     visit,
 )
 
-KNOWN: dict[Kind, list[str]] = {
+IDS: dict[Kind, list[str]] = {
     "care_enquiry": [REID, EVANS, FROST, HOMELESS, FORGOTTEN],
     "location": [WILLOW, ROWAN],
     "user": [ALICE, BOB],
@@ -38,11 +38,11 @@ KNOWN: dict[Kind, list[str]] = {
 async def seen(database: Database, caller: Caller) -> dict[Kind, list[str]]:
     """Return what the caller sees by ID of all that there is."""
     references = References(database, caller, "Europe/London")
-    return {kind: sorted(await references.load_visible(kind, [*ids, NOBODY])) for kind, ids in KNOWN.items()}
+    return {kind: sorted(await references.load_visible(kind, [*ids, NOBODY])) for kind, ids in IDS.items()}
 
 
 async def test_whoever_sees_every_location_sees_everything(database: Database) -> None:
-    assert await seen(database, EVERYTHING) == KNOWN
+    assert await seen(database, EVERYTHING) == IDS
 
 
 async def test_without_visits_a_location_shows_its_enquiries_and_their_contacts(database: Database) -> None:
@@ -83,7 +83,7 @@ async def test_a_visit_in_sight_shows_what_it_refers_to(database: Database) -> N
 async def test_whoever_sees_no_location_sees_nothing(database: Database, caller: Caller) -> None:
     await keep(database, visit(1, assigned_to=BOB))
 
-    assert await seen(database, caller) == {kind: [] for kind in KNOWN}
+    assert await seen(database, caller) == {kind: [] for kind in IDS}
 
 
 async def test_what_a_visit_in_sight_refers_to_is_shown_with_its_details(database: Database) -> None:
@@ -104,14 +104,25 @@ async def test_what_a_visit_in_sight_refers_to_is_shown_with_its_details(databas
     assert (contacts[DAUGHTER].first_name, contacts[DAUGHTER].care_enquiry) == ("Dora", REID)
 
 
+async def test_a_location_without_a_time_zone_is_not_remembered_with_that_of_another_server(database: Database) -> None:
+    in_paris, in_london = (References(database, EVERYTHING, f"Europe/{city}") for city in ("Paris", "London"))
+    await in_paris.load_referenced("location", [ROWAN])
+
+    remembered = [references.cached("location", [ROWAN]).keys() for references in (in_paris, in_london)]
+    found = await in_london.load_referenced("location", [ROWAN])
+
+    assert remembered == [{ROWAN}, set()]
+    assert found[ROWAN].time_zone == "Europe/London"
+
+
 async def test_many_are_read_by_one_statement(database: Database) -> None:
     await keep(database, *(User(id=f"9{number:023x}") for number in range(300)))
     references = References(database, EVERYTHING, "Europe/London")
-    asked = [f"9{number:023x}" for number in range(300)]
+    ids = [f"9{number:023x}" for number in range(300)]
 
-    found = await references.load_referenced("user", asked)
+    found = await references.load_referenced("user", ids)
 
-    assert (list(found), database.fetched) == (asked, 1)
+    assert (list(found), database.fetched) == (ids, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """What is sent to the database: how many statements a write takes, and that lists are read along an index."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.statements import Statement, compiled
 from storage.repository import HomeVisits
 from storage.sqlite.dialect import DIALECT
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking, visit_id
 
 BEGIN = "BEGIN IMMEDIATE"
@@ -127,9 +126,7 @@ DAYS: HomeVisitFilter = {"start_date": date(2024, 11, 1), "end_date": date(2024,
 
 
 def plan(path: Path, statement: Statement) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", [None] * len(statement.names))
-        return "\n".join(row[3] for row in rows)
+    return inspect(path).plan(statement.text, len(statement.names))
 
 
 @pytest.mark.parametrize(
@@ -155,9 +152,9 @@ def plan(path: Path, statement: Statement) -> str:
 def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
     path: Path, filter: Any, locations: list[str] | None, order: Any, index: str, backward: bool, cursor: bool
 ) -> None:
-    asked = conditions(filter, locations, DIALECT)
+    sought = conditions(filter, locations, DIALECT)
     shape = listing.Shape(
-        asked.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
+        sought.shape, listing.order_of(order).keys, backward, after=cursor and not backward, before=cursor and backward
     )
 
     planned = plan(path, listing.page(DIALECT, shape).statement)
@@ -171,9 +168,9 @@ def test_a_screen_is_read_along_its_index_and_never_sorted_whole(
 
 def test_a_visit_is_found_by_its_id_whatever_the_callers_locations(path: Path) -> None:
     for locations in (None, [WILLOW], [WILLOW, "9" * 24]):
-        asked = conditions({"ids": ["5" * 24]}, locations, DIALECT)
+        sought = conditions({"ids": ["5" * 24]}, locations, DIALECT)
 
-        assert plan(path, listing.one(DIALECT, asked.shape, None).statement).startswith(
+        assert plan(path, listing.one(DIALECT, sought.shape, None).statement).startswith(
             "SEARCH home_visits USING INDEX sqlite_autoindex_home_visits_1 (id=?)"
         )
 

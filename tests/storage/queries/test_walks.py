@@ -31,16 +31,16 @@ MOVES = st.lists(
 class Others:
     """Those who book, move and change visits while somebody walks. `changed` tells which fields of which visits they changed."""
 
-    def __init__(self, visits: HomeVisits, known: list[str]) -> None:
+    def __init__(self, visits: HomeVisits, ids: list[str]) -> None:
         self._visits = visits
-        self._known = known
-        self.changed: dict[str, set[str]] = {id: set() for id in known}
+        self._ids = ids
+        self.changed: dict[str, set[str]] = {id: set() for id in ids}
 
     async def make(self, move: str, chosen: int, time: datetime) -> None:
         if move == "book":
             await self._visits.book(booking(date_time=time), suppress_confirmation=True)
             return
-        id = self._known[chosen % len(self._known)]
+        id = self._ids[chosen % len(self._ids)]
         before = await self._visits.get(id)
         assert before is not None
         if before.cancelled or before.completed:
@@ -75,8 +75,8 @@ async def check_a_walk(
 ) -> None:
     clock = Clock()
     visits = HomeVisits(database, EVERYTHING, lambda: clock.advance(seconds=1))
-    known = await fifteen_visits(database)
-    others, rounds = Others(visits, known), iter(moves)
+    ids = await fifteen_visits(database)
+    others, rounds = Others(visits, ids), iter(moves)
     seen: list[str] = []
     cursor = None
 
@@ -91,7 +91,7 @@ async def check_a_walk(
         cursor = page.start_cursor if backward else page.end_cursor
 
     names = {name for name, _ in order}
-    stayed = [id for id in known if not others.changed[id] & names]
+    stayed = [id for id in ids if not others.changed[id] & names]
     assert sorted(id for id in seen if id in stayed) == stayed
 
 

@@ -1,8 +1,13 @@
 """What the tests of copies know: how to keep a visit, spoil a file, and run out of room."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import everything_in, keep, visit
@@ -14,6 +19,20 @@ async def keep_visit(path: Path, number: int) -> None:
     database = await SQLiteDatabase(path).open()
     await keep(database, visit(number))
     await database.close()
+
+
+@contextmanager
+def flushes(monkeypatch: pytest.MonkeyPatch, named: Path) -> Iterator[list[tuple[int, int]]]:
+    """Note the inode of all that is flushed to the disk meanwhile, and the one that had the name at that moment."""
+    inodes: list[tuple[int, int]] = []
+
+    def note_and_flush(descriptor: int, flush: Callable[[int], None] = os.fsync) -> None:
+        flush(descriptor)
+        inodes.append((os.fstat(descriptor).st_ino, named.stat().st_ino if named.exists() else 0))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", note_and_flush)
+        yield inodes
 
 
 def visits_in(path: Path) -> list[str]:

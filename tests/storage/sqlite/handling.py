@@ -1,10 +1,9 @@
-"""How tests open a database, write a name into it, and keep it busy."""
+"""How tests open a database, write a name into it, and keep its readers busy."""
 
 import asyncio
-import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlmodel import Session, col, update
@@ -17,7 +16,7 @@ from tests.storage.homes import ALICE
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
 ENDLESS = {"to": 10**12}
-A_WHILE = {"to": 150_000}  # too long for the loop, and a fraction of a second for a thread
+A_WHILE = {"to": 20_000}  # too long for the loop, and milliseconds for a thread
 
 
 def name_alice(session: Session, name: str) -> None:
@@ -38,13 +37,11 @@ async def opened(path: Path, **options: float) -> AsyncIterator[Database]:
         await database.close()
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the write lock, as another process might."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+def close_inline_reader(database: Database) -> None:
+    """Leave all that is fetched from now on to the threads."""
+    assert database._inline_reader is not None
+    database._inline_reader.close()
+    database._inline_reader = None
 
 
 def files_in(folder: Path) -> list[str]:
@@ -53,7 +50,7 @@ def files_in(folder: Path) -> list[str]:
 
 async def ends_with(threads: list[threading.Thread]) -> bool:
     """Tell whether soon no other threads are left: they end a moment after they have said so."""
-    for _ in range(100):
+    for _ in range(1000):
         if threading.enumerate() == threads:
             return True
         await asyncio.sleep(0.01)

@@ -1,7 +1,5 @@
-"""Which way a list is found: that it is one whose length does not grow with the visits, as SQLite itself plans it."""
+"""How a list is found: in steps whose number does not grow with the visits, as SQLite itself plans it."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.counts import count
 from storage.queries.statements import Statement
 from storage.sqlite.dialect import DIALECT
+from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, ROWAN, WILLOW
 
 BY_TIME = (("date_time", False),)
@@ -29,9 +28,7 @@ DAYS: HomeVisitFilter = {"start_date": date(2024, 11, 1), "end_date": date(2024,
 def planned(path: Path, statement: Statement | None) -> str:
     """Return what SQLite would do, as it tells it."""
     assert statement is not None
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", [None] * len(statement.names))
-        return "\n".join(row[3] for row in rows)
+    return inspect(path).plan(statement.text, len(statement.names))
 
 
 def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cursors: bool) -> Statement:
@@ -45,6 +42,7 @@ def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cur
     ("filter", "locations", "index"),
     [
         ({}, HOMES, "home_visits_of_location"),
+        ({}, MANY[:50], "home_visits_of_location"),
         ({"location": HOMES}, None, "home_visits_of_location"),
         ({"location": []}, None, "home_visits_of_location"),
         ({"assigned_to": [ALICE, BOB], **DAYS}, None, "home_visits_of_user"),
@@ -86,18 +84,18 @@ def test_others_are_walked_in_order_and_where_that_takes_long_all_are_looked_at(
 
 def test_a_keyword_is_looked_up_where_a_short_walk_finds_too_few_and_walked_for_where_too_many_have_it(path: Path) -> None:
     statement = page({"keyword": "wheel", "status": PENDING}, HOMES, BY_TIME)
-    ways = [statement]
-    while ways[-1].fallback:
-        ways.append(ways[-1].fallback)
+    statements = [statement]
+    while statements[-1].fallback:
+        statements.append(statements[-1].fallback)
 
-    walked, looked_up, merged, again, at_last = (planned(path, way) for way in ways)
+    walked, looked_up, merged, again, at_last = (planned(path, one) for one in statements)
 
     assert walked.startswith("SCAN home_visits USING INDEX home_visits_by_time")
     assert looked_up.startswith("SEARCH home_visits USING INTEGER PRIMARY KEY (rowid=?)")
     assert "SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1" in looked_up.split("\n")
     assert merged.startswith("SCAN lists VIRTUAL TABLE")
     assert (again, at_last) == (walked, looked_up)
-    assert [way.max_steps for way in ways[:4]] == [10_000, 20_000, 50_000, 100_000]
+    assert [one.max_steps for one in statements[:4]] == [10_000, 20_000, 50_000, 100_000]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
 from storage.sqlite.backup import backup, restore
 from storage.sqlite.database import SQLiteDatabase
+from tests.inspection import connected, inspect
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in
-from tests.storage.sqlite.copies import damage, keep_visit, listing, with_room_for
+from tests.storage.sqlite.copies import damage, flushes, keep_visit, listing, with_room_for
 
 
 def test_a_backup_holds_what_the_database_holds(path: Path, tmp_path: Path) -> None:
@@ -31,6 +32,18 @@ def test_a_backup_is_one_file_that_only_its_owner_can_read(path: Path, tmp_path:
 
     assert listing(tmp_path) == ["copy.db", "home_visits.db"]
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "copy.db"
+
+    with flushes(monkeypatch, target) as flushed:
+        backup(path, target)
+
+    copy, folder = target.stat().st_ino, tmp_path.stat().st_ino
+    assert flushed == [(copy, 0), (folder, copy)]
 
 
 def test_a_backup_can_be_read_where_nothing_can_be_written(path: Path, tmp_path: Path) -> None:
@@ -74,8 +87,7 @@ def test_a_backup_sees_one_state_though_it_is_written_page_by_page(
 
     def write_meanwhile(done: int, _total: int) -> None:
         if done in (5, 20):
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute("INSERT INTO users (id) VALUES (?)", (f"{done:024}",))
+            inspect(path).insert("users", {"id": f"{done:024}"})
             written.append(done)
 
     backup(path, tmp_path / "copy.db", write_meanwhile)
@@ -102,12 +114,12 @@ def test_what_a_killed_server_left_in_its_log_is_backed_up(path: Path, tmp_path:
 
 def test_progress_is_told_up_to_the_end(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.sqlite.backup.PAGES_AT_ONCE", 10)
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
-    backup(path, tmp_path / "copy.db", lambda done, total: told.append((done, total)))
+    backup(path, tmp_path / "copy.db", lambda done, total: progress.append((done, total)))
 
     pages = path.stat().st_size // 4096
-    assert told == [(min(done, pages), pages) for done in range(10, pages + 10, 10)]
+    assert progress == [(min(done, pages), pages) for done in range(10, pages + 10, 10)]
 
 
 def test_a_file_that_exists_is_not_written_over(path: Path, tmp_path: Path) -> None:
@@ -168,15 +180,15 @@ def test_a_folder_that_is_not_there_is_told(path: Path, tmp_path: Path) -> None:
 def test_where_there_is_no_room_for_a_backup_nothing_is_left_behind(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
 
-    told = with_room_for(40_000, "backup", path, target)
+    message = with_room_for(40_000, "backup", path, target)
 
     reason = "disk I/O error. Check the files, their permissions and their space."
-    assert told == f"storage.errors.DatabaseUnusable: {path} cannot be backed up to {target}: {reason}"
+    assert message == f"storage.errors.DatabaseUnusable: {path} cannot be backed up to {target}: {reason}"
     assert listing(tmp_path) == ["home_visits.db"]
 
 
 def test_a_damaged_database_is_told_when_it_is_backed_up(path: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'care_enquiries'").fetchone()
     damage(path, page=page)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from storage.models import User
 from storage.sqlite import checkpoints
 from storage.sqlite.checkpoints import LOG_BYTES
 from storage.sqlite.database import SQLiteDatabase
+from tests.inspection import connected
 from tests.storage.homes import ALICE, everything_in
 
 # Two of them do not yet make the log too long, three do.
@@ -68,7 +68,7 @@ async def test_nobody_can_write_beside_a_checkpoint(database: Database, path: Pa
     make = checkpoints._checkpoint
 
     def try_to_write_and_make(path: Path) -> None:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        with connected(path, timeout=0) as other:
             with pytest.raises(sqlite3.OperationalError) as refused:
                 other.execute("BEGIN IMMEDIATE")
             refusals.append(str(refused.value))
@@ -82,16 +82,16 @@ async def test_nobody_can_write_beside_a_checkpoint(database: Database, path: Pa
 
 
 async def test_a_reader_that_still_needs_the_log_holds_up_no_write(database: Database, path: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+    with connected(path) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM users").fetchall()
         for number in range(5):
             await rename_alice(database, f"Alice {number}")
-        held_up = without_log(path, tmp_path)
+        beside_a_reader = without_log(path, tmp_path)
     await rename_alice(database, "Alexa")
     moved = without_log(path, tmp_path)
 
-    assert "Alice 4" not in held_up
+    assert "Alice 4" not in beside_a_reader
     assert "Alice 4" in moved
 
 

@@ -1,24 +1,19 @@
 """A large first import does without indexes until its end; no other does, and none leaves the database without them."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlmodel import Session
 
+from storage.carehq.importing import LARGE
 from storage.database import Database
 from storage.sqlite.indexes import indexes_built_after
-from tests.storage.carehq.taking import LOCATION, take, visit, write
+from tests.inspection import inspect
+from tests.storage.carehq.taking import LOCATION, numbered, take, visit, write
 
 
-def indexes_of(path: Path) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"))
-
-
-def names(indexes: set[tuple[str, str]]) -> set[str]:
-    return {name for name, _ in indexes}
+def indexes_of(path: Path) -> dict[str, str]:
+    return inspect(path).definitions("index")
 
 
 async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Database) -> None:
@@ -27,7 +22,7 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
     async with indexes_built_after(database, large=True):
         meanwhile = indexes_of(database.path)
 
-    assert names(before - meanwhile) == {
+    assert before.keys() - meanwhile.keys() == {
         "home_visit_events_of_location",
         "home_visit_events_of_visit",
         "home_visits_by_created",
@@ -40,6 +35,24 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         "home_visits_pending_of_location",
     }
     assert indexes_of(database.path) == before
+
+
+def pieces_of_the_keyword_index(path: Path) -> int:
+    # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+    [(pieces,)] = inspect(path).query("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10")
+    return int(pieces)
+
+
+@pytest.mark.parametrize(("large", "pieces"), [(1, 1), (LARGE, 5)])
+async def test_a_large_import_leaves_the_index_of_keywords_in_one_piece(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, pieces: int
+) -> None:
+    monkeypatch.setattr("storage.carehq.importing.LARGE", large)
+    monkeypatch.setattr("storage.carehq.importing.BATCH", 1)
+
+    await take(database, *write(tmp_path, home_visits=numbered(5)))
+
+    assert pieces_of_the_keyword_index(database.path) == pieces
 
 
 async def test_a_small_import_keeps_them(database: Database) -> None:

@@ -1,7 +1,5 @@
 """What the index of keywords finds is what the notes hold, whatever becomes of them."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from storage.queries import listing
 from storage.queries.conditions import conditions
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.keywords import optimize_index, trigrams
+from tests.inspection import connected, inspect
 from tests.storage.homes import keep, visit, visit_id
 
 # What could be taken for syntax, folds to more than it was, or is no character of its own.
@@ -23,7 +22,7 @@ TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"], 
 
 
 @pytest.mark.parametrize(
-    ("keyword", "asked"),
+    ("keyword", "query"),
     [
         ("abc", '"abc"'),
         ("abcd", '"abc" AND "bcd"'),
@@ -34,16 +33,16 @@ TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"], 
         ("éßü", '"éßü"'),
     ],
 )
-def test_the_index_is_asked_for_what_any_note_with_the_keyword_has(keyword: str, asked: str) -> None:
-    assert trigrams(keyword) == asked
+def test_the_index_is_asked_for_what_any_note_with_the_keyword_has(keyword: str, query: str) -> None:
+    assert trigrams(keyword) == query
 
 
 async def found(database: Database, keyword: str) -> tuple[set[str], set[str]]:
     """Return what the index finds, and what a look at all notes finds."""
-    asked = conditions({"keyword": keyword}, None, DIALECT)
-    looked = listing.page(DIALECT, listing.Shape(asked.shape, (("id", False),))).statement
+    sought = conditions({"keyword": keyword}, None, DIALECT)
+    looked = listing.page(DIALECT, listing.Shape(sought.shape, (("id", False),))).statement
     assert looked.fallback is not None
-    rows = [await database.fetch(statement, asked.values | {"limit": 1000}) for statement in (looked.fallback, looked)]
+    rows = [await database.fetch(statement, sought.values | {"limit": 1000}) for statement in (looked.fallback, looked)]
     return {row[0] for row in rows[0]}, {row[0] for row in rows[1]}
 
 
@@ -66,11 +65,6 @@ async def test_the_index_finds_what_the_notes_hold(database: Database, data: st.
         assert await found(database, keyword) == (holding, holding)
 
 
-def change(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(statement)
-
-
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
@@ -87,10 +81,10 @@ async def test_the_index_keeps_in_step_with_whoever_changes_the_notes(
 ) -> None:
     await keep(database, visit(1), visit(2, notes="Wheelchair"))
 
-    change(database.path, statement)
+    inspect(database.path).execute(statement)
 
     assert await found(database, "heelch") == (expected, expected)
-    change(database.path, "INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
+    inspect(database.path).execute("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
 
 
 async def test_more_characters_than_the_index_is_asked_for_are_looked_at_too(database: Database) -> None:
@@ -106,14 +100,13 @@ def test_fewer_than_three_characters_have_no_trigram(keyword: str) -> None:
 
 
 def pieces_of_the_index(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
-        (pieces,) = connection.execute("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10").fetchone()
-        return int(pieces)
+    # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+    [(pieces,)] = inspect(path).query("SELECT count(DISTINCT id >> 37) FROM home_visits_notes_data WHERE id > 10")
+    return int(pieces)
 
 
 def trigrams_in(path: Path) -> set[str]:
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
         connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, home_visits_notes, row)")
         return {term for (term,) in connection.execute("SELECT term FROM terms")}
 
@@ -121,7 +114,7 @@ def trigrams_in(path: Path) -> set[str]:
 async def test_settled_the_index_is_of_one_piece_without_what_is_no_more(database: Database) -> None:
     for number in range(5):
         await keep(database, visit(number, notes=f"Ring {number:04} twice"))
-    change(database.path, "UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
+    inspect(database.path).execute("UPDATE home_visits SET notes = '', notes_folded = '' WHERE number > 1")
     before = pieces_of_the_index(database.path)
 
     await optimize_index(database)

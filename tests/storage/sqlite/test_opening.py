@@ -18,7 +18,7 @@ from storage.queries.statements import Statement
 from storage.sqlite import readers
 from storage.sqlite.database import SQLiteDatabase
 from tests.storage.homes import everything_in
-from tests.storage.sqlite.handling import alices_name, ends_with, files_in, name_alice, opened
+from tests.storage.sqlite.handling import alices_name, close_inline_reader, ends_with, files_in, name_alice, opened
 
 
 @pytest.mark.parametrize("url", ["sqlite:///visits.db", "sqlite+aiosqlite:///visits.db"])
@@ -107,7 +107,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         return [(await database.fetch(Statement(f"PRAGMA {name}", ()), {}))[0][0] for name in PRAGMAS]
 
     writer, on_the_loop = await database.write(ask), await read()
-    database._inline_reader = None
+    close_inline_reader(database)
     in_a_thread = await read()
 
     assert dict(zip(PRAGMAS, writer, strict=True)) == {

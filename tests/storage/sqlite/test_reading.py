@@ -1,9 +1,11 @@
-"""Reads are served at once or in their turn, and each has its time."""
+"""Reads are served at once or when a reader is free, and each has its time."""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,22 @@ from storage.database import Database
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import readers
-from tests.storage.homes import everything_in
-from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
+from tests.storage.homes import ALICE, everything_in
+from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, close_inline_reader, name_alice, opened
+
+# As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
+WAL_INDEX_HEADER, WRITE_LOCK, RECOVER_LOCK = 96, 120, 122
+RECOVER = f"""
+import fcntl, sys
+with open(sys.argv[1], "r+b", buffering=0) as index:
+    for lock in ({WRITE_LOCK}, {RECOVER_LOCK}):
+        fcntl.lockf(index, fcntl.LOCK_EX, 1, lock)
+    index.write(bytes({WAL_INDEX_HEADER}))
+    print("locked", flush=True)
+    header = sys.stdin.buffer.read()
+    index.seek(0)
+    index.write(header)
+"""
 
 
 async def test_what_was_written_is_read_at_once(database: Database) -> None:
@@ -26,8 +42,9 @@ async def test_what_was_written_is_read_at_once(database: Database) -> None:
 async def test_readers_cannot_write(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    for glance in (database._inline_reader, None):
-        database._inline_reader = glance
+    for on_the_loop in (True, False):
+        if not on_the_loop:
+            close_inline_reader(database)
         with pytest.raises((sqlite3.OperationalError, DatabaseUnusable), match="attempt to write a readonly database"):
             await database.fetch(Statement("DELETE FROM users", ()), {})
 
@@ -40,11 +57,11 @@ async def test_a_read_that_takes_too_long_is_given_up_and_the_next_has_its_own_t
             with pytest.raises(DatabaseBusy):
                 await database.fetch(COUNT, ENDLESS)
 
-            assert await database.fetch(COUNT, A_WHILE) == [(150_000,)]
+            assert await database.fetch(COUNT, A_WHILE) == [(20_000,)]
 
 
-async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path: Path) -> None:
-    async with opened(path, statement_seconds=2.0) as database:
+async def test_a_read_that_nobody_waits_for_ends_at_once_and_the_next_is_served(path: Path) -> None:
+    async with opened(path, statement_seconds=60) as database, asyncio.timeout(20):
         for _ in range(10):
             reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(4)]
             await asyncio.sleep(0.02)
@@ -52,7 +69,43 @@ async def test_after_a_read_that_nobody_waits_for_the_next_has_its_own_time(path
                 read.cancel()
             await asyncio.gather(*reads, return_exceptions=True)
 
-            assert await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(2))) == [[(150_000,)]] * 2
+            assert await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(2))) == [[(20_000,)]] * 2
+
+
+@contextmanager
+def recovering(path: Path) -> Iterator[None]:
+    """Be another process that is restoring the log's index after a crash: until it is done, nobody can read."""
+    index = Path(f"{path}-shm")
+    header = index.read_bytes()[:WAL_INDEX_HEADER]
+    command = [sys.executable, "-c", RECOVER, index]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert (other.stdin, other.stdout) != (None, None)
+        assert other.stdout.readline() == b"locked\n"  # type: ignore[union-attr]
+        try:
+            yield
+        finally:
+            other.communicate(header, timeout=10)
+
+
+async def test_what_finds_the_database_busy_waits_in_a_thread(database: Database, path: Path) -> None:
+    await database.write(lambda session: name_alice(session, "Alison"))
+
+    with recovering(path):
+        read = asyncio.ensure_future(alices_name(database))
+        await asyncio.sleep(0.1)
+        waits = not read.done()
+
+    assert (waits, await read) == (True, "Alison")
+
+
+async def test_nothing_is_remembered_while_it_cannot_be_told_whether_anybody_has_written(database: Database, path: Path) -> None:
+    await database.write(lambda session: name_alice(session, "Alison"))
+
+    with recovering(path):
+        database.reference_cache.get_or_reset("user")[ALICE] = "Alison"
+        remembered = database.reference_cache.get_or_reset("user")
+
+    assert remembered == {}
 
 
 @asynccontextmanager
@@ -61,11 +114,13 @@ async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
     async with opened(path, statement_seconds=60, **options) as database:
         reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
         await asyncio.sleep(0.05)
-        yield database
-        assert not any(read.done() for read in reads)
-        for read in reads:
-            read.cancel()
-        await asyncio.gather(*reads, return_exceptions=True)
+        try:
+            yield database
+            assert not any(read.done() for read in reads)
+        finally:
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
 
 
 async def test_a_read_waits_its_turn_but_not_for_ever(path: Path) -> None:
@@ -78,7 +133,7 @@ async def test_a_read_that_waits_is_served_when_a_reader_is_free(path: Path) -> 
     async with opened(path) as database:
         answers = await asyncio.gather(*(database.fetch(COUNT, A_WHILE) for _ in range(6)))
 
-        assert answers == [[(150_000,)]] * 6
+        assert answers == [[(20_000,)]] * 6
 
 
 async def test_short_reads_are_served_while_long_ones_run(path: Path) -> None:
@@ -86,16 +141,19 @@ async def test_short_reads_are_served_while_long_ones_run(path: Path) -> None:
         assert [await alices_name(database) for _ in range(20)] == ["Alice"] * 20
 
 
-async def test_the_loop_goes_on_while_a_long_read_runs(path: Path) -> None:
-    async with opened(path, statement_seconds=1.0) as database:
-        read = asyncio.ensure_future(database.fetch(COUNT, ENDLESS))
-        beats = 0
-        while not read.done():
-            await asyncio.sleep(0.01)
-            beats += 1
+async def test_the_loop_itself_reads_for_a_moment_only(path: Path) -> None:
+    async with occupied(path, wait_seconds=0.3) as database:
+        of_a_moment, longer = (COUNT._replace(text=f"{COUNT.text} -- {length}") for length in ("of a moment", "longer"))
 
-        assert isinstance(read.exception(), DatabaseBusy)
-        assert beats > 20
+        assert await database.fetch(of_a_moment, {"to": 1000}) == [(1000,)]
+        with pytest.raises(DatabaseBusy):
+            await database.fetch(longer, A_WHILE)
+
+
+async def test_the_loop_goes_on_while_long_reads_run(path: Path) -> None:
+    async with occupied(path):
+        for _ in range(20):
+            await asyncio.sleep(0.01)
 
 
 async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_again(
@@ -118,17 +176,17 @@ async def test_no_more_is_kept_of_what_proved_long_than_fits(database: Database,
         assert len(database._inline_reader._slow) <= 3
 
 
-async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
+async def test_what_takes_long_is_read_by_its_fallback(path: Path) -> None:
     statement = COUNT._replace(fallback=Statement("SELECT 'otherwise'", ()))
 
     async with opened(path) as database:
         for _ in range(3):
             assert await database.fetch(statement, ENDLESS) == [("otherwise",)]
-        database._inline_reader = None
+        close_inline_reader(database)
         assert await database.fetch(statement, {"to": 10}) == [(10,)]
 
 
-async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
+async def test_fallbacks_are_run_one_after_the_other(path: Path) -> None:
     third = Statement("SELECT 'third'", ())
     second = COUNT._replace(fallback=third, names=("second",))
     first = COUNT._replace(fallback=second, names=("first",))
@@ -140,15 +198,17 @@ async def test_ways_are_tried_one_after_the_other(path: Path) -> None:
         assert await database.fetch(first, {"first": long, "second": long}) == [("third",)]
 
 
-async def test_time_for_another_way_ends_too(path: Path) -> None:
-    async with opened(path, statement_seconds=0.2) as database:
+async def test_the_time_of_fallbacks_ends_too(path: Path) -> None:
+    async with opened(path, statement_seconds=1.0) as database:
         with pytest.raises(DatabaseBusy):
             await database.fetch(COUNT._replace(fallback=COUNT), ENDLESS)
+        with pytest.raises(DatabaseBusy):
+            await database.fetch(COUNT._replace(fallback=Statement("SELECT 'otherwise'", ()), max_steps=10**12), ENDLESS)
 
-        assert await database.fetch(COUNT, A_WHILE) == [(150_000,)]
+        assert await database.fetch(COUNT, A_WHILE) == [(20_000,)]
 
 
-async def test_what_cannot_be_asked_is_not_asked_in_another_way(path: Path) -> None:
+async def test_a_statement_that_fails_is_not_followed_by_its_fallback(path: Path) -> None:
     statement = Statement("SELECT unknown", (), fallback=Statement("SELECT 'otherwise'", ()))
 
     async with opened(path) as database:

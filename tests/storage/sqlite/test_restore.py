@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,9 @@ from storage.repository import HomeVisits
 from storage.sqlite.backup import backup, restore
 from storage.sqlite.database import SQLiteDatabase
 from storage.sqlite.migrating import migrate
+from tests.inspection import connected, inspect
 from tests.storage.homes import EVERYTHING, NOBODY, Clock, booking, everything_in, keep, migrate_to, visit
-from tests.storage.sqlite.copies import ROOT, damage, keep_visit, listing, visits_in, with_room_for
+from tests.storage.sqlite.copies import ROOT, damage, flushes, keep_visit, listing, visits_in, with_room_for
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ async def test_a_restored_database_can_be_opened_and_written(path: Path, tmp_pat
 
 def test_the_log_of_the_old_database_is_not_applied_to_the_new_one(path: Path, copy: Path, tmp_path: Path) -> None:
     wal = tmp_path / "home_visits.db-wal"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with connected(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("INSERT INTO users (id) VALUES ('f')")
         log = wal.read_bytes()
@@ -152,9 +151,9 @@ def test_a_database_that_another_process_serves_idly_is_not_restored(path: Path,
 def test_where_there_is_no_room_to_restore_the_old_database_stays(path: Path, copy: Path, tmp_path: Path) -> None:
     before = everything_in(path)
 
-    told = with_room_for(40_000, "restore", copy, path)
+    message = with_room_for(40_000, "restore", copy, path)
 
-    assert told.startswith(f"storage.errors.DatabaseUnusable: {copy} cannot be restored to {path}: ")
+    assert message.startswith(f"storage.errors.DatabaseUnusable: {copy} cannot be restored to {path}: ")
     assert everything_in(path) == before
     assert [name for name in listing(tmp_path) if "unfinished" in name or "restore" in name] == []
 
@@ -175,8 +174,7 @@ def test_a_damaged_database_can_be_replaced_and_is_kept(path: Path, copy: Path, 
 
 def test_a_damaged_backup_is_not_restored(path: Path, copy: Path, tmp_path: Path) -> None:
     before = path.read_bytes()
-    with closing(sqlite3.connect(copy)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'home_visits_by_time'").fetchone()
+    [(page,)] = inspect(copy).query("SELECT rootpage FROM sqlite_schema WHERE name = 'home_visits_by_time'")
     damage(copy, page=page)
 
     with pytest.raises(DatabaseUnusable) as refused:
@@ -187,16 +185,30 @@ def test_a_damaged_backup_is_not_restored(path: Path, copy: Path, tmp_path: Path
     assert (path.read_bytes(), listing(tmp_path)) == (before, ["copy.db", "home_visits.db"])
 
 
+def test_a_backup_whose_indexes_do_not_hold_what_its_tables_hold_is_not_restored(path: Path, copy: Path) -> None:
+    before = path.read_bytes()
+    both = "name IN ('home_visits_by_time', 'home_visits_by_created')"
+    with connected(copy) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        pages = f"(SELECT sum(rootpage) FROM sqlite_schema WHERE {both})"  # noqa: S608 - ours
+        connection.execute(f"UPDATE sqlite_schema SET rootpage = {pages} - rootpage WHERE {both}")  # noqa: S608 - ours
+
+    with pytest.raises(DatabaseUnusable) as refused:
+        restore(copy, path)
+
+    assert str(refused.value).startswith(f"{copy} is damaged (row 1 missing from index home_visits_by_")
+    assert path.read_bytes() == before
+
+
 def test_a_backup_whose_references_dangle_is_not_restored(path: Path, copy: Path) -> None:
-    with closing(sqlite3.connect(copy)) as connection, connection:
-        connection.execute("UPDATE care_enquiries SET location = ?", (NOBODY,))
+    inspect(copy).execute(f"UPDATE care_enquiries SET location = '{NOBODY}'")  # noqa: S608 - ours
     before = path.read_bytes()
 
     with pytest.raises(DatabaseUnusable) as refused:
         restore(copy, path)
 
-    told = "care_enquiries refer to locations that are not there"
-    assert (str(refused.value), path.read_bytes()) == (f"{copy} is damaged ({told}): restore another backup.", before)
+    message = "care_enquiries refer to locations that are not there"
+    assert (str(refused.value), path.read_bytes()) == (f"{copy} is damaged ({message}): restore another backup.", before)
 
 
 def test_a_backup_that_was_cut_off_is_not_restored(path: Path, copy: Path) -> None:
@@ -210,15 +222,14 @@ def test_a_backup_that_was_cut_off_is_not_restored(path: Path, copy: Path) -> No
 
 
 def test_a_backup_of_a_newer_version_is_not_restored(path: Path, copy: Path) -> None:
-    with closing(sqlite3.connect(copy)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    inspect(copy).execute("UPDATE alembic_version SET version_num = '9999'")
     before = path.read_bytes()
 
     with pytest.raises(DatabaseUnusable) as refused:
         restore(copy, path)
 
-    told = "was made by a newer version of this program (step 9999): install that one or a later one."
-    assert (str(refused.value), path.read_bytes()) == (f"{copy} {told}", before)
+    message = "was made by a newer version of this program (step 9999): install that one or a later one."
+    assert (str(refused.value), path.read_bytes()) == (f"{copy} {message}", before)
 
 
 def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
@@ -233,7 +244,7 @@ def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "{} is no backup: name a file that the command backup made."),
         (b"", "{} is no backup: name a file that the command backup made."),
@@ -243,7 +254,7 @@ def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(path: P
         ),
     ],
 )
-def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: bytes | None, message: str) -> None:
     source, before = tmp_path / "source.db", path.read_bytes()
     if content is not None:
         source.write_bytes(content)
@@ -251,7 +262,7 @@ def test_what_is_no_backup_is_not_restored(path: Path, tmp_path: Path, content: 
     with pytest.raises(DatabaseUnusable) as refused:
         restore(source, path)
 
-    assert (str(refused.value), path.read_bytes()) == (told.format(source), before)
+    assert (str(refused.value), path.read_bytes()) == (message.format(source), before)
 
 
 def test_a_database_is_not_restored_from_itself(path: Path) -> None:
@@ -259,6 +270,18 @@ def test_a_database_is_not_restored_from_itself(path: Path) -> None:
         restore(path, path)
 
     assert str(refused.value) == f"{path} is the database itself: name a backup of it."
+
+
+def test_what_is_restored_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    path: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = path.stat().st_ino
+
+    with flushes(monkeypatch, path) as flushed:
+        restore(copy, path)
+
+    new, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    assert flushed == [(new, old), (folder, new)]
 
 
 def test_a_restored_database_keeps_its_permissions(path: Path, copy: Path) -> None:
@@ -299,13 +322,13 @@ def test_killed_at_any_step_there_is_a_whole_database(path: Path, copy: Path, st
 
 def test_restores_at_once_each_happen_or_find_the_other_in_the_way(path: Path, copy: Path) -> None:
     before = everything_in(path)
-    told: list[Path | str | None] = []
+    outcomes: list[Path | str | None] = []
 
     def put_back() -> None:
         try:
-            told.append(restore(copy, path))
+            outcomes.append(restore(copy, path))
         except DatabaseUnusable as refused:
-            told.append(str(refused))
+            outcomes.append(str(refused))
 
     threads = [threading.Thread(target=put_back) for _ in range(4)]
     for thread in threads:
@@ -314,6 +337,6 @@ def test_restores_at_once_each_happen_or_find_the_other_in_the_way(path: Path, c
         thread.join()
 
     in_the_way = f"{path} is in use: stop the server, then restore the backup."
-    assert [one for one in told if not isinstance(one, Path)] == [in_the_way] * told.count(in_the_way)
-    assert len(told) == 4
-    assert everything_in(path) == (before if told.count(in_the_way) == 4 else everything_in(copy))
+    assert [one for one in outcomes if not isinstance(one, Path)] == [in_the_way] * outcomes.count(in_the_way)
+    assert len(outcomes) == 4
+    assert everything_in(path) == (before if outcomes.count(in_the_way) == 4 else everything_in(copy))
