@@ -107,7 +107,7 @@ class Engine:
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
             raise NotExecuted(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
         if operation.node.operation is OperationType.SUBSCRIPTION:
-            message = "Subscriptions are not served over HTTP: send a query or a mutation."
+            message = "Subscriptions are not served: send a query or a mutation."
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
