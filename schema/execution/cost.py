@@ -78,7 +78,7 @@ class Price:
         return total
 
 
-class _Place(NamedTuple):
+class _Selection(NamedTuple):
     """Where a selection set stands: on which type, how often in an answer, and the size of its lists."""
 
     selection_set: SelectionSetNode
@@ -107,12 +107,12 @@ class PriceList:
     def add(self, fragment: FragmentDefinitionNode) -> None:
         """Price a fragment, once for all places."""
         on = self._schema.get_type(fragment.type_condition.name.value)
-        self._fragments[fragment.name.value] = self._costs(_Place(fragment.selection_set, on, 1, (), _SURROUNDING))
+        self._fragments[fragment.name.value] = self._costs(_Selection(fragment.selection_set, on, 1, (), _SURROUNDING))
 
     def price(self, operation: OperationDefinitionNode) -> Price:
         """Price an operation."""
         on = self._schema.get_root_type(operation.operation)
-        costs = self._costs(_Place(operation.selection_set, on, 1, (), self._sizes.default))
+        costs = self._costs(_Selection(operation.selection_set, on, 1, (), self._sizes.default))
         fixed = costs.pop((), 0)
         used = {name for pages in costs for page in pages for name, _ in page.variables}
         defaults = {
@@ -122,39 +122,39 @@ class PriceList:
         }
         return Price(fixed, tuple((times, pages) for pages, times in costs.items()), defaults)
 
-    def _costs(self, root: _Place) -> Counter[tuple[Page, ...]]:
+    def _costs(self, root: _Selection) -> Counter[tuple[Page, ...]]:
         costs: Counter[tuple[Page, ...]] = Counter()
         unread = [root]
         while unread:
-            place = unread.pop()
-            for node in place.selection_set.selections:
+            selection = unread.pop()
+            for node in selection.selection_set.selections:
                 if isinstance(node, FragmentSpreadNode):
-                    self._spread(node, place, costs)
+                    self._spread(node, selection, costs)
                 elif isinstance(node, InlineFragmentNode):
-                    on = self._schema.get_type(node.type_condition.name.value) if node.type_condition else place.on
-                    unread.append(place._replace(selection_set=node.selection_set, on=on))
-                elif isinstance(node, FieldNode) and (inner := self._inner(node, place)):
+                    on = self._schema.get_type(node.type_condition.name.value) if node.type_condition else selection.on
+                    unread.append(selection._replace(selection_set=node.selection_set, on=on))
+                elif isinstance(node, FieldNode) and (inner := self._inner(node, selection)):
                     costs[inner.pages] += inner.times
                     unread.append(inner)
         return costs
 
-    def _spread(self, node: FragmentSpreadNode, place: _Place, costs: Counter[tuple[Page, ...]]) -> None:
+    def _spread(self, node: FragmentSpreadNode, selection: _Selection, costs: Counter[tuple[Page, ...]]) -> None:
         for pages, times in self._fragments.get(node.name.value, {}).items():
-            spread = place._replace(times=place.times * times)
+            spread = selection._replace(times=selection.times * times)
             for page in pages:
-                spread = _repeated(spread, place.size if page is _SURROUNDING else page)
+                spread = _repeated(spread, selection.size if page is _SURROUNDING else page)
             costs[spread.pages] += spread.times
 
-    def _inner(self, node: FieldNode, place: _Place) -> _Place | None:
-        field = _field(self._schema, place.on, node.name.value)
+    def _inner(self, node: FieldNode, selection: _Selection) -> _Selection | None:
+        field = _field(self._schema, selection.on, node.name.value)
         if field is None or node.selection_set is None or is_leaf_type(get_named_type(field.type)):
             return None
         page = self._page_of(node, field)
         if is_list_type(get_nullable_type(field.type)):
-            place = _repeated(place, place.size if page is None else page)
+            selection = _repeated(selection, selection.size if page is None else page)
             page = None
         size = self._sizes.default if page is None else page
-        return _Place(node.selection_set, get_named_type(field.type), place.times, place.pages, size)
+        return _Selection(node.selection_set, get_named_type(field.type), selection.times, selection.pages, size)
 
     def _page_of(self, node: FieldNode, field: GraphQLField) -> int | Page | None:
         arguments = [(name, field.args[name]) for name in ("first", "last") if name in field.args]
@@ -187,10 +187,10 @@ class PriceList:
         return int(value.value[:11]) if isinstance(value, IntValueNode) else self._sizes.largest
 
 
-def _repeated(place: _Place, size: int | Page) -> _Place:
+def _repeated(selection: _Selection, size: int | Page) -> _Selection:
     if isinstance(size, Page):
-        return place._replace(pages=(*place.pages, size))
-    return place._replace(times=place.times * size)
+        return selection._replace(pages=(*selection.pages, size))
+    return selection._replace(times=selection.times * size)
 
 
 def _field(schema: GraphQLSchema, on: GraphQLNamedType | None, name: str) -> GraphQLField | None:

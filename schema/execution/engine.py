@@ -80,15 +80,22 @@ class Engine:
         """Run one operation; errors are in the result, each with a code where the client can mend it."""
         operation: Operation | None = None
         resolved: Resolved = {}
-        faults: list[Exception] = []
+        faults: tuple[Exception, ...] = ()
         try:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT)
-            if self._planned and operation.node.operation is OperationType.QUERY:
-                data = await self._try_compiled(operation, request.variables, context, resolved, faults)
-                if data is not None:
+            try:
+                compiled, values = self._compiled(operation, request.variables)
+                if compiled is not None:
+                    data = await compiled.execute(context, values, resolved)
                     return Result(data, [], True, operation.node, Served.ROOT_FIELDS)
+            except LEFT_TO_EXECUTOR:
+                pass
+            except NotExecuted:
+                raise
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
+                faults = (fault,)
             variables = self._admit(operation, request.variables)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
@@ -100,40 +107,29 @@ class Engine:
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
             raise NotExecuted(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
         if operation.node.operation is OperationType.SUBSCRIPTION:
-            message = "Subscriptions are not served over HTTP: send a query or a mutation."
+            message = "Subscriptions are not served: send a query or a mutation."
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
-    async def _try_compiled(
-        self, operation: Operation, values: Mapping[str, Any], context: Any, resolved: Resolved, faults: list[Exception]
-    ) -> dict[str, Any] | None:
-        """Return the data of a query whose root fields are compiled; None: an executor has to run it."""
-        try:
-            variables = operation.variables(self._schema).coerced(values)
-            if variables is None or operation.price.of(variables) > self._limits.cost:
-                return None
-            compiled = self._compiled(operation, values, variables)
-            return None if compiled is None else await compiled.execute(context, variables, resolved)
-        except (*LEFT_TO_EXECUTOR, NotExecuted):
-            return None
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
-            faults.append(fault)
-            return None
-
-    def _compiled(self, operation: Operation, values: Mapping[str, Any], variables: dict[str, Any]) -> CompiledOperation | None:
-        plans = operation.plans(variables)
+    def _compiled(self, operation: Operation, raw: Mapping[str, Any]) -> tuple[CompiledOperation | None, Mapping[str, Any]]:
+        """Return a query with compiled root fields, and the values of its variables; None: an executor has to run it."""
+        if not self._planned or operation.node.operation is not OperationType.QUERY:
+            return None, raw
+        values = operation.variables(self._schema).coerced(raw)
+        if values is None or operation.price.of(values) > self._limits.cost:
+            return None, raw
+        plans = operation.plans(values)
         if ROOT_FIELDS not in plans:
-            admitted = self._admit(operation, values)
-            selections = Selections(self._schema, operation.node, operation.prepared.fragments, admitted)
+            selections = Selections(self._schema, operation.node, operation.prepared.fragments, self._admit(operation, raw))
             compiled = plans[ROOT_FIELDS] = compile_operation(self._schema, selections, self._scalars)
             operation.count_planned(compiled.size if compiled else 0)
-        return plans[ROOT_FIELDS]  # type: ignore[no-any-return]  # what is kept under this key alone
+        return plans[ROOT_FIELDS], values
 
-    def _admit(self, operation: Operation, values: Mapping[str, Any]) -> VariableValues:
+    def _admit(self, operation: Operation, raw: Mapping[str, Any]) -> VariableValues:
         """Return the values of the variables; raise NotExecuted where the operation may not be run with them."""
         definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(
-            self._schema, definitions, dict(values), max_errors=MAX_ERRORS, hide_suggestions=not self._suggest
+            self._schema, definitions, dict(raw), max_errors=MAX_ERRORS, hide_suggestions=not self._suggest
         )
         if isinstance(variables, list):
             raise NotExecuted(*(coded(error, "BAD_USER_INPUT") for error in variables[:MAX_ERRORS]))
@@ -144,7 +140,7 @@ class Engine:
         return variables
 
     async def _run(
-        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: list[Exception]
+        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: tuple[Exception, ...]
     ) -> Result:
         if faults or not self._planned:
             # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
@@ -156,12 +152,12 @@ class Engine:
             result = await result
         served = Served.EXECUTOR
         if isinstance(executor, PlannedExecutor):
-            faults += executor.faults
+            faults = tuple(executor.faults)
             served = Served.PLANS if executor.planned else Served.EXECUTOR
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
-        return Result(result.data, errors, True, operation.node, served, tuple(faults))
+        return Result(result.data, errors, True, operation.node, served, faults)
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

@@ -44,7 +44,7 @@ class _ResolvedBefore:
     def __init__(self, resolved: Resolved) -> None:
         self._resolved = resolved
 
-    def resolve(self, resolve: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
+    def resolve(self, resolve: Callable[..., Any], source: Any, info: Any, /, **arguments: Any) -> Any:
         if info.path.prev is None and info.path.key in self._resolved:
             # To the executor, an exception that is returned is one that is raised.
             return self._resolved[info.path.key]

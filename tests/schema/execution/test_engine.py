@@ -200,7 +200,7 @@ async def test_a_subscription_is_refused_here() -> None:
     answer = await Engine(TICKING, Limits()).execute(Request("subscription { ticked }", None, {}), None)
 
     assert (answer.executed, codes(answer)) == (False, ["BAD_REQUEST"])
-    assert messages(answer) == ["Subscriptions are not served over HTTP: send a query or a mutation."]
+    assert messages(answer) == ["Subscriptions are not served: send a query or a mutation."]
 
 
 @pytest.mark.parametrize("planned", [True, False])
