@@ -70,11 +70,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         execution_seconds=settings.http.execution_seconds,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
-    background: list[BackgroundTask] = [metrics.keep_fresh, partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))]
-    if settings.smtp_url or dev:
-        mailroom = _mailroom(settings)
-        background.append(partial(mailroom.deliver, database))
-        metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
+    background = _background(settings, database, metrics, dev=dev)
     app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
@@ -96,6 +92,15 @@ def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
     return Endpoint(operations, limits=settings.http, trusted=trusted, origins=settings.allowed_origins, page=page)
+
+
+def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
+    tasks: list[BackgroundTask] = [metrics.keep_fresh, partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))]
+    if settings.smtp_url or dev:
+        mailroom = _mailroom(settings)
+        tasks.append(partial(mailroom.deliver, database))
+        metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
+    return tasks
 
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":

@@ -41,24 +41,45 @@ def add_routes(
     file_seconds: float,
 ) -> None:
     """Add them to `app`. `authenticate` and `require_operator` guard the metrics; they refuse by a GraphQLError with a code."""
+    app.router.add_get("/graphql/assets/{name}", _explorer_files(file_seconds))
+    app.router.add_get("/healthz", _health)
+    app.router.add_get("/readyz", _readiness(database))
+    app.router.add_get("/metrics", _exposition(database, metrics, authenticate, require_operator))
+    app.router.add_route("*", "/{path:.*}", _not_found)
 
-    async def explorer_file(request: web.Request) -> web.StreamResponse:
+
+def _explorer_files(seconds: float) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
         file = asset(request.match_info["name"])
         if file is None or not file.path.exists():
-            return _not_found()
-        return TimedFile(file.path, file.headers, seconds=file_seconds)
+            return await _not_found(request)
+        return TimedFile(file.path, file.headers, seconds=seconds)
 
-    async def health(_request: web.Request) -> web.Response:
-        return _text(200, "alive")
+    return handle
 
-    async def readiness(_request: web.Request) -> web.Response:
+
+async def _health(_request: web.Request) -> web.Response:
+    return _text(200, "alive")
+
+
+def _readiness(database: Database) -> Handler:
+    async def handle(_request: web.Request) -> web.Response:
         try:
             await database.check()
         except DatabaseUnusable as reason:
             return _text(503, str(reason))
         return _text(200, "ready")
 
-    async def exposition(request: web.Request) -> web.Response:
+    return handle
+
+
+def _exposition(
+    database: Database,
+    metrics: Metrics,
+    authenticate: Callable[[str | None], Caller | Awaitable[Caller]],
+    require_operator: Callable[[Caller], None],
+) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         try:
             caller = authenticate(request.headers.get(hdrs.AUTHORIZATION))
             require_operator(caller if isinstance(caller, Caller) else await caller)
@@ -70,17 +91,10 @@ def add_routes(
             metrics.set_outbox(await figures(database, clock()))
         return web.Response(body=metrics.export(), headers=SECURITY_HEADERS | {hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
 
-    async def not_found(_request: web.Request) -> web.Response:
-        return _not_found()
-
-    app.router.add_get("/graphql/assets/{name}", explorer_file)
-    app.router.add_get("/healthz", health)
-    app.router.add_get("/readyz", readiness)
-    app.router.add_get("/metrics", exposition)
-    app.router.add_route("*", "/{path:.*}", not_found)
+    return handle
 
 
-def _not_found() -> web.Response:
+async def _not_found(_request: web.Request) -> web.Response:
     return _text(404, "There is nothing here: GraphQL is at /graphql.")
 
 

@@ -90,8 +90,8 @@ def running(
 
 
 async def never() -> Result:
-    await asyncio.Event().wait()
-    raise AssertionError
+    await asyncio.sleep(10)
+    raise AssertionError("It was not cancelled.")
 
 
 def refusal(code: str, message: str, status: int) -> Response:
