@@ -85,6 +85,11 @@ def _name_of(kind: type[StrEnum], **options: Any) -> Any:
 metadata = SQLModel.metadata
 
 
+def table_of(model: type[SQLModel]) -> sa.Table:
+    table: sa.Table = model.__table__  # type: ignore[attr-defined]  # every table model has one
+    return table
+
+
 class User(SQLModel, table=True):
     __tablename__ = "users"
 

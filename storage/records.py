@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
-import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from storage.instants import Instant, instant
-from storage.models import CareEnquiry, Derived, HomeVisit, HomeVisitEvent, Location, ServiceUserContact, User
+from storage.models import CareEnquiry, Derived, HomeVisit, HomeVisitEvent, Location, ServiceUserContact, User, table_of
 
 T = TypeVar("T", bound=SQLModel)
 
@@ -36,7 +35,7 @@ def _decoded(index: int) -> Callable[[Record], Any]:
 
 def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[Iterable[Any]], T]:
     """Make the class of records with columns of `model`: it reads like an instance of it, and costs a tenth of one."""
-    table = cast("sa.Table", model.__table__)  # type: ignore[attr-defined]  # every table model has one
+    table = table_of(model)
     columns = [table.c[name] for name in (table.c.keys() if names is None else names)]
     members: dict[str, Any] = {"__slots__": (), "columns": tuple(column.name for column in columns), "model": model}
     members["instants"] = frozenset(column.name for column in columns if isinstance(column.type, Instant))

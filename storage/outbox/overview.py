@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from storage.database import Database
 from storage.identifiers import identifiers
 from storage.instants import instant
-from storage.models import PENDING, ConfirmationStatus, HomeVisit
+from storage.models import PENDING, ConfirmationStatus, HomeVisit, table_of
 from storage.outbox.claims import NO_NOTES
 from storage.outbox.messages import OPEN, WAITING, OutboxMessage, give_up_at
 from storage.queries.dialect import Dialect
@@ -19,7 +19,7 @@ from storage.queries.statements import Statement, compiled
 from storage.records import record_of
 
 OutboxMessageRecord = record_of(OutboxMessage)
-MESSAGES: sa.Table = OutboxMessage.__table__  # type: ignore[attr-defined]  # every table model has one
+MESSAGES = table_of(OutboxMessage)
 
 
 class Figures(NamedTuple):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from storage.errors import InvalidPage
 from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
-from storage.models import HomeVisit, HomeVisitStatus
+from storage.models import HomeVisit, HomeVisitStatus, table_of
 from storage.queries.dialect import Access, ConditionShape, Dialect
 from storage.queries.search import KEYWORD, keyword_clause, keyword_values
 
@@ -20,7 +20,7 @@ LIST_LENGTH = 250
 SCOPES = 1024
 ONE = (("ids", "one"),)
 
-VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every table model has one
+VISITS = table_of(HomeVisit)
 
 
 class HomeVisitFilter(TypedDict, total=False):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session, SQLModel
 
+from storage.models import table_of
 from storage.queries.dialect import Dialect, dialect_of
 
 
@@ -14,7 +15,7 @@ class Insert:
     """Writes rows of one table at once, after whatever the session has not written yet. A value that is left out is null."""
 
     def __init__(self, model: type[SQLModel]) -> None:
-        self._table: sa.Table = model.__table__  # type: ignore[attr-defined]  # every table model has one
+        self._table = table_of(model)
 
     def __call__(self, session: Session, values: Mapping[str, Any]) -> None:
         session.flush()

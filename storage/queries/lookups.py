@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from storage.caller import Caller
 from storage.identifiers import identifier, identifiers
-from storage.models import CareEnquiry, HomeVisit, IdempotencyKey, ServiceUserContact
+from storage.models import CareEnquiry, HomeVisit, IdempotencyKey, ServiceUserContact, table_of
 from storage.queries.conditions import VISITS
 from storage.queries.dialect import Dialect, dialect_of
 from storage.queries.listing import COLUMNS
@@ -17,7 +17,7 @@ from storage.queries.statements import Statement, compiled, execute_in_session
 from storage.records import CareEnquiryRecord, HomeVisitRecord, ServiceUserContactRecord
 
 ENQUIRIES, CONTACTS, USERS = TABLES["care_enquiry"], TABLES["service_user_contact"], TABLES["user"]
-KEYS: sa.Table = IdempotencyKey.__table__  # type: ignore[attr-defined]  # every table model has one
+KEYS = table_of(IdempotencyKey)
 
 
 class IdempotentBooking(NamedTuple):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from storage.caller import Caller
 from storage.database import Database
 from storage.identifiers import identifiers
-from storage.models import CareEnquiry, Location, ServiceUserContact, User
+from storage.models import CareEnquiry, Location, ServiceUserContact, User, table_of
 from storage.queries.conditions import VISITS
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
@@ -28,10 +28,10 @@ RECORDS: dict[Kind, Callable[[Iterable[Any]], Reference]] = {
     "service_user_contact": ServiceUserContactRecord,
 }
 TABLES: dict[Kind, sa.Table] = {
-    "care_enquiry": CareEnquiry.__table__,  # type: ignore[attr-defined]  # every table model has one
-    "location": Location.__table__,  # type: ignore[attr-defined]
-    "user": User.__table__,  # type: ignore[attr-defined]
-    "service_user_contact": ServiceUserContact.__table__,  # type: ignore[attr-defined]
+    "care_enquiry": table_of(CareEnquiry),
+    "location": table_of(Location),
+    "user": table_of(User),
+    "service_user_contact": table_of(ServiceUserContact),
 }
 VISIT_COLUMNS = {"care_enquiry": "care_enquiry", "user": "assigned_to", "service_user_contact": "service_user_contact"}
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.models import HomeVisit, folded, is_storable
+from storage.models import HomeVisit, folded, is_storable, table_of
 from storage.queries.dialect import Dialect
 
 KEYWORD_LENGTH = 100
@@ -11,7 +11,7 @@ KEYWORD_LENGTH = 100
 # Of a condition on the notes: the keyword itself, and what the index of keywords is searched for.
 KEYWORD, INDEXED_KEYWORD = "keyword", "indexed_keyword"
 
-_VISITS: sa.Table = HomeVisit.__table__  # type: ignore[attr-defined]  # every table model has one
+_VISITS = table_of(HomeVisit)
 
 
 def keyword_values(text: str, dialect: Dialect) -> dict[str, str]:

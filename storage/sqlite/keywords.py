@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage.models import HomeVisit
+from storage.models import HomeVisit, table_of
 
 if TYPE_CHECKING:
     from storage.database import Database
@@ -51,7 +51,7 @@ TABLES = (
 
 for _statement in TABLES:
     _ddl = sa.DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-    sa.event.listen(HomeVisit.__table__, "after_create", _ddl)  # type: ignore[attr-defined]  # every table model has one
+    sa.event.listen(table_of(HomeVisit), "after_create", _ddl)
 
 INDEX = sa.table("home_visits_notes", sa.column("rowid", sa.Integer), sa.column("home_visits_notes", sa.String))
 

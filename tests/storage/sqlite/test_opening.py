@@ -35,6 +35,10 @@ def test_a_url_names_a_file(url: str) -> None:
         ("visits.db", "The database URL cannot be read: write it like sqlite:///home_visits.db."),
         ("sqlite://", "The database must be a file: give a URL like sqlite:///home_visits.db."),
         ("sqlite:///:memory:", "The database must be a file: give a URL like sqlite:///home_visits.db."),
+        (
+            "postgresql+asyncpg://u:secret@h/d",
+            "postgresql databases are not served: give a URL like sqlite:///home_visits.db.",
+        ),
         ("mysql://u:secret@h/d", "mysql databases are not served: give a URL like sqlite:///home_visits.db."),
     ],
 )
