@@ -28,12 +28,8 @@ def rfc3339(value: datetime) -> str:
     return stored(value) + "Z"
 
 
-def as_rfc3339(texts: Iterable[str]) -> list[str]:
-    """Return the canonical texts of a column that is never null as RFC 3339, without decoding them."""
-    return [text + "Z" for text in texts]
-
-
-def as_rfc3339_or_null(texts: Iterable[str | None]) -> list[str | None]:
+def as_rfc3339(texts: Iterable[str | None]) -> list[str | None]:
+    """Return the canonical texts of a column as RFC 3339, without decoding them: that would take thirty times as long."""
     return [None if text is None else text + "Z" for text in texts]
 
 

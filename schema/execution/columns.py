@@ -1,6 +1,6 @@
 """The values of one field of many sources at once: read from rows as they are stored, or by name, and made what is answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any
@@ -20,8 +20,8 @@ UNCHANGED_TYPES = {
 }
 
 
-def unchanged(values: Values) -> Values:
-    return values
+def unchanged(values: Iterable[Any]) -> Values:
+    return list(values)
 
 
 # A row holds text, whole numbers and nulls: these are answered as they are stored.
@@ -41,9 +41,9 @@ def stored(source_class: type, attribute: str, type: GraphQLOutputType, scalars:
     if convert is None:
         return None
     doubtful = required and attribute not in source_class.never_null
-    if convert is unchanged:
-        return lambda rows, _context: checked(list(map(get, rows)), doubtful)
-    return lambda rows, _context: checked(convert(list(map(get, rows))), doubtful)
+    if not doubtful:
+        return lambda rows, _context: convert(map(get, rows))
+    return lambda rows, _context: checked(convert(map(get, rows)), True)
 
 
 def _enum(get: Callable[[Any], Any], names: dict[Any, Any]) -> Column:

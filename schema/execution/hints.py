@@ -9,7 +9,7 @@ from graphql import FieldNode
 # the values of a column, as they are stored or as they are answered
 Values = Sequence[Any]
 # the name of a scalar to what makes answered values of stored ones; null stays null
-StoredScalars = Mapping[str, Callable[[Values], Values]]
+StoredScalars = Mapping[str, Callable[[Iterable[Any]], Values]]
 
 _KEY = "hint"
 

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from schema.execution.documents import ROOM
+from schema.execution.documents import MAX_SIZE
 from storage.queries.listing import SHAPES
 from tests.conftest import Server
 
@@ -119,5 +119,5 @@ async def test_documents_without_end_take_no_more_memory(running_server: Server,
     assert max(taken for taken, _ in seen) <= LARGEST
     for _, shown in seen:
         # Both are full, and no more than full.
-        assert 0.9 * ROOM < shown["home_visits_documents_bytes"] <= ROOM
+        assert 0.9 * MAX_SIZE < shown["home_visits_documents_bytes"] <= MAX_SIZE
         assert SHAPES <= shown["home_visits_shapes"] <= 4 * SHAPES

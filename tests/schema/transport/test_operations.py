@@ -186,7 +186,7 @@ async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsy
 
     async def work() -> Result:
         faults = (raised(CANARY), raised(CANARY)) if next(calls) == 1 else ()
-        return Result({"hello": "world"}, [], True, cast("OperationDefinitionNode", operation), faults)
+        return Result({"hello": "world"}, [], True, cast("OperationDefinitionNode", operation), faults=faults)
 
     server = running(work, record=metrics.record)
 
