@@ -10,7 +10,7 @@ import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from schema.execution.columns import unchanged
-from schema.execution.hints import StoredScalars, Values
+from schema.execution.hints import StoredScalars
 from storage.instants import as_rfc3339, rfc3339
 
 TimeZone = NewType("TimeZone", str)

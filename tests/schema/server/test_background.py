@@ -12,10 +12,10 @@ from aiohttp import web
 from schema.server.background import delete_old_keys, lifespan
 from storage.database import Database
 from storage.errors import IdempotencyConflict
-from storage.sqlite.migrating import migrate
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
 from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.migrating import migrate
 from tests.storage.homes import EVERYTHING, Clock, booking, prepare
 
 
