@@ -41,9 +41,13 @@ class InlineReader:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        # Nobody else is served while the loop waits: what finds the database busy is for a thread.
-        for pragma in (*READER, "busy_timeout = 0"):
-            self._connection.execute(f"PRAGMA {pragma}")
+        try:
+            # Nobody else is served while the loop waits: what finds the database busy is for a thread.
+            for pragma in (*READER, "busy_timeout = 0"):
+                self._connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            self._connection.close()
+            raise
         self._left = 0
         self._slow: dict[str, int] = {}
         self._connection.set_progress_handler(self._is_over, STEP)

@@ -37,6 +37,13 @@ async def opened(path: Path, **options: float) -> AsyncIterator[Database]:
         await database.close()
 
 
+def close_inline_reader(database: Database) -> None:
+    """Leave all that is fetched from now on to the threads."""
+    assert database._inline_reader is not None
+    database._inline_reader.close()
+    database._inline_reader = None
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the write lock, as another process might."""

@@ -17,7 +17,7 @@ from storage.queries.statements import Statement
 from storage.sqlite import readers
 from storage.sqlite.database import Database, database_path
 from tests.storage.homes import everything_in
-from tests.storage.sqlite.handling import alices_name, ends_with, files_in, name_alice, opened
+from tests.storage.sqlite.handling import alices_name, close_inline_reader, ends_with, files_in, name_alice, opened
 
 
 @pytest.mark.parametrize("url", ["sqlite:///visits.db", "sqlite+aiosqlite:///visits.db"])
@@ -58,6 +58,24 @@ async def test_a_file_that_cannot_be_opened_is_told_plainly_and_leaves_no_thread
         assert str(refused.value) == f"The database cannot be used: {reason}. Check the file, its folder and their permissions."
 
     assert await ends_with(before)
+
+
+def test_an_inline_reader_of_what_is_no_database_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, " * 100)
+    connections: list[sqlite3.Connection] = []
+
+    def connect(*arguments: Any, connect: Any = sqlite3.connect, **options: Any) -> sqlite3.Connection:
+        connections.append(connect(*arguments, **options))
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+
+    with pytest.raises(sqlite3.DatabaseError, match="file is not a database"):
+        readers.InlineReader(tmp_path / "letter.txt")
+
+    [connection] = connections
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        connection.execute("SELECT 1")
 
 
 async def test_an_open_that_fails_half_way_leaves_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +123,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         return [(await database.fetch(Statement(f"PRAGMA {name}", ()), {}))[0][0] for name in PRAGMAS]
 
     writer, on_the_loop = await database.write(ask), await read()
-    database._inline_reader = None
+    close_inline_reader(database)
     in_a_thread = await read()
 
     assert dict(zip(PRAGMAS, writer, strict=True)) == {

@@ -13,7 +13,7 @@ from storage.queries.statements import Statement
 from storage.sqlite import readers
 from storage.sqlite.database import Database
 from tests.storage.homes import everything_in
-from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, name_alice, opened
+from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, close_inline_reader, name_alice, opened
 
 
 async def test_what_was_written_is_read_at_once(database: Database) -> None:
@@ -26,8 +26,9 @@ async def test_what_was_written_is_read_at_once(database: Database) -> None:
 async def test_readers_cannot_write(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    for glance in (database._inline_reader, None):
-        database._inline_reader = glance
+    for on_the_loop in (True, False):
+        if not on_the_loop:
+            close_inline_reader(database)
         with pytest.raises((sqlite3.OperationalError, DatabaseUnusable), match="attempt to write a readonly database"):
             await database.fetch(Statement("DELETE FROM users", ()), {})
 
@@ -124,7 +125,7 @@ async def test_what_takes_long_is_asked_in_another_way(path: Path) -> None:
     async with opened(path) as database:
         for _ in range(3):
             assert await database.fetch(statement, ENDLESS) == [("otherwise",)]
-        database._inline_reader = None
+        close_inline_reader(database)
         assert await database.fetch(statement, {"to": 10}) == [(10,)]
 
 
