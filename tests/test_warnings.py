@@ -61,7 +61,7 @@ def run_tests(folder: Path, *flags: str) -> str:
     (folder / "tests").mkdir()
     (folder / "tests/test_warn.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rfp", "--numprocesses=1", *flags]
-    return subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=60, check=False).stdout
+    return subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=300, check=False).stdout
 
 
 def ended(report: str, outcome: str) -> set[str]:

@@ -93,7 +93,7 @@ class PostOffice:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for knows of no events
             await asyncio.sleep(0.01)
 
