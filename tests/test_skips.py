@@ -42,7 +42,7 @@ def run_tests(folder: Path, *flags: str) -> tuple[int, str]:
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return ended.returncode, ended.stdout.splitlines()[-1].partition(" in ")[0]

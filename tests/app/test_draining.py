@@ -86,7 +86,7 @@ async def test_no_request_fails_when_a_loaded_server_stops(start_server: StartSe
 
 
 async def until_answered(server: Server) -> None:
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
         while True:
             with suppress(aiohttp.ClientError):
                 async with session.post(server.url, json={"query": COUNT}) as response:

@@ -65,7 +65,7 @@ def forged(header: object, payload: object, secret: bytes = b"") -> str:
     return (text + b"." + _base64(signature)).decode()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -94,7 +94,7 @@ async def explorer(running_server: Any) -> AsyncIterator[Explorer]:
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         yield Explorer(page, running_server.url)
         await browser.close()
 

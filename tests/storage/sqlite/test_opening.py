@@ -66,6 +66,24 @@ async def test_a_file_that_cannot_be_opened_is_told_plainly_and_leaves_no_thread
     assert await ends_with(before)
 
 
+def test_an_inline_reader_of_what_is_no_database_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, " * 100)
+    connections: list[sqlite3.Connection] = []
+
+    def connect(*arguments: Any, connect: Any = sqlite3.connect, **options: Any) -> sqlite3.Connection:
+        connections.append(connect(*arguments, **options))
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+
+    with pytest.raises(sqlite3.DatabaseError, match="file is not a database"):
+        readers.InlineReader(tmp_path / "letter.txt")
+
+    [connection] = connections
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        connection.execute("SELECT 1")
+
+
 async def test_an_open_that_fails_half_way_leaves_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "READER", ("no pragma",))
     before = threading.enumerate()
