@@ -88,7 +88,8 @@ def plain(text: str | None) -> str:
     """Return what fits on one line of an email: no line breaks, no control characters, not endless."""
     # Two joiners cannot be seen, but Persian and Indic names are not written right without them.
     seen = "".join(letter if letter.isprintable() or letter in "\u200c\u200d" else " " for letter in text or "")
-    words = " ".join(seen.split())
+    # icalendar takes a backslash before an N for a line break.
+    words = " ".join(seen.replace("\\N", "\\ N").split())
     return words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1].rstrip()}…"
 
 

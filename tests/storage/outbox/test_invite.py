@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
@@ -76,6 +76,7 @@ def test_the_invitation_never_tells_the_notes() -> None:
 
 
 @settings(deadline=None)
+@example(name="\\N\\n", phone="\\N")
 @given(name=st.text(max_size=120), phone=st.text(max_size=120))
 def test_names_of_any_kind_stay_what_they_are(name: str, phone: str) -> None:
     home = location(name=name, phone=phone)
