@@ -1,4 +1,4 @@
-"""Who may do what: one row for each operation of the API, and the errors of those who may not."""
+"""Who may do what: the role that each root field and route requires, and the errors of those who lack it."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,12 +9,13 @@ from graphql import GraphQLError
 from storage.caller import Caller, Role
 from storage.lifecycle import HomeVisitOperation
 
-Operation = tuple[str, str]
+# A root field by its type and name, or a route by its method and path.
+Permission = tuple[str, str]
 
 INTROSPECTION: Final = ("Query", "__schema")
 METRICS: Final = ("GET", "/metrics")
 
-NEEDED: Final[dict[Operation, Role]] = {
+REQUIRED_ROLES: Final[dict[Permission, Role]] = {
     ("Query", "homeVisit"): Role.VIEWER,
     ("Query", "homeVisits"): Role.VIEWER,
     ("Query", "homeVisitEvents"): Role.VIEWER,
@@ -32,7 +33,7 @@ NEEDED: Final[dict[Operation, Role]] = {
     METRICS: Role.ADMIN,
 }
 
-CHANGING: Final[dict[HomeVisitOperation, Operation]] = {
+MUTATIONS: Final[dict[HomeVisitOperation, Permission]] = {
     HomeVisitOperation.UPDATE: ("Mutation", "updateHomeVisit"),
     HomeVisitOperation.CANCEL: ("Mutation", "cancelHomeVisit"),
     HomeVisitOperation.COMPLETE: ("Mutation", "completeHomeVisit"),
@@ -40,7 +41,7 @@ CHANGING: Final[dict[HomeVisitOperation, Operation]] = {
 
 # Each role may do all that the ones before it may.
 _RANKS: Final = (Role.VIEWER, Role.COORDINATOR, Role.ADMIN)
-_HOLDERS: Final = {operation: frozenset(_RANKS[_RANKS.index(role) :]) for operation, role in NEEDED.items()}
+_PERMITTED_ROLES: Final = {permission: frozenset(_RANKS[_RANKS.index(role) :]) for permission, role in REQUIRED_ROLES.items()}
 
 DEVELOPER: Final = Caller("developer", frozenset(Role))
 
@@ -69,24 +70,24 @@ class SignInUnavailable(GraphQLError):
         )
 
 
-def may(caller: Caller, operation: Operation) -> bool:
-    """Tell whether a role of the caller, or one that it implies, is the one that the operation needs."""
-    return _may(caller.roles, operation)
+def may(caller: Caller, permission: Permission) -> bool:
+    """Tell whether a role of the caller, or one that it implies, is the one that the permission requires."""
+    return _may(caller.roles, permission)
 
 
 @cache
-def _may(roles: frozenset[Role], operation: Operation) -> bool:
+def _may(roles: frozenset[Role], permission: Permission) -> bool:
     # There are few choices of roles, and to look one up costs a tenth of comparing enums.
-    return not roles.isdisjoint(_HOLDERS[operation])
+    return not roles.isdisjoint(_PERMITTED_ROLES[permission])
 
 
-def require(caller: Caller, operation: Operation) -> None:
-    """Raise Forbidden unless the caller may do this."""
-    if may(caller, operation):
+def require(caller: Caller, permission: Permission) -> None:
+    """Raise Forbidden unless the caller has this permission."""
+    if may(caller, permission):
         return
-    raise Forbidden(f"{operation[1]} needs the role {NEEDED[operation]}. Ask whoever manages your account for it.")
+    raise Forbidden(f"{permission[1]} needs the role {REQUIRED_ROLES[permission]}. Ask whoever manages your account for it.")
 
 
 def allowed_operations(caller: Caller, operations: Iterable[HomeVisitOperation]) -> list[HomeVisitOperation]:
-    """Leave of what can be done to a visit what the caller may do."""
-    return [operation for operation in operations if may(caller, CHANGING[operation])]
+    """Filter what can be done to a visit by what the caller may do."""
+    return [operation for operation in operations if may(caller, MUTATIONS[operation])]

@@ -1,4 +1,4 @@
-"""From what storage refuses to what a client is told; everything unexpected is masked."""
+"""Turns what storage refuses into typed results, and errors into what clients may see; everything unexpected is masked."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -24,8 +24,8 @@ CODES: dict[type, str] = {
 }
 
 
-async def answered(success: Callable[..., T], work: Awaitable[models.HomeVisit]) -> T | Any:
-    """Answer with the success type, or with the typed result of the refusal."""
+async def result_of(success: Callable[..., T], work: Awaitable[models.HomeVisit]) -> T | Any:
+    """Return the success type, or the typed result of the refusal."""
     try:
         return success(home_visit=await work)
     except errors.Refusal as refusal:
@@ -54,7 +54,7 @@ def _problem(problem: errors.Problem) -> results.InputProblem:
 
 
 def unexpected(error: GraphQLError) -> Exception | None:
-    """Return what went wrong where nobody refused anything: what must be logged and never told."""
+    """Return what went wrong where nobody refused anything: it must be logged, and never reach a client."""
     cause = error.original_error
     if "code" in (error.extensions or {}) or type(cause) in CODES:
         return None
@@ -62,7 +62,7 @@ def unexpected(error: GraphQLError) -> Exception | None:
 
 
 def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """Return the error as a client is told it: message, place, `extensions.code` and `extensions.requestId`."""
+    """Return the error as clients see it: message, place, `extensions.code` and `extensions.requestId`."""
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
     if code := CODES.get(type(error.original_error)):

@@ -111,9 +111,9 @@ def _published_key(jwk: Any) -> tuple[bytes, jwt.PyJWK] | None:
 
 
 class PublishedKeys:
-    """The keys at an address, asked for when first needed and kept fresh from then on.
+    """Fetches the keys at an address when they are first needed, and refreshes them in the background from then on.
 
-    `withdrawn` is told the keys that a newer set no longer has. `fetches` counts how often the address was asked.
+    `withdrawn` is called with the keys that a newer set no longer has. `fetches` counts the requests to the address.
     """
 
     def __init__(
@@ -162,8 +162,8 @@ class PublishedKeys:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _find(self, id: str | None, algorithm: str) -> jwt.PyJWK | None:
-        found = [key for key in self._keys.values() if key.algorithm_name == algorithm and id in (None, key.key_id)]
-        return found[0] if len(found) == 1 else None
+        matches = [key for key in self._keys.values() if key.algorithm_name == algorithm and id in (None, key.key_id)]
+        return matches[0] if len(matches) == 1 else None
 
     def _worth_a_fetch(self) -> bool:
         return self._is_fetching() or time.monotonic() >= self._next_search

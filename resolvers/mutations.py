@@ -4,15 +4,15 @@ from typing import Annotated, cast
 
 import strawberry
 
-from resolvers.errors import answered
-from resolvers.queries import permit
+from resolvers.errors import result_of
+from resolvers.queries import require_permission
 from schema import inputs, results
 from schema.context import Info
 
 
-def permit_change(info: Info) -> None:
-    """Raise Forbidden unless the caller may do this; what an earlier change of the same request has read is read anew."""
-    permit(info)
+def begin_change(info: Info) -> None:
+    """Raise Forbidden unless the caller may do this; empty the data loaders, which earlier changes of the request have filled."""
+    require_permission(info)
     info.context.forget()
 
 
@@ -27,13 +27,13 @@ class Mutation:
     async def book_home_visit(
         self, info: Info, input: Annotated[inputs.BookHomeVisitInput, inputs.argument("The visit to book, and whom it is for.")]
     ) -> results.BookHomeVisitResult | None:
-        permit_change(info)
+        begin_change(info)
         booked = info.context.visits.book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
             idempotency_key=inputs.unset_to_none(input.idempotency_key),
         )
-        return cast("results.BookHomeVisitResult", await answered(results.BookHomeVisitSuccess, booked))
+        return cast("results.BookHomeVisitResult", await result_of(results.BookHomeVisitSuccess, booked))
 
     @strawberry.mutation(
         description="Update a pending home visit. Unless suppressed, and if possible, a changed time is confirmed to the care "
@@ -44,14 +44,14 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.UpdateHomeVisitInput, inputs.argument("Which visit, and what to change about it.")],
     ) -> results.UpdateHomeVisitResult | None:
-        permit_change(info)
+        begin_change(info)
         updated = info.context.visits.update(
             input.id,
             inputs.changes_of(input),
             suppress_confirmation=input.suppress_confirmation,
             expected_version=inputs.unset_to_none(input.expected_version),
         )
-        return cast("results.UpdateHomeVisitResult", await answered(results.UpdateHomeVisitSuccess, updated))
+        return cast("results.UpdateHomeVisitResult", await result_of(results.UpdateHomeVisitSuccess, updated))
 
     @strawberry.mutation(
         description="Cancel a pending home visit. No email tells of it, and a confirmation that still waits is not sent any more."
@@ -59,9 +59,9 @@ class Mutation:
     async def cancel_home_visit(
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
-        permit_change(info)
+        begin_change(info)
         cancelled = info.context.visits.cancel(input.id, expected_version=inputs.unset_to_none(input.expected_version))
-        return cast("results.CancelHomeVisitResult", await answered(results.CancelHomeVisitSuccess, cancelled))
+        return cast("results.CancelHomeVisitResult", await result_of(results.CancelHomeVisitSuccess, cancelled))
 
     @strawberry.mutation(
         description="Complete a pending home visit: record that it took place. A confirmation that still waits is "
@@ -70,6 +70,6 @@ class Mutation:
     async def complete_home_visit(
         self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, inputs.argument("Which visit to complete.")]
     ) -> results.CompleteHomeVisitResult | None:
-        permit_change(info)
+        begin_change(info)
         completed = info.context.visits.complete(input.id, expected_version=inputs.unset_to_none(input.expected_version))
-        return cast("results.CompleteHomeVisitResult", await answered(results.CompleteHomeVisitSuccess, completed))
+        return cast("results.CompleteHomeVisitResult", await result_of(results.CompleteHomeVisitSuccess, completed))

@@ -16,13 +16,13 @@ from storage.queries.references import Kind
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
 
 
-def permit(info: Info) -> None:
-    """Raise Forbidden unless the caller may ask for this root field."""
+def require_permission(info: Info) -> None:
+    """Raise Forbidden unless the caller may select this root field."""
     require(info.context.caller, (parent_type(info), info.field_name))
 
 
 async def _load(info: Info, kind: Kind, id: str) -> Any:
-    permit(info)
+    require_permission(info)
     return await info.context.load(kind, id, by_id=True)
 
 
@@ -30,7 +30,7 @@ async def _load(info: Info, kind: Kind, id: str) -> Any:
 class Query:
     @strawberry.field(description="The home visit with this ID, or null where there is none that the caller may see.")
     async def home_visit(self, info: Info, id: Id) -> HomeVisit | None:
-        permit(info)
+        require_permission(info)
         return cast("HomeVisit | None", await info.context.visits.get(id, columns_of(info)))
 
     @strawberry.field(
@@ -47,7 +47,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> HomeVisitConnection:
-        permit(info)
+        require_permission(info)
         window = window_of(first, after, last, before)
         page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, columns_of(info))
         return cast("HomeVisitConnection", page)
@@ -68,7 +68,7 @@ class Query:
         description="The object with this ID, whatever its type, or null where there is none that the caller may see."
     )
     async def node(self, info: Info, id: Id) -> Node | None:
-        permit(info)
+        require_permission(info)
         kinds: tuple[Kind, ...] = ("care_enquiry", "location", "user", "service_user_contact")
         found: Any = await info.context.visits.get(id)
         for kind in kinds:
@@ -77,7 +77,7 @@ class Query:
 
     @strawberry.field(description="Who is asking, and what they may do.")
     async def viewer(self, info: Info) -> Viewer:
-        permit(info)
+        require_permission(info)
         caller = info.context.caller
         roles = [role for role in Role if role in caller.roles]
         locations = None

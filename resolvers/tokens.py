@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token to the caller that it names, verified once and remembered."""
+"""Verifies bearer tokens, and caches the caller of each until it expires."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from resolvers.key_sets import PUBLISHED_ALGORITHMS, REFRESH_SECONDS, KeysUnavai
 from storage.caller import Caller, Role
 from storage.identifiers import is_identifier
 
-TOKENS_KEPT: Final = 2_000
+MAX_TOKENS: Final = 2_000
 HEADER_LENGTH: Final = 8_192
 SUBJECT_LENGTH: Final = 255
 
@@ -61,7 +61,7 @@ class _Verified(NamedTuple):
 
 
 class Tokens:
-    """The tokens that name a caller. Made within rules that give a secret, an address of keys, or both."""
+    """Verifies tokens by `rules`, and caches their callers. Raises ValueError for rules with neither secret nor `jwks_url`."""
 
     def __init__(self, rules: TokenRules, *, now: Callable[[], float] = time.time) -> None:
         if rules.secret is None and rules.jwks_url is None:
@@ -73,14 +73,14 @@ class Tokens:
         self._verified: dict[str | None, _Verified] = {}
 
     def cached(self, authorization: str | None) -> Caller | None:
-        """Return the caller that this header was found to name before, while that still holds."""
+        """Return the caller of a header that was verified before, while its token is valid."""
         verified = self._verified.get(authorization)
         if verified is None or verified.until <= self._now():
             return None
         return verified.caller
 
     def authenticate(self, authorization: str | None) -> Caller | Awaitable[Caller]:
-        """Return the caller at once where the header is remembered, else what to wait for."""
+        """Return the caller at once where it is cached, else what to await."""
         return self.cached(authorization) or self.caller(authorization)
 
     async def caller(self, authorization: str | None) -> Caller:
@@ -117,12 +117,12 @@ class Tokens:
             raise SignInUnavailable from None
 
     def _remember(self, authorization: str | None, verified: _Verified) -> None:
-        if len(self._verified) >= TOKENS_KEPT:
+        if len(self._verified) >= MAX_TOKENS:
             del self._verified[next(iter(self._verified))]
         self._verified[authorization] = verified
 
     def _forget(self, withdrawn: Collection[jwt.PyJWK]) -> None:
-        self._verified = {header: kept for header, kept in self._verified.items() if kept.key not in withdrawn}
+        self._verified = {header: verified for header, verified in self._verified.items() if verified.key not in withdrawn}
 
 
 def mint(rules: TokenRules, caller: Caller, lifetime: timedelta, now: datetime) -> str:
@@ -150,10 +150,10 @@ def _published(rules: TokenRules, withdrawn: Callable[[Collection[jwt.PyJWK]], N
 def _bearer(authorization: str | None) -> str:
     if not authorization:
         raise Unauthenticated("Sign in first: send the header `Authorization: Bearer`, then a space and your token.")
-    found = _is_bearer(authorization) if len(authorization) <= HEADER_LENGTH else None
-    if found is None:
+    match = _is_bearer(authorization) if len(authorization) <= HEADER_LENGTH else None
+    if match is None:
         raise Unauthenticated("The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.")
-    return found[1]
+    return match[1]
 
 
 def _claims(token: str, key: jwt.PyJWK, rules: TokenRules) -> dict[str, Any]:
@@ -186,9 +186,9 @@ def _claim(claims: dict[str, Any], name: str) -> Any:
         return claims[name]
     for dot in (at for at, letter in enumerate(name) if letter == "."):
         outer = claims.get(name[:dot])
-        found = _claim(outer, name[dot + 1 :]) if isinstance(outer, dict) else _ABSENT
-        if found is not _ABSENT:
-            return found
+        value = _claim(outer, name[dot + 1 :]) if isinstance(outer, dict) else _ABSENT
+        if value is not _ABSENT:
+            return value
     return _ABSENT
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from graphql import build_schema
 
-from resolvers.auth import DEVELOPER, INTROSPECTION, NEEDED, Forbidden, allowed_operations, may, require
+from resolvers.auth import DEVELOPER, INTROSPECTION, REQUIRED_ROLES, Forbidden, allowed_operations, may, require
 from storage.caller import Caller, Role
 from storage.lifecycle import HomeVisitOperation
 
@@ -24,7 +24,7 @@ def unlisted(sdl: str) -> set[tuple[str, str]]:
     """Return the root fields of a schema that the table says nothing of."""
     schema = build_schema(sdl)
     roots = [root for root in (schema.query_type, schema.mutation_type, schema.subscription_type) if root]
-    return {(root.name, field) for root in roots for field in root.fields} - set(NEEDED)
+    return {(root.name, field) for root in roots for field in root.fields} - set(REQUIRED_ROLES)
 
 
 def test_every_root_field_of_the_api_says_which_role_it_needs() -> None:
@@ -50,9 +50,9 @@ def test_a_root_field_that_says_nothing_is_noticed() -> None:
 def test_every_read_needs_a_viewer_every_write_a_coordinator_and_operating_an_admin() -> None:
     by_root = {"Query": Role.VIEWER, "Subscription": Role.VIEWER, "Mutation": Role.COORDINATOR, "GET": Role.ADMIN}
 
-    expected = {operation: by_root[operation[0]] for operation in NEEDED} | {INTROSPECTION: Role.ADMIN}
+    expected = {operation: by_root[operation[0]] for operation in REQUIRED_ROLES} | {INTROSPECTION: Role.ADMIN}
 
-    assert expected == NEEDED
+    assert expected == REQUIRED_ROLES
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,6 @@ def test_each_way_to_change_a_visit_is_offered_to_who_may_change_it() -> None:
 
 
 def test_the_developer_may_do_everything_everywhere() -> None:
-    may_not = [operation for operation in NEEDED if not may(DEVELOPER, operation)]
+    may_not = [operation for operation in REQUIRED_ROLES if not may(DEVELOPER, operation)]
 
     assert (DEVELOPER.subject, DEVELOPER.locations, may_not) == ("developer", None, [])

@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLError, located_error
 
 from resolvers.auth import Forbidden
-from resolvers.errors import MASKED, answered, present, unexpected
+from resolvers.errors import MASKED, present, result_of, unexpected
 from storage import errors
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
@@ -94,7 +94,7 @@ async def test_a_refusal_without_a_result_of_its_own_is_an_error() -> None:
         raise errors.DatabaseBusy
 
     with pytest.raises(errors.DatabaseBusy):
-        await answered(dict, busy())
+        await result_of(dict, busy())
 
 
 BREAKINGS = {

@@ -210,7 +210,7 @@ async def test_only_tokens_signed_with_a_withdrawn_key_are_forgotten(issuer: Iss
 
 
 async def test_a_bounded_number_is_remembered_the_newest_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "TOKENS_KEPT", 10)
+    monkeypatch.setattr(tokens_module, "MAX_TOKENS", 10)
     tokens = Tokens(RULES)
     headers = [bearer(sub=f"caller {n}") for n in range(25)]
 
