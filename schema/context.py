@@ -15,7 +15,8 @@ from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Page, Window
-from storage.queries.references import Kind, References
+from storage.queries.references import Kind
+from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
@@ -23,7 +24,7 @@ Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
 class Context:
-    """One for each request. `permitted` leaves of what can be done to a visit what the caller may do."""
+    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do."""
 
     def __init__(
         self, database: Database, caller: Caller, clock: Callable[[], datetime], default_time_zone: str, permitted: Permitted

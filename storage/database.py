@@ -11,8 +11,8 @@ from sqlmodel import Session
 
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
-from storage.queries.reference_cache import ReferenceCache
 from storage.queries.statements import Row, Statement
+from storage.reference_cache import ReferenceCache
 
 T = TypeVar("T")
 
@@ -21,13 +21,16 @@ Progress = Callable[[int, int], None]
 
 
 class Database(ABC):
-    """`fetched` counts the statements that reads sent, `written` the transactions that were committed."""
+    """Runs statements that read and transactions that write.
+
+    `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
+    """
 
     dialect: Dialect
 
     def __init__(self) -> None:
-        self.fetched = 0
-        self.written = 0
+        self.statement_count = 0
+        self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
 
     @abstractmethod

@@ -59,10 +59,10 @@ class Ask:
     async def __call__(
         self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY, name: str | None = None
     ) -> Response:
-        fetched, written = self.database.fetched, self.database.written
+        reads, writes = self.database.statement_count, self.database.transaction_count
         result = await execute(self.engine, Request(document, name, variables or {}), self.context(caller))
         errors = [present(error, "the-request") for error in result.errors]
-        statements, transactions = self.database.fetched - fetched, self.database.written - written
+        statements, transactions = self.database.statement_count - reads, self.database.transaction_count - writes
         return Response(result.data, errors, statements, transactions, result.served)
 
     async def data(self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY) -> Any:

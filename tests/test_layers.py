@@ -36,8 +36,8 @@ DOCUMENTED = {
     "strawberry.schema.config",
     "strawberry.types.scalar",
 }
-# Where each framework is known: a file, or a folder with all below it.
-KNOWN_IN = {
+# Where each framework may be imported: a file, or a folder with all below it.
+ALLOWED_IN = {
     "aiohttp": ("app.py", "resolvers/key_sets.py", "schema/transport/http", "schema/server"),
     "uvloop": ("app.py", "schema/server"),
     "prometheus_client": ("schema/server",),
@@ -59,8 +59,8 @@ KNOWN_IN = {
 DATABASES = ("storage/sqlite", "storage/postgresql")
 PICKS_A_DATABASE = Path("storage/database.py")
 # What of storage the SQL of queries is built from, and what a database builds on.
-UNDER_QUERIES = {"caller", "database", "errors", "identifiers", "instants", "models", "queries", "records"}
-UNDER_A_DATABASE = UNDER_QUERIES | {"migrations"}
+UNDER_QUERIES = {"caller", "errors", "identifiers", "instants", "models", "queries", "records"}
+UNDER_A_DATABASE = UNDER_QUERIES | {"database", "migrations"}
 # What only SQLite has a word for, but for the default URL and the names of loggers.
 OF_SQLITE = re.compile(r"sqlite3|aiosqlite|json_each|instr\(|PRAGMA|qmark|\.dialect\.name|dialect ==")
 MAY_NAME_IT = re.compile(r"^    database_url: |^CHATTY = ")
@@ -101,8 +101,8 @@ def private_parts(module: Path) -> list[str]:
     ]
 
 
-def is_below(module: Path, places: tuple[str, ...]) -> bool:
-    return any(module.is_relative_to(place) for place in places)
+def is_below(module: Path, paths: tuple[str, ...]) -> bool:
+    return any(module.is_relative_to(path) for path in paths)
 
 
 def reads_environment(node: ast.AST) -> bool:
@@ -149,7 +149,7 @@ def test_private_parts_of_the_libraries_are_touched_in_one_file(module: Path) ->
 
 @pytest.mark.parametrize("module", modules(), ids=str)
 def test_a_framework_is_known_only_where_it_belongs(module: Path) -> None:
-    strangers = {name for name, places in KNOWN_IN.items() if not is_below(module, places)}
+    strangers = {name for name, paths in ALLOWED_IN.items() if not is_below(module, paths)}
 
     used = {name.partition(".")[0] for name in imports(module)}
 

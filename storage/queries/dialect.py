@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage.errors import DatabaseUnusable
-
 # The conditions of a list by name and form, and its order by column and whether it descends: what its SQL depends on.
 ConditionShape = tuple[tuple[str, str], ...]
 OrderShape = tuple[tuple[str, bool], ...]
@@ -79,10 +77,6 @@ class Dialect(ABC):
     @abstractmethod
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:
         """Return the query so that all rows of the table are looked at, one after the other."""
-
-    @abstractmethod
-    def unusable(self, error: BaseException) -> DatabaseUnusable | None:
-        """Return what a driver's error means for the caller; None where it is not about the database itself."""
 
 
 def dialect_of(session: Session) -> Dialect:

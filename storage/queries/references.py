@@ -1,22 +1,16 @@
-"""What visits refer to: care enquiries, locations, users and contacts, many at a time."""
+"""What visits refer to, as SQL: care enquiries, locations, users and contacts, by the list of their IDs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from storage.caller import Caller
-from storage.database import Database
-from storage.identifiers import identifiers
 from storage.models import CareEnquiry, Location, ServiceUserContact, User, table_of
 from storage.queries.conditions import VISITS
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
-
-# of each kind: the homes and users of a large group, and what many pages of visits refer to
-CACHED = 3_000
 
 Kind = Literal["care_enquiry", "location", "user", "service_user_contact"]
 Reference = CareEnquiry | Location | User | ServiceUserContact
@@ -36,49 +30,9 @@ TABLES: dict[Kind, sa.Table] = {
 VISIT_COLUMNS = {"care_enquiry": "care_enquiry", "user": "assigned_to", "service_user_contact": "service_user_contact"}
 
 
-class References:
-    """Reads for one caller. `default_time_zone` is that of locations which name none."""
-
-    def __init__(self, database: Database, caller: Caller, default_time_zone: str) -> None:
-        self._database = database
-        self._caller = caller
-        self._default_time_zone = default_time_zone
-
-    def cached(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
-        """Return of what `load_referenced` would return the part that needs no reading."""
-        records = self._cache(kind)
-        return {id: records[id] for id in ids if id in records}
-
-    async def load_referenced(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
-        """Return what a visit in sight refers to by these IDs: whoever sees the visit sees it."""
-        cache = self._cache(kind)
-        records = await self._read(kind, ids, limited=False)
-        if len(cache) + len(records) > CACHED:  # most of what fills it is not read any more
-            cache.clear()
-        cache |= records
-        return records
-
-    async def load_visible(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
-        """Return those that the caller may see by their IDs alone."""
-        return await self._read(kind, ids, limited=self._caller.locations is not None)
-
-    def _cache(self, kind: Kind) -> dict[str, Any]:
-        return self._database.reference_cache.get_or_reset((kind, self._default_time_zone))
-
-    async def _read(self, kind: Kind, ids: Iterable[str], *, limited: bool) -> dict[str, Any]:
-        dialect = self._database.dialect
-        values = {
-            "ids": dialect.list_value(identifiers(ids)),
-            "scope": dialect.list_value(identifiers(self._caller.locations or ())),
-            "default_time_zone": self._default_time_zone,
-        }
-        rows: Sequence[Any] = await self._database.fetch(_by_id(dialect, kind, limited), values)
-        record = RECORDS[kind]
-        return {row[0]: record(row) for row in rows}
-
-
 @lru_cache
-def _by_id(dialect: Dialect, kind: Kind, limited: bool) -> Statement:
+def by_id(dialect: Dialect, kind: Kind, limited: bool) -> Statement:
+    """Select the records of a list of IDs; where `limited`, those that may be seen within the locations of the list `scope`."""
     table = TABLES[kind]
     default = sa.bindparam("default_time_zone", type_=sa.String())
     columns = [sa.func.coalesce(column, default) if column.name == "time_zone" else column for column in table.columns]

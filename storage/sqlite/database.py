@@ -29,7 +29,7 @@ T = TypeVar("T")
 READERS = 2
 STATEMENT_SECONDS = 3.0
 WAIT_SECONDS = 2.0
-TRIES = 5
+MAX_ATTEMPTS = 5
 
 
 class SQLiteDatabase(Database):
@@ -92,7 +92,7 @@ class SQLiteDatabase(Database):
         await self.fetch(Statement("SELECT 1", ()), {})
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        self.fetched += 1
+        self.statement_count += 1
         try:
             if (
                 self._inline_reader is not None
@@ -139,11 +139,11 @@ class SQLiteDatabase(Database):
 
     async def _attempts(self, work: Callable[[Session], T]) -> T:
         deadline = time.monotonic() + BUSY_SECONDS
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return await self._attempt(work)
             except DatabaseBusy:
-                if attempt == TRIES or time.monotonic() > deadline:
+                if attempt == MAX_ATTEMPTS or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
@@ -159,7 +159,7 @@ class SQLiteDatabase(Database):
                 result = await self._in_writer_thread(lambda: self._committed(work))
         finally:
             self._may_write.release()
-        self.written += 1
+        self.transaction_count += 1
         return result
 
     def _committed(self, work: Callable[[Session], T]) -> T:

@@ -1,4 +1,4 @@
-"""SQLite's SQL: lists as JSON, the index of keywords, hints to its planner, and what its errors mean."""
+"""SQLite's SQL: lists as JSON, the index of keywords, and hints to its planner."""
 
 import json
 from collections.abc import Sequence
@@ -10,10 +10,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
-from storage.errors import DatabaseUnusable
 from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
 from storage.sqlite import access_paths, keywords
-from storage.sqlite.errors import unusable
 
 PLUS = operators.custom_op[Any]("+")
 
@@ -62,9 +60,6 @@ class SQLiteDialect(Dialect):
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:
         # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
         return query.with_hint(table, "NOT INDEXED")
-
-    def unusable(self, error: BaseException) -> DatabaseUnusable | None:
-        return unusable(error)
 
 
 def _text(parameter: str) -> sa.BindParameter[Any]:

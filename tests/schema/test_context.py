@@ -31,7 +31,7 @@ async def test_records_asked_for_at_once_are_read_by_one_statement(ask: Ask) -> 
     )
 
     assert (first.first_name, second.first_name, none) == ("Anna", "Ben", None)
-    assert ask.database.fetched == 1
+    assert ask.database.statement_count == 1
 
 
 async def test_a_record_is_read_once_for_a_request(ask: Ask) -> None:
@@ -42,7 +42,7 @@ async def test_a_record_is_read_once_for_a_request(ask: Ask) -> None:
 
     assert records[world.ANNA].first_name == "Anna"
     assert records[world.UNKNOWN] is None
-    assert ask.database.fetched == 1
+    assert ask.database.statement_count == 1
 
 
 async def test_what_is_seen_through_a_visit_and_by_its_id_is_read_apart(ask: Ask) -> None:
@@ -67,7 +67,7 @@ async def test_who_asks_while_others_wait_waits_with_them(ask: Ask) -> None:
         world.STUB_HOME: None,
     }
     assert (await one)[world.WILLOWS].name == "The Willows"
-    assert ask.database.fetched == 2
+    assert ask.database.statement_count == 2
 
 
 async def test_one_who_leaves_takes_nothing_from_the_others(ask: Ask) -> None:
@@ -90,7 +90,7 @@ async def test_a_database_that_failed_is_not_asked_the_same_again(ask: Ask) -> N
         with pytest.raises((DatabaseUnusable, *DRIVER_ERRORS)):
             await context.load("user", world.ANNA, by_id=False)
 
-    assert ask.database.fetched == 1
+    assert ask.database.statement_count == 1
 
 
 async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_one(ask: Ask) -> None:
@@ -102,7 +102,7 @@ async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_on
     counts = [await page.total_count() for page in (willows, beeches)]
 
     assert counts == [15, 9]
-    assert ask.database.fetched == 2
+    assert ask.database.statement_count == 2
 
 
 async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
@@ -115,7 +115,7 @@ async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
 
     first = [page.nodes[0].id for page in pages]
     assert first == [world.VISIT_IDS[0], world.VISIT_IDS[1], world.VISIT_IDS[20]]
-    assert ask.database.fetched == 3
+    assert ask.database.statement_count == 3
 
 
 async def test_what_is_forgotten_is_read_anew(ask: Ask) -> None:

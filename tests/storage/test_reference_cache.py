@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from sqlmodel import update
 
+from storage import references as references_module
 from storage.database import Database
 from storage.models import User
-from storage.queries import references as references_module
-from storage.queries.references import References
+from storage.references import References
 from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, EVERYTHING
 

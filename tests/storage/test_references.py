@@ -5,7 +5,8 @@ import pytest
 from storage.caller import Caller
 from storage.database import Database
 from storage.models import Location, ServiceUserContact, User
-from storage.queries.references import Kind, References
+from storage.queries.references import Kind
+from storage.references import References
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -122,7 +123,7 @@ async def test_many_are_read_by_one_statement(database: Database) -> None:
 
     found = await references.load_referenced("user", ids)
 
-    assert (list(found), database.fetched) == (ids, 1)
+    assert (list(found), database.statement_count) == (ids, 1)
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,9 @@ async def test_reads_cost_one_statement_each_and_counts_one_more(database: Datab
     costs = []
 
     async def cost(work: Awaitable[Any]) -> Any:
-        before = database.fetched
+        before = database.statement_count
         done = await work
-        costs.append(database.fetched - before)
+        costs.append(database.statement_count - before)
         return done
 
     await cost(visits.get(visit_id(1)))
@@ -179,9 +179,9 @@ async def test_parents_are_counted_once_though_all_are_asked_while_it_takes_time
     monkeypatch.setattr(readers, "INLINE_STEPS", 0)
     visits = HomeVisits(database, EVERYTHING, Clock())
     pages = await visits.pages("assigned_to", [ALICE, BOB, NOBODY, BOB], {}, [], Window(1, False, None, None))
-    before = database.fetched
+    before = database.statement_count
 
     counts = await asyncio.gather(*(page.total_count() for page in pages))
 
-    assert (counts, database.fetched - before) == ([5, 990, 0, 990], 1)
+    assert (counts, database.statement_count - before) == ([5, 990, 0, 990], 1)
     assert [[node.id for node in page.nodes] for page in pages] == [[visit_id(1)], [visit_id(10)], [], [visit_id(10)]]

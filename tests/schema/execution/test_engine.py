@@ -24,9 +24,9 @@ def messages(answer: Result) -> list[str]:
 
 async def refused(ask: Ask, document: str, variables: dict[str, Any] | None = None, name: str | None = None) -> Result:
     """Return an answer for which nothing was run."""
-    fetched = ask.database.fetched
+    fetched = ask.database.statement_count
     answer = await ask.engine.execute(Request(document, name, variables or {}), ask.context())
-    assert (answer.executed, answer.data, ask.database.fetched - fetched) == (False, None, 0)
+    assert (answer.executed, answer.data, ask.database.statement_count - fetched) == (False, None, 0)
     return answer
 
 

@@ -22,8 +22,8 @@ def operation(text: str) -> OperationDefinitionNode:
     return definition
 
 
-def by_the_book(schema: GraphQLSchema, asking: OperationDefinitionNode, given: dict[str, Any]) -> dict[str, Any] | None:
-    values = get_variable_values(schema, asking.variable_definitions or (), given)
+def by_the_book(schema: GraphQLSchema, asking: OperationDefinitionNode, raw: dict[str, Any]) -> dict[str, Any] | None:
+    values = get_variable_values(schema, asking.variable_definitions or (), raw)
     return None if isinstance(values, list) else values.coerced
 
 
@@ -40,13 +40,13 @@ def test_a_value_becomes_what_graphql_core_makes_of_it(type: str, value: object)
 
 
 @pytest.mark.parametrize("type", [f"{type} = {default}" for type, default in [("Int", "5"), ("ID!", '"x"'), ("[ID!]", '["x"]')]])
-@pytest.mark.parametrize("given", [{}, {"value": None}, {"other": 1}], ids=repr)
-def test_what_is_not_sent_is_the_default(type: str, given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("raw", [{}, {"value": None}, {"other": 1}], ids=repr)
+def test_what_is_not_sent_is_the_default(type: str, raw: dict[str, Any]) -> None:
     asking = operation(f"query ($value: {type}) {{ asked }}")
 
-    values = Variables(SCHEMA, asking).coerced(given)
+    values = Variables(SCHEMA, asking).coerced(raw)
 
-    assert values == by_the_book(SCHEMA, asking, given)
+    assert values == by_the_book(SCHEMA, asking, raw)
 
 
 def test_what_must_be_sent_and_is_not_gives_no_values() -> None:

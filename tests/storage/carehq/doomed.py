@@ -27,7 +27,7 @@ class DoomedDatabase(SQLiteDatabase):
         self._moment = moment
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        is_last = self.written + 1 == self._last
+        is_last = self.transaction_count + 1 == self._last
 
         def work_and_die(session: Session) -> T:
             done = work(session)

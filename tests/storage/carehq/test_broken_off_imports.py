@@ -33,12 +33,12 @@ ROOT = Path(__file__).parents[3]
 async def test_a_batch_is_one_transaction(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
     paths = write(tmp_path, home_visits=numbered(25))
-    written = database.written
+    written = database.transaction_count
 
     await take(database, *paths)
 
     looks_whether_an_index_is_missing = 1
-    assert database.written - written == 3 + looks_whether_an_index_is_missing
+    assert database.transaction_count - written == 3 + looks_whether_an_index_is_missing
 
 
 async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from storage.carehq.reading import LONGEST_DOCUMENT, Documents, Found
+from storage.carehq.reading import LONGEST_DOCUMENT, Documents, RawDocument
 
 
-def found_in(text: str | bytes) -> list[Found]:
+def found_in(text: str | bytes) -> list[RawDocument]:
     return list(Documents(io.BytesIO(text.encode() if isinstance(text, str) else text)))
 
 
@@ -57,7 +57,7 @@ def test_a_document_with_items_of_its_own_is_no_envelope() -> None:
 def test_a_document_is_found_on_the_line_where_it_begins() -> None:
     text = '{\n "item_count": 2,\n "items": [\n  {\n   "_id": 1\n  },\n  {"_id": 2}\n ]\n}\n{"_id": 3}'
 
-    assert found_in(text) == [Found(4, {"_id": 1}), Found(7, {"_id": 2}), Found(10, {"_id": 3})]
+    assert found_in(text) == [RawDocument(4, {"_id": 1}), RawDocument(7, {"_id": 2}), RawDocument(10, {"_id": 3})]
 
 
 def test_what_is_cut_by_the_end_of_a_chunk_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_what_is_cut_by_the_end_of_a_chunk_is_put_together(monkeypatch: pytest.M
     ],
 )
 def test_what_is_no_json_is_told(text: str, problem: str) -> None:
-    assert found_in(text) == [Found(1, None, problem)]
+    assert found_in(text) == [RawDocument(1, None, problem)]
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '{"items":[' * 200_000, '{"a": ' + "9" * 5000 + "}"])
@@ -99,16 +99,16 @@ def test_an_array_that_is_cut_off_gives_what_it_has() -> None:
     text = '[{"_id": 1},\n{"_id": 2}\n'
 
     assert found_in(text) == [
-        Found(1, {"_id": 1}),
-        Found(2, {"_id": 2}),
-        Found(3, None, "the file ends within a list: is it complete?"),
+        RawDocument(1, {"_id": 1}),
+        RawDocument(2, {"_id": 2}),
+        RawDocument(3, None, "the file ends within a list: is it complete?"),
     ]
 
 
 def test_a_page_that_is_cut_off_is_told_once() -> None:
     text = '{"items": [{"_id": 1}, {"_id'
 
-    assert found_in(text) == [Found(1, {"_id": 1}), Found(1, None, "ends in the middle: is the file complete?")]
+    assert found_in(text) == [RawDocument(1, {"_id": 1}), RawDocument(1, None, "ends in the middle: is the file complete?")]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_page_that_is_cut_off_is_told_once() -> None:
 def test_reading_goes_on_at_the_next_line_that_begins_with_a_document(text: str) -> None:
     first, broken, last = found_in(text)
 
-    assert (first, last) == (Found(1, {"_id": 1}), Found(3, {"_id": 3}))
+    assert (first, last) == (RawDocument(1, {"_id": 1}), RawDocument(3, {"_id": 3}))
     assert (broken.line, broken.value, (broken.problem or "")[:10]) == (2, None, "is no JSON")
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
-from storage.outbox.claims import next_try
+from storage.outbox.claims import next_attempt
 from storage.outbox.letter import Letterhead
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
@@ -130,8 +130,8 @@ async def test_a_letter_is_tried_again_later_and_then_sent(practice: Practice, p
     [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 960), (7, 1920), (8, 3600), (9, 3600), (1000, 3600)],
 )
 def test_tries_come_ever_later_up_to_every_hour(attempts: int, delay: int) -> None:
-    assert next_try(attempts, NOW, 0.0) == NOW + timedelta(seconds=delay)
-    assert next_try(attempts, NOW, 1.0) == NOW + timedelta(seconds=delay * 1.25)
+    assert next_attempt(attempts, NOW, 0.0) == NOW + timedelta(seconds=delay)
+    assert next_attempt(attempts, NOW, 1.0) == NOW + timedelta(seconds=delay * 1.25)
 
 
 @pytest.mark.parametrize(("passed", "status"), [(46.9, "QUEUED"), (47.0, "FAILED")])

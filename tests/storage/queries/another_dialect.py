@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 
 
@@ -51,6 +50,3 @@ class AnotherDialect(Dialect):
 
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
-
-    def unusable(self, _error: BaseException) -> DatabaseUnusable | None:
-        return None

@@ -57,7 +57,7 @@ def lists() -> Iterator[Statement]:
 
 def others() -> Iterator[Statement]:
     for limited in (False, True):
-        yield from (references._by_id(ANOTHER, kind, limited) for kind in references.TABLES)
+        yield from (references.by_id(ANOTHER, kind, limited) for kind in references.TABLES)
         yield lookups._referenced(ANOTHER, limited)
         yield lookups._idempotent_booking(ANOTHER, limited)
     yield from (exporting._page(ANOTHER, kind) for kind in KINDS.values())

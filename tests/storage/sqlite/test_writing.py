@@ -28,7 +28,7 @@ async def test_a_write_is_committed_and_answers(database: Database, path: Path) 
         return "done"
 
     assert await database.write(work) == "done"
-    assert database.written == 1
+    assert database.transaction_count == 1
     assert ("Alison") in str(everything_in(path)["users"])
 
 
@@ -42,7 +42,7 @@ async def test_what_fails_is_rolled_back_whole(database: Database, path: Path) -
     with pytest.raises(ZeroDivisionError):
         await database.write(work)
 
-    assert (everything_in(path), database.written) == (before, 0)
+    assert (everything_in(path), database.transaction_count) == (before, 0)
 
 
 async def test_what_fails_for_another_reason_is_raised_as_it_is(database: Database) -> None:
@@ -214,7 +214,7 @@ async def test_a_write_is_attempted_five_times_and_then_given_up(database: Datab
     with pytest.raises(DatabaseBusy):
         await database.write(work)
 
-    assert (len(attempts), database.written, everything_in(path)) == (5, 0, before)
+    assert (len(attempts), database.transaction_count, everything_in(path)) == (5, 0, before)
 
 
 async def test_work_that_is_tried_again_starts_from_the_beginning(database: Database) -> None:
@@ -248,7 +248,7 @@ async def test_a_write_goes_on_to_its_end_when_its_caller_goes_away(database: Da
 
     assert calling.cancelled()
     assert await database.fetch(Statement("SELECT first_name, last_name FROM users LIMIT 1", ()), {}) == [("Alison", "Reid")]
-    assert database.written == 2
+    assert database.transaction_count == 2
 
 
 async def test_a_caller_that_goes_away_before_the_write_has_begun_takes_it_back(database: Database) -> None:
@@ -258,7 +258,7 @@ async def test_a_caller_that_goes_away_before_the_write_has_begun_takes_it_back(
     await database.write(lambda session: session.exec(update(User).values(last_name="Reid")))
 
     assert await alices_name(database) == "Alice"
-    assert database.written == 1
+    assert database.transaction_count == 1
 
 
 async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
