@@ -37,7 +37,7 @@ from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.errors import Refusal
 from storage.instants import clock
-from storage.outbox.mailroom import Mailroom, look_after
+from storage.outbox.mailroom import Mailroom, retry_and_list
 from storage.repository import HomeVisits
 
 gc.freeze()
@@ -74,7 +74,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
     app.router.add_route("*", "/graphql", endpoint.handle)
-    add_routes(app, database, metrics, authenticate, partial(auth.require, operation=auth.METRICS), settings.http.write_seconds)
+    add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
 
@@ -210,8 +210,8 @@ def import_(
     from storage.progress import progress_bar
 
     database = _database(_settings(), make=True)
-    with progress_bar("Importing") as shown:
-        work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=shown.progress, refuse=shown.line)
+    with progress_bar("Importing") as bar:
+        work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
         report = asyncio.run(_with_database(database, work))
     for name, tally in report.tallies.items():
         say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
@@ -234,8 +234,8 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
     from storage.progress import progress_bar
 
     database = _unopened(_settings())
-    with progress_bar("Copying") as shown:
-        database.backup(file, shown.progress)
+    with progress_bar("Copying") as bar:
+        database.backup(file, bar.update)
     say(f"{database} was copied to {file}.")
 
 
@@ -243,8 +243,8 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
     database = _unopened(_settings())
-    kept = database.restore(file)
-    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {kept}." if kept else ""))
+    old = database.restore(file)
+    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
 
 
 @cli.command()
@@ -264,7 +264,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
 @cli.command()
 def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
-    work = partial(look_after, retried=retry or [], now=clock())
+    work = partial(retry_and_list, ids=retry or [], now=clock())
     typer.echo("\n".join(asyncio.run(_with_database(_database(_settings()), work))))
 
 

@@ -137,8 +137,8 @@ class ServiceUserContact(SQLModel, table=True):
 DERIVED_FROM = {"status": ("cancelled", "completed")}
 
 
-class Derived:
-    """What a visit tells beyond its columns, whether it came as a record to read or as one to write."""
+class DerivedAttributes:
+    """Attributes of a visit that are computed from its columns, alike in records to read and in those to write."""
 
     __slots__ = ()
 
@@ -156,7 +156,7 @@ HAS_CONTACT = sa.text("service_user_contact IS NOT NULL")
 _VERSION = sa.Column("version", sa.Integer, nullable=False)
 
 
-class HomeVisit(Derived, SQLModel, table=True):
+class HomeVisit(DerivedAttributes, SQLModel, table=True):
     __tablename__ = "home_visits"
     # Every UPDATE is guarded by the version that was read.
     __mapper_args__ = {"version_id_col": _VERSION, "version_id_generator": False}

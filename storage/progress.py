@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 
-class Shown(NamedTuple):
-    """`progress` is called with how much is done, of how much; `line` writes one beside the bar."""
+class ProgressBar(NamedTuple):
+    """`update` is called with how much is done, of how much; `print_line` writes a line above the bar."""
 
-    progress: Callable[[int, int], None]
-    line: Callable[[object], None]
+    update: Callable[[int, int], None]
+    print_line: Callable[[object], None]
 
 
 @contextmanager
-def progress_bar(doing: str) -> Iterator[Shown]:
+def progress_bar(doing: str) -> Iterator[ProgressBar]:
     """Show a bar on standard error until what is done inside has ended."""
     # A server, which shows none, starts sooner without the library.
     from rich.console import Console  # noqa: PLC0415
@@ -23,4 +23,6 @@ def progress_bar(doing: str) -> Iterator[Shown]:
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(doing, total=None)
-        yield Shown(lambda done, total: bar.update(task, completed=done, total=total), lambda text: console.print(str(text)))
+        yield ProgressBar(
+            lambda done, total: bar.update(task, completed=done, total=total), lambda text: console.print(str(text))
+        )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from sqlmodel import SQLModel
 
 from storage.instants import Instant, instant
-from storage.models import CareEnquiry, Derived, HomeVisit, HomeVisitEvent, Location, ServiceUserContact, User, table_of
+from storage.models import CareEnquiry, DerivedAttributes, HomeVisit, Location, ServiceUserContact, User, table_of
 
 T = TypeVar("T", bound=SQLModel)
 
@@ -42,7 +42,7 @@ def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[I
     members["never_null"] = frozenset(column.name for column in columns if not column.nullable)
     for index, column in enumerate(columns):
         members[column.name] = property(_decoded(index) if isinstance(column.type, Instant) else itemgetter(index))
-    bases = (Derived, Record) if issubclass(model, Derived) else (Record,)
+    bases = (DerivedAttributes, Record) if issubclass(model, DerivedAttributes) else (Record,)
     return cast("Callable[[Iterable[Any]], T]", type(f"{model.__name__}Record", bases, members))
 
 
@@ -51,4 +51,3 @@ LocationRecord = record_of(Location)
 CareEnquiryRecord = record_of(CareEnquiry)
 ServiceUserContactRecord = record_of(ServiceUserContact)
 HomeVisitRecord = record_of(HomeVisit, [name for name in HomeVisit.model_fields if name not in ("number", "notes_folded")])
-HomeVisitEventRecord = record_of(HomeVisitEvent)

@@ -32,7 +32,7 @@ from storage.queries.lookups import find_idempotent_booking, referenced, referen
 from storage.queries.paging import Page, Window
 from storage.queries.statements import Statement
 
-KEYS_KEPT = timedelta(hours=24)
+KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
 
 OrderKeys = Sequence[tuple[str, bool]]
@@ -182,11 +182,11 @@ class HomeVisits:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
         return await self._end(id, "completed", HomeVisitEventType.COMPLETED, expected_version)
 
-    async def forget_keys(self) -> int:
+    async def delete_old_keys(self) -> int:
         """Delete the idempotency keys that nobody can count on any more; return how many there were."""
 
         def work(session: Session) -> int:
-            old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEYS_KEPT)
+            old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEY_LIFETIME)
             return session.exec(old).rowcount
 
         return await self._database.write(work)

@@ -73,14 +73,14 @@ def require_no_extensions(schema: strawberry.Schema) -> None:
 
     Extensions and permissions of fields are part of their resolvers, and run.
     """
-    found = {
+    features = {
         "schema extensions": schema.extensions,
         "operation directives": schema.directives,
         "exception handlers": schema.exception_handlers,
         "an execution context of its own": schema.execution_context_class is not StrawberryGraphQLCoreExecutionContext,
         "incremental execution": schema.config.enable_experimental_incremental_execution,
     }
-    unserved = [name for name, there in found.items() if there]
+    unserved = [name for name, is_used in features.items() if is_used]
     if unserved:
         raise ValueError(f"The schema has {' and '.join(unserved)}, which this engine does not run: take them out of the schema.")
 

@@ -26,12 +26,12 @@ INTS = range(GRAPHQL_MIN_INT, GRAPHQL_MAX_INT + 1)
 
 
 class Variables:
-    """Those of one operation, which must be valid."""
+    """Coerces the variables of one operation, which must be valid."""
 
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
         definitions = operation.variable_definitions or ()
         signatures = [get_variable_signature(schema, definition) for definition in definitions]
-        self._types = {one.name: one.type for one in signatures if not isinstance(one, GraphQLError)}
+        self._types = {signature.name: signature.type for signature in signatures if not isinstance(signature, GraphQLError)}
         self._plain = {name: PLAIN.get(get_nullable_type(type)) for name, type in self._types.items()}
         with_default = [definition for definition in definitions if definition.default_value]
         defaults = get_variable_values(schema, with_default, {})

@@ -55,5 +55,5 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
     """Delete, at the start and then once an interval, the idempotency keys that are too old to be used again."""
     while True:
         with contextlib.suppress(DatabaseUnusable):
-            await visits.forget_keys()
+            await visits.delete_old_keys()
         await asyncio.sleep(interval_seconds)

@@ -133,7 +133,7 @@ def worker_environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def naming_the_setting(*names: str) -> Iterator[None]:
-    """Say of a value that cannot be used which setting it is."""
+    """Turn a ValueError about a value into Unstartable, with the name of the setting that has it."""
     try:
         yield
     except ValueError as reason:
@@ -142,11 +142,11 @@ def naming_the_setting(*names: str) -> Iterator[None]:
 
 @contextmanager
 def _explaining() -> Iterator[None]:
-    """Say which variables cannot be read or used, and why: never what they hold."""
+    """Turn what is wrong with variables into Unstartable, with their names and the reasons, never with their values."""
     try:
         yield
     except ValidationError as error:
-        reasons = (f"{_variable(one['loc'])}: {_reason(one['msg'])}" for one in error.errors())
+        reasons = (f"{_variable(detail['loc'])}: {_reason(detail['msg'])}" for detail in error.errors())
         raise Unstartable(f"Settings that cannot be used: {'; '.join(reasons)}.") from None
     except (ValueError, OSError) as error:
         raise Unstartable(f"Settings that cannot be read, from variables or .env: {error}.") from None

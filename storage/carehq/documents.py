@@ -191,13 +191,13 @@ def kind_of(path: Path) -> Kind:
 
 def problems(error: ValidationError) -> list[str]:
     """Say all that is wrong with a document, a field at a time, without repeating what it holds."""
-    return [_problem(one) for one in error.errors(include_url=False, include_input=False)]
+    return [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
 
 
-def _problem(error: Any) -> str:
-    match error["type"]:
+def _problem(detail: Any) -> str:
+    match detail["type"]:
         case "missing":
-            return f"{error['loc'][0]} is missing"
+            return f"{detail['loc'][0]} is missing"
         case "value_error":
-            return f"{error['loc'][0]} {error['ctx']['error']}"
+            return f"{detail['loc'][0]} {detail['ctx']['error']}"
     return "must be a JSON object"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems
 from storage.carehq.merging import Tally, merge
-from storage.carehq.reading import Documents, Found
+from storage.carehq.reading import Documents, RawDocument
 from storage.database import Database
 from storage.errors import UnreadableFile
 
@@ -102,13 +102,13 @@ async def _import_batch(database: Database, kind: Kind, batch: _Batch, report: I
         tally.add(await database.write(lambda session: merge(session, kind, batch.documents, now)))
 
 
-def _batches(file: _File, found: Iterable[Found], refuse: Callable[[RefusedDocument], None]) -> Iterator[_Batch]:
+def _batches(file: _File, documents: Iterable[RawDocument], refuse: Callable[[RefusedDocument], None]) -> Iterator[_Batch]:
     batch = _Batch()
-    for number, one in enumerate(found, 1):
-        read = one.problem or _read(file.kind, one.value)
+    for number, document in enumerate(documents, 1):
+        read = document.problem or _read(file.kind, document.value)
         if isinstance(read, str):
             batch.refused += 1
-            refuse(RefusedDocument(file.path, number, one.line, read))
+            refuse(RefusedDocument(file.path, number, document.line, read))
         else:
             batch.documents.append(read)
         if len(batch.documents) + batch.refused == BATCH:

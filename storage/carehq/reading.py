@@ -24,7 +24,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
-class Found(NamedTuple):
+class RawDocument(NamedTuple):
     """A document and the line on which it begins, or what is wrong there."""
 
     line: int
@@ -54,11 +54,11 @@ class Documents:
         self._ended = False
         self._is_aborted = False
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[RawDocument]:
         while first := self._next():
             yield from self._list(self._page_or_document) if first == "[" else self._page_or_document()
 
-    def _list(self, member: Callable[[], Iterator[Found]]) -> Iterator[Found]:
+    def _list(self, member: Callable[[], Iterator[RawDocument]]) -> Iterator[RawDocument]:
         self._at += 1
         while (first := self._next()) and first != "]":
             if first == ",":
@@ -67,10 +67,10 @@ class Documents:
                 yield from member()
         if not first and not self._is_aborted:
             self._is_aborted = True
-            yield Found(self._lines(), None, "the file ends within a list: is it complete?")
+            yield RawDocument(self._lines(), None, "the file ends within a list: is it complete?")
         self._at += 1
 
-    def _page_or_document(self) -> Iterator[Found]:
+    def _page_or_document(self) -> Iterator[RawDocument]:
         while len(self._text) - self._at < LONGEST_HEAD and self._more():
             pass
         if head := _head.match(self._text, self._at, self._at + LONGEST_HEAD):
@@ -80,15 +80,15 @@ class Documents:
         else:
             yield from self._document()
 
-    def _document(self) -> Iterator[Found]:
+    def _document(self) -> Iterator[RawDocument]:
         line = self._lines()
         try:
-            found = Found(line, self._value())
+            found = RawDocument(line, self._value())
         except _Malformed as error:
-            found = Found(line, None, f"{error}{self._skip()}")
+            found = RawDocument(line, None, f"{error}{self._skip()}")
         yield found
 
-    def _rest_of_page(self) -> Iterator[Found]:
+    def _rest_of_page(self) -> Iterator[RawDocument]:
         line = self._lines()
         try:
             while not self._is_aborted and self._next() == ",":
@@ -98,7 +98,7 @@ class Documents:
             if not self._is_aborted:
                 self._take("}")
         except _Malformed as error:
-            yield Found(line, None, f"{error}{self._skip()}")
+            yield RawDocument(line, None, f"{error}{self._skip()}")
 
     def _skip(self) -> str:
         """Go on at the next line that begins with a document; where there is none, give up and say so."""

@@ -18,7 +18,7 @@ from storage.queries.statements import Statement, compiled
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
-REASONS_KEPT = 10
+MAX_REASONS = 10
 # Anything else was decided about a visit after its last message.
 UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
 
@@ -102,7 +102,7 @@ def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:
     return None
 
 
-def next_try(attempts: int, now: datetime, jitter: float) -> datetime:
+def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime:
     """Say when to try again after so many attempts; `jitter`, from 0 to 1, spreads those that failed together."""
     # Doubling without end would overflow.
     delay = min(FIRST_DELAY * (1 << min(attempts - 1, 10)), LONGEST_DELAY)
@@ -110,8 +110,8 @@ def next_try(attempts: int, now: datetime, jitter: float) -> datetime:
 
 
 def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
-    """Keep that the mail server took it, even where it was withdrawn meanwhile, or the lease was lost."""
-    message, visit, newest = _as_it_is_now(session, claimed)
+    """Record that the mail server took it, even where it was withdrawn meanwhile, or the lease was lost."""
+    message, visit, newest = _reload(session, claimed)
     if message.leased_until == claimed.message.leased_until:
         message.leased_until = None
     if message.status is ConfirmationStatus.SENT:
@@ -121,24 +121,24 @@ def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
         visit.confirmation = ConfirmationStatus.SENT
 
 
-def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, again: datetime | None) -> bool:
-    """Keep why it was not sent, and when to try again (None: never); return whether it is given up."""
-    message, visit, _ = _as_it_is_now(session, claimed)
+def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, retry_at: datetime | None) -> bool:
+    """Record why it was not sent, and when to try again (None: never); return whether it is given up."""
+    message, visit, _ = _reload(session, claimed)
     if message.leased_until != claimed.message.leased_until:
         return False
     message.leased_until = None
     if message.status is not ConfirmationStatus.QUEUED:
         return False
-    if again is not None and again < message.give_up:
-        message.due = again
-        _note(message, now, reason)
+    if retry_at is not None and retry_at < message.give_up:
+        message.due = retry_at
+        _append_reason(message, now, reason)
         return False
     _close(message, ConfirmationStatus.FAILED, now, reason)
     visit.confirmation = ConfirmationStatus.FAILED
     return True
 
 
-def _as_it_is_now(session: Session, claimed: Claimed) -> tuple[OutboxMessage, HomeVisit, bool]:
+def _reload(session: Session, claimed: Claimed) -> tuple[OutboxMessage, HomeVisit, bool]:
     later = aliased(OutboxMessage)
     followed = sa.exists().where(col(later.home_visit) == OutboxMessage.home_visit, col(later.sequence) > OutboxMessage.sequence)
     query = (
@@ -155,9 +155,9 @@ def _close(message: OutboxMessage, status: ConfirmationStatus, now: datetime, re
     message.status = status
     message.ended = now
     if reason:
-        _note(message, now, reason)
+        _append_reason(message, now, reason)
 
 
-def _note(message: OutboxMessage, now: datetime, reason: str) -> None:
+def _append_reason(message: OutboxMessage, now: datetime, reason: str) -> None:
     lines = [*message.reasons.splitlines(), f"{rfc3339(now)} {reason}"]
-    message.reasons = "\n".join(lines[-REASONS_KEPT:])
+    message.reasons = "\n".join(lines[-MAX_REASONS:])

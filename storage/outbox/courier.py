@@ -14,7 +14,7 @@ from storage.errors import DatabaseUnusable
 from storage.instants import clock as system_clock
 from storage.instants import stored
 from storage.models import ConfirmationStatus
-from storage.outbox.claims import LEASE, Claimed, any_due, claim, mark_sent, mark_unsent, next_try
+from storage.outbox.claims import LEASE, Claimed, any_due, claim, mark_sent, mark_unsent, next_attempt
 from storage.outbox.letter import Letterhead, compose
 from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
 
@@ -106,16 +106,16 @@ class Courier:
         try:
             await self._send(claimed)
         except Refused as refused:
-            await self._keep_unsent(claimed, str(refused), final=True)
+            await self._record_unsent(claimed, str(refused), final=True)
         except NotSent as failure:
-            await self._keep_unsent(claimed, str(failure))
+            await self._record_unsent(claimed, str(failure))
             if isinstance(failure, Unreachable):
                 raise
         except Exception as mistake:
             log.exception("Message %s could not be made into a letter and sent", claimed.message.id)
-            await self._keep_unsent(claimed, f"The email could not be made and sent: {type(mistake).__name__}")
+            await self._record_unsent(claimed, f"The email could not be made and sent: {type(mistake).__name__}")
         else:
-            await self._keep(claimed, lambda session: mark_sent(session, claimed, self._clock()))
+            await self._record(claimed, lambda session: mark_sent(session, claimed, self._clock()))
             self.sent += 1
             log.info("Message %s of visit %s was sent", claimed.message.id, claimed.visit.id)
 
@@ -130,10 +130,10 @@ class Courier:
         except TimeoutError:
             raise Unreachable("The mail server took too long.") from None
 
-    async def _keep_unsent(self, claimed: Claimed, reason: str, *, final: bool = False) -> None:
+    async def _record_unsent(self, claimed: Claimed, reason: str, *, final: bool = False) -> None:
         now = self._clock()
-        again = None if final else next_try(claimed.message.attempts, now, self._jitter())
-        if await self._keep(claimed, lambda session: mark_unsent(session, claimed, reason, now, again)):
+        retry_at = None if final else next_attempt(claimed.message.attempts, now, self._jitter())
+        if await self._record(claimed, lambda session: mark_unsent(session, claimed, reason, now, retry_at)):
             self._count_given_up(claimed, reason)
         else:
             log.warning("Message %s of visit %s was not sent. %s", claimed.message.id, claimed.visit.id, reason)
@@ -142,7 +142,7 @@ class Courier:
         self.given_up += 1
         log.error("Message %s of visit %s was given up. %s", claimed.message.id, claimed.visit.id, reason)
 
-    async def _keep(self, claimed: Claimed, mark: Callable[[Session], T]) -> T:
+    async def _record(self, claimed: Claimed, mark: Callable[[Session], T]) -> T:
         """Write down what became of a letter, trying for as long as nobody else may send it."""
         while True:
             try:

@@ -24,7 +24,7 @@ NOBODY = "Home visits <visits@homes.example>"
 class Mailroom:
     """Without a mail server, letters are left in a folder. Raises ValueError for settings that cannot be used."""
 
-    _at_work: "Courier | None" = None
+    _running: "Courier | None" = None
 
     def __init__(self, smtp_url: str | None, mail_from: str | None, time_zone: str) -> None:
         self._server = mail_server(smtp_url) if smtp_url else None
@@ -42,13 +42,13 @@ class Mailroom:
     async def deliver(self, database: Database) -> None:
         """Send what is due and what becomes due, until cancelled."""
         await asyncio.sleep(START_SECONDS)
-        self._at_work = await asyncio.to_thread(self._courier, database)
-        await self._at_work.run()
+        self._running = await asyncio.to_thread(self._courier, database)
+        await self._running.run()
 
     @property
     def sent(self) -> int:
         """How many letters have been sent since `deliver` began."""
-        return self._at_work.sent if self._at_work else 0
+        return self._running.sent if self._running else 0
 
     async def deliver_once(self, database: Database) -> int:
         """Send what is due now and return how many letters that were; raise NotDelivered."""
@@ -70,12 +70,12 @@ class Mailroom:
         return Courier(database, transport, Letterhead(sender(self._mail_from or NOBODY), self._time_zone))
 
 
-async def look_after(database: Database, retried: Sequence[str], now: datetime) -> list[str]:
-    """Queue these messages again; describe each message that waits or was given up in a line."""
-    queued = await overview.retry(database, retried, now) if retried else []
+async def retry_and_list(database: Database, ids: Sequence[str], now: datetime) -> list[str]:
+    """Queue these messages again; describe in a line each message that waits or was given up."""
+    queued = await overview.retry(database, ids, now) if ids else []
     # Not even a command line is always text.
-    named = {id: id.encode(errors="replace").decode() for id in retried}
-    answers = [f"{named[id]} {'is queued again' if id in queued else 'is no message that was given up'}." for id in retried]
+    named = {id: id.encode(errors="replace").decode() for id in ids}
+    answers = [f"{named[id]} {'is queued again' if id in queued else 'is no message that was given up'}." for id in ids]
     messages = [*await overview.waiting(database), *await overview.given_up(database)]
     return [*answers, *(_described(message) for message in messages), f"{len(messages)} in all."]
 

@@ -63,9 +63,9 @@ class Smtp:
                 await client.sendmail(envelope_sender, [recipient], letter.as_bytes())
         except SMTPRecipientsRefused as refused:
             answer = refused.recipients[0]
-            raise _judged("the recipient", answer, recipient) from None
+            raise _failure("the recipient", answer, recipient) from None
         except SMTPDataError as answer:
-            raise _judged("the email", answer, recipient) from None
+            raise _failure("the email", answer, recipient) from None
         except SMTPAuthenticationError as answer:
             raise Unreachable(f"The mail server refused the user or the password: {answer.code}") from None
         except SMTPSenderRefused as answer:
@@ -124,7 +124,7 @@ def _only_address(letter: EmailMessage, header: str) -> str:
     return str(address.addr_spec)
 
 
-def _judged(what: str, answer: SMTPResponseException, recipient: str) -> NotSent:
+def _failure(what: str, answer: SMTPResponseException, recipient: str) -> NotSent:
     if 500 <= answer.code <= 599:
         return Refused(_with_reply(f"The mail server refused {what}", answer, recipient))
     return NotSent(_with_reply(f"The mail server did not take {what}", answer, recipient))

@@ -19,7 +19,7 @@ PAGES_AT_ONCE = 4096
 # What SQLite keeps beside a database, and would apply to another one that takes its place.
 COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
@@ -158,7 +158,7 @@ def _is_alone(connection: sqlite3.Connection) -> bool:
         connection.execute("BEGIN EXCLUSIVE")
         return bool(connection.execute("PRAGMA journal_mode").fetchone() == ("delete",))
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in TAKEN:
+        if error.sqlite_errorcode & 0xFF in IN_USE:
             return False
         if error.sqlite_errorcode & 0xFF in DAMAGED:  # that is why a backup is needed
             return True
@@ -166,33 +166,33 @@ def _is_alone(connection: sqlite3.Connection) -> bool:
 
 
 def _replace(path: Path, copy: Path) -> Path | None:
-    kept = _free_name(path)
+    old = _free_name(path)
     for companion in COMPANIONS:
         with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{companion}").rename(f"{kept}{companion}")
+            Path(f"{path}{companion}").rename(f"{old}{companion}")
     existed = path.exists()
     if existed:
-        _keep(path, kept)
+        _link_or_copy(path, old)
         shutil.copymode(path, copy)
         with contextlib.suppress(PermissionError):
             os.chown(copy, path.stat().st_uid, path.stat().st_gid)
     copy.replace(path)
     _flush(path.absolute().parent)
-    return kept if existed else None
+    return old if existed else None
 
 
 def _free_name(path: Path) -> Path:
     number = 1
-    while (kept := Path(f"{path}.before-restore" + (f"-{number}" if number > 1 else ""))).exists():
+    while (old := Path(f"{path}.before-restore" + (f"-{number}" if number > 1 else ""))).exists():
         number += 1
-    return kept
+    return old
 
 
-def _keep(path: Path, kept: Path) -> None:
+def _link_or_copy(path: Path, old: Path) -> None:
     # With a second name for the old database there is no moment without one under the first.
     try:
-        kept.hardlink_to(path)
+        old.hardlink_to(path)
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        shutil.copy2(path, kept)
+        shutil.copy2(path, old)

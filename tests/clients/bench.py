@@ -11,7 +11,7 @@ from tests.clients.packages import install
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
-MADE = ("node_modules", "generated", "__generated__", "home_visits_client", "dist", ".mypy_cache", "__pycache__")
+GENERATED = ("node_modules", "generated", "__generated__", "home_visits_client", "dist", ".mypy_cache", "__pycache__")
 
 PutOnBench = Callable[[str], Awaitable["Bench"]]
 
@@ -65,7 +65,7 @@ class Bench:
 
 async def put_on_bench(folder: str, root: Path, cache: Path) -> Bench:
     """Copy the examples and the schema to `root`, and install what one folder depends on."""
-    shutil.copytree(ROOT / "tests" / "clients", root / "tests" / "clients", ignore=shutil.ignore_patterns(*MADE))
+    shutil.copytree(ROOT / "tests" / "clients", root / "tests" / "clients", ignore=shutil.ignore_patterns(*GENERATED))
     (root / "schema").mkdir()
     shutil.copy(ROOT / "schema" / "schema.graphql", root / "schema")
     copied = root / "tests" / "clients" / folder

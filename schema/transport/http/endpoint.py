@@ -42,7 +42,7 @@ class Endpoint:
         self._draining = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Result a request, whatever it is."""
+        """Answer a request, whatever it is."""
         state = RequestState(_request_id(request))
         if request.method == hdrs.METH_OPTIONS:
             preflight = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)

@@ -11,11 +11,11 @@ from graphql import REMOVE, ArgumentNode, IntValueNode, Visitor, parse, print_as
 from hypothesis import strategies as st
 from schemathesis.graphql import nodes
 
-KNOWN = os.environ["KNOWN_IDS"].split()
+IDS = os.environ["KNOWN_IDS"].split()
 ZONES = ["Europe/London", "America/St_Johns", "Pacific/Apia"]
 LARGEST_PAGE = 100
 
-schemathesis.graphql.scalar("ID", (st.sampled_from([*KNOWN, "f" * 24]) | st.text(max_size=25)).map(nodes.String))
+schemathesis.graphql.scalar("ID", (st.sampled_from([*IDS, "f" * 24]) | st.text(max_size=25)).map(nodes.String))
 schemathesis.graphql.scalar("DateTime", st.datetimes().map(lambda time: nodes.String(f"{time.isoformat()}Z")))
 schemathesis.graphql.scalar("TimeZone", st.sampled_from(ZONES).map(nodes.String))
 
