@@ -85,8 +85,18 @@ def _bound(node: ast.AST) -> list[str]:
 
 
 def test_every_name_that_is_quoted_is_in_the_code() -> None:
-    metrics = {name for name in NAMES if name.startswith("home_visits_")}
+    in_code = defined()
+
+    assert {name for name in NAMES if not name.startswith("home_visits_")} - INVENTED - in_code == set()
+
+
+def test_every_metric_that_is_quoted_is_exported() -> None:
     exported = (ROOT / "schema/server/metrics.py").read_text()
 
-    assert {name for name in NAMES - metrics - INVENTED if name not in defined()} == set()
-    assert [name for name in metrics if f'"{name.removesuffix("_total")}"' not in exported] == []
+    metrics = [name for name in NAMES if name.startswith("home_visits_")]
+
+    assert (
+        [name for name in metrics if f'"{name.removesuffix("_total")}"' in exported]
+        == metrics
+        == ["home_visits_fast_path_faults_total"]
+    )
