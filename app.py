@@ -155,7 +155,7 @@ def serve(
     if inherited is not None:
         uvloop.run(processes.serve(app, processes.inherit(inherited), settings.http))
         return
-    database = _database(settings, make=True)
+    database = _migrated_database(settings, create=True)
     if demo:
         from storage.demo import fill_with_demo
 
@@ -172,7 +172,7 @@ def serve(
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
-    database = _unopened(_settings())
+    database = _configured_database(_settings())
     say(f"{database} has been brought up to date." if database.migrate() else f"{database} is up to date.")
 
 
@@ -209,7 +209,7 @@ def import_(
     from storage.carehq.importing import import_documents
     from storage.progress import progress_bar
 
-    database = _database(_settings(), make=True)
+    database = _migrated_database(_settings(), create=True)
     with progress_bar("Importing") as bar:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
         report = asyncio.run(_with_database(database, work))
@@ -225,7 +225,7 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     from storage.carehq.exporting import export_documents
 
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
-    say(f"{kind}: {asyncio.run(_with_database(_database(_settings()), work)):,} exported")
+    say(f"{kind}: {asyncio.run(_with_database(_migrated_database(_settings()), work)):,} exported")
 
 
 @cli.command("backup")
@@ -233,7 +233,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
     """Copy the database, also while it is served."""
     from storage.progress import progress_bar
 
-    database = _unopened(_settings())
+    database = _configured_database(_settings())
     with progress_bar("Copying") as bar:
         database.backup(file, bar.update)
     say(f"{database} was copied to {file}.")
@@ -242,7 +242,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    database = _unopened(_settings())
+    database = _configured_database(_settings())
     old = database.restore(file)
     say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
 
@@ -254,7 +254,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
     Log(settings.log_format or "console").capture_logging()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-    mailroom, database = _mailroom(settings), _database(settings)
+    mailroom, database = _mailroom(settings), _migrated_database(settings)
     if once:
         say(f"{asyncio.run(_with_database(database, mailroom.deliver_once))} sent.")
     else:
@@ -265,7 +265,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
 def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
     work = partial(retry_and_list, ids=retry or [], now=clock())
-    typer.echo("\n".join(asyncio.run(_with_database(_database(_settings()), work))))
+    typer.echo("\n".join(asyncio.run(_with_database(_migrated_database(_settings()), work))))
 
 
 def _settings() -> Settings:
@@ -275,17 +275,17 @@ def _settings() -> Settings:
     return settings
 
 
-def _unopened(settings: Settings) -> Database:
+def _configured_database(settings: Settings) -> Database:
     database = database_of(settings.database_url)
     if obstacle := database.obstacle():
         raise Unstartable(f"{obstacle}: make it, or set HOME_VISITS_DATABASE_URL.")
     return database
 
 
-def _database(settings: Settings, *, make: bool = False) -> Database:
-    """Return the database, brought up to date."""
-    database = _unopened(settings)
-    if not make and database.is_empty():
+def _migrated_database(settings: Settings, *, create: bool = False) -> Database:
+    """Return the database, brought up to date; raise Unstartable for one that is empty, unless `create`."""
+    database = _configured_database(settings)
+    if not create and database.is_empty():
         raise Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
     database.migrate()
     return database

@@ -103,9 +103,9 @@ async def fill_with_demo(database: Database, now: datetime) -> bool:
 
 def demo_documents(today: date) -> dict[str, list[dict[str, Any]]]:
     """Make CareHQ documents, by the name of their kind, what is referred to first."""
-    pick = random.Random(20241101)  # noqa: S311 - the same ones every time
-    enquiries = [_enquiry(pick, number) for number in range(ENQUIRIES)]
-    contacts = [_contact(pick, number, enquiries) for number in range(CONTACTS)]
+    rng = random.Random(20241101)  # noqa: S311 - the same ones every time
+    enquiries = [_enquiry(rng, number) for number in range(ENQUIRIES)]
+    contacts = [_contact(rng, number, enquiries) for number in range(CONTACTS)]
     return {
         "users": [_person(_FIRST_USER + number, name, "homes.example") for number, name in enumerate(USERS)],
         "locations": [
@@ -114,7 +114,7 @@ def demo_documents(today: date) -> dict[str, list[dict[str, Any]]]:
         ],
         "care_enquiries": enquiries,
         "service_user_contacts": contacts,
-        "home_visits": list(_visits(pick, today, enquiries, {contact["care_enquiry"]: contact["_id"] for contact in contacts})),
+        "home_visits": list(_visits(rng, today, enquiries, {contact["care_enquiry"]: contact["_id"] for contact in contacts})),
     }
 
 
@@ -124,14 +124,14 @@ def _person(number: int, name: str, domain: str) -> dict[str, Any]:
     return {"_id": _identifier(number), "first_name": first, "last_name": last, "email": f"{mailbox}@{domain}"}
 
 
-def _relative(pick: random.Random, number: int, last_name: str) -> dict[str, Any]:
-    person = _person(number, f"{pick.choice(FIRST_NAMES)} {last_name}", "family.example")
-    return person | {"phone": f"+44 1632 960{pick.randrange(100, 1000)}"}
+def _relative(rng: random.Random, number: int, last_name: str) -> dict[str, Any]:
+    person = _person(number, f"{rng.choice(FIRST_NAMES)} {last_name}", "family.example")
+    return person | {"phone": f"+44 1632 960{rng.randrange(100, 1000)}"}
 
 
-def _enquiry(pick: random.Random, number: int) -> dict[str, Any]:
+def _enquiry(rng: random.Random, number: int) -> dict[str, Any]:
     place = number % len(LOCATIONS)
-    enquiry = _relative(pick, _FIRST_ENQUIRY + number, pick.choice(LAST_NAMES))
+    enquiry = _relative(rng, _FIRST_ENQUIRY + number, rng.choice(LAST_NAMES))
     enquiry |= {"assigned_to": _identifier(_FIRST_USER + place), "location": _identifier(place)}
     if number % 10 == 9:
         enquiry["email"] = None
@@ -140,60 +140,60 @@ def _enquiry(pick: random.Random, number: int) -> dict[str, Any]:
     return enquiry
 
 
-def _contact(pick: random.Random, number: int, enquiries: list[dict[str, Any]]) -> dict[str, Any]:
+def _contact(rng: random.Random, number: int, enquiries: list[dict[str, Any]]) -> dict[str, Any]:
     enquiry = enquiries[2 * number]
-    return _relative(pick, _FIRST_CONTACT + number, enquiry["last_name"]) | {"care_enquiry": enquiry["_id"]}
+    return _relative(rng, _FIRST_CONTACT + number, enquiry["last_name"]) | {"care_enquiry": enquiry["_id"]}
 
 
 def _visits(
-    pick: random.Random, today: date, enquiries: list[dict[str, Any]], contacts: dict[str, str]
+    rng: random.Random, today: date, enquiries: list[dict[str, Any]], contacts: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Make visits in the order in which they were booked, which is that of their IDs."""
-    bookings = sorted(_booking(pick) for _ in range(VISITS - 1))
+    bookings = sorted(_booking(rng) for _ in range(VISITS - 1))
     for number, booking in enumerate(bookings):
-        enquiry = pick.choice(enquiries)
-        visit = _visit(pick, number, today, booking, enquiry)
-        if pick.random() < 0.5:
+        enquiry = rng.choice(enquiries)
+        visit = _visit(rng, number, today, booking, enquiry)
+        if rng.random() < 0.5:
             visit["service_user_contact"] = contacts.get(enquiry["_id"])
-        yield visit | _fate(pick, visit, today, past=booking.visit_day < 0)
-    yield _visit(pick, VISITS - 1, today, _Booking(-1, 18 * 3600, 1), enquiries[0])
+        yield visit | _outcome(rng, visit, today, past=booking.visit_day < 0)
+    yield _visit(rng, VISITS - 1, today, _Booking(-1, 18 * 3600, 1), enquiries[0])
 
 
-def _booking(pick: random.Random) -> _Booking:
-    visit_day = -pick.randrange(1, 120) if pick.random() < 0.65 else pick.randrange(0, 29)
-    return _Booking(min(visit_day - pick.randrange(2, 21), -1), pick.randrange(8 * 3600, 18 * 3600), visit_day)
+def _booking(rng: random.Random) -> _Booking:
+    visit_day = -rng.randrange(1, 120) if rng.random() < 0.65 else rng.randrange(0, 29)
+    return _Booking(min(visit_day - rng.randrange(2, 21), -1), rng.randrange(8 * 3600, 18 * 3600), visit_day)
 
 
-def _visit(pick: random.Random, number: int, today: date, booking: _Booking, enquiry: dict[str, Any]) -> dict[str, Any]:
+def _visit(rng: random.Random, number: int, today: date, booking: _Booking, enquiry: dict[str, Any]) -> dict[str, Any]:
     created = _text(_midnight(today) + timedelta(booking.booked_day, booking.booked_second))
     return {
         "_id": _identifier(_FIRST_VISIT + number),
         "care_enquiry": enquiry["_id"],
         "location": enquiry["location"],
         "assigned_to": enquiry["assigned_to"],
-        "date_time": _text(_appointment(pick, today, booking.visit_day, _ZONES[enquiry["location"]])),
-        "visit_type": pick.choices(["in_person", "virtual"], [4, 1])[0],
-        "host": pick.choices(list(HOSTS), list(HOSTS.values()))[0],
-        "notes": pick.choice(NOTES),
+        "date_time": _text(_appointment(rng, today, booking.visit_day, _ZONES[enquiry["location"]])),
+        "visit_type": rng.choices(["in_person", "virtual"], [4, 1])[0],
+        "host": rng.choices(list(HOSTS), list(HOSTS.values()))[0],
+        "notes": rng.choice(NOTES),
         "created": created,
         "modified": created,
     }
 
 
-def _appointment(pick: random.Random, today: date, day: int, zone: ZoneInfo) -> datetime:
-    at = datetime.combine(today + timedelta(day), time(pick.randrange(9, 17), pick.choice([0, 15, 30, 45])), zone)
+def _appointment(rng: random.Random, today: date, day: int, zone: ZoneInfo) -> datetime:
+    at = datetime.combine(today + timedelta(day), time(rng.randrange(9, 17), rng.choice([0, 15, 30, 45])), zone)
     if at.weekday() != SUNDAY:
         return at
     return at - timedelta(1) if day < 0 else at + timedelta(1)
 
 
-def _fate(pick: random.Random, visit: dict[str, Any], today: date, *, past: bool) -> dict[str, str]:
+def _outcome(rng: random.Random, visit: dict[str, Any], today: date, *, past: bool) -> dict[str, str]:
     """End most of the past visits and a few of the coming ones."""
-    fate, share = pick.random(), pick.uniform(0.1, 0.9)
+    chance, share = rng.random(), rng.uniform(0.1, 0.9)
     at, created = datetime.fromisoformat(visit["date_time"]), datetime.fromisoformat(visit["created"])
-    if past and fate < 0.75:
+    if past and chance < 0.75:
         return dict.fromkeys(("completed", "modified"), _text(at + timedelta(hours=1)))
-    if fate > 0.88:
+    if chance > 0.88:
         until = min(at, _midnight(today))
         return dict.fromkeys(("cancelled", "modified"), _text(created + share * (until - created)))
     return {}

@@ -16,6 +16,10 @@ from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserC
 NOTES_LENGTH = 10_000
 IDEMPOTENCY_KEY_LENGTH = 255
 
+REQUIRED_MESSAGES = {
+    "date_time": "A visit needs a time. Leave the field out to keep the time it has.",
+    "host": "A visit needs a host. Leave the field out to keep the host it has.",
+}
 ENQUIRY_UNKNOWN = Problem(
     "care_enquiry", "NOT_FOUND", "No care enquiry with this ID exists, or you may not see it. Check the ID."
 )
@@ -116,9 +120,8 @@ def notes_problem(notes: str) -> Problem | None:
 
 
 def required_problems(changes: Mapping[str, Any]) -> list[Problem]:
-    labels = {"date_time": "A visit needs a time. Leave the field out to keep the time it has.",
-              "host": "A visit needs a host. Leave the field out to keep the host it has."}  # fmt: skip
-    return [Problem(name, "REQUIRED", label) for name, label in labels.items() if name in changes and changes[name] is None]
+    nulls = [name for name in REQUIRED_MESSAGES if name in changes and changes[name] is None]
+    return [Problem(name, "REQUIRED", REQUIRED_MESSAGES[name]) for name in nulls]
 
 
 def new_visit(id: str, booking: BookingInput, enquiry: CareEnquiry, now: datetime) -> HomeVisit:

@@ -78,7 +78,7 @@ def _instant(**options: Any) -> Any:
     return Field(sa_type=Instant, **options)
 
 
-def _name_of(kind: type[StrEnum], **options: Any) -> Any:
+def _enum(kind: type[StrEnum], **options: Any) -> Any:
     return Field(sa_type=sa.Enum(kind, native_enum=False, length=32), **options)
 
 
@@ -187,8 +187,8 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
     care_enquiry: str = _reference("care_enquiries")
     location: str = _reference("locations")
     date_time: datetime = _instant()
-    visit_type: VisitType = _name_of(VisitType)
-    host: VisitHost = _name_of(VisitHost)
+    visit_type: VisitType = _enum(VisitType)
+    host: VisitHost = _enum(VisitHost)
     notes: str = ""
     assigned_to: str | None = _reference("users", default=None)
     service_user_contact: str | None = _reference("service_user_contacts", default=None)
@@ -198,7 +198,7 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
     completed: datetime | None = _instant(default=None)
     anonymized: datetime | None = _instant(default=None)
     version: int = Field(default=1, sa_column=_VERSION)
-    confirmation: ConfirmationStatus = _name_of(ConfirmationStatus, default=ConfirmationStatus.NOT_REQUIRED)
+    confirmation: ConfirmationStatus = _enum(ConfirmationStatus, default=ConfirmationStatus.NOT_REQUIRED)
     notes_folded: str = ""
 
 
@@ -214,7 +214,7 @@ class HomeVisitEvent(SQLModel, table=True):
     sequence: int | None = Field(default=None, primary_key=True)
     at: datetime = _instant()
     actor: str
-    type: HomeVisitEventType = _name_of(HomeVisitEventType)
+    type: HomeVisitEventType = _enum(HomeVisitEventType)
     home_visit: str = _reference("home_visits")
     care_enquiry: str = _id()
     location: str = _id()

@@ -1,9 +1,9 @@
 """The only reader and writer of visits: each statement limited to what its caller may see, each change by the lifecycle."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -30,7 +30,6 @@ from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
-from storage.queries.statements import Statement
 
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -89,28 +88,30 @@ class HomeVisits:
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
         for row in rows:
             rows_of[row[0]].append(row[1:])
-
-        @cache
-        def totals() -> asyncio.Future[dict[str, int]]:
-            # The counts of all pages may be awaited at once: the first that is counts for the others.
-            statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
-            return asyncio.ensure_future(self._totals(statement, where.values | {"parents": values["parents"]}))
-
-        def total_of(id: str) -> Callable[[], Any]:
-            async def total() -> int:
-                return (await totals())[id]
-
-            return total
+        total_of = self._total_of(where, parent, values["parents"])
 
         def page(id: str, rows: list[Any]) -> Page[HomeVisit]:
             own = [row[: listed.width] for row in rows if row[0] is not None]
-            return _page(own, listed, shape, window, rows[0][listed.width :], total_of(id))
+            return _page(own, listed, shape, window, rows[0][listed.width :], partial(total_of, id))
 
         return [page(id, rows_of[id]) for id in ids]
 
-    async def _totals(self, statement: Statement, values: dict[str, Any]) -> dict[str, int]:
-        rows: Any = await self._database.fetch(statement, values)
-        return dict(rows)
+    def _total_of(self, where: Conditions, parent: str, parents: Any) -> Callable[[str], Awaitable[int]]:
+        """Return what counts the visits of one parent. The first call counts those of all, also for calls made meanwhile."""
+
+        async def fetch() -> dict[str, int]:
+            statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
+            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents})
+            return dict(rows)
+
+        @cache
+        def totals() -> asyncio.Future[dict[str, int]]:
+            return asyncio.ensure_future(fetch())
+
+        async def total_of(id: str) -> int:
+            return (await totals())[id]
+
+        return total_of
 
     def _shape(
         self,
@@ -138,7 +139,7 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             if visit := self._find_idempotent_booking(session, idempotency_key, fingerprint):
                 return visit
-            enquiry = self._bookable(session, booking, idempotency_key)
+            enquiry = self._bookable_enquiry(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
             visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
@@ -162,9 +163,9 @@ class HomeVisits:
         """
 
         def work(session: Session) -> HomeVisit:
-            visit = self._pending(session, id, expected_version)
+            visit = self._locked_pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
-            entries = lifecycle.change(visit, self._accepted(session, visit, changes), now)
+            entries = lifecycle.change(visit, self._checked_changes(session, visit, changes), now)
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
                 confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
@@ -193,7 +194,7 @@ class HomeVisits:
 
     async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
         def work(session: Session) -> HomeVisit:
-            visit = self._pending(session, id, expected_version)
+            visit = self._locked_pending(session, id, expected_version)
             now = self._clock()
             entries = lifecycle.change(visit, {field: now}, now)
             withdraw(session, visit, now)
@@ -202,7 +203,7 @@ class HomeVisits:
 
         return await self._database.write(work)
 
-    def _pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
+    def _locked_pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
         query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._in_scope(HomeVisit.location)).with_for_update()
         visit = session.exec(query).one_or_none()
         if visit is None:
@@ -211,7 +212,7 @@ class HomeVisits:
         lifecycle.require_version(visit, expected_version)
         return visit
 
-    def _accepted(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked_changes(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
         accepted = dict(changes)
         problems: list[Problem | None] = [*lifecycle.required_problems(changes)]
         if "notes" in changes:
@@ -237,7 +238,7 @@ class HomeVisits:
             raise InvalidInput(lifecycle.ENQUIRY_UNKNOWN)
         return booking.home_visit
 
-    def _bookable(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
+    def _bookable_enquiry(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
         ids = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
         enquiry, contact, user_exists = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
         problems = lifecycle.booking_problems(booking, enquiry, contact, user_exists=user_exists)
