@@ -17,7 +17,7 @@ ROOMS = {
     "app.py": None,
     "resolvers": "What each operation does: check the caller, ask storage, hand the answer back.",
     "schema": "The words of the API, and how a document in those words is received, priced and run.",
-    "storage": "What is kept, and the rules for changing it. Knows nothing of GraphQL or HTTP.",
+    "storage": "What is kept, and the rules for changing it. Knows nothing of GraphQL, or of requests that come in.",
 }
 # A room within a room imports of ours only from these.
 IMPORTS_FROM = {
