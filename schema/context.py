@@ -41,7 +41,7 @@ class Context:
     async def load_many(self, kind: Kind, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
         """Return the records of these IDs (None where there is none), loading only those that were not loaded before.
 
-        `by_id`: the client named the ID, so the caller must be allowed to see it; else a visit in sight refers to it.
+        `by_id`: the caller must be allowed to see it by its ID alone; else a visit that the caller sees refers to it.
         """
         load = self._references.load_visible if by_id else self._references.load_referenced
         loader = self._loader((kind, by_id), partial(load, kind))

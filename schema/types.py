@@ -34,7 +34,7 @@ def _derived(value: Callable[[Any, Any], Any], type: Any, description: str, *, n
 
 
 def _reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by_id: bool = False) -> Any:
-    """`by_id`: no visit in sight refers to it itself, so the caller must be allowed to see it by its ID alone."""
+    """`by_id`: that a record refers to it does not show it; the caller must be allowed to see it by its ID alone."""
     record = RECORDS[kind]
     nulls = (None,) * (len(record.columns) - 1)  # type: ignore[attr-defined]  # the class tells its columns
 

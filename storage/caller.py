@@ -12,7 +12,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`locations` are the IDs of the only locations in sight; None: every location."""
+    """`locations` are the IDs of the only locations that the caller may see; None: every location."""
 
     subject: str
     roles: frozenset[Role]

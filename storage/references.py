@@ -26,7 +26,7 @@ class References:
         return {id: records[id] for id in ids if id in records}
 
     async def load_referenced(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
-        """Return what a visit in sight refers to by these IDs: whoever sees the visit sees it."""
+        """Return what visits refer to by these IDs: whoever sees the visit sees it."""
         cache = self._cache(kind)
         records = await self._read(kind, ids, limited=False)
         if len(cache) + len(records) > CACHED:  # most of what fills it is not read any more

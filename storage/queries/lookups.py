@@ -53,7 +53,7 @@ def referenced(
 
 
 def referenced_by_visit(session: Session, caller: Caller, visit: HomeVisit, *, user: str | None) -> Referenced:
-    """Look up the enquiry of a visit in sight, wherever it stands by now, and whether a user exists."""
+    """Look up the enquiry of a visit that the caller sees, whatever its location by now, and whether a user exists."""
     return _look_up(session, caller, False, visit.care_enquiry, None, user)
 
 

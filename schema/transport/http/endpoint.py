@@ -52,8 +52,8 @@ class Endpoint:
         media_type = (
             response_type(", ".join(request.headers.getall(hdrs.ACCEPT, ()))) if request.method == hdrs.METH_POST else JSON
         )
-        outcome = await self._operations.respond(state, self._execute(state, request, media_type))
-        reply = self._encoded(state, outcome, media_type or JSON)
+        graphql_response = await self._operations.respond(state, self._execute(state, request, media_type))
+        reply = self._encoded(state, graphql_response, media_type or JSON)
         self._operations.record(state, reply.status)
         response = await responses.http_response(reply, request=request, media_type=media_type or JSON)
         self._with_common_headers(state, request, response)
