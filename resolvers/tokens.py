@@ -35,7 +35,7 @@ _UNKNOWN_KEY: Final = "The token was signed with a key that is not known here. S
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """Whose tokens are believed, and where they say what.
+    """How tokens are verified, and which of their claims hold roles and locations.
 
     `leeway` is how far clocks may be apart, `refresh_seconds` how old published keys may be before they are fetched anew.
     """

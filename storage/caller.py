@@ -1,4 +1,4 @@
-"""Who is asking: pure values that every read and write is scoped by."""
+"""Callers: pure values that every read and write is scoped by."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`locations` are the IDs of the only locations that the caller may see; None: every location."""
+    """Who is asking. `locations` are the IDs of the only locations that the caller may see; None: every location."""
 
     subject: str
     roles: frozenset[Role]

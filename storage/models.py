@@ -203,7 +203,10 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
 
 
 class HomeVisitEvent(SQLModel, table=True):
-    """`changes` lists [field, before, after]; `sequence` has no gaps: it is taken under the write lock."""
+    """A change of a visit, kept for good.
+
+    `changes` lists [field, before, after]; `sequence` has no gaps: it is taken under the write lock.
+    """
 
     __tablename__ = "home_visit_events"
     __table_args__ = (
@@ -223,7 +226,7 @@ class HomeVisitEvent(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """`fingerprint` is the SHA-256 of the input that the key was first used with."""
+    """A key that makes a booking safe to repeat. `fingerprint` is the SHA-256 of the input that it was first used with."""
 
     __tablename__ = "idempotency_keys"
 

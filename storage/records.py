@@ -13,7 +13,7 @@ T = TypeVar("T", bound=SQLModel)
 
 
 class Record(tuple[Any, ...]):
-    """`columns` are those of the row, in its order; `instants` those that are decoded when they are read by name.
+    """A row with an attribute for each of its `columns`, in their order. `instants` are decoded when they are read by name.
 
     `never_null` are those that the database keeps from being null. `model` is the class whose columns they are.
     """

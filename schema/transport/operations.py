@@ -48,7 +48,7 @@ class RequestRecord(NamedTuple):
 
 
 class RequestState:
-    """What is known of one request so far."""
+    """One request while it is served: what is recorded of it is filled in on the way."""
 
     # On the class: most requests keep most of them, and need not set them.
     caller: Caller | None = None
@@ -77,7 +77,7 @@ class Response(NamedTuple):
 
 
 class Operations(Generic[C]):
-    """What all transports of a process run their operations by.
+    """Runs the operations of all transports of a process: signs in, admits, executes, presents errors, records.
 
     `authenticate` takes the Authorization header, or its equal, and raises a GraphQLError with a code.
     """

@@ -89,7 +89,7 @@ Instant = Annotated[datetime, PlainValidator(_instant)]
 
 
 class Document(BaseModel):
-    """Fields stand in the order of the source's own documents; others that a document may have are ignored."""
+    """A CareHQ document. Fields stand in the order of the source's own; others that a document may have are ignored."""
 
     only_when_set: ClassVar[frozenset[str]] = frozenset()
 

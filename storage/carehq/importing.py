@@ -19,7 +19,7 @@ LARGE = 1 << 25
 
 
 class RefusedDocument(NamedTuple):
-    """`number` counts the documents of a file from 1."""
+    """A document that was not imported, and why. `number` counts the documents of a file from 1."""
 
     path: Path
     number: int

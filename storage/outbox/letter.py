@@ -40,7 +40,7 @@ FACT = '<tr><th scope="row" style="text-align: left; vertical-align: top; paddin
 
 
 class Letterhead(NamedTuple):
-    """`time_zone` is that of locations which name none."""
+    """Whom letters come from. `time_zone` is that of locations which name none."""
 
     sender: Sender
     time_zone: str = "Europe/London"

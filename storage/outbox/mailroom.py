@@ -1,4 +1,4 @@
-"""Where letters leave from, as an operator sets it up and looks after it."""
+"""Delivery as an operator sets it up and looks after it: which mail server, what waits, what to try again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ NOBODY = "Home visits <visits@homes.example>"
 
 
 class Mailroom:
-    """Without a mail server, letters are left in a folder. Raises ValueError for settings that cannot be used."""
+    """Sends what is due over a mail server, or without one into a folder. Raises ValueError for settings that cannot be used."""
 
     _running: "Courier | None" = None
 

@@ -23,7 +23,10 @@ MESSAGES = table_of(OutboxMessage)
 
 
 class Figures(NamedTuple):
-    """`oldest_seconds` is the age of the message that has waited longest, 0 where none waits."""
+    """How many messages wait and were given up.
+
+    `oldest_seconds` is the age of the message that has waited longest, 0 where none waits.
+    """
 
     waiting: int
     oldest_seconds: float

@@ -14,7 +14,7 @@ VISIT_TYPES = {VisitType.IN_PERSON: "In person, at {home}", VisitType.VIRTUAL: "
 
 
 class Wording(NamedTuple):
-    """`facts` are labels and values, to be set out as a table."""
+    """The sentences of one letter. `facts` are labels and values, to be set out as a table."""
 
     subject: str
     greeting: str

@@ -21,7 +21,7 @@ KEYS = table_of(IdempotencyKey)
 
 
 class IdempotentBooking(NamedTuple):
-    """`home_visit` is None where the caller may see it no more."""
+    """What a key was used for. `home_visit` is None where the caller may see it no more."""
 
     fingerprint: str
     home_visit: HomeVisit | None

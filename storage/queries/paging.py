@@ -46,7 +46,10 @@ class Window(NamedTuple):
 
 
 class Order:
-    """`keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal."""
+    """An order of records, and their cursors in it.
+
+    `keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal.
+    """
 
     __slots__ = ("_values", "code", "keys")
 

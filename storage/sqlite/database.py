@@ -33,7 +33,7 @@ MAX_ATTEMPTS = 5
 
 
 class SQLiteDatabase(Database):
-    """One file. Writes run one after the other in a thread of their own."""
+    """A file. Short reads run on the event loop, others in reader threads, writes one after the other in the writer's thread."""
 
     dialect = DIALECT
 

@@ -17,6 +17,8 @@ PLUS = operators.custom_op[Any]("+")
 
 
 class _Compiler(SQLiteCompiler):
+    """Writes the hint of a table behind its name, which SQLAlchemy leaves out for SQLite."""
+
     def get_from_hint_text(self, _table: sa.FromClause, text: str | None) -> str | None:
         return text
 

@@ -19,7 +19,7 @@ _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Endpoint:
-    """The one URL of the API. `page` is the body and the headers of the explorer, for browsers."""
+    """Handles all that comes to the one URL of the API. `page` is the body and the headers of the explorer, for browsers."""
 
     def __init__(
         self,
