@@ -46,10 +46,7 @@ class Window(NamedTuple):
 
 
 class Order:
-    """An order of records, and their cursors in it.
-
-    `keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal.
-    """
+    """`keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal."""
 
     __slots__ = ("_values", "code", "keys")
 
