@@ -21,7 +21,7 @@ INLINE_STEPS = 250
 INLINE_SECONDS = 0.004
 SLOW_FOR = 50
 LONG_STEP = 10_000
-SLOW_STATEMENTS = 1_000
+SLOW_STATEMENTS = 250
 
 # No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
 READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
