@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 from storage.errors import HomeVisitNotPending, Problem, ProblemCode, VersionConflict
+from storage.folding import FOLDED_LENGTH, MARKS_IN_A_ROW, folded, has_further_marks, is_foldable
 from storage.instants import rfc3339
-from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, folded, is_storable
+from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, is_storable
 
 NOTES_LENGTH = 10_000
 IDEMPOTENCY_KEY_LENGTH = 255
@@ -116,6 +117,12 @@ def notes_problem(notes: str) -> Problem | None:
         return Problem("notes", "TOO_LONG", f"Notes may have at most {NOTES_LENGTH:,} characters: these have {len(notes):,}.")
     if not is_storable(notes):
         return Problem("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
+    if has_further_marks(notes):
+        limit = f"Notes may have at most {MARKS_IN_A_ROW} accents in a row"
+        return Problem("notes", "TOO_LONG", f"{limit}: these have more. Remove some.")
+    if not is_foldable(notes):
+        limit = f"Notes may have at most {FOLDED_LENGTH:,} characters with each ligature and symbol written out"
+        return Problem("notes", "TOO_LONG", f"{limit}: these have more. Shorten them.")
     return None
 
 

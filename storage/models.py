@@ -1,7 +1,6 @@
 """The tables. Names are the source's own; an ID of another record stands under the name of what it refers to."""
 
 import re
-import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -54,11 +53,6 @@ class ConfirmationStatus(StrEnum):
     SENT = "SENT"
     WITHDRAWN = "WITHDRAWN"
     FAILED = "FAILED"
-
-
-def folded(text: str) -> str:
-    """Return the text as the keyword search compares it: whatever the case, `ﬁ` as `fi`, but accents kept."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def is_storable(text: str) -> bool:

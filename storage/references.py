@@ -10,6 +10,8 @@ from storage.queries.references import RECORDS, Kind, by_id
 
 # Of each kind: the homes and users of a large group, and what many pages of visits refer to.
 CACHED = 3_000
+# Names and addresses: a record with longer texts than these, together, is read each time.
+CACHED_LENGTH = 1_000
 
 
 class References:
@@ -29,9 +31,11 @@ class References:
         """Return what visits refer to by these IDs: whoever sees the visit sees it."""
         cache = self._cache(kind)
         records = await self._read(kind, ids, limited=False)
-        if len(cache) + len(records) > CACHED:  # most of what fills it is not read any more
+        cacheable = {id: record for id, record in records.items() if _length(record) <= CACHED_LENGTH}
+        if len(cache) + len(cacheable) > CACHED:  # most of what fills it is not read any more
             cache.clear()
-        cache |= records
+        if len(cacheable) <= CACHED:
+            cache |= cacheable
         return records
 
     async def load_visible(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
@@ -51,3 +55,7 @@ class References:
         rows: Sequence[Any] = await self._database.fetch(by_id(dialect, kind, limited), values)
         record = RECORDS[kind]
         return {row[0]: record(row) for row in rows}
+
+
+def _length(record: Any) -> int:
+    return sum(len(value) for value in record if isinstance(value, str))

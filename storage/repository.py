@@ -122,7 +122,7 @@ class HomeVisits:
         parent: str | None = None,
         columns: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
-        order = listing.order_of(tuple(keys))
+        order = listing.order_of(keys)
         values = {**where.values, "limit": window.size + 1}
         for argument, cursor in (("after", window.after), ("before", window.before)):
             if cursor is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlmodel import Session, create_engine
 
 from storage.caller import Caller, Role
-from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
+from storage.folding import folded
+from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from storage.sqlite.migrating import migrate
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)

@@ -24,7 +24,8 @@ _DROP_SYN = b"".join(
 def refuse_new_connections(listener: socket.socket) -> None:
     """Drop every packet that would open a connection, in whatever process: the client retries, and finds the socket closed.
 
-    Closing the socket alone resets connections that the kernel has established and nobody has accepted yet.
+    Closing the socket alone resets connections that the kernel has established and nobody has accepted yet: where each request
+    has a connection of its own, some twenty under load.
     """
     if sys.platform != "linux":
         return

@@ -20,6 +20,7 @@ from storage.queries.counts import cached_shapes
 
 # Clients make names of operations up: so many get a label of their own, the others share one.
 MAX_OPERATION_NAMES = 200
+LONGEST_NAME = 100
 REFRESH_SECONDS = 0.5
 FLUSH_SECONDS = 0.02
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -132,7 +133,7 @@ class Metrics:
     def _label(self, name: str | None) -> str:
         if name is None:
             return "anonymous"
-        if name not in self._names and len(self._names) < MAX_OPERATION_NAMES:
+        if len(name) <= LONGEST_NAME and name not in self._names and len(self._names) < MAX_OPERATION_NAMES:
             self._names.add(name)
         return name if name in self._names else "other"
 
@@ -145,7 +146,7 @@ def _request_line(record: RequestRecord) -> Line:
     fields = {
         "event": "request",
         "request_id": record.request_id,
-        "operation": record.operation_name and record.operation_name[:100],
+        "operation": record.operation_name and record.operation_name[:LONGEST_NAME],
         "type": record.operation_type,
         "caller": record.caller,
         "outcome": record.outcome,

@@ -57,6 +57,10 @@ def _instant(value: Any) -> datetime:
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
 
 
+# Twice the longest name.
+TIME_ZONE_LENGTH = 64
+
+
 @lru_cache(maxsize=1000)
 def _is_time_zone(name: str) -> bool:
     try:
@@ -67,7 +71,7 @@ def _is_time_zone(name: str) -> bool:
 
 
 def _time_zone(value: Any) -> str:
-    if isinstance(value, str) and _is_time_zone(value):
+    if isinstance(value, str) and len(value) <= TIME_ZONE_LENGTH and _is_time_zone(value):
         return value
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 

@@ -11,7 +11,8 @@ from sqlmodel import Session
 
 from storage import lifecycle
 from storage.carehq.documents import Document, Kind
-from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType, folded, metadata
+from storage.folding import folded
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType, metadata
 from storage.outbox.messages import withdraw
 
 ACTOR = "import"

@@ -17,7 +17,7 @@ from storage.queries.dialect import Access, ConditionShape, Dialect
 from storage.queries.search import KEYWORD, keyword_clause, keyword_values
 
 LIST_LENGTH = 250
-SCOPES = 1024
+SCOPES = 512
 ONE = (("ids", "one"),)
 
 VISITS = table_of(HomeVisit)
@@ -86,11 +86,14 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
 }
 # Their conditions come from elsewhere: `keyword_values`, and the days that are in the zone.
 NO_CONDITION = frozenset({KEYWORD, "time_zone"})
+POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
 
 def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect: Dialect) -> Conditions:
     """Return the conditions of a filter within the caller's locations; raise InvalidPage where it asks too much."""
-    parts = [part for name in filter if (part := _condition(name, filter, dialect)) is not None]
+    # One order of names, so that the same conditions have the same SQL.
+    names = sorted(filter, key=POSITIONS.__getitem__) if len(filter) > 1 else filter
+    parts = [part for name in names if (part := _condition(name, filter, dialect)) is not None]
     if keyword := filter.get("keyword"):
         parts += [Condition(name, "", value) for name, value in keyword_values(keyword, dialect).items()]
     if locations is not None:
@@ -155,9 +158,13 @@ def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
     return Condition(name, "few" if name in BROAD and len(distinct) <= FEW else "any", dialect.list_value(distinct))
 
 
-@lru_cache(SCOPES)
 def _scope(locations: frozenset[str], dialect: Dialect) -> Condition:
     """Limit to the caller's locations, which are the same at each request."""
+    return _cached_scope(locations, dialect) if len(locations) <= FEW else _any_of("scope", locations, dialect)
+
+
+@lru_cache(SCOPES)
+def _cached_scope(locations: frozenset[str], dialect: Dialect) -> Condition:
     return _any_of("scope", locations, dialect)
 
 

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import LISTS, VISITS, clause
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order
+from storage.queries.paging import Order, canonical
 from storage.queries.search import INDEXED_KEYWORD
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
-SHAPES = 1024
+# The dearest is kept in some 50 KB.
+SHAPES = 512
 
 
 class Shape(NamedTuple):
@@ -43,8 +44,13 @@ class Listing(NamedTuple):
     order: Order
 
 
+def order_of(keys: Sequence[tuple[str, bool]]) -> Order:
+    """Return the order of full rows; raise InvalidPage for more keys than a list can be ordered by."""
+    return _canonical_order(canonical(keys))
+
+
 @lru_cache(SHAPES)
-def order_of(keys: OrderShape) -> Order:
+def _canonical_order(keys: OrderShape) -> Order:
     return Order(keys, COLUMNS)
 
 

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 PAGE = 10
 LARGEST_PAGE = 100
+ORDER_KEYS = 8
 # The columns that lists can be ordered by, each with its letter in cursors. Clients keep cursors: a letter stays with its column.
 CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m"}
 
@@ -45,18 +46,28 @@ class Window(NamedTuple):
         return cls(PAGE if first is None else first, False, after, before)
 
 
+def canonical(keys: Sequence[tuple[str, bool]]) -> tuple[tuple[str, bool], ...]:
+    """Return the keys without those that cannot change the order, ending in the ID; raise InvalidPage for too many.
+
+    There are some 150 of them, however many lists of keys are sent.
+    """
+    if len(keys) > ORDER_KEYS:
+        raise InvalidPage(f"`orderBy` may have at most {ORDER_KEYS} keys: this one has {len(keys)}. Leave out repeated fields.")
+    distinct = dict[str, bool]()
+    for name, descending in keys:
+        distinct.setdefault(name, descending)
+        if name == "id":
+            return tuple(distinct.items())
+    return (*distinct.items(), ("id", False))
+
+
 class Order:
-    """`keys` are (column, descending), ending in the ID, ascending unless the keys say otherwise: no two rows are equal."""
+    """`keys` are (column, descending), canonical: no two rows are equal."""
 
     __slots__ = ("_values", "code", "keys")
 
-    def __init__(self, keys: Iterable[tuple[str, bool]], columns: Sequence[str]) -> None:
-        distinct = dict[str, bool]()
-        for name, descending in [*keys, ("id", False)]:
-            distinct.setdefault(name, descending)
-        names = list(distinct)
-        # Nothing that comes after the ID could change the order.
-        self.keys = tuple((name, distinct[name]) for name in names[: names.index("id") + 1])
+    def __init__(self, keys: Sequence[tuple[str, bool]], columns: Sequence[str]) -> None:
+        self.keys = canonical(keys)
         # A cursor carries the order it belongs to: `d` for `date_time`, `D` for the same descending.
         codes = [(CURSOR_CODES[name], descending) for name, descending in self.keys]
         self.code = "".join(code.upper() if descending else code for code, descending in codes)

@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.models import HomeVisit, folded, is_storable, table_of
+from storage.folding import folded
+from storage.models import HomeVisit, is_storable, table_of
 from storage.queries.dialect import Dialect
 
 KEYWORD_LENGTH = 100

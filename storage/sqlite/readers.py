@@ -4,7 +4,7 @@ import asyncio
 import math
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from storage.sqlite.access_paths import SHORT_STEPS
 from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, uri
 
 # Instructions of SQLite's virtual machine, a thousand in some 30 microseconds: unlike a clock they count alike on a busy machine.
-STEP = 1_000
-INLINE_STEPS = 50
+# But one that searches long notes takes half a millisecond.
+STEP = 200
+INLINE_STEPS = 250
+INLINE_SECONDS = 0.004
 SLOW_FOR = 50
 LONG_STEP = 10_000
-SLOW_STATEMENTS = 1_000
+SLOW_STATEMENTS = 250
 
 # No mmap_size: after each write it costs more than it saves, and where the file is cut or the disk fails it ends the process.
 READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
@@ -28,10 +30,11 @@ READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
 class InlineReader:
     """Runs short reads on the event loop, because waking a thread costs more than most reads.
 
-    A read over its budget of steps is abandoned, for a reader thread to run, and so are the next that run the same statement.
+    A read over its budget of steps or of time is abandoned, for a reader thread to run, and so are the next that run the same
+    statement.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connected(path, "ro")
         # Nobody else is served while the loop waits: a read that finds the database busy is for a thread.
         try:
@@ -39,13 +42,15 @@ class InlineReader:
         except BaseException:
             self._connection.close()
             raise
+        self._clock = clock
         self._steps_left = 0
+        self._deadline = 0.0
         self._slow: dict[str, int] = {}
         self._connection.set_progress_handler(self._is_over, STEP)
 
     def _is_over(self) -> bool:
         self._steps_left -= 1
-        return self._steps_left < 0
+        return self._steps_left < 0 or self._clock() > self._deadline
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Any] | None:
         """Return the rows, or None where a thread should read them."""
@@ -55,6 +60,7 @@ class InlineReader:
                 return None
             del self._slow[text]
         self._steps_left = INLINE_STEPS
+        self._deadline = self._clock() + INLINE_SECONDS
         try:
             return self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:

@@ -8,8 +8,9 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from storage.caller import Caller, Role
 from storage.database import Database
+from storage.folding import folded
 from storage.lifecycle import BookingInput
-from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType, folded
+from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from storage.sqlite import migrating
 from storage.sqlite.migrating import migrate
 from tests.inspection import inspect

@@ -42,6 +42,11 @@ ANOTHERS_CONTACT = (
 NO_LOCATION = ("care_enquiry", "REQUIRED", "This care enquiry has no location to visit. Give it one first.")
 ANONYMIZED = ("care_enquiry", "INVALID", "This care enquiry has been anonymized. Book for a current one.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
+MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row: these have more. Remove some.")
+SWOLLEN_NOTES = (
+    "notes", "TOO_LONG",
+    "Notes may have at most 30,000 characters with each ligature and symbol written out: these have more. Shorten them.",
+)  # fmt: skip
 BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
 LONG_KEY = ("idempotency_key", "TOO_LONG", "Give a key of 1 to 255 characters, without NUL.")
 NO_KEY = ("idempotency_key", "INVALID", "Give a key of 1 to 255 characters, without NUL.")
@@ -145,6 +150,8 @@ async def test_notes_of_10000_characters_are_kept(visits: HomeVisits) -> None:
         ({"assigned_to": ""}, None, [UNKNOWN_USER]),
         ({"assigned_to": "\ud800"}, None, [UNKNOWN_USER]),
         ({"notes": "x" * 10_001}, None, [LONG_NOTES]),
+        ({"notes": "e" + "\N{COMBINING ACUTE ACCENT}" * 31}, None, [MANY_MARKS]),
+        ({"notes": "\ufdfa" * 1_667}, None, [SWOLLEN_NOTES]),
         ({"notes": "a\0b"}, None, [BROKEN_NOTES]),
         ({"notes": "a\udfff"}, None, [BROKEN_NOTES]),
         ({}, "", [NO_KEY]),

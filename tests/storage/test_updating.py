@@ -31,6 +31,11 @@ NO_TIME = ("date_time", "REQUIRED", "A visit needs a time. Leave the field out t
 NO_HOST = ("host", "REQUIRED", "A visit needs a host. Leave the field out to keep the host it has.")
 UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
+MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row: these have more. Remove some.")
+SWOLLEN_NOTES = (
+    "notes", "TOO_LONG",
+    "Notes may have at most 30,000 characters with each ligature and symbol written out: these have more. Shorten them.",
+)  # fmt: skip
 BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
 
 
@@ -146,6 +151,8 @@ async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_no
         ({"assigned_to": ""}, [UNKNOWN_USER]),
         ({"assigned_to": "\ud800"}, [UNKNOWN_USER]),
         ({"notes": "x" * 10_001}, [LONG_NOTES]),
+        ({"notes": "e" + "\N{COMBINING ACUTE ACCENT}" * 31}, [MANY_MARKS]),
+        ({"notes": "\ufdfa" * 1_667}, [SWOLLEN_NOTES]),
         ({"notes": "\0"}, [BROKEN_NOTES]),
         ({"notes": "\udc00"}, [BROKEN_NOTES]),
         (

@@ -1,20 +1,35 @@
 """Content negotiation: what a request's headers say about its body and the response it can take.
 
-Every function is cached by the header's text: clients send the same few, so that the usual request costs a lookup.
+Every function is cached by the header's text, where it is no longer than usual: clients send the same few, so that the usual
+request costs a lookup.
 """
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 
+T = TypeVar("T")
+
 _CACHED_HEADERS = 256
+_LONGEST_CACHED = 256
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
-@lru_cache(_CACHED_HEADERS)
+def _cached(parse: Callable[[str], T]) -> Callable[[str], T]:
+    lookup = lru_cache(_CACHED_HEADERS)(parse)
+
+    @wraps(parse)
+    def parsed(header: str) -> T:
+        return lookup(header) if len(header) <= _LONGEST_CACHED else parse(header)
+
+    return parsed
+
+
+@_cached
 def response_type(accept: str) -> str | None:
     """Choose the media type of the response; None where `accept` allows neither.
 
@@ -29,17 +44,17 @@ def response_type(accept: str) -> str | None:
     return GRAPHQL_RESPONSE if modern else None
 
 
-@lru_cache(_CACHED_HEADERS)
+@_cached
 def takes_html(accept: str) -> bool:
     return _weight(dict(_weights(accept)), "text/html") > 0
 
 
-@lru_cache(_CACHED_HEADERS)
+@_cached
 def takes_gzip(accept_encoding: str) -> bool:
     return _weight(dict(_weights(accept_encoding)), "gzip", "*") > 0
 
 
-@lru_cache(_CACHED_HEADERS)
+@_cached
 def is_json(content_type: str) -> bool:
     """Tell JSON in UTF-8, which is JSON's default, from everything else."""
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))

@@ -29,6 +29,15 @@ async def test_200_names_of_operations_are_counted_apart_and_all_others_together
     assert counts(metrics) == {(f"Made{number}Up", "ok", "query"): 2 for number in range(200)} | {("other", "ok", "query"): 100}
 
 
+async def test_long_names_of_operations_share_the_label_of_others_and_leave_nothing_behind() -> None:
+    metrics = Metrics(Log("json"))
+
+    for name in ("x" * 100, *(f"x{number:0100}" for number in range(1_000))):
+        metrics.record(HELLO._replace(operation_name=name))
+
+    assert counts(metrics) == {("x" * 100, "ok", "query"): 1, ("other", "ok", "query"): 1_000}
+
+
 async def test_what_has_no_name_or_no_operation_takes_none_of_the_names() -> None:
     metrics = Metrics(Log("json"))
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems
 from storage.models import VisitHost, VisitType
+from tests.memory import kept_memory
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, visit
 
 NOT_AN_IDENTIFIER = "must be 24 hexadecimal characters, 0-9 and a-f"
@@ -257,3 +258,13 @@ def test_a_kind_that_there_is_not_is_refused() -> None:
         "There are no documents called visits: choose one of "
         "users, locations, care_enquiries, service_user_contacts, home_visits."
     )
+
+
+def test_a_thousand_long_names_of_time_zones_leave_nothing_behind() -> None:
+    with kept_memory() as kept:
+        for number in range(1_000):
+            assert problems_of("locations", {"_id": 24 * "9", "time_zone": f"{number}{'x' * 4_000}"}) == [
+                "time_zone must be the IANA name of a time zone, like Europe/London"
+            ]
+
+    assert kept.bytes < 50_000

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from storage.carehq.merging import Tally
 from storage.database import Database
+from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
 from tests.storage.homes import EVERYTHING, NOW, Clock, booking, everything_in, rows_of
@@ -51,6 +52,25 @@ async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None
     (row,) = rows_of(database.path, "home_visits")
     assert (row["version"], row["notes"], row["notes_folded"]) == (2, "KNOCK twice.", "knock twice.")
     assert await give(database) == [visit(anonymized=None, cancelled=None, service_user_contact=None) | newer]
+
+
+async def test_notes_that_no_booking_could_have_are_imported_and_found_by_the_first_part_of_them(
+    visits: HomeVisits, database: Database, tmp_path: Path
+) -> None:
+    marks, symbols = "e" + "\N{COMBINING ACUTE ACCENT}" * 31 + " stairs", "garden " + "\ufdfa" * 2_000 + " lift"
+    documents = [visit(notes=marks), visit(_id=24 * "8", notes=symbols)]
+
+    tallies = await taken(database, tmp_path, home_visits=documents)
+
+    assert tallies == {"home_visits": Tally(new=2)}
+    rows = rows_of(database.path, "home_visits")
+    assert [row["notes"] for row in rows] == [marks, symbols]
+    assert [len(row["notes_folded"]) for row in rows] == [37, 30_000]
+    found = {
+        keyword: [one.notes for one in (await visits.page({"keyword": keyword}, [], Window.of(None, None, None, None))).nodes]
+        for keyword in ("stairs", marks, "garden", "lift")
+    }
+    assert found == {"stairs": [marks], marks: [marks], "garden": [symbols], "lift": []}
 
 
 async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(database: Database, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.database import Database
-from storage.models import VisitHost, VisitType, folded
+from storage.folding import folded
+from storage.models import VisitHost, VisitType
 from storage.sqlite.database import SQLiteDatabase
 from tests.storage.carehq.taking import KINDS, give, take
 from tests.storage.homes import everything_in, rows_of

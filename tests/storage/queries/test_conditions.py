@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from storage.database import Database
 from storage.errors import InvalidPage
+from storage.folding import folded
 from storage.instants import instant
-from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType, folded
+from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.paging import LARGEST_PAGE, Window
 from storage.repository import HomeVisits

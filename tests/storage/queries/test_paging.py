@@ -94,13 +94,13 @@ def test_an_order_ends_in_the_id_and_repeats_nothing(order: list[tuple[str, bool
 def test_no_two_orders_have_the_same_code() -> None:
     names, directions = ("id", "date_time", "created", "modified"), (False, True)
     sequences = [chosen for length in range(5) for chosen in itertools.permutations(names, length)]
-    orders = {
-        Order(zip(chosen, falling, strict=True), COLUMNS).keys: Order(zip(chosen, falling, strict=True), COLUMNS).code
+    orders = [
+        Order(list(zip(chosen, falling, strict=True)), COLUMNS)
         for chosen in sequences
         for falling in itertools.product(directions, repeat=len(chosen))
-    }
+    ]
 
-    assert len(set(orders.values())) == len(orders)
+    assert len({order.code for order in orders}) == len({order.keys for order in orders})
 
 
 def test_a_cursor_holds_the_values_of_its_order() -> None:

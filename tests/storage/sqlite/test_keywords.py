@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sqlmodel import Session, delete
 
 from storage.database import Database
-from storage.models import HomeVisit, folded
+from storage.folding import folded
+from storage.models import HomeVisit
 from storage.queries import listing
 from storage.queries.conditions import conditions
 from storage.sqlite.dialect import DIALECT

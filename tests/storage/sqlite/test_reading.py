@@ -4,17 +4,23 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from storage.database import Database
 from storage.errors import DatabaseBusy, DatabaseUnusable
+from storage.queries import listing
+from storage.queries.conditions import conditions
 from storage.queries.statements import Statement
 from storage.sqlite import readers
-from tests.storage.homes import ALICE, everything_in
+from storage.sqlite.dialect import DIALECT
+from storage.sqlite.readers import INLINE_SECONDS, InlineReader
+from tests.storage.homes import ALICE, everything_in, keep, visit
 from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, close_inline_reader, name_alice, opened
 
 # As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
@@ -148,6 +154,34 @@ async def test_the_loop_itself_reads_for_a_moment_only(path: Path) -> None:
         assert await database.fetch(of_a_moment, {"to": 1000}) == [(1000,)]
         with pytest.raises(DatabaseBusy):
             await database.fetch(longer, A_WHILE)
+
+
+@pytest.mark.parametrize(
+    ("seconds_at_a_look", "rows"), [(0.0004, [(100,)]), (0.0041, None)], ids=["within its time", "over its time"]
+)
+async def test_the_loop_reads_for_four_milliseconds_however_few_its_steps(
+    database: Database, path: Path, seconds_at_a_look: float, rows: list[tuple[int]] | None
+) -> None:
+    reader = InlineReader(path, clock=count(0.0, seconds_at_a_look).__next__)
+    try:
+        assert reader.fetch(COUNT.text, [100]) == rows
+    finally:
+        reader.close()
+
+
+async def test_the_loop_itself_never_searches_many_long_notes(database: Database) -> None:
+    await keep(database, *(visit(number, notes="z" * 30_000) for number in range(400)))
+    assert database._inline_reader is not None
+    listed = conditions({"keyword": "zq"}, None, DIALECT)
+    statement = listing.page(DIALECT, listing.Shape(listed.shape, (("id", False),))).statement
+
+    seconds = []
+    for number in range(10):
+        started = time.thread_time()
+        database._inline_reader.fetch(f"{statement.text} -- {number}", statement.arguments({**listed.values, "limit": 11}))
+        seconds.append(time.thread_time() - started)
+
+    assert sorted(seconds)[5] < INLINE_SECONDS * 3
 
 
 async def test_the_loop_goes_on_while_long_reads_run(path: Path) -> None:

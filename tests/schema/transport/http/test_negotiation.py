@@ -1,10 +1,13 @@
 """Which answer a client can take, by its headers."""
 
+from collections.abc import Callable
+
 import pytest
 
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
 from schema.transport.http.negotiation import is_json, response_type, takes_gzip, takes_html
+from tests.memory import kept_memory
 
 
 @pytest.mark.parametrize(
@@ -103,3 +106,21 @@ def test_only_who_asks_for_gzip_gets_it(accept_encoding: str, takes_it: bool) ->
 )
 def test_only_a_browser_names_html(accept: str, takes_it: bool) -> None:
     assert takes_html(accept) is takes_it
+
+
+@pytest.mark.parametrize("parse", [response_type, takes_html, takes_gzip, is_json])
+def test_a_thousand_long_headers_leave_nothing_behind(parse: Callable[[str], object]) -> None:
+    with kept_memory() as kept:
+        for number in range(1_000):
+            parse(f"{number}/{'x' * 4_000}")
+
+    assert kept.bytes < 20_000
+
+
+@pytest.mark.parametrize("parse", [response_type, takes_html, takes_gzip, is_json])
+def test_a_thousand_short_headers_leave_a_few_behind(parse: Callable[[str], object]) -> None:
+    with kept_memory() as kept:
+        for number in range(1_000):
+            parse(f"{number}/{'x' * 240}")
+
+    assert 50_000 < kept.bytes < 200_000
