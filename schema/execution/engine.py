@@ -76,11 +76,14 @@ class Engine:
         self._scalars = {**STORED, **(scalars or {})}
         self.documents = Documents(self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes())
 
-    async def execute(self, request: Request, context: Any) -> Result:
-        """Run one operation; errors are in the result, each with a code where the client can mend it."""
+    async def execute(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
+        """Run one operation; errors are in the result, each with a code where the client can mend it.
+
+        `faults` takes those of the result as they occur: it has them also where this is cancelled, and there is no result.
+        """
         operation: Operation | None = None
         resolved: Resolved = {}
-        faults: tuple[Exception, ...] = ()
+        faults = [] if faults is None else faults
         try:
             operation = self._prepare(request, context)
             if operation.answer is not None:
@@ -95,7 +98,7 @@ class Engine:
             except NotExecuted:
                 raise
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
-                faults = (fault,)
+                faults.append(fault)
             variables = self._admit(operation, request.variables)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
@@ -140,24 +143,23 @@ class Engine:
         return variables
 
     async def _run(
-        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: tuple[Exception, ...]
+        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: list[Exception]
     ) -> Result:
         if faults or not self._planned:
             # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
             executor = StandardExecutor(self._schema, operation, variables, context)
         else:
-            executor = PlannedExecutor(self._schema, operation, variables, context, resolved, self._scalars)
+            executor = PlannedExecutor(self._schema, operation, variables, context, resolved, self._scalars, faults)
         result: Any = executor.execute_operation()
         if executor.is_awaitable(result):
             result = await result
         served = Served.EXECUTOR
-        if isinstance(executor, PlannedExecutor):
-            faults = tuple(executor.faults)
-            served = Served.PLANS if executor.planned else Served.EXECUTOR
+        if isinstance(executor, PlannedExecutor) and executor.planned:
+            served = Served.PLANS
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
-        return Result(result.data, errors, True, operation.node, served, faults)
+        return Result(result.data, errors, True, operation.node, served, tuple(faults))
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

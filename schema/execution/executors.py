@@ -67,10 +67,11 @@ class PlannedExecutor(StandardExecutor):
         context: Any,
         resolved: Resolved,
         scalars: StoredScalars,
+        faults: list[Exception],
     ) -> None:
         super().__init__(schema, operation, variables, context, resolved)
         self.planned = False
-        self.faults: list[Exception] = []
+        self._faults = faults
         self._prepared = operation
         self._plans = operation.plans(variables.coerced)
         selections = Selections(schema, operation.node, operation.prepared.fragments, variables)
@@ -121,7 +122,7 @@ class PlannedExecutor(StandardExecutor):
         return self._serve(plan, result, lambda built: built, standard)
 
     def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
-        if self.faults:
+        if self._faults:
             return None
         # Nodes live as long as the operation, and so do its plans: their identity tells them apart.
         key = (type.name, *(id(part.node) for part in details))
@@ -129,7 +130,7 @@ class PlannedExecutor(StandardExecutor):
             try:
                 self._plans[key] = self._compiled(type, details)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
-                self.faults.append(fault)
+                self._faults.append(fault)
                 return None
         return cast("Plan | None", self._plans[key])
 
@@ -165,7 +166,7 @@ class PlannedExecutor(StandardExecutor):
         except LEFT_TO_EXECUTOR:
             return False
         except Exception as fault:  # noqa: BLE001 - as above
-            self.faults.append(fault)
+            self._faults.append(fault)
             return False
         return True
 
@@ -175,7 +176,7 @@ class PlannedExecutor(StandardExecutor):
         except LEFT_TO_EXECUTOR:
             return None
         except Exception as fault:  # noqa: BLE001 - as above
-            self.faults.append(fault)
+            self._faults.append(fault)
             return None
         self.planned = True
         return built

@@ -56,12 +56,12 @@ class RequestState:
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
-    faults: tuple[Exception, ...] = ()
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
         self.id = id or f"{random.getrandbits(64):016x}"
         self.started = perf_counter()
+        self.faults: list[Exception] = []
 
 
 class Response(NamedTuple):
@@ -85,7 +85,7 @@ class Operations(Generic[C]):
     def __init__(
         self,
         *,
-        execute: Callable[[Request, Any], Awaitable[Result]],
+        execute: Callable[[Request, Any, list[Exception]], Awaitable[Result]],
         authenticate: Callable[[str | None], C | Awaitable[C]],
         make_context: Callable[[C, str], Any],
         present_error: Callable[[GraphQLError, str], dict[str, Any]],
@@ -116,7 +116,7 @@ class Operations(Generic[C]):
             state.caller = caller
             state.request = request = parse()
             async with self._concurrency:
-                return await self._execute(request, self._make_context(caller, state.id))
+                return await self._execute(request, self._make_context(caller, state.id), state.faults)
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.
@@ -125,7 +125,7 @@ class Operations(Generic[C]):
         """
         try:
             result = await running
-            state.operation, state.faults = result.operation, result.faults
+            state.operation = result.operation
             errors = self._presented(state, result.errors) if result.errors else []
             return Response(result.data, errors, result.executed, None)
         except GraphQLError as error:
@@ -156,7 +156,7 @@ class Operations(Generic[C]):
             status,
             perf_counter() - state.started,
             state.failure,
-            state.faults,
+            tuple(state.faults),
         )
         try:
             self._record(record)

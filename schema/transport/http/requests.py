@@ -85,6 +85,11 @@ async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
                 body += chunk
     except TimeoutError:
         raise bad_request(f"The body did not arrive within {limits.body_seconds:g} seconds. Send it again.", status=408) from None
+    except asyncio.CancelledError:
+        # So aiohttp ends a body that still arrives when it stops: by the body's exception, not by cancelling the task.
+        if isinstance(request.content.exception(), asyncio.CancelledError):
+            raise RequestError("OVERLOADED", "The server is stopping. Send the request again.") from None
+        raise
     return bytes(body)
 
 

@@ -66,6 +66,14 @@ class Query:
         return Bell(name="late")
 
     @strawberry.field
+    async def jammed(self, info: strawberry.Info[Context, None]) -> Bell:
+        """Return at once, and never again."""
+        if "jammed" in info.context.resolved:
+            await asyncio.Event().wait()
+        info.context.resolved.append("jammed")
+        return Bell(name="jammed")
+
+    @strawberry.field
     async def stolen(self, info: strawberry.Info[Context, None]) -> Bell | None:
         info.context.resolved.append("stolen")
         raise TimeoutError("the store is away")
@@ -152,6 +160,16 @@ async def test_a_fault_is_reported_each_time() -> None:
     results = [await engine.execute(Request("{ bell { sound } }", None, {}), Context()) for _ in range(2)]
 
     assert [len(result.faults) for result in results] == [1, 1]
+
+
+async def test_a_fault_is_kept_where_the_standard_executor_is_cancelled() -> None:
+    faults = list[Exception]()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await Engine(SCHEMA, Limits()).execute(Request("{ jammed { sound } }", None, {}), Context(), faults)
+
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
 
 
 async def test_where_nothing_is_at_fault_none_is_reported() -> None:

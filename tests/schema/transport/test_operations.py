@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -57,6 +57,7 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
 def running(
     work: Callable[[], Awaitable[Result]] | None = None,
     *,
+    faults: Sequence[Exception] = (),
     seconds: float = 30,
     record: Callable[[RequestRecord], object] | None = None,
     max_executing: int = 64,
@@ -68,8 +69,9 @@ def running(
     async def hello() -> Result:
         return Result({"hello": "world"}, [], True, None)
 
-    async def execute(_request: Request, context: tuple[Person, str]) -> Result:
+    async def execute(_request: Request, context: tuple[Person, str], occurred: list[Exception]) -> Result:
         caller, id = context
+        occurred += faults
         steps.append(f"execute for {caller.subject}, {id}, {concurrency.executing} executing")
         return await (work or hello)()
 
@@ -181,16 +183,16 @@ def raised(message: str) -> Exception:
 
 
 async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics, calls = Metrics(Log("json")), iter(range(3))
+    metrics, faults = Metrics(Log("json")), list[Exception]()
     [operation] = parse("query Greeting { hello }").definitions
 
     async def work() -> Result:
-        faults = (raised(CANARY), raised(CANARY)) if next(calls) == 1 else ()
-        return Result({"hello": "world"}, [], True, cast("OperationDefinitionNode", operation), faults=faults)
+        return Result({"hello": "world"}, [], True, cast("OperationDefinitionNode", operation))
 
-    server = running(work, record=metrics.record)
+    server = running(work, faults=faults, record=metrics.record)
 
     for number in range(3):
+        faults[:] = [raised(CANARY), raised(CANARY)] if number == 1 else []
         await server.run(id=f"req-{number}")
     exported = metrics.export().decode().splitlines()
 
@@ -207,6 +209,22 @@ async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsy
     assert CANARY not in out
     assert "home_visits_fast_path_faults_total 2.0" in exported
     assert 'home_visits_requests_total{operation="Greeting",outcome="ok",type="query"} 3.0' in exported
+
+
+async def fail() -> Result:
+    raise RuntimeError(CANARY)
+
+
+@pytest.mark.parametrize(("work", "outcome"), [(fail, "INTERNAL_SERVER_ERROR"), (never, "TIMEOUT")])
+async def test_a_fault_is_recorded_where_what_served_in_its_place_fails(
+    work: Callable[[], Awaitable[Result]], outcome: str
+) -> None:
+    fault = raised(CANARY)
+    server = running(work, seconds=0.05, faults=[fault])
+
+    await server.run()
+
+    assert [(record.outcome, record.faults) for record in server.records] == [(outcome, (fault,))]
 
 
 @pytest.mark.parametrize("id", [None, ""])

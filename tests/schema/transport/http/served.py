@@ -91,7 +91,7 @@ class Work:
     def refused(self, _info: GraphQLResolveInfo[Any]) -> str:
         raise GraphQLError("Not for you.", extensions={"code": "FORBIDDEN"})
 
-    async def execute(self, request: Request, context: object) -> Result:
+    async def execute(self, request: Request, context: object, _faults: list[Exception]) -> Result:
         try:
             document = parse(request.document)
         except GraphQLSyntaxError as error:

@@ -1,6 +1,7 @@
 """A slow client costs a bounded time and bounded memory."""
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 from typing import Any
@@ -93,6 +94,25 @@ async def test_a_body_that_stops_is_answered_before_it_is_cut_off() -> None:
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert b"The body did not arrive within 0.3 seconds." in answer
     assert rest == b""
+
+
+async def test_a_body_that_a_stop_cuts_short_is_answered_that_the_server_stops() -> None:
+    limits = HTTPLimits(body_seconds=20, shutdown_seconds=0.1)
+    async with served(limits=limits) as server, await server.connect() as connection:
+        await connection.send(HEAD + b'Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n{"query"')
+        assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        server.endpoint.drain()
+        await server.runner.cleanup()
+        answer = await answered(connection)
+        rest = await connection.reader.read()
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    [error] = json.loads(body)["errors"]
+    assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert {b"Connection: close", b"Retry-After: 1"} <= set(head.split(b"\r\n"))
+    assert (error["message"], error["extensions"]["code"]) == ("The server is stopping. Send the request again.", "OVERLOADED")
+    assert rest == b""
+    assert [(record.outcome, record.status, record.failure) for record in server.records] == [("OVERLOADED", 503, None)]
 
 
 async def test_a_body_in_two_parts_is_one_body() -> None:

@@ -114,7 +114,7 @@ async def test_an_exception_behind_a_field_is_masked_and_recorded() -> None:
     "failure", [RuntimeError(CANARY), TimeoutError(CANARY), RecursionError(CANARY), asyncio.CancelledError(CANARY)]
 )
 async def test_an_exception_of_the_engine_is_a_masked_500(failure: BaseException) -> None:
-    async def fail(request: Request, context: object) -> Result:
+    async def fail(request: Request, context: object, _faults: list[Exception]) -> Result:
         raise failure
 
     async with served(execute=fail) as server:
@@ -210,7 +210,7 @@ async def test_a_caller_is_authenticated_at_once_or_awaited(
 ) -> None:
     contexts: list[object] = []
 
-    async def execute(request: Request, context: object) -> Result:
+    async def execute(request: Request, context: object, _faults: list[Exception]) -> Result:
         contexts.append(context)
         return Result({}, [], True, None)
 

@@ -78,7 +78,7 @@ async def test_the_time_to_sign_in_counts() -> None:
 
 
 async def test_what_cannot_be_cancelled_is_answered_when_it_is_done() -> None:
-    async def write(request: Request, context: object) -> Result:
+    async def write(request: Request, context: object, _faults: list[Exception]) -> Result:
         writing = asyncio.create_task(asyncio.sleep(0.2))
         try:
             await asyncio.shield(writing)

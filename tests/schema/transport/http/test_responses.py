@@ -13,7 +13,7 @@ from tests.schema.transport.http.served import served
 
 
 async def test_an_answer_that_is_not_json_is_a_masked_500() -> None:
-    async def answer(request: Request, context: object) -> Result:
+    async def answer(request: Request, context: object, _faults: list[Exception]) -> Result:
         return Result({"hello": object()}, [], True, None)
 
     async with served(execute=answer) as server:
@@ -25,7 +25,7 @@ async def test_an_answer_that_is_not_json_is_a_masked_500() -> None:
 
 @pytest.mark.parametrize("value", [2**64, 10**1000, "\ud800"])
 async def test_values_that_the_fast_writer_of_json_refuses_are_written_all_the_same(value: object) -> None:
-    async def answer(request: Request, context: object) -> Result:
+    async def answer(request: Request, context: object, _faults: list[Exception]) -> Result:
         return Result({"value": value}, [], True, None)
 
     async with served(execute=answer) as server:
