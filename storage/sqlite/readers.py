@@ -30,8 +30,8 @@ READER = ("query_only = ON", "cache_size = -12000", *EVERY_CONNECTION)
 class InlineReader:
     """Runs short reads on the event loop, because waking a thread costs more than most reads.
 
-    A read over its budget of steps or of time is abandoned, for a reader thread to run, and so are the next that run the same
-    statement.
+    A read over its budget of steps or of time is abandoned, for a reader thread to run, and where the statement has proved slow,
+    so are the next that run it.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,22 +54,30 @@ class InlineReader:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Any] | None:
         """Return the rows, or None where a thread should read them."""
-        if (slow := self._slow.get(text)) is not None:
-            if slow:
-                self._slow[text] = slow - 1
-                return None
-            del self._slow[text]
+        slow = self._slow.get(text)
+        if slow:
+            self._slow[text] = slow - 1
+            return None
         self._steps_left = INLINE_STEPS
         self._deadline = self._clock() + INLINE_SECONDS
         try:
-            return self._connection.execute(text, values).fetchall()
+            rows = self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
+            # On a busy machine time passes without us: only what is late twice in a row is slow.
+            is_late = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_INTERRUPT and self._steps_left >= 0
+            self._hand_over(text, 0 if is_late and slow is None else SLOW_FOR)
+            return None
+        if slow is not None:
+            del self._slow[text]
+        return rows
+
+    def _hand_over(self, text: str, times: int) -> None:
+        """Leave a statement to the threads the next times."""
         if len(self._slow) >= SLOW_STATEMENTS:
             self._slow.clear()
-        self._slow[text] = SLOW_FOR
-        return None
+        self._slow[text] = times
 
     def version(self) -> int | None:
         """Return a number that is another one once anybody has written; None where that cannot be told at once."""

@@ -169,6 +169,29 @@ async def test_the_loop_reads_for_four_milliseconds_however_few_its_steps(
         reader.close()
 
 
+async def test_only_a_statement_that_is_late_twice_in_a_row_is_left_to_the_threads(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "SLOW_FOR", 2)
+    now, seconds_at_a_look = 0.0, 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += seconds_at_a_look
+        return now
+
+    def is_served(seconds: float) -> bool:
+        nonlocal seconds_at_a_look
+        seconds_at_a_look = seconds
+        return reader.fetch(COUNT.text, [100]) is not None
+
+    reader = InlineReader(path, clock)
+    served = [is_served(seconds) for seconds in (0.0041, 0, 0.0041, 0.0041, 0, 0, 0)]
+    reader.close()
+
+    assert served == [False, True, False, False, False, False, True]
+
+
 async def test_the_loop_itself_never_searches_many_long_notes(database: Database) -> None:
     await keep(database, *(visit(number, notes="z" * 30_000) for number in range(400)))
     assert database._inline_reader is not None
@@ -191,12 +214,13 @@ async def test_the_loop_goes_on_while_long_reads_run(path: Path) -> None:
 
 
 async def test_what_proves_long_goes_to_a_thread_for_a_while_and_is_then_tried_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "SLOW_FOR", 2)
-    assert database._inline_reader is not None
+    reader = InlineReader(path, clock=lambda: 0.0)
 
-    tried = [database._inline_reader.fetch(COUNT.text, [to]) for to in (150_000, 1, 2, 3)]
+    tried = [reader.fetch(COUNT.text, [to]) for to in (150_000, 1, 2, 3)]
+    reader.close()
 
     assert tried == [None, None, None, [(3,)]]
 
