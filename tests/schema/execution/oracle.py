@@ -74,7 +74,7 @@ def values() -> Values:
     visits, homes, users = _ids(*world.VISIT_IDS), _ids(world.WILLOWS, world.BEECHES), _ids(world.ANNA, world.BEN)
     enquiries = _ids(world.FOR_WILLOWS, world.ALSO_FOR_WILLOWS, world.FOR_BEECHES, world.STUB_ENQUIRY, world.ANONYMIZED_ENQUIRY)
     contacts = _ids(world.DAUGHTER, world.SON, world.STUB_CONTACT)
-    cursors = [f"d|2024-11-04T04:30:00.000001|{world.VISIT_IDS[5]}", f"i|{world.VISIT_IDS[9]}", "nonsense"]
+    cursors = [f"di|2024-11-04T04:30:00.000001|{world.VISIT_IDS[5]}", f"i|{world.VISIT_IDS[9]}", "nonsense"]
     instants = st.sampled_from(["2024-11-04T09:00:00Z", "2024-10-25T11:00:00+02:00", "2024-11-04T09:30:00.5Z"])
     anything = st.one_of(visits, homes, users, enquiries, contacts)
     return {
