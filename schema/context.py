@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import strawberry
 
+from schema.execution.hints import PagesLoader
 from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
 from storage.queries.conditions import HomeVisitFilter
-from storage.queries.paging import Page, Window
+from storage.queries.paging import Window
 from storage.queries.references import Kind
 from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
@@ -57,14 +58,14 @@ class Context:
         """Like `load_many` for one ID."""
         return (await self.load_many(kind, (id,), by_id=by_id))[id]
 
-    async def visits_of(self, parent: str, id: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> Page[HomeVisit]:
-        """Return a page of the visits that refer to a record; those of many records are loaded together."""
+    def pages_loader(self, parent: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> PagesLoader:
+        """Return what loads, for IDs of records, a page each of the visits that refer to them in the column `parent`."""
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
             return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window)
-        return cast("Page[HomeVisit]", (await self._loader(key, load).load_many((id,)))[id])
+        return self._loader(key, load).load_many
 
     def forget(self) -> None:
         """Load anew from now on: something was written."""

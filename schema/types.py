@@ -8,9 +8,9 @@ import strawberry
 from graphql import GraphQLResolveInfo
 from strawberry import ID, UNSET
 
-from schema.context import Info
+from schema.context import Context, Info
 from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
-from schema.execution.hints import Awaited, Derived, Reference, hinted, selects_only_id
+from schema.execution.hints import Awaited, Derived, NestedPages, PagesLoader, Reference, hinted, selects_only_id
 from schema.execution.internals import field_nodes
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
@@ -51,6 +51,18 @@ def _reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by
 
 
 def _visits_of(parent: str, description: str) -> Any:
+    def loader(
+        context: Context,
+        filter: Filter = UNSET,
+        order_by: OrderBy = BY_TIME,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> PagesLoader:
+        window = window_of(first, after, last, before)
+        return context.pages_loader(parent, filter_of(filter), order_of(order_by), window)
+
     async def home_visits(
         root: Parent,
         info: Info,
@@ -61,11 +73,10 @@ def _visits_of(parent: str, description: str) -> Any:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> "HomeVisitConnection":
-        window = window_of(first, after, last, before)
-        page = await info.context.visits_of(parent, root.id, filter_of(filter), order_of(order_by), window)
-        return cast("HomeVisitConnection", page)
+        pages = await loader(info.context, filter, order_by, first, after, last, before)((root.id,))
+        return cast("HomeVisitConnection", pages[root.id])
 
-    return strawberry.field(resolver=home_visits, description=description)
+    return strawberry.field(resolver=home_visits, description=description, metadata=hinted(NestedPages(loader)))
 
 
 def _source(model: type) -> "classmethod[Any, Any, bool]":

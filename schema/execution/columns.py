@@ -9,7 +9,7 @@ from graphql import GraphQLEnumType, GraphQLLeafType, GraphQLOutputType, is_non_
 
 from schema.execution.hints import FieldFailed, NotCompilable, StoredScalars, Values, is_row
 
-# sources of one class, and the context, to the values of one field in the answers, in the order of the sources
+# sources of one class, and the run, to the values of one field in the answers, in the order of the sources
 Column = Callable[[Sequence[Any], Any], Values]
 
 # what graphql-core's own scalars make no other value of
@@ -42,12 +42,12 @@ def stored(source_class: type, attribute: str, type: GraphQLOutputType, scalars:
         return None
     doubtful = required and attribute not in source_class.never_null
     if not doubtful:
-        return lambda rows, _context: convert(map(get, rows))
-    return lambda rows, _context: checked(convert(map(get, rows)), True)
+        return lambda rows, _run: convert(map(get, rows))
+    return lambda rows, _run: checked(convert(map(get, rows)), True)
 
 
 def _enum(get: Callable[[Any], Any], names: dict[Any, Any]) -> Column:
-    def column(rows: Sequence[Any], _context: Any) -> Values:
+    def column(rows: Sequence[Any], _run: Any) -> Values:
         try:
             return [names[value] for value in map(get, rows)]
         except KeyError:
@@ -69,14 +69,14 @@ def read(source_class: type, attribute: str, complete: Column) -> Column:
     get = getter(source_class, attribute)
     if is_row(source_class):
         # A row that lacks what a plan reads of it is a fault.
-        return lambda rows, context: complete(list(map(get, rows)), context)
+        return lambda rows, run: complete(list(map(get, rows)), run)
 
-    def column(sources: Sequence[Any], context: Any) -> Values:
+    def column(sources: Sequence[Any], run: Any) -> Values:
         try:
             values = list(map(get, sources))
         except Exception as error:
             raise FieldFailed from error
-        return complete(values, context)
+        return complete(values, run)
 
     return column
 
@@ -95,7 +95,7 @@ def leaves(leaf: GraphQLLeafType) -> Column:
             raise NotCompilable
         return answer
 
-    def column(values: Values, _context: Any) -> Values:
+    def column(values: Values, _run: Any) -> Values:
         if unchanged_types.issuperset(map(type, values)):
             return values
         return [None if value is None else completed(value) for value in values]

@@ -1,24 +1,37 @@
 """Executors of a prepared operation: graphql-core's own, and one that completes objects and lists by plans where it can."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
 
 from graphql import (
+    FieldNode,
+    GraphQLField,
     GraphQLList,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    OperationType,
     is_non_null_type,
     is_object_type,
 )
 
+from schema.execution.arguments import Arguments, compile_arguments
 from schema.execution.documents import Operation
-from schema.execution.hints import LEFT_TO_EXECUTOR, NotCompilable, StoredScalars
-from schema.execution.internals import Executor, MiddlewareManager, Path, Selections, VariableValues
+from schema.execution.hints import LEFT_TO_EXECUTOR, NestedPages, NotCompilable, PagesLoader, StoredScalars, hint_in
+from schema.execution.internals import (
+    Executor,
+    MiddlewareManager,
+    Path,
+    Selections,
+    StrawberryField,
+    VariableValues,
+    definition_of,
+)
 from schema.execution.plans import Compilation, Plan
 from schema.execution.root_fields import Resolved
+from schema.execution.runs import Run
 
 Answers = list[dict[str, Any]]
 
@@ -72,10 +85,67 @@ class PlannedExecutor(StandardExecutor):
         super().__init__(schema, operation, variables, context, resolved)
         self.planned = False
         self._faults = faults
+        self._run = self._new_run()
         self._prepared = operation
         self._plans = operation.plans(variables.coerced)
         selections = Selections(schema, operation.node, operation.prepared.fragments, variables)
         self._compilation = Compilation(selections.of_object, scalars)
+
+    def execute_field(
+        self, parent_type: GraphQLObjectType, source: Any, field_details_list: list[Any], path: Path, position_context: Any
+    ) -> Any:
+        """Serve pages below objects that no plan serves: their arguments are coerced once, not for each object."""
+        if path.prev is None and self._prepared.node.operation is OperationType.MUTATION:
+            # Each root field of a mutation reads what the one before it has changed.
+            self._run = self._new_run()
+        field = parent_type.fields.get(field_details_list[0].node.name.value)
+        definition = definition_of(field)
+        hint = hint_in(definition.metadata) if definition else None
+        if field is None or definition is None or not isinstance(hint, NestedPages):
+            return super().execute_field(parent_type, source, field_details_list, path, position_context)
+        nodes = [part.node for part in field_details_list]
+        try:
+            load = self._run.pages_loader(hint, nodes[0], self._arguments(field, definition, nodes[0]))
+        except NotCompilable:
+            return super().execute_field(parent_type, source, field_details_list, path, position_context)
+        except Exception as error:  # noqa: BLE001 - as the parent does
+            self.handle_field_error(error, field.type, field_details_list, path)
+            return None
+        info = self.build_resolve_info(field, nodes, parent_type, path)
+        id = getattr(source, hint.id_attribute)
+        return self._completed_page(load, id, field_details_list, info, path, position_context)
+
+    async def _completed_page(
+        self,
+        load: PagesLoader,
+        id: str,
+        details: list[Any],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        async def page() -> Any:
+            return (await load((id,)))[id]
+
+        return await self.complete_awaitable_value(info.return_type, details, info, path, page(), position_context)
+
+    async def complete_awaitable_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        try:
+            await self._run.give_way()
+        except BaseException:
+            # Cancelled meanwhile: Python warns of what is never awaited.
+            if isinstance(result, Coroutine):
+                result.close()
+            raise
+        return await super().complete_awaitable_value(return_type, field_details_list, info, path, result, position_context)
 
     def complete_object_value(
         self,
@@ -121,6 +191,15 @@ class PlannedExecutor(StandardExecutor):
             return self._load_before(plan, result, standard) if plan.loads else standard()
         return self._serve(plan, result, lambda built: built, standard)
 
+    def _new_run(self) -> Run:
+        return Run(self.context_value, self.variable_values.coerced, self.variable_values)
+
+    def _arguments(self, field: GraphQLField, definition: StrawberryField, node: FieldNode) -> Arguments:
+        key = ("arguments", id(node))
+        if key not in self._plans:
+            self._plans[key] = compile_arguments(field, definition, node)
+        return cast("Arguments", self._plans[key])
+
     def _plan(self, type: GraphQLObjectType, details: list[Any]) -> Plan | None:
         if self._faults:
             return None
@@ -162,7 +241,7 @@ class PlannedExecutor(StandardExecutor):
 
     async def _load(self, plan: Plan, sources: Sequence[Any]) -> bool:
         try:
-            await plan.load(sources, self.context_value)
+            await plan.load(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return False
         except Exception as fault:  # noqa: BLE001 - as above
@@ -172,7 +251,7 @@ class PlannedExecutor(StandardExecutor):
 
     def _build(self, plan: Plan, sources: Sequence[Any]) -> Answers | None:
         try:
-            built = plan.build(sources, self.context_value)
+            built = plan.build(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return None
         except Exception as fault:  # noqa: BLE001 - as above

@@ -54,7 +54,22 @@ class Awaited:
     attribute: str
 
 
-Hint = Reference | Derived | Awaited
+# the IDs of parents to their pages
+PagesLoader = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class NestedPages:
+    """A field that is a page for each parent, which the attribute `id_attribute` tells apart; those of many are read together.
+
+    `loader` takes the context and the arguments of the field. What it returns must raise the same again for the same parent.
+    """
+
+    loader: Callable[..., PagesLoader]
+    id_attribute: str = "id"
+
+
+Hint = Reference | Derived | Awaited | NestedPages
 
 
 def hinted(hint: Hint) -> dict[str, Hint]:

@@ -2,8 +2,8 @@
 
 The closures go through the sources field by field: a call for each field of a list, not for each field of each source.
 
-A plan serves what is plain: attributes, values derived at once, and references to records, which are loaded together before
-anything is built. What it cannot serve (a resolver, an argument, a null where none may be) raises NotCompilable, and what
+A plan serves what is plain: attributes, values derived at once, references to records and pages below objects, which are loaded
+together before anything is built. What it cannot serve (a resolver, a null where none may be) raises NotCompilable, and what
 raises in a loader or an attribute is FieldFailed: the standard executor serves either, and alone says what an error is.
 """
 
@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from graphql import (
+    GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
     is_leaf_type,
@@ -20,12 +21,13 @@ from graphql import (
     is_object_type,
 )
 
+from schema.execution.arguments import compile_arguments
 from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored
 from schema.execution.hints import (
     Awaited,
     Derived,
     FieldFailed,
-    Loader,
+    NestedPages,
     NotCompilable,
     Reference,
     StoredScalars,
@@ -34,7 +36,9 @@ from schema.execution.hints import (
     is_row,
     selects_only_id,
 )
-from schema.execution.internals import FieldSet, definition_of
+from schema.execution.internals import FieldSet, StrawberryField, definition_of
+from schema.execution.nested_pages import NestedPagesField
+from schema.execution.runs import Run
 
 # the class of sources to what reads one of their fields
 Maker = Callable[[type], Column]
@@ -68,6 +72,7 @@ class Plan:
         self._awaited: list[Awaited] = []
         self._references: list[tuple[Reference, Plan]] = []
         self._nested: list[tuple[str, Plan]] = []
+        self._pages: list[NestedPagesField] = []
         for name, parts in fields.items():
             try:
                 self._makers.append(self._maker(type, parts))
@@ -80,16 +85,16 @@ class Plan:
     @property
     def loads(self) -> bool:
         """Whether anything has to be loaded before answers can be built."""
-        return bool(self._awaited or self._references or self._nested)
+        return bool(self._awaited or self._references or self._nested or self._pages)
 
-    def build(self, sources: Sequence[Any], context: Any) -> list[dict[str, Any]]:
+    def build(self, sources: Sequence[Any], run: Any) -> list[dict[str, Any]]:
         """Return the answers for these sources, in their order."""
         if not sources:
             return []
         kind, *others = set(map(type, sources))
         if others:
-            return [self.build((source,), context)[0] for source in sources]
-        columns = [column(sources, context) for column in self._readers_of(kind)]
+            return [self.build((source,), run)[0] for source in sources]
+        columns = [column(sources, run) for column in self._readers_of(kind)]
         if len(sources) == 1:
             return [{name: value for name, (value,) in zip(self._names, columns, strict=True)}]
         answers: list[dict[str, Any]] = [{} for _ in sources]
@@ -98,7 +103,7 @@ class Plan:
                 answer[name] = value
         return answers
 
-    async def load(self, sources: Sequence[Any], context: Loader) -> None:
+    async def load(self, sources: Sequence[Any], run: Run) -> None:
         """Load, level by level, all the records that the answers for these sources show; raise FieldFailed."""
         for awaited in self._awaited:
             for source in sources:
@@ -106,16 +111,21 @@ class Plan:
                     await awaited.load(source)
                 except Exception as error:
                     raise FieldFailed from error
+        below: list[tuple[Plan, list[Any]]] = []
         for reference, plan in self._references:
             ids = {id for id in map(attrgetter(reference.id_attribute), sources) if id is not None}
             try:
-                records = await context.load_many(reference.kind, ids, by_id=reference.by_id)
+                records = await run.context.load_many(reference.kind, ids, by_id=reference.by_id)
             except Exception as error:
                 raise FieldFailed from error
             if plan.loads:
-                await plan.load([records[id] for id in ids if records[id] is not None], context)
+                below.append((plan, [records[id] for id in ids if records[id] is not None]))
+        for plan, records_below in below:
+            await plan.load(records_below, run)
+        for pages in self._pages:
+            await pages.load(sources, run)
         for attribute, plan in self._nested:
-            await plan.load(_children(attribute, sources), context)
+            await plan.load(_children(attribute, sources), run)
 
     def _readers_of(self, kind: type) -> list[Column]:
         readers = self._readers.get(kind)
@@ -129,12 +139,16 @@ class Plan:
     def _maker(self, type: GraphQLObjectType, details: list[Any]) -> Maker:
         name = details[0].node.name.value
         if name == "__typename":
-            return lambda _source_class: lambda sources, _context: [type.name] * len(sources)
+            return lambda _source_class: lambda sources, _run: [type.name] * len(sources)
         field = type.fields[name]
         definition = definition_of(field)
-        if field.args or definition is None or definition.extensions:
+        if definition is None or definition.extensions:
             raise NotCompilable
         hint = hint_in(definition.metadata)
+        if isinstance(hint, NestedPages):
+            return self._nested_pages(hint, field, definition, details)
+        if field.args:
+            raise NotCompilable
         if isinstance(hint, Reference):
             self.columns.add(hint.id_attribute)
             return self._reference(hint, field.type, details)
@@ -145,7 +159,7 @@ class Plan:
         if isinstance(hint, Derived) and not (plan and plan.loads):
             derive = hint.values
             self.columns |= set(hint.needs)
-            return lambda _source_class: lambda sources, context: complete(derive(sources, context), context)
+            return lambda _source_class: lambda sources, run: complete(derive(sources, run.context), run)
         if isinstance(hint, Awaited):
             awaited = hint.attribute
             self._awaited.append(hint)
@@ -161,6 +175,18 @@ class Plan:
             self._nested.append((attribute, plan))
         return lambda source_class: stored(source_class, attribute, type, scalars) or read(source_class, attribute, complete)
 
+    def _nested_pages(self, hint: NestedPages, field: GraphQLField, definition: StrawberryField, details: list[Any]) -> Maker:
+        node = details[0].node
+        plan = Plan(_object(field.type), details, self._compilation)
+        if plan.uncompiled:
+            raise NotCompilable
+        arguments = compile_arguments(field, definition, node)
+        pages = NestedPagesField(hint, node, arguments, plan, is_non_null_type(field.type))
+        self.size += plan.size
+        self.columns.add(hint.id_attribute)
+        self._pages.append(pages)
+        return lambda _source_class: pages.column
+
     def _reference(self, hint: Reference, type: GraphQLOutputType, details: list[Any]) -> Maker:
         named, required, id_attribute = _object(type), is_non_null_type(type), hint.id_attribute
         if not hint.by_id and selects_only_id(part.node for part in details):
@@ -175,12 +201,12 @@ class Plan:
         self.size += plan.size
         self._references.append((hint, plan))
 
-        def column(sources: Sequence[Any], context: Any) -> Values:
+        def column(sources: Sequence[Any], run: Any) -> Values:
             ids = list(map(attrgetter(id_attribute), sources))
-            loaded = context.loaded(hint.kind, by_id=hint.by_id)
+            loaded = run.context.loaded(hint.kind, by_id=hint.by_id)
             # One that many refer to is built once.
             records = {id: loaded[id] for id in ids if id is not None and loaded[id] is not None}
-            built = dict(zip(records, plan.build(list(records.values()), context), strict=True))
+            built = dict(zip(records, plan.build(list(records.values()), run), strict=True))
             return checked([built.get(id) for id in ids], required)
 
         return lambda _source_class: column
@@ -189,9 +215,9 @@ class Plan:
 def _only_id(answers: dict[str, str | None], id_of: Callable[[Any], Any], required: bool) -> Column:
     if list(answers.values()) == [None]:
         (name,) = answers
-        return lambda sources, _context: checked([None if id is None else {name: id} for id in map(id_of, sources)], required)
+        return lambda sources, _run: checked([None if id is None else {name: id} for id in map(id_of, sources)], required)
 
-    def column(sources: Sequence[Any], _context: Any) -> Values:
+    def column(sources: Sequence[Any], _run: Any) -> Values:
         return checked(
             [None if id is None else {name: answer or id for name, answer in answers.items()} for id in map(id_of, sources)],
             required,
@@ -204,10 +230,10 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
     """Return what turns values of this type into answers, and the plan of the objects in it."""
     if is_non_null_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
-        return lambda values, context: checked(complete(values, context), True), plan
+        return lambda values, run: checked(complete(values, run), True), plan
     if is_list_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
-        return lambda values, context: [None if value is None else complete(list_of(value), context) for value in values], plan
+        return lambda values, run: [None if value is None else complete(list_of(value), run) for value in values], plan
     if is_leaf_type(type):
         return leaves(type), None
     plan = Plan(_object(type), details, compilation)
@@ -215,10 +241,10 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
         raise NotCompilable
     build = plan.build
 
-    def objects(values: Values, context: Any) -> Values:
+    def objects(values: Values, run: Any) -> Values:
         if None not in values:
-            return build(values, context)
-        built = iter(build([value for value in values if value is not None], context))
+            return build(values, run)
+        built = iter(build([value for value in values if value is not None], run))
         return [None if value is None else next(built) for value in values]
 
     return objects, plan
@@ -247,6 +273,6 @@ def _object(type: GraphQLOutputType) -> GraphQLObjectType:
     return named
 
 
-def _nothing(sources: Sequence[Any], _context: Any) -> Values:
+def _nothing(sources: Sequence[Any], _run: Any) -> Values:
     """Hold the place of a field that the standard executor serves."""
     return [None] * len(sources)

@@ -10,10 +10,11 @@ from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType, is_non_null_type, is_object_type
 
-from schema.execution.arguments import compile_arguments
+from schema.execution.arguments import compile_arguments, composed_arguments
 from schema.execution.hints import LEFT_TO_EXECUTOR, FieldFailed, NotCompilable, StoredScalars
 from schema.execution.internals import RootInfos, Selections, definition_of, resolver_of
 from schema.execution.plans import Compilation, Plan
+from schema.execution.runs import Run
 
 # response keys to what resolvers of root fields returned, or the exceptions that they raised
 Resolved = dict[str, Any]
@@ -28,7 +29,7 @@ class CompiledRootField:
         node = details[0].node
         field = parent.fields.get(node.name.value)
         definition = definition_of(field)
-        if field is None or definition is None or definition.extensions:
+        if field is None or definition is None or definition.extensions or composed_arguments(node):
             raise NotCompilable
         named = field.type.of_type if is_non_null_type(field.type) else field.type
         if not is_object_type(named):
@@ -45,7 +46,7 @@ class CompiledRootField:
 
     async def execute(self, context: Any, variables: Mapping[str, Any], resolved: Resolved) -> Any:
         """Return the answer, and keep in `resolved` what it is built of; raise NotCompilable, FieldFailed, or a fault."""
-        call = self._resolve(None, info=self._infos.info(context, variables), **self._arguments(variables))
+        call = self._resolve(None, info=self._infos.info(context, variables), **self._arguments(variables, None))
         try:
             source = resolved[self.key] = await call
         except Exception as error:
@@ -55,9 +56,10 @@ class CompiledRootField:
             if self._required:
                 raise NotCompilable
             return None
+        run = Run(context, variables)
         if self._plan.loads:
-            await self._plan.load((source,), context)
-        return self._plan.build((source,), context)[0]
+            await self._plan.load((source,), run)
+        return self._plan.build((source,), run)[0]
 
 
 class CompiledOperation:

@@ -1,17 +1,26 @@
 """What a request reads, it reads together and once; what fails for one who waits does not fail for the others."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from schema.context import Context
 from storage.database import Database
 from storage.errors import DatabaseUnusable
-from storage.queries.paging import Window
+from storage.models import HomeVisit
+from storage.queries.conditions import HomeVisitFilter
+from storage.queries.paging import Page, Window
 from tests import world
 from tests.asking import Ask, engine
 from tests.inspection import DRIVER_ERRORS, inspect
 
 TEN = Window.of(10, None, None, None)
+
+
+async def page_of(context: Context, home: str, filter: HomeVisitFilter, *, backward: bool = False) -> Page[HomeVisit]:
+    pages = await context.pages_loader("location", filter, [("id", backward)], TEN)((home,))
+    return cast("Page[HomeVisit]", pages[home])
 
 
 @pytest.fixture
@@ -96,9 +105,7 @@ async def test_a_database_that_failed_is_not_asked_the_same_again(ask: Ask) -> N
 async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_one(ask: Ask) -> None:
     context = ask.context()
 
-    willows, beeches = await asyncio.gather(
-        *(context.visits_of("location", id, {}, [("id", False)], TEN) for id in (world.WILLOWS, world.BEECHES))
-    )
+    willows, beeches = await asyncio.gather(*(page_of(context, id, {}) for id in (world.WILLOWS, world.BEECHES)))
     counts = [await page.total_count() for page in (willows, beeches)]
 
     assert counts == [15, 9]
@@ -107,11 +114,9 @@ async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_on
 
 async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
     context = ask.context()
-    variants = [({}, False), ({"cancelled": True}, False), ({}, True)]
+    variants: list[tuple[HomeVisitFilter, bool]] = [({}, False), ({"cancelled": True}, False), ({}, True)]
 
-    pages = await asyncio.gather(
-        *(context.visits_of("location", world.WILLOWS, filter, [("id", down)], TEN) for filter, down in variants)  # type: ignore[arg-type]
-    )
+    pages = await asyncio.gather(*(page_of(context, world.WILLOWS, filter, backward=backward) for filter, backward in variants))
 
     first = [page.nodes[0].id for page in pages]
     assert first == [world.VISIT_IDS[0], world.VISIT_IDS[1], world.VISIT_IDS[20]]
@@ -120,10 +125,10 @@ async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
 
 async def test_what_is_forgotten_is_read_anew(ask: Ask) -> None:
     context = ask.context()
-    before = await context.visits_of("location", world.WILLOWS, {}, [("id", False)], TEN)
+    before = await page_of(context, world.WILLOWS, {})
     await context.visits.cancel(world.PENDING)
 
     context.forget()
-    after = await context.visits_of("location", world.WILLOWS, {}, [("id", False)], TEN)
+    after = await page_of(context, world.WILLOWS, {})
 
     assert [page.nodes[0].status for page in (before, after)] == ["PENDING", "CANCELLED"]

@@ -176,6 +176,17 @@ DIRECTED = {
         assignedTo { firstName homeVisits(last: 1) { nodes { id careEnquiry { careSeeker { phone } } } } } } } } } } } }""",
         {},
     ),
+    "pages of the same homes are asked for in several ways": (
+        """query ($n: Int = 2, $order: [HomeVisitOrder!]!, $status: HomeVisitStatus!) { homeVisits(first: 5) { nodes { location {
+        a: homeVisits(first: $n, orderBy: $order) { nodes { id } pageInfo { endCursor hasNextPage } }
+        b: homeVisits(last: 2, filter: { status: [$status] }) { totalCount edges { cursor node { status } } }
+        c: homeVisits(first: 0) { totalCount nodes { id } pageInfo { hasPreviousPage startCursor } } } } } }""",
+        {"order": {"field": "CREATED", "direction": "DESC"}, "status": "CANCELLED"},
+    ),
+    "pages of users, some of whom are nobody": (
+        "{ homeVisits(first: 25) { nodes { assignedTo { homeVisits(first: 1) { nodes { id } } } } } }",
+        {},
+    ),
     "pages without visits": (
         "{ homeVisits(filter: { ids: [] }) { nodes { id } edges { cursor } pageInfo { startCursor endCursor } } }",
         {},
@@ -199,6 +210,10 @@ def test_answers_are_the_same_where(loop: Loop, case: str, caller: world.Caller)
 
 LOST_HOME = f'{{ homeVisit(id: "{VISIT_IDS[5]}") {{ %s }} }}'
 LOST_ENQUIRY = f'{{ homeVisit(id: "{VISIT_IDS[4]}") {{ %s }} }}'
+
+NESTED = "query %s { homeVisits(first: 1) { nodes { location { homeVisits(%s) { nodes { id } } } } } }"
+OF_A_HOME = ["homeVisits.nodes.0.location.homeVisits"]
+OF_USERS = "{ homeVisits(first: 4) { nodes { assignedTo { homeVisits(first: 1, last: 1) { nodes { id } } } } } }"
 
 FAILING = [
     ("whole", SKIPPED % "id notes @skip(if: $x)", {"x": None, "n": 2}, ["homeVisits.nodes.0"]),
@@ -229,6 +244,18 @@ FAILING = [
         {},
         ["homeVisits.nodes.0.assignedTo", "homeVisits.nodes.1.assignedTo"],
     ),
+    ("whole", NESTED % ("", "first: 1, last: 1"), {}, OF_A_HOME),
+    ("whole", NESTED % ("", 'after: "nonsense"'), {}, OF_A_HOME),
+    ("whole", NESTED % ("($n: Int)", "first: $n"), {"n": 101}, OF_A_HOME),
+    ("whole", NESTED % ("($x: [HomeVisitOrder!] = [])", "orderBy: $x"), {"x": None}, OF_A_HOME),
+    (
+        "whole",
+        NESTED % ("($x: [HomeVisitOrder!] = [], $id: ID!)", "orderBy: $x, filter: { ids: [$id] }"),
+        {"x": None, "id": VISIT_IDS[0]},
+        OF_A_HOME,
+    ),
+    ("whole", NESTED % ("($x: HomeVisitOrderField = ID)", "orderBy: [{ field: $x }]"), {"x": None}, OF_A_HOME),
+    ("whole", OF_USERS, {}, [f"homeVisits.nodes.{n}.assignedTo.homeVisits" for n in range(4)]),
     ("without visits", "{ homeVisits { nodes { id } } }", {}, ["homeVisits"]),
     (
         "without visits",

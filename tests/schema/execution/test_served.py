@@ -78,19 +78,38 @@ USUAL = {
     "a home and its visits": Usual(
         HOME % ROW,
         {"id": WILLOWS, "n": 20},
-        Served.PLANS,
+        Served.ROOT_FIELDS,
         3,
         3,
     ),
     "an enquiry and its visits": Usual(
         "query ($id: ID!) { careEnquiry(id: $id) { careSeeker { email } homeVisits { nodes { id location { name } } } } }",
         {"id": FOR_WILLOWS},
-        Served.PLANS,
+        Served.ROOT_FIELDS,
         3,
         2,
     ),
     "visits, and the visits of their homes": Usual(
-        PAGE % "nodes { id location { name homeVisits(last: 2) { nodes { id status } } } }", {"first": 9}, Served.PLANS, 3, 2
+        PAGE % "nodes { id location { name homeVisits(last: 2) { nodes { id status } } } }",
+        {"first": 9},
+        Served.ROOT_FIELDS,
+        3,
+        2,
+    ),
+    "visits, and how many their homes have": Usual(
+        PAGE % "nodes { location { homeVisits { totalCount pageInfo { endCursor } edges { cursor } } } }",
+        {"first": 9},
+        Served.ROOT_FIELDS,
+        4,
+        3,
+    ),
+    "visits, and some of their users'": Usual(
+        """query ($status: HomeVisitStatus!) {
+            homeVisits { nodes { assignedTo { homeVisits(filter: { status: [$status] }) { nodes { id } } } } } }""",
+        {"status": "PENDING"},
+        Served.PLANS,
+        3,
+        2,
     ),
     "a node that is a visit": Usual(NODE % PENDING, {}, Served.PLANS, 1, 1),
     "a node that is a contact": Usual(NODE % DAUGHTER, {}, Served.PLANS, 5, 5),
