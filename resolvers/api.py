@@ -12,8 +12,11 @@ from resolvers.queries import Query
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
+from schema.execution.lists import ListLengths
+from schema.inputs import ORDER_KEYS
 from schema.scalars import SCALARS, STORED_SCALARS
 from schema.types import ServiceUserContact
+from storage.queries.conditions import LIST_LENGTH
 from storage.queries.paging import LARGEST_PAGE, PAGE
 
 DESCRIPTION = (
@@ -50,6 +53,7 @@ def make_engine(
         planned=planned,
         suggest=suggest,
         page_sizes=PageSizes(default=PAGE, largest=LARGEST_PAGE),
+        list_lengths=ListLengths(LIST_LENGTH, {"HomeVisitOrder": ORDER_KEYS}),
         scalars=STORED_SCALARS,
     )
 

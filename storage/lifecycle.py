@@ -118,11 +118,10 @@ def notes_problem(notes: str) -> Problem | None:
     if not is_storable(notes):
         return Problem("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
     if has_further_marks(notes):
-        limit = f"Notes may have at most {MARKS_IN_A_ROW} accents in a row"
-        return Problem("notes", "TOO_LONG", f"{limit}: these have more. Remove some.")
+        return Problem("notes", "TOO_LONG", f"Notes may have at most {MARKS_IN_A_ROW} accents in a row. Remove some.")
     if not is_foldable(notes):
-        limit = f"Notes may have at most {FOLDED_LENGTH:,} characters with each ligature and symbol written out"
-        return Problem("notes", "TOO_LONG", f"{limit}: these have more. Shorten them.")
+        message = f"Notes may have at most {FOLDED_LENGTH:,} characters with ligatures and symbols written out. Shorten them."
+        return Problem("notes", "TOO_LONG", message)
     return None
 
 

@@ -16,12 +16,14 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
     Visitor,
+    specified_rules,
     validate,
     visit,
 )
 
 from schema.execution.internals import Fragments
 from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within
+from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, list_length_rule
 from schema.execution.variables import Variables
 
 MAX_ERRORS = 10
@@ -61,9 +63,9 @@ class Operation:
         self._planned = 0
         self._variables: Variables | None = None
 
-    def variables(self, schema: GraphQLSchema) -> Variables:
+    def variables(self, schema: GraphQLSchema, lengths: ListLengths) -> Variables:
         if self._variables is None:
-            self._variables = Variables(schema, self.node)
+            self._variables = Variables(schema, self.node, lengths)
         return self._variables
 
     def plans(self, variables: Mapping[str, Any]) -> dict[Any, Any]:
@@ -151,7 +153,9 @@ class Documents:
         max_size: int = MAX_SIZE,
         suggest: bool = True,
         page_sizes: PageSizes = PageSizes(),  # noqa: B008 - it cannot be changed
+        lengths: ListLengths = DEFAULT_LENGTHS,
     ) -> None:
+        self._rules = [*specified_rules, list_length_rule(lengths)]
         self._schema = schema
         self._limits = limits
         self._suggest = suggest
@@ -187,7 +191,7 @@ class Documents:
             prices = measure(document, self._schema, self._limits, self._page_sizes)
         except GraphQLError as error:
             raise NotExecuted(error) from None
-        errors = validate(self._schema, document, max_errors=MAX_ERRORS, hide_suggestions=not self._suggest)
+        errors = validate(self._schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=not self._suggest)
         if errors:
             raise NotExecuted(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:MAX_ERRORS]))
         return Prepared(text, document, prices, self._count)

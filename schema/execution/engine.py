@@ -13,6 +13,7 @@ from schema.execution.executors import PlannedExecutor, StandardExecutor
 from schema.execution.hints import LEFT_TO_EXECUTOR, StoredScalars
 from schema.execution.internals import Selections, VariableValues, core_schema, get_variable_values, require_no_extensions
 from schema.execution.limits import Limits, PageSizes, require_affordable
+from schema.execution.lists import DEFAULT_LENGTHS, ListLengths
 from schema.execution.root_fields import CompiledOperation, Resolved, compile_operation
 
 ROOT_FIELDS = "root fields"
@@ -65,6 +66,7 @@ class Engine:
         planned: bool = True,
         suggest: bool = True,
         page_sizes: PageSizes | None = None,
+        list_lengths: ListLengths = DEFAULT_LENGTHS,
         scalars: StoredScalars | None = None,
     ) -> None:
         require_no_extensions(schema)
@@ -74,7 +76,10 @@ class Engine:
         self._planned = planned
         self._suggest = suggest
         self._scalars = {**STORED, **(scalars or {})}
-        self.documents = Documents(self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes())
+        self._lengths = list_lengths
+        self.documents = Documents(
+            self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=self._lengths
+        )
 
     async def execute(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
         """Run one operation; errors are in the result, each with a code where the client can mend it.
@@ -88,6 +93,7 @@ class Engine:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT)
+            self._require_short_lists(operation, request.variables)
             try:
                 compiled, values = self._compiled(operation, request.variables)
                 if compiled is not None:
@@ -114,11 +120,17 @@ class Engine:
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
+    def _require_short_lists(self, operation: Operation, raw: Mapping[str, Any]) -> None:
+        try:
+            operation.variables(self._schema, self._lengths).require_short_lists(raw)
+        except GraphQLError as error:
+            raise NotExecuted(error) from None
+
     def _compiled(self, operation: Operation, raw: Mapping[str, Any]) -> tuple[CompiledOperation | None, Mapping[str, Any]]:
         """Return a query with compiled root fields, and the values of its variables; None: an executor has to run it."""
         if not self._planned or operation.node.operation is not OperationType.QUERY:
             return None, raw
-        values = operation.variables(self._schema).coerced(raw)
+        values = operation.variables(self._schema, self._lengths).coerced(raw)
         if values is None or operation.price.of(values) > self._limits.cost:
             return None, raw
         plans = operation.plans(values)

@@ -19,6 +19,7 @@ from graphql import (
 )
 
 from schema.execution.internals import coerce_input_value, get_variable_signature, get_variable_values
+from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, has_list, require_short
 
 # of which graphql-core makes no other value
 PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool, GraphQLInt: int}
@@ -28,15 +29,23 @@ INTS = range(GRAPHQL_MIN_INT, GRAPHQL_MAX_INT + 1)
 class Variables:
     """Coerces the variables of one operation, which must be valid."""
 
-    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
+    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, lengths: ListLengths = DEFAULT_LENGTHS) -> None:
         definitions = operation.variable_definitions or ()
         signatures = [get_variable_signature(schema, definition) for definition in definitions]
         self._types = {signature.name: signature.type for signature in signatures if not isinstance(signature, GraphQLError)}
+        self._lengths = lengths
+        self._with_lists = {name: type for name, type in self._types.items() if has_list(type)}
         self._plain = {name: PLAIN.get(get_nullable_type(type)) for name, type in self._types.items()}
         with_default = [definition for definition in definitions if definition.default_value]
         defaults = get_variable_values(schema, with_default, {})
         self._defaults = {} if isinstance(defaults, list) else defaults.coerced
         self._required = [name for name, type in self._types.items() if is_non_null_type(type) and name not in self._defaults]
+
+    def require_short_lists(self, raw: Mapping[str, Any]) -> None:
+        """Raise a GraphQLError where a list in a value is too long."""
+        for name, type in self._with_lists.items():
+            if name in raw:
+                require_short(raw[name], type, self._lengths)
 
     def coerced(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the values, or None where one is wrong: graphql-core says what is wrong with it."""

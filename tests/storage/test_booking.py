@@ -42,10 +42,10 @@ ANOTHERS_CONTACT = (
 NO_LOCATION = ("care_enquiry", "REQUIRED", "This care enquiry has no location to visit. Give it one first.")
 ANONYMIZED = ("care_enquiry", "INVALID", "This care enquiry has been anonymized. Book for a current one.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
-MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row: these have more. Remove some.")
+MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row. Remove some.")
 SWOLLEN_NOTES = (
     "notes", "TOO_LONG",
-    "Notes may have at most 30,000 characters with each ligature and symbol written out: these have more. Shorten them.",
+    "Notes may have at most 30,000 characters with ligatures and symbols written out. Shorten them.",
 )  # fmt: skip
 BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
 LONG_KEY = ("idempotency_key", "TOO_LONG", "Give a key of 1 to 255 characters, without NUL.")

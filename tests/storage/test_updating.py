@@ -31,10 +31,10 @@ NO_TIME = ("date_time", "REQUIRED", "A visit needs a time. Leave the field out t
 NO_HOST = ("host", "REQUIRED", "A visit needs a host. Leave the field out to keep the host it has.")
 UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
-MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row: these have more. Remove some.")
+MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row. Remove some.")
 SWOLLEN_NOTES = (
     "notes", "TOO_LONG",
-    "Notes may have at most 30,000 characters with each ligature and symbol written out: these have more. Shorten them.",
+    "Notes may have at most 30,000 characters with ligatures and symbols written out. Shorten them.",
 )  # fmt: skip
 BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
 
