@@ -30,6 +30,7 @@ MAX_ERRORS = 10
 VARIANTS = 16
 # Bytes, measured and rounded up: nobody may fill the memory with short documents, long names or plans for every variable.
 MAX_SIZE = 32_000_000
+MAX_REFUSED_SIZE = 4_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
 PER_PLANNED_FIELD = 2_000
@@ -162,6 +163,8 @@ class Documents:
         self._page_sizes = page_sizes
         self._max_size = max_size
         self._documents: OrderedDict[str, Prepared] = OrderedDict()
+        self._refused: OrderedDict[str, list[GraphQLError]] = OrderedDict()
+        self._refused_size = 0
         self.size = 0
 
     def __len__(self) -> int:
@@ -173,7 +176,14 @@ class Documents:
         if cached is not None:
             self._documents.move_to_end(text)
             return cached
-        prepared = self._documents[text] = self._prepare(text)
+        if text in self._refused:
+            raise NotExecuted(*self._refused[text])
+        try:
+            prepared = self._prepare(text)
+        except NotExecuted as refusal:
+            self._remember_refusal(text, refusal.errors)
+            raise
+        self._documents[text] = prepared
         self._count(prepared, prepared.size)
         return prepared
 
@@ -185,6 +195,17 @@ class Documents:
             _, evicted = self._documents.popitem(last=False)
             self.size -= evicted.size
 
+    def _remember_refusal(self, text: str, errors: list[GraphQLError]) -> None:
+        # Without their nodes: those would keep the whole document.
+        kept = [_without_nodes(error) for error in errors]
+        if len(text) > self._limits.characters:
+            return
+        self._refused[text] = kept
+        self._refused_size += _refusal_size(text, kept)
+        while self._refused_size > MAX_REFUSED_SIZE:
+            evicted, its_errors = self._refused.popitem(last=False)
+            self._refused_size -= _refusal_size(evicted, its_errors)
+
     def _prepare(self, text: str) -> Prepared:
         try:
             document = parse_within(text, self._limits)
@@ -195,6 +216,14 @@ class Documents:
         if errors:
             raise NotExecuted(*(coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors[:MAX_ERRORS]))
         return Prepared(text, document, prices, self._count)
+
+
+def _without_nodes(error: GraphQLError) -> GraphQLError:
+    return GraphQLError(error.message, source=error.source, positions=error.positions, extensions=error.extensions)
+
+
+def _refusal_size(text: str, errors: list[GraphQLError]) -> int:
+    return PER_DOCUMENT + 2 * sys.getsizeof(text) + sum(1_000 + sys.getsizeof(error.message) for error in errors)
 
 
 def coded(error: GraphQLError, code: str) -> GraphQLError:

@@ -108,11 +108,33 @@ def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_
         extents[fragment.name.value] = _extent(fragment, extents)
         _require_within(limits, fragment, extents[fragment.name.value])
         price_list.add(fragment)
+    _require_few_unused(limits, operations, fragments, extents)
     prices: dict[str | None, Price] = {}
     for operation in operations:
         _require_within(limits, operation, _extent(operation, extents))
         prices[operation.name.value if operation.name else None] = _price_within(limits, operation, price_list)
     return prices
+
+
+def _require_few_unused(
+    limits: Limits,
+    operations: Iterable[OperationDefinitionNode],
+    fragments: Iterable[FragmentDefinitionNode],
+    extents: Mapping[str, "_Extent"],
+) -> None:
+    """Refuse many fields in fragments that nothing runs: validation compares them all the same, each with each."""
+    selections = {fragment.name.value: fragment.selection_set for fragment in fragments}
+    used: set[str] = set()
+    unread = [name for operation in operations for name in _spreads(operation.selection_set)]
+    while unread:
+        name = unread.pop()
+        if name in selections and name not in used:
+            used.add(name)
+            unread += _spreads(selections[name])
+    unused = [fragment for fragment in fragments if fragment.name.value not in used]
+    count = sum(extents[fragment.name.value].fields for fragment in unused)
+    if count > limits.fields:
+        raise _refusal("fields", count, limits.fields, nodes=unused)
 
 
 def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> None:

@@ -202,7 +202,7 @@ CORPUS = (
     Hostile("fragment cycle of 200", fragment_cycle(200)),
     Hostile("fragment that spreads itself", fragment_cycle(1)),
     Hostile("fragments that all spread each other", fragment_clique(29)),
-    Hostile("unused fragments full of one field", unused_fragments(5, 380)),
+    Hostile("unused fragments full of one field", unused_fragments(5, 380), "QUERY_TOO_COMPLEX", "fields"),
     Hostile("280 unused fragments", unused_fragments(280, 1)),
     Hostile("280 fragments of one name", same_name_fragments(280)),
     Hostile("990 unknown fragments", unknown_fragments(990)),

@@ -289,3 +289,21 @@ def test_nothing_but_a_coded_error_comes_of_any_text(text: str, variables: dict[
 
     assert refused.get("code") in {None, "QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED"}
     assert all(price.of(variables) >= price.fixed for price in prices.values())
+
+
+HOMES = " ".join(["location { id }"] * 99)
+UNUSED = f"""{{ viewer {{ subject }} }} fragment A on HomeVisit {{ {HOMES} }} fragment B on HomeVisit {{ {HOMES} }}
+fragment C on HomeVisit {{ ...A ...B }} fragment D on HomeVisit {{ ...A ...B }}"""
+
+
+def test_fields_of_fragments_that_nothing_spreads_count() -> None:
+    with pytest.raises(GraphQLError) as refused:
+        measure(parse(UNUSED), SCHEMA, Limits(), PageSizes())
+
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 1188}
+
+
+def test_fields_of_a_few_unused_fragments_are_for_validation_to_refuse() -> None:
+    document = parse(f"{{ viewer {{ subject }} }} fragment A on HomeVisit {{ {HOMES} }} fragment B on HomeVisit {{ {HOMES} }}")
+
+    assert list(measure(document, SCHEMA, Limits(), PageSizes())) == [None]
