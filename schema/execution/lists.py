@@ -1,6 +1,6 @@
 """How many values a list may have: longer ones are refused before any value in them is looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from graphql import (
     is_list_type,
 )
 
+Check = Callable[[Any], None]
+
 
 class ListLengths(NamedTuple):
     """The longest list there may be, and those of certain types by the name of the type of their values."""
@@ -30,21 +32,45 @@ class ListLengths(NamedTuple):
 DEFAULT_LENGTHS = ListLengths()
 
 
-def require_short(value: Any, type: Any, lengths: ListLengths) -> None:
-    """Raise a GraphQLError for a list in the value of a variable that is too long; what is wrong otherwise is not looked at."""
-    unread = [(value, type)]
-    while unread:
-        value, type = unread.pop()
-        type = get_nullable_type(type)
-        if is_list_type(type):
-            if not isinstance(value, list):
-                value = [value]
-            elif len(value) > lengths.allowed(type):
-                raise _refusal(len(value), lengths.allowed(type))
-            if has_list(type.of_type):
-                unread += [(item, type.of_type) for item in value]
-        elif is_input_object_type(type) and isinstance(value, dict):
-            unread += [(value[name], field.type) for name, field in type.fields.items() if name in value and has_list(field.type)]
+def list_length_check(type: Any, lengths: ListLengths) -> Check | None:
+    """Return what raises a GraphQLError for a value of this type with a list that is too long; None where it can have no list.
+
+    What else is wrong with a value is not looked at.
+    """
+    if not has_list(type):
+        return None
+    type = get_nullable_type(type)
+    return _check_of_object(type, lengths) if is_input_object_type(type) else _check_of_list(type, lengths)
+
+
+def _check_of_list(type: Any, lengths: ListLengths) -> Check:
+    allowed, check_item = lengths.allowed(type), list_length_check(type.of_type, lengths)
+
+    def check(value: Any) -> None:
+        items = value if isinstance(value, list) else (value,)
+        if len(items) > allowed:
+            raise _refusal(len(items), allowed)
+        if check_item:
+            for item in items:
+                check_item(item)
+
+    return check
+
+
+def _check_of_object(type: GraphQLInputObjectType, lengths: ListLengths) -> Check:
+    # Found out when a value is first met: a type may have fields of its own type.
+    checks: dict[str, Check | None] = {}
+
+    def check(value: Any) -> None:
+        if not isinstance(value, dict):
+            return
+        if not checks:
+            checks.update({name: list_length_check(field.type, lengths) for name, field in type.fields.items()})
+        for name, item in value.items():
+            if check_field := checks.get(name):
+                check_field(item)
+
+    return check
 
 
 def has_list(type: Any) -> bool:

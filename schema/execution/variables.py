@@ -19,7 +19,7 @@ from graphql import (
 )
 
 from schema.execution.internals import coerce_input_value, get_variable_signature, get_variable_values
-from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, has_list, require_short
+from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, list_length_check
 
 # of which graphql-core makes no other value
 PLAIN: dict[Any, type] = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool, GraphQLInt: int}
@@ -33,8 +33,8 @@ class Variables:
         definitions = operation.variable_definitions or ()
         signatures = [get_variable_signature(schema, definition) for definition in definitions]
         self._types = {signature.name: signature.type for signature in signatures if not isinstance(signature, GraphQLError)}
-        self._lengths = lengths
-        self._with_lists = {name: type for name, type in self._types.items() if has_list(type)}
+        checks = {name: list_length_check(type, lengths) for name, type in self._types.items()}
+        self._list_checks = {name: check for name, check in checks.items() if check}
         self._plain = {name: PLAIN.get(get_nullable_type(type)) for name, type in self._types.items()}
         with_default = [definition for definition in definitions if definition.default_value]
         defaults = get_variable_values(schema, with_default, {})
@@ -43,9 +43,9 @@ class Variables:
 
     def require_short_lists(self, raw: Mapping[str, Any]) -> None:
         """Raise a GraphQLError where a list in a value is too long."""
-        for name, type in self._with_lists.items():
+        for name, check in self._list_checks.items():
             if name in raw:
-                require_short(raw[name], type, self._lengths)
+                check(raw[name])
 
     def coerced(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the values, or None where one is wrong: graphql-core says what is wrong with it."""
