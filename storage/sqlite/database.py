@@ -138,7 +138,8 @@ class SQLiteDatabase(Database):
             task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
 
     async def _attempts(self, work: Callable[[Session], T]) -> T:
-        deadline = time.monotonic() + BUSY_SECONDS
+        # Whoever has waited for the lock gives up: SQLite does so some milliseconds before its time-out is over.
+        deadline = time.monotonic() + 0.9 * BUSY_SECONDS
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return await self._attempt(work)
