@@ -101,14 +101,25 @@ class Database(ABC):
 
 def database_of(url: str) -> Database:
     """Return the database that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other."""
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme in ("postgresql", "postgres"):
+        return _postgresql(url)
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
         raise DatabaseUnusable("The database URL cannot be read: write it like sqlite:///home_visits.db.") from None
-    match parsed.get_backend_name():
-        case "sqlite":
-            from storage.sqlite.database import SQLiteDatabase  # noqa: PLC0415 - only the driver that is used is loaded
+    if scheme != "sqlite":
+        raise DatabaseUnusable(f"{scheme} databases are not served: give a URL like sqlite:///home_visits.db or postgresql://….")
+    from storage.sqlite.database import SQLiteDatabase  # noqa: PLC0415 - only the driver that is used is loaded
 
-            return SQLiteDatabase.of(parsed)
-        case name:
-            raise DatabaseUnusable(f"{name} databases are not served: give a URL like sqlite:///home_visits.db.")
+    return SQLiteDatabase.of(parsed)
+
+
+def _postgresql(url: str) -> Database:
+    try:
+        from storage.postgresql.database import PostgreSQLDatabase  # noqa: PLC0415 - only the driver that is used is loaded
+    except ModuleNotFoundError as error:
+        raise DatabaseUnusable(
+            f"PostgreSQL needs {error.name}, which is not installed: pip install 'home-visits[postgresql]'."
+        ) from None
+    return PostgreSQLDatabase(url)

@@ -55,6 +55,10 @@ class ConfirmationStatus(StrEnum):
     FAILED = "FAILED"
 
 
+# SQLite numbers rows by itself only in a column of exactly this type.
+BIG: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
 def is_storable(text: str) -> bool:
     """Tell whether every database takes the text: without NUL, and without half a character (a lone surrogate)."""
     return "\0" not in text and not LONE_SURROGATE.search(text)
@@ -176,7 +180,7 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
     )
 
     # The index of keywords finds rows by this number; SQLite's implicit one changes when the file is vacuumed.
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
     id: str = _id(unique=True)
     care_enquiry: str = _reference("care_enquiries")
     location: str = _reference("locations")
@@ -208,7 +212,7 @@ class HomeVisitEvent(SQLModel, table=True):
         sa.Index("home_visit_events_of_location", "location", "sequence"),
     )
 
-    sequence: int | None = Field(default=None, primary_key=True)
+    sequence: int | None = Field(default=None, primary_key=True, sa_type=BIG)
     at: datetime = _instant()
     actor: str
     type: HomeVisitEventType = _enum(HomeVisitEventType)

@@ -78,6 +78,10 @@ class Dialect(ABC):
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:
         """Return the query so that all rows of the table are looked at, one after the other."""
 
+    @abstractmethod
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
+        """Join each of some lists to the visits that `numbers`, correlated to it, selects; `outer`: also where there are none."""
+
 
 def dialect_of(session: Session) -> Dialect:
     """Return the dialect of the database that opened the session."""

@@ -121,7 +121,7 @@ def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str
     numbers = sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)
     numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
-    query = query.select_from(lists.join(found, found.c.number.in_(numbers)))
+    query = query.select_from(dialect.joined(lists, numbers, found, outer=False))
     return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
 
 
@@ -130,7 +130,7 @@ def _of_parents(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Sele
     numbers = sa.select(VISITS.c.number).where(VISITS.c[shape.parent or ""] == parents.c.value)
     numbers = _limited(dialect, shape, numbers, Access.IN_ORDER).correlate(parents)
     columns = [parents.c.value, *(found.c[name] for name in names), *_beyond_cursors(dialect, shape, parents)]
-    query = sa.select(*columns).select_from(parents.outerjoin(found, found.c.number.in_(numbers)))
+    query = sa.select(*columns).select_from(dialect.joined(parents, numbers, found, outer=True))
     return query.order_by(parents.c.key, *order_of(shape.order).sorting(found, backward=shape.backward))
 
 

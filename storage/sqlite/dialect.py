@@ -63,6 +63,9 @@ class SQLiteDialect(Dialect):
         # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
         return query.with_hint(table, "NOT INDEXED")
 
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
+        return lists.join(visits, visits.c.number.in_(numbers), isouter=outer)
+
 
 def _text(parameter: str) -> sa.BindParameter[Any]:
     return sa.bindparam(parameter, type_=sa.String())

@@ -8,6 +8,7 @@ from storage.instants import Instant
 revision = "0001"
 down_revision = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 PENDING = sa.text("cancelled IS NULL AND completed IS NULL")
 
 
@@ -60,7 +61,7 @@ def upgrade() -> None:
 
     op.create_table(
         "home_visits",
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", BIG, nullable=False),
         sa.Column("id", sa.String(24), nullable=False),
         sa.Column("care_enquiry", sa.String(24), nullable=False),
         sa.Column("location", sa.String(24), nullable=False),
@@ -103,7 +104,7 @@ def upgrade() -> None:
 
     op.create_table(
         "home_visit_events",
-        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("sequence", BIG, nullable=False),
         sa.Column("at", Instant(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("type", sa.String(32), nullable=False),

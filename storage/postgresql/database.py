@@ -1,0 +1,189 @@
+"""The database past one machine: reads by one call of the driver each, writes in transactions that meet and are run again."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel import Session
+
+from storage.database import Database, Progress
+from storage.errors import DatabaseUnusable, Refusal
+from storage.postgresql import migrating
+from storage.postgresql.connecting import dsn_of, without_password
+from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
+from storage.postgresql.dialect import DIALECT, register
+from storage.postgresql.refusals import REPEATABLE, is_lost, sqlstate, translate_errors
+from storage.queries.search import INDEXED_KEYWORD, KEYWORD
+from storage.queries.statements import Statement
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 5
+_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
+
+
+class PostgreSQLDatabase(Database):
+    """A database that any number of processes share. Nothing is remembered from one request to the next."""
+
+    dialect = DIALECT
+
+    def __init__(
+        self, url: str, *, pooled: bool = False, connections: int = CONNECTIONS, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
+        super().__init__()
+        self._dsn = dsn_of(url)
+        self._pooled = pooled
+        self._size = connections
+        self._wait_seconds = wait_seconds
+        self._connections = Connections(self._dsn, pooled=pooled, size=connections, wait_seconds=wait_seconds)
+        self._engine: AsyncEngine | None = None
+        self._writing: set[asyncio.Task[Any]] = set()
+
+    def __str__(self) -> str:
+        return without_password(self._dsn)
+
+    async def open(self) -> Self:
+        self._connections = Connections(self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds)
+        register()
+        self._engine = create_async_engine(
+            "postgresql+home_visits://", async_creator=self._connections.acquire, poolclass=NullPool
+        )
+        try:
+            await self.check()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        while self._writing:
+            await asyncio.wait(self._writing)
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = None
+        await self._connections.close()
+
+    async def check(self) -> None:
+        with translate_errors():
+            await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+        self.statement_count += 1
+        custom_plan = not _KEYWORDS.isdisjoint(statement.names)
+        try:
+            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
+        except Exception as error:
+            if not is_lost(error):
+                with translate_errors():
+                    raise
+        # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
+        self._connections.drop_idle()
+        with translate_errors():
+            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
+
+    async def _read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
+        connection = await self._connections.acquire()
+        try:
+            return await rows_of(connection, text, arguments, custom_plan=custom_plan and not self._pooled)
+        except Exception as error:
+            if is_lost(error):
+                connection.terminate()
+            raise
+        finally:
+            self._connections.release(connection)
+
+    def version(self) -> int | None:
+        return None
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, and again from its start where it met another one.
+
+        It goes on to its end when the caller goes away.
+        """
+        task = asyncio.ensure_future(self._attempts(work))
+        self._writing.add(task)
+        task.add_done_callback(self._end_of_write)
+        return await asyncio.shield(task)
+
+    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
+
+    async def _attempts(self, work: Callable[[Session], T]) -> T:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                result = await self._attempt(work)
+            except Exception as error:
+                if is_lost(error):
+                    self._connections.drop_idle()
+                if attempt == MAX_ATTEMPTS or sqlstate(error) not in REPEATABLE:
+                    with translate_errors():
+                        raise
+            else:
+                self.transaction_count += 1
+                return result
+            await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(self, work: Callable[[Session], T]) -> T:
+        if self._engine is None:
+            raise DatabaseUnusable(f"{self} is not open.")
+        options: Any = {"sync_session_class": Session, "expire_on_commit": False, "info": {"dialect": DIALECT}}
+        async with AsyncSession(self._engine, **options) as session, session.begin():
+            return await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
+
+    def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
+        del large
+        return _as_it_is()
+
+    async def optimize(self) -> None:
+        with translate_errors():
+            for table in ("home_visits", "home_visit_events", "care_enquiries", "outbox_messages"):
+                await self._read(f"ANALYZE {table}", [], custom_plan=False)
+
+    def obstacle(self) -> str | None:
+        return None
+
+    def is_empty(self) -> bool:
+        return _now(migrating.revision(self._dsn)) is None
+
+    def migrate(self) -> bool:
+        return _now(migrating.migrate(self._dsn, str(self)))
+
+    def backup(self, target: Path, progress: Progress | None = None) -> None:
+        del progress
+        _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={target} '{self}'")
+
+    def restore(self, source: Path) -> Path | None:
+        _refuse(f"Put it back with PostgreSQL's own tool: pg_restore --clean --if-exists --dbname='{self}' {source}")
+
+
+def _run(work: Callable[[Session], T], session: Session) -> T:
+    try:
+        return work(session)
+    except Refusal:
+        # It carries records as they were read: the rollback would empty those of the session.
+        session.expunge_all()
+        raise
+
+
+def _refuse(advice: str) -> NoReturn:
+    raise DatabaseUnusable(f"{advice}.")
+
+
+def _now(work: Coroutine[Any, Any, T]) -> T:
+    """Run it in a loop of its own, which the caller may have as well."""
+    with ThreadPoolExecutor(1, "database") as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+@asynccontextmanager
+async def _as_it_is() -> AsyncIterator[None]:
+    yield

@@ -1,0 +1,85 @@
+"""PostgreSQL's SQL: lists as arrays, keywords by trigrams, and drivers' rows as they come."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.search import INDEXED_KEYWORD
+
+# A word of three characters or more has a trigram that the index can be asked for.
+_HAS_TRIGRAM = re.compile(r"[^\W_]{3}")
+_ESCAPED = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+
+
+class SQLAlchemyDialect(PGDialect_asyncpg):
+    """JSON is text in a row, and decoded only where a session loads it: SQLAlchemy's codec would decode it in each."""
+
+    supports_statement_cache = True
+    colspecs = {kind: adapted for kind, adapted in PGDialect_asyncpg.colspecs.items() if kind is not sa.JSON}  # noqa: RUF012 - as there
+
+    def on_connect(self) -> None:
+        return None
+
+
+class PostgreSQLDialect(Dialect):
+    sqlalchemy: sa.Dialect = SQLAlchemyDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+
+    def list_value(self, texts: Sequence[str]) -> Any:
+        return list(texts)
+
+    def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return column == sa.func.any(_texts(parameter))
+
+    def numbered(self, parameter: str, name: str) -> sa.FromClause:
+        return sa.func.unnest(_texts(parameter)).table_valued("value", with_ordinality="key", name=name).render_derived()
+
+    def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.strpos(folded, _text(parameter)) > sa.literal_column("0")
+
+    def indexed_keyword(self, keyword: str) -> str | None:
+        return f"%{keyword.translate(_ESCAPED)}%" if _HAS_TRIGRAM.search(keyword) else None
+
+    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
+        return visits.c.notes_folded.like(_text(parameter))
+
+    def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
+        if (INDEXED_KEYWORD, "") in conditions:
+            return [AccessPath(Access.SCAN)]
+        few = next((name for name, form in conditions if form == "few"), None)
+        if few and order and order[0][0] == "date_time":
+            return [AccessPath(Access.MERGED, mergeable=few)]
+        return [AccessPath(Access.IN_ORDER)]
+
+    def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]
+
+    def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
+    def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:  # noqa: ARG002 - the planner counts rows
+        return query
+
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
+        firsts = numbers.lateral("firsts")
+        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+
+
+def _texts(parameter: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(parameter, type_=sa.ARRAY(sa.String()))
+
+
+def _text(parameter: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(parameter, type_=sa.String())
+
+
+DIALECT = PostgreSQLDialect()
+
+
+def register() -> None:
+    """Make the dialect known to SQLAlchemy, which finds them by name."""
+    registry.register("postgresql.home_visits", __name__, "SQLAlchemyDialect")

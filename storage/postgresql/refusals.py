@@ -1,0 +1,66 @@
+"""What an error of PostgreSQL, or of its driver, means for the caller."""
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
+
+# The transaction met another one: `work` is run again from its start. 23505: two bookings with one idempotency key.
+REPEATABLE = frozenset({"40001", "40P01", "23505", "55P03"})
+_FULL = frozenset({"53100", "53200"})
+_BUSY = frozenset({"57014", "55P03", "40001", "40P01", "53300", "57P03"})
+# What a connection that is gone raises: the server stopped, restarted, or cut it.
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    ConnectionError,
+    OSError,
+)
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return the driver's error, which SQLAlchemy wraps twice."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
+
+
+def sqlstate(error: BaseException) -> str:
+    return getattr(cause_of(error), "sqlstate", None) or ""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether the connection is gone, and with it whatever was not committed."""
+    cause = cause_of(error)
+    return isinstance(cause, LOST) and not isinstance(cause, TimeoutError)
+
+
+def unusable(error: BaseException) -> DatabaseUnusable | None:
+    """Return the refusal that an error, or SQLAlchemy's with one inside, stands for; None where it is not about the database."""
+    cause, state = cause_of(error), sqlstate(error)
+    if state in _FULL:
+        return DatabaseFull()
+    if state in _BUSY or isinstance(cause, TimeoutError):
+        return DatabaseBusy()
+    if state[:2] in ("08", "28", "3D", "57") or state in ("42501", "42P01", "42703") or isinstance(cause, LOST):
+        return DatabaseUnusable(f"The database cannot be used: {cause}. Check that it runs, and what its URL says.")
+    return None
+
+
+@contextlib.contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn what the driver says about the database itself into what the caller can do."""
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        if refusal := unusable(error):
+            raise refusal from error
+        raise
