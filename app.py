@@ -248,6 +248,24 @@ def restore_(file: Annotated[Path, typer.Argument(help="A file that the command 
 
 
 @cli.command()
+def move(to: Annotated[str, typer.Option(help="The URL of the database to move to, which is empty.")]) -> None:
+    """Move everything to another database, checked; one that was ended goes on where it was."""
+    from storage import moving
+    from storage.progress import progress_bar
+
+    source = _migrated_database(_settings())
+    target = database_of(to)
+    target.migrate()
+
+    async def both(source: Database) -> int:
+        return await _with_database(target, partial(moving.move, source, progress=bar.update))
+
+    with progress_bar("Moving") as bar:
+        rows = asyncio.run(_with_database(source, both))
+    say(f"{rows:,} rows were moved from {source} to {target}, and compared.")
+
+
+@cli.command()
 def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due now, then stop.")] = False) -> None:
     """Send the confirmation emails that wait."""
     settings = _settings()

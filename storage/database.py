@@ -76,6 +76,10 @@ class Database(ABC):
     async def optimize(self) -> None:
         """Rebuild what an import leaves behind that makes reads slow, or that holds what was deleted."""
 
+    @abstractmethod
+    async def number_on(self) -> None:
+        """Number new rows beyond those that were inserted with their numbers."""
+
     # What the command line does with it, while it is not open
 
     @abstractmethod

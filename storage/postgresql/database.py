@@ -148,6 +148,13 @@ class PostgreSQLDatabase(Database):
             for table in ("home_visits", "home_visit_events", "care_enquiries", "outbox_messages"):
                 await self._read(f"ANALYZE {table}", [], custom_plan=False)
 
+    async def number_on(self) -> None:
+        with translate_errors():
+            for table, column in (("home_visits", "number"), ("home_visit_events", "sequence")):
+                largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
+                serial = f"pg_get_serial_sequence('{table}', '{column}')"
+                await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)
+
     def obstacle(self) -> str | None:
         return None
 

@@ -68,6 +68,9 @@ class PostgreSQLDialect(Dialect):
         firsts = numbers.lateral("firsts")
         return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
 
+    def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column.collate("C")
+
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:
     return sa.bindparam(parameter, type_=sa.ARRAY(sa.String()))

@@ -82,6 +82,10 @@ class Dialect(ABC):
     def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
         """Join each of some lists to the visits that `numbers`, correlated to it, selects; `outer`: also where there are none."""
 
+    @abstractmethod
+    def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the text so that it sorts by the code points of its characters."""
+
 
 def dialect_of(session: Session) -> Dialect:
     """Return the dialect of the database that opened the session."""

@@ -181,6 +181,9 @@ class SQLiteDatabase(Database):
     async def optimize(self) -> None:
         await optimize_index(self)
 
+    async def number_on(self) -> None:
+        """SQLite numbers from the largest number that there is."""
+
     def obstacle(self) -> str | None:
         parent = self._path.parent
         return None if os.access(parent, os.W_OK) else f"{parent} is no folder that can be written to"

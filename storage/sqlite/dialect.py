@@ -66,6 +66,9 @@ class SQLiteDialect(Dialect):
     def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
         return lists.join(visits, visits.c.number.in_(numbers), isouter=outer)
 
+    def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
 
 def _text(parameter: str) -> sa.BindParameter[Any]:
     return sa.bindparam(parameter, type_=sa.String())
