@@ -55,7 +55,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
-    database = database_of(settings.database_url)
+    database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
     concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting)
     metrics = Metrics(log, shared_metrics())
     engine = _engine(settings, introspection=settings.introspection or dev)
@@ -294,7 +294,7 @@ def _settings() -> Settings:
 
 
 def _configured_database(settings: Settings) -> Database:
-    database = database_of(settings.database_url)
+    database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
     if obstacle := database.obstacle():
         raise Unstartable(f"{obstacle}: make it, or set HOME_VISITS_DATABASE_URL.")
     return database

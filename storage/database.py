@@ -103,11 +103,14 @@ class Database(ABC):
         """Put a backup in its place and return where the old one is kept; raise DatabaseUnusable where that cannot be."""
 
 
-def database_of(url: str) -> Database:
-    """Return the database that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other."""
+def database_of(url: str, *, pgbouncer: bool = False) -> Database:
+    """Return the database that a URL such as `sqlite:///home_visits.db` names; raise DatabaseUnusable for any other.
+
+    `pgbouncer`: it is reached through PgBouncer in transaction mode.
+    """
     scheme = url.partition(":")[0].partition("+")[0]
     if scheme in ("postgresql", "postgres"):
-        return _postgresql(url)
+        return _postgresql(url, pgbouncer)
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
@@ -119,11 +122,11 @@ def database_of(url: str) -> Database:
     return SQLiteDatabase.of(parsed)
 
 
-def _postgresql(url: str) -> Database:
+def _postgresql(url: str, pgbouncer: bool) -> Database:
     try:
         from storage.postgresql.database import PostgreSQLDatabase  # noqa: PLC0415 - only the driver that is used is loaded
     except ModuleNotFoundError as error:
         raise DatabaseUnusable(
             f"PostgreSQL needs {error.name}, which is not installed: pip install 'home-visits[postgresql]'."
         ) from None
-    return PostgreSQLDatabase(url)
+    return PostgreSQLDatabase(url, pooled=pgbouncer)

@@ -27,6 +27,16 @@ async def move(source: Database, target: Database, progress: Progress | None = N
     import storage.outbox.messages  # noqa: F401, PLC0415 - its table belongs to what is moved
 
     tables = metadata.sorted_tables
+    async with target.importing(large=True):
+        total = await _copy(source, target, tables, progress)
+    await target.number_on()
+    for table in tables:
+        await _require_same(source, target, table)
+    await target.optimize()
+    return total
+
+
+async def _copy(source: Database, target: Database, tables: Sequence[sa.Table], progress: Progress | None) -> int:
     total = sum([await _count(source, table) for table in tables])
     moved = 0
     for table in tables:
@@ -37,16 +47,13 @@ async def move(source: Database, target: Database, progress: Progress | None = N
             moved += len(rows)
             if progress:
                 progress(moved, total)
-    await target.number_on()
-    for table in tables:
-        await _require_same(source, target, table)
     return total
 
 
 async def _require_same(source: Database, target: Database, table: sa.Table) -> None:
     copies = _rows_after(target, table, None)
     async for rows in _rows_after(source, table, None):
-        copied = await anext(copies, [])
+        copied: Sequence[Any] = await anext(copies, ())
         for row, copy in zip(rows, copied, strict=False):
             if tuple(row) != tuple(copy):
                 raise DatabaseUnusable(_changed(table))
@@ -107,8 +114,4 @@ def _next_rows(dialect: Dialect, table: sa.Table, *, first: bool) -> Statement:
 
 
 def _insert(dialect: Dialect, table: sa.Table, rows: Sequence[Any], session: Session) -> None:
-    # Rows are alike on every database: nothing is decoded on the way.
-    text = str(
-        sa.insert(table).inline().compile(dialect=dialect.sqlalchemy, column_keys=[column.name for column in table.columns])
-    )
-    session.connection().exec_driver_sql(text, [tuple(row) for row in rows])
+    dialect.insert_rows(session, table, rows)

@@ -49,15 +49,18 @@ def text_of(instant: str | datetime) -> str:
     return f"{instant if isinstance(instant, str) else stored(instant.astimezone(UTC))}Z"
 
 
-async def connect(dsn: str, *, pooled: bool = False, connection_class: Any = asyncpg.Connection) -> Any:
-    """Connect. `pooled`: through PgBouncer in transaction mode, which neither keeps statements nor takes settings."""
+async def connect(dsn: str, *, pooled: bool = False, patient: bool = False, connection_class: Any = asyncpg.Connection) -> Any:
+    """Connect. `pooled`: through PgBouncer in transaction mode, which neither keeps statements nor takes settings.
+
+    `patient`: for statements that may take long, such as one that builds an index.
+    """
     connection = await asyncpg.connect(
         dsn,
         timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
+        command_timeout=None if patient else COMMAND_SECONDS,
         statement_cache_size=0 if pooled else 200,
         max_cached_statement_lifetime=0,
-        server_settings=ENCODING if pooled else ENCODING | SETTINGS,
+        server_settings=ENCODING if pooled or patient else ENCODING | SETTINGS,
         connection_class=connection_class,
     )
     try:

@@ -10,13 +10,35 @@ from storage.postgresql.connecting import connect
 
 CONNECTIONS = 10
 WAIT_SECONDS = 2.0
+STATEMENTS = 200
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not typed
-    """A connection that goes back to its pool when SQLAlchemy, which knows nothing of the pool, closes it."""
+    """A connection that goes back to its pool when SQLAlchemy, which knows nothing of the pool, closes it.
+
+    What SQLAlchemy prepares is kept as long as the connection: its own cache ends with each transaction.
+    """
 
     pool: "Connections | None" = None
     custom_plans = False
+    keeps_statements = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._statements: dict[str, Any] = {}
+
+    async def prepare(self, query: str, **options: Any) -> Any:
+        if not self.keeps_statements:
+            # Without a name it is gone with the next one, and never meets that of another process.
+            return await super().prepare(query, **options | {"name": ""})
+        if query not in self._statements:
+            if len(self._statements) >= STATEMENTS:
+                self._statements.clear()
+            self._statements[query] = await super().prepare(query, **options)
+        return self._statements[query]
+
+    def forget_statements(self) -> None:
+        self._statements.clear()
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's signature
         if self.pool is None:
@@ -64,6 +86,11 @@ class Connections:
         while self._idle:
             self._idle.pop().terminate()
 
+    def forget_statements(self) -> None:
+        """Prepare everything anew, where the schema has changed."""
+        for connection in self._idle:
+            connection.forget_statements()
+
     async def close(self) -> None:
         for connection in (*self._idle, *self._lent):
             connection.pool = None
@@ -79,7 +106,7 @@ class Connections:
 
     async def _connected(self) -> PooledConnection:
         connection = cast("PooledConnection", await connect(self._dsn, pooled=self._pooled, connection_class=PooledConnection))
-        connection.pool = self
+        connection.pool, connection.keeps_statements = self, not self._pooled
         return connection
 
     async def _wait(self) -> None:

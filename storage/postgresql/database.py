@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -14,11 +14,11 @@ from sqlmodel import Session
 
 from storage.database import Database, Progress
 from storage.errors import DatabaseUnusable, Refusal
-from storage.postgresql import migrating
-from storage.postgresql.connecting import dsn_of, without_password
+from storage.postgresql import indexes, migrating
+from storage.postgresql.connecting import connect, dsn_of, without_password
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
-from storage.postgresql.refusals import REPEATABLE, is_lost, sqlstate, translate_errors
+from storage.postgresql.refusals import REPEATABLE, STALE, is_lost, sqlstate, translate_errors
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 
@@ -123,7 +123,9 @@ class PostgreSQLDatabase(Database):
             except Exception as error:
                 if is_lost(error):
                     self._connections.drop_idle()
-                if attempt == MAX_ATTEMPTS or sqlstate(error) not in REPEATABLE:
+                if sqlstate(error) in STALE:
+                    self._connections.forget_statements()
+                if attempt == MAX_ATTEMPTS or sqlstate(error) not in REPEATABLE | STALE:
                     with translate_errors():
                         raise
             else:
@@ -140,13 +142,18 @@ class PostgreSQLDatabase(Database):
             return await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
-        del large
-        return _as_it_is()
+        return indexes.indexes_built_after(self._dsn, large=large and not self._pooled)
 
     async def optimize(self) -> None:
         with translate_errors():
-            for table in ("home_visits", "home_visit_events", "care_enquiries", "outbox_messages"):
-                await self._read(f"ANALYZE {table}", [], custom_plan=False)
+            await self._analyze()
+
+    async def _analyze(self) -> None:
+        connection = await connect(self._dsn, patient=True)
+        try:
+            await connection.execute("ANALYZE")
+        finally:
+            await connection.close()
 
     async def number_on(self) -> None:
         with translate_errors():
@@ -159,9 +166,12 @@ class PostgreSQLDatabase(Database):
         return None
 
     def is_empty(self) -> bool:
-        return _now(migrating.revision(self._dsn)) is None
+        return _now(migrating.revision(self._dsn, pooled=self._pooled)) is None
 
     def migrate(self) -> bool:
+        if self._pooled:
+            _now(migrating.require_up_to_date(self._dsn, str(self)))
+            return False
         return _now(migrating.migrate(self._dsn, str(self)))
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
@@ -189,8 +199,3 @@ def _now(work: Coroutine[Any, Any, T]) -> T:
     """Run it in a loop of its own, which the caller may have as well."""
     with ThreadPoolExecutor(1, "database") as thread:
         return thread.submit(asyncio.run, work).result()
-
-
-@asynccontextmanager
-async def _as_it_is() -> AsyncIterator[None]:
-    yield

@@ -9,7 +9,8 @@ from storage.errors import DatabaseUnusable
 from storage.migrations import Statements
 from storage.models import HomeVisit, table_of
 
-INDEX = "CREATE INDEX home_visits_notes ON home_visits USING gin (notes_folded gin_trgm_ops)"
+NAME = "home_visits_notes"
+INDEX = f"CREATE INDEX {NAME} ON home_visits USING gin (notes_folded gin_trgm_ops)"
 STATEMENTS: Statements = {"0003": (INDEX,)}
 
 sa.event.listen(table_of(HomeVisit), "after_create", sa.DDL(INDEX).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]  # SQLAlchemy's own

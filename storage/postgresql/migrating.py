@@ -1,8 +1,6 @@
 """Brings a database up to date, one process at a time, and refuses one that could not serve."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -11,20 +9,19 @@ from sqlalchemy.pool import NullPool
 
 from storage import migrations
 from storage.errors import DatabaseUnusable
-from storage.postgresql import keywords
+from storage.postgresql import indexes, keywords
 from storage.postgresql.connecting import connect
 from storage.postgresql.dialect import register
+from storage.postgresql.locks import locked
 from storage.postgresql.refusals import translate_errors
 
-OLDEST = 140_000
-LOCK = 0x686F6D6576697369  # "homevisi"
-POLL_SECONDS = 0.2
+OLDEST = 14
 
 
-async def revision(dsn: str) -> str | None:
+async def revision(dsn: str, *, pooled: bool = False) -> str | None:
     """Return the step that a database is at, None for an empty one; raise DatabaseUnusable for what is none of ours."""
     with translate_errors():
-        connection = await connect(dsn)
+        connection = await connect(dsn, pooled=pooled)
     try:
         return await _revision(connection)
     finally:
@@ -34,46 +31,39 @@ async def revision(dsn: str) -> str | None:
 async def migrate(dsn: str, name: str) -> bool:
     """Bring a database up to date and return whether there was anything to do; raise DatabaseUnusable where that cannot be."""
     with translate_errors():
-        async with _alone(dsn) as connection:
+        if await revision(dsn) == migrations.HEAD:
+            return await indexes.build_missing(dsn)
+        async with locked(dsn) as connection:
             await _require_usable(connection)
             current = await _revision(connection)
+            migrations.require_not_newer(current, name)
             if current == migrations.HEAD:
                 return False
-            migrations.require_not_newer(current, name)
             await _upgrade(dsn)
+            await indexes.build(connection)
     return True
+
+
+async def require_up_to_date(dsn: str, name: str) -> None:
+    """Raise DatabaseUnusable for a database behind PgBouncer that is not at the last step: its lock lasts for a session."""
+    current = await revision(dsn, pooled=True)
+    migrations.require_not_newer(current, name)
+    if current != migrations.HEAD:
+        raise DatabaseUnusable(
+            f"{name} is not up to date: run `migrate` with the URL of PostgreSQL itself and HOME_VISITS_PGBOUNCER off."
+        )
 
 
 async def _upgrade(dsn: str, step: str = "head") -> None:
     register()
-    engine = create_async_engine("postgresql+home_visits://", async_creator=lambda: _patient(dsn), poolclass=NullPool)
+    engine = create_async_engine(
+        "postgresql+home_visits://", async_creator=partial(connect, dsn, patient=True), poolclass=NullPool
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(migrations.upgrade, step, keywords.STATEMENTS)
     finally:
         await engine.dispose()
-
-
-async def _patient(dsn: str) -> Any:
-    """Connect without a bound on how long a statement takes: to build an index of a million visits takes a while."""
-    connection = await connect(dsn)
-    await connection.execute("SET statement_timeout = 0")
-    return connection
-
-
-@asynccontextmanager
-async def _alone(dsn: str) -> AsyncIterator[Any]:
-    """Connect, and hold the lock of migrations.
-
-    It is asked for again and again: whoever waits for it inside a statement holds up what builds an index beside writers.
-    """
-    connection = await connect(dsn)
-    try:
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):  # noqa: ASYNC110 - nobody tells when it is free
-            await asyncio.sleep(POLL_SECONDS)
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _revision(connection: Any) -> str | None:
@@ -88,6 +78,6 @@ async def _revision(connection: Any) -> str | None:
 
 async def _require_usable(connection: asyncpg.Connection) -> None:
     version = connection.get_server_version()
-    if (version.major, 0) < (OLDEST // 10_000, 0):
+    if version.major < OLDEST:
         raise DatabaseUnusable(f"PostgreSQL 14 or later is needed: this is {version.major}.")
     await keywords.require_trigrams(connection)

@@ -10,6 +10,8 @@ from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 
 # The transaction met another one: `work` is run again from its start. 23505: two bookings with one idempotency key.
 REPEATABLE = frozenset({"40001", "40P01", "23505", "55P03"})
+# The schema changed under a statement that was prepared before.
+STALE = frozenset({"0A000", "26000"})
 _FULL = frozenset({"53100", "53200"})
 _BUSY = frozenset({"57014", "55P03", "40001", "40P01", "53300", "57P03"})
 # What a connection that is gone raises: the server stopped, restarted, or cut it.

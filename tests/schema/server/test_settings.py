@@ -68,6 +68,7 @@ def other(value: Any) -> Any:
 
 SPECIAL = {
     "ALLOWED_ORIGINS": ("https://a.example, http://localhost:5173", frozenset({"https://a.example", "http://localhost:5173"})),
+    "PGBOUNCER": ("on", True),
     "TRUSTED_DOCUMENTS": ("documents.json", Path("documents.json")),
 }
 
