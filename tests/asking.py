@@ -1,6 +1,5 @@
 """How tests run documents: on a copy of the world, without HTTP, with the errors as a client reads them."""
 
-import shutil
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,8 @@ from schema.execution.engine import Engine, Request, Result, Served
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
-from storage.sqlite.database import SQLiteDatabase
 from tests import world
+from tests.databases import copied, database_at
 
 
 class Response(NamedTuple):
@@ -82,7 +81,7 @@ def world_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def database(world_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    database = await SQLiteDatabase(Path(shutil.copy(world_file, tmp_path / "home_visits.db"))).open()
+    database = await database_at(copied(world_file, tmp_path / "home_visits.db")).open()
     yield database
     await database.close()
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import app
+from tests import databases
 
 ROOT = Path(__file__).parent.parent
 APP = str(ROOT / "app.py")
+SQLITE = ROOT / "tests" / "storage" / "sqlite"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ SETTINGS: dict[str, str] = {}
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Return the environment of a command that must not see the settings of this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOME_VISITS_")}
-    own = {"DATABASE_URL": f"sqlite:///{folder / 'visits.db'}"} | SETTINGS | settings
+    own = {"DATABASE_URL": databases.made(folder / "visits.db")} | SETTINGS | settings
     return kept | {f"HOME_VISITS_{name}": value for name, value in own.items()}
 
 
@@ -154,11 +156,34 @@ def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="Take a test that is skipped for one that failed.")
     parser.addoption("--no-plans", action="store_true", help="Let all servers answer by the standard executor alone.")
+    parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="Which database to test.")
+    parser.addoption("--postgresql", metavar="URL", help="A PostgreSQL server to test with; without, one is started.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    databases.KIND = config.getoption("--database")
+    databases.SERVER = config.getoption("--postgresql")
+    config.addinivalue_line("markers", "sqlite: about SQLite alone")
     if config.getoption("--no-plans"):
         SETTINGS["PLANS"] = "off"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about SQLite alone where another database is tested."""
+    if config.getoption("--database") == "sqlite":
+        return
+    of_sqlite = [item for item in items if item.get_closest_marker("sqlite") or SQLITE in item.path.parents]
+    config.hook.pytest_deselected(items=of_sqlite)
+    items[:] = [item for item in items if item not in of_sqlite]
+
+
+@pytest.fixture(autouse=True)
+def _dropped_databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    # Asked for before the test, so that it ends after this.
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames and not databases.is_sqlite() else None
+    yield
+    if folder:
+        databases.drop_below(folder)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import sqlalchemy as sa
 
 from storage.database import Database, database_of
 
@@ -33,10 +34,15 @@ def database_at(path: Path) -> Database:
     return database_of(url_of(path))
 
 
+def engine_at(path: Path) -> sa.Engine:
+    """Return an engine for what a test writes beside the product."""
+    url = sa.make_url(url_of(path))
+    return sa.create_engine(url if is_sqlite() else url.set(drivername="postgresql+psycopg"), poolclass=sa.pool.NullPool)
+
+
 def migrate(path: Path) -> bool:
     """Make the database of a path where there is none, and bring it up to date."""
-    if not is_sqlite():
-        _create(_name(path))
+    made(path)
     return database_at(path).migrate()
 
 
@@ -48,26 +54,29 @@ def copied(template: Path, path: Path) -> Path:
     return path
 
 
+def made(path: Path) -> str:
+    """Return the URL of the database of a path, which is there from now on, if empty."""
+    if not is_sqlite():
+        _create(_name(path))
+    return url_of(path)
+
+
 def drop_below(folder: Path) -> None:
     """Drop the databases of paths in this folder: a file goes with its folder."""
-    if is_sqlite():
-        return
-    for path in [path for path in _created.values() if path.startswith(str(folder))]:
-        name = next(name for name, known in _created.items() if known == path)
+    for name in [name for name, path in _created.items() if path.is_relative_to(folder)]:
         _psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         del _created[name]
 
 
-_created: dict[str, str] = {}
+_created: dict[str, Path] = {}
+_paths: dict[str, Path] = {}
 
 
 def _name(path: Path) -> str:
+    """Return what a database is called there: a path would be too long."""
     name = f"test_{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:24]}"
-    _paths[name] = str(path.absolute())
+    _paths[name] = path.absolute()
     return name
-
-
-_paths: dict[str, str] = {}
 
 
 def _create(name: str, template: str = "template0") -> None:

@@ -1,15 +1,24 @@
 """How a test looks into a database, changes it or locks it beside the product, whichever database it is."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import asyncpg
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from storage.instants import stored
+from tests import databases
 
 Row = tuple[Any, ...]
 
 # What drivers raise that our own code has not translated.
-DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error,)
+DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 
 class Inspection(Protocol):
@@ -50,7 +59,7 @@ class Inspection(Protocol):
 
 
 def inspect(database: Path) -> Inspection:
-    return SQLiteInspection(database)
+    return SQLiteInspection(database) if databases.is_sqlite() else PostgreSQLInspection(databases.url_of(database))
 
 
 @contextmanager
@@ -131,3 +140,94 @@ class SQLiteInspection:
                     raise
                 return True
             return False
+
+
+class PostgreSQLInspection:
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @contextmanager
+    def _connected(self) -> Iterator["psycopg.Connection[Row]"]:
+        with psycopg.connect(self._url, autocommit=True, options="-c timezone=UTC") as connection:
+            yield connection
+
+    def everything(self) -> dict[str, list[Row]]:
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+        return {name: sorted(self.query(f"SELECT * FROM {name}"), key=repr) for (name,) in self.query(tables)}  # noqa: S608 - ours
+
+    def records(self, table: str) -> list[dict[str, Any]]:
+        # No row is ever moved to where it would be found before an older one, unless it was updated.
+        columns = self.columns(table)
+        order = next((name for name in ("number", "sequence") if name in columns), "ctid")
+        if table == "outbox_messages":
+            order = "id"
+        return [dict(zip(columns, row, strict=True)) for row in self.query(f"SELECT * FROM {table} ORDER BY {order}")]  # noqa: S608 - ours
+
+    def query(self, statement: str) -> list[Row]:
+        with self._connected() as connection:
+            return [tuple(map(_as_stored, row)) for row in connection.execute(statement.encode()).fetchall()]
+
+    def plan(self, statement: str, parameters: int) -> str:
+        with self._connected() as connection:
+            connection.execute(f"PREPARE looked_at AS {statement}".encode())
+            connection.execute("SET plan_cache_mode = force_generic_plan")
+            values = ", ".join(["NULL"] * parameters)
+            rows = connection.execute(f"EXPLAIN EXECUTE looked_at({values})".encode()).fetchall()
+            return "\n".join(row[0] for row in rows)
+
+    def definitions(self, kind: Literal["table", "index", "trigger"] | None = None) -> dict[str, str]:
+        tables = "SELECT tablename, 'CREATE TABLE' FROM pg_tables WHERE schemaname = 'public'"
+        indexes = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        triggers = "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+        statements = {"table": tables, "index": indexes, "trigger": triggers}
+        return {name: sql for each, text in statements.items() if kind in (None, each) for name, sql in self.query(text)}
+
+    def columns(self, table: str) -> list[str]:
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_name = '{}' ORDER BY ordinal_position"
+        return [name for (name,) in self.query(columns.format(table))]
+
+    def faults(self) -> list[str]:
+        # PostgreSQL checks its references itself, unless a test has told it not to.
+        faults = []
+        references = """
+            SELECT conrelid::regclass::text, a.attname, confrelid::regclass::text, b.attname
+            FROM pg_constraint JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = conkey[1]
+            JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = confkey[1] WHERE contype = 'f'
+        """
+        for table, column, other, key in self.query(references):
+            dangling = f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {key} FROM {other})"  # noqa: S608 - ours
+            faults += [f"{table} {row[0]} refers to nothing in {other}" for row in self.query(dangling)]
+        return faults
+
+    def execute(self, script: str) -> None:
+        with self._connected() as connection, connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")
+            connection.execute(script.encode())
+
+    def insert(self, table: str, record: dict[str, Any]) -> None:
+        columns, marks = ", ".join(record), ", ".join(["%s"] * len(record))
+        with self._connected() as connection, connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")
+            connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})".encode(), list(record.values()))  # noqa: S608 - ours
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        tables = "home_visits, home_visit_events, outbox_messages, care_enquiries, users, locations, service_user_contacts"
+        with self._connected() as connection, connection.transaction(force_rollback=True):
+            connection.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE".encode())
+            yield
+
+    def is_locked(self) -> bool:
+        with self._connected() as connection:
+            held = (
+                "SELECT 1 FROM pg_locks WHERE mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock') AND granted AND database = "
+            )
+            held += "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            return bool(connection.execute(held.encode()).fetchall())
+
+
+def _as_stored(value: Any) -> Any:
+    """Return a value as every database returns it: an instant and JSON are their texts."""
+    if isinstance(value, datetime):
+        return stored(value)
+    return json.dumps(value) if isinstance(value, list | dict) else value

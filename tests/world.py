@@ -6,12 +6,12 @@ Everything is fixed, so that answers can be told exactly. Two homes have visits,
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlmodel import Session, create_engine
+from sqlmodel import Session
 
 from storage.caller import Caller, Role
 from storage.folding import folded
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
-from storage.sqlite.migrating import migrate
+from tests.databases import engine_at, migrate
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)
 
@@ -101,7 +101,7 @@ def visit(n: int) -> HomeVisit:
 def make(path: Path) -> None:
     """Make the database of this world."""
     migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = engine_at(path)
     with Session(engine) as session:
         for record in references():
             session.add(record)

@@ -12,9 +12,9 @@ from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
 from tests.app.calling import SECRET
 from tests.conftest import StartServer
+from tests.databases import database_at
 from tests.storage.homes import EVERYTHING, booking, prepare
 
 
@@ -22,7 +22,7 @@ from tests.storage.homes import EVERYTHING, booking, prepare
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """The server's database, which the test opens as well."""
     prepare(tmp_path / "visits.db")
-    database = await SQLiteDatabase(tmp_path / "visits.db").open()
+    database = await database_at(tmp_path / "visits.db").open()
     yield database
     await database.close()
 

@@ -16,7 +16,7 @@ from storage.errors import Refusal
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
 from tests.storage.homes import EVERYTHING
 
 
@@ -40,7 +40,7 @@ async def contend(visits: HomeVisits, id: str) -> dict[str, str]:
 
 
 async def main(path: str) -> None:
-    database = await SQLiteDatabase(Path(path)).open()
+    database = await database_at(Path(path)).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
 from tests.storage.homes import EVERYTHING, booking
 
 
 async def main(path: str, writes: str) -> None:
-    database = await SQLiteDatabase(Path(path)).open()
+    database = await database_at(Path(path)).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     await visits.book(booking())  # the first write begins the log
     for number in range(int(writes)):

@@ -1,7 +1,6 @@
 """Promise 15: a full disk is an error, not corruption."""
 
 import contextlib
-import shutil
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from storage.errors import DatabaseFull
 from storage.instants import clock
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.proofs.wholeness import faults
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking, everything_in
@@ -112,8 +111,8 @@ async def book_until_full(visits: HomeVisits) -> list[str]:
 async def test_a_full_disk_refuses_writes_serves_reads_and_recovers(
     template: Path, disk: Disk, tell: Callable[..., None]
 ) -> None:
-    path = Path(shutil.copy(template, disk.folder / "home_visits.db"))
-    database = await SQLiteDatabase(path).open()
+    path = copied(template, disk.folder / "home_visits.db")
+    database = await database_at(path).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     await disk.limit(database)
 

@@ -19,7 +19,7 @@ from storage.caller import Caller, Role
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
 from tests.storage.homes import VISIT_TIME, booking
 
 WAITS = VISIT_TIME + timedelta(days=365 * 100)  # so that mail waits, however late the test is run
@@ -45,7 +45,7 @@ def some_change(chance: random.Random) -> dict[str, Any]:
 
 
 async def main(path: str, acknowledged: str, name: str, writers: str) -> None:
-    database = await SQLiteDatabase(Path(path)).open()
+    database = await database_at(Path(path)).open()
     visits = HomeVisits(database, Caller(name, frozenset(Role)), clock)
     notes = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

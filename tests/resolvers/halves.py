@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel
 
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User
-from storage.sqlite.migrating import migrate
+from tests.databases import engine_at, migrate
 from tests.world import NOW, limited_to
 
 CANARY = "canary"
@@ -26,7 +26,7 @@ US = limited_to(OURS)
 def make(path: Path) -> None:
     """Make the database of this world."""
     migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = engine_at(path)
     with Session(engine) as session:
         for records in _two_halves():
             session.add_all(records)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from sqlmodel import Session, create_engine
+from sqlmodel import Session
 
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
+from tests.databases import engine_at
 
 START = datetime(2024, 11, 4, 9, tzinfo=UTC)
 LOCATIONS = [f"{n:024x}" for n in range(0x10, 0x13)]
@@ -59,7 +60,7 @@ class Sight:
 
     def keep(self, path: Path) -> None:
         """Put this world into an empty database."""
-        engine = create_engine(f"sqlite:///{path}")
+        engine = engine_at(path)
         with Session(engine, expire_on_commit=False) as session:
             session.add_all([*(Location(id=id, name=id) for id in LOCATIONS), *(User(id=id, first_name=id) for id in USERS)])
             for records in (self.enquiries.values(), self.contacts.values(), self.visits):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from graphql import GraphQLError, located_error
 from resolvers.auth import Forbidden
 from resolvers.errors import MASKED, present, result_of, unexpected
 from storage import errors
-from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
+from tests.databases import copied, database_at
 from tests.inspection import inspect
 from tests.resolvers.messages import Message, messages
 from tests.world import FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
@@ -128,9 +127,9 @@ LEAKS = re.compile(
 @pytest.mark.parametrize("how", BREAKINGS)
 @pytest.mark.parametrize("planned", [True, False], ids=["planned", "standard"])
 async def test_a_broken_database_gives_nothing_away(world_file: Path, tmp_path: Path, how: str, planned: bool) -> None:
-    path = Path(shutil.copy(world_file, tmp_path / f"{CANARY}.db"))
+    path = copied(world_file, tmp_path / f"{CANARY}.db")
     inspect(path).execute(BREAKINGS[how].replace("$", CANARY))
-    database = await SQLiteDatabase(path).open()
+    database = await database_at(path).open()
     ask = Ask(database, engine(planned=planned))
 
     presented = [error for document in FAILING for error in (await ask(document)).errors]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import pytest
 from graphql import OperationType, get_named_type
 
 from storage.caller import Caller, Role
-from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, Response, engine
+from tests.databases import copied, database_at
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
 from tests.resolvers.reach import ROOTS, document_of, everything, fields, legible, met
@@ -33,7 +32,7 @@ def halves_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=[True, False], ids=["planned", "standard"])
 async def ask_ours(halves_file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Ask]:
     """Ask in the world of two halves."""
-    database = await SQLiteDatabase(Path(shutil.copy(halves_file, tmp_path / "halves.db"))).open()
+    database = await database_at(copied(halves_file, tmp_path / "halves.db")).open()
     yield Ask(database, engine(planned=request.param, limits=LOOSE))
     await database.close()
 

@@ -1,7 +1,6 @@
 """What is answered is what the caller may see: random worlds, callers and questions, held against a model."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.caller import Caller, Role
-from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.migrating import migrate
 from tests.asking import Ask, engine
+from tests.databases import copied, database_at, migrate
 from tests.resolvers import sight
 from tests.resolvers.sight import BY_ID, LISTED, Sight, sights
 from tests.schema.execution.oracle import LOOSE
@@ -36,7 +34,7 @@ def check(drawn: Sight, ids: list[str], locations: list[str] | None, change: tup
     drawn.keep(path)
 
     async def ask_all() -> None:
-        database = await SQLiteDatabase(path).open()
+        database = await database_at(path).open()
         try:
             ask = Ask(database, ENGINES[planned])
             caller = Caller("someone", frozenset({Role.COORDINATOR}), drawn.scope)
@@ -94,7 +92,7 @@ def test_what_is_answered_is_what_the_caller_may_see(
     change: tuple[str, str],
     planned: bool,
 ) -> None:
-    path = Path(shutil.copy(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db"))
+    path = copied(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db")
 
     check(drawn, ids, locations, change, planned, path)
 
@@ -111,6 +109,6 @@ def test_what_is_answered_is_what_the_caller_may_see_in_a_thousand_worlds(
     change: tuple[str, str],
     planned: bool,
 ) -> None:
-    path = Path(shutil.copy(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db"))
+    path = copied(empty_file, tmp_path_factory.mktemp("drawn") / "drawn.db")
 
     check(drawn, ids, locations, change, planned, path)

@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -6,7 +5,7 @@ import pytest
 
 from storage.database import Database
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.storage.homes import EVERYTHING, Clock, prepare
 
 
@@ -20,12 +19,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(template, tmp_path / "home_visits.db"))
+    return copied(template, tmp_path / "home_visits.db")
 
 
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[Database]:
-    database = await SQLiteDatabase(path).open()
+    database = await database_at(path).open()
     yield database
     await database.close()
 

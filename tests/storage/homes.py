@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel
 
 from storage.caller import Caller, Role
 from storage.database import Database
@@ -12,7 +12,7 @@ from storage.folding import folded
 from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from storage.sqlite import migrating
-from storage.sqlite.migrating import migrate
+from tests.databases import engine_at, migrate
 from tests.inspection import inspect
 
 WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
@@ -49,7 +49,7 @@ class Clock:
 def prepare(path: Path) -> None:
     """Make a database of two homes: Reid and Evans have asked at Willow, Frost at Rowan; no visit is booked."""
     migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = engine_at(path)
     with Session(engine) as session:
         session.add_all([Location(id=WILLOW, name="Willow Court", time_zone="Europe/London"), Location(id=ROWAN)])
         session.add_all([User(id=ALICE, first_name="Alice"), User(id=BOB, first_name="Bob")])

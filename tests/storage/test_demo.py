@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,8 +18,7 @@ from storage.demo import demo_documents, fill_with_demo
 from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserContact, User
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.migrating import migrate
+from tests.databases import copied, database_at, migrate
 from tests.storage.homes import EVERYTHING, NOBODY, booking, everything_in, keep, rows_of
 
 NOW = datetime(2026, 7, 15, 14, 23, 45, 678_000, tzinfo=UTC)
@@ -36,7 +34,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(empty: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(empty, tmp_path / "home_visits.db"))
+    return copied(empty, tmp_path / "home_visits.db")
 
 
 def instant(text: str) -> datetime:
@@ -98,7 +96,7 @@ async def test_a_database_that_holds_anything_is_left_as_it_is(database: Databas
 
 
 async def test_of_two_servers_that_start_at_once_one_fills(database: Database, path: Path) -> None:
-    beside = await SQLiteDatabase(path).open()
+    beside = await database_at(path).open()
 
     filled = await asyncio.gather(fill_with_demo(database, NOW), fill_with_demo(beside, NOW))
     await beside.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,7 +18,7 @@ from storage.errors import InvalidInput, Refusal
 from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -67,9 +66,9 @@ class Histories(RuleBasedStateMachine):
     def __init__(self, template: Path) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        self._path = Path(shutil.copy(template, Path(self._folder.name) / "home_visits.db"))
+        self._path = copied(template, Path(self._folder.name) / "home_visits.db")
         self._runner = asyncio.Runner()
-        self._database = self._runner.run(SQLiteDatabase(self._path).open())
+        self._database = self._runner.run(database_at(self._path).open())
         self._clock = Clock()
         self._model = Model()
 

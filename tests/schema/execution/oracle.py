@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from schema.execution.engine import Request, Result
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
-from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import engine, execute
+from tests.databases import copied, database_at
 from tests.inspection import inspect
 from tests.schema.execution.drawn import Drawn, Values
 from tests.world import NOW
@@ -131,9 +130,9 @@ class Oracle:
 
     @classmethod
     async def open(cls, world_file: Path, path: Path, how: str = "whole") -> "Oracle":
-        shutil.copy(world_file, path)
+        copied(world_file, path)
         spoil(path, how)
-        return cls(await SQLiteDatabase(path).open())
+        return cls(await database_at(path).open())
 
     async def ask(self, drawn: Drawn, caller: Caller = world.EVERYBODY, *, planned: bool, limits: Limits = LOOSE) -> Outcome:
         context = Context(self.database, caller, lambda: NOW, "Europe/London", allowed_operations)

@@ -1,6 +1,5 @@
 """What storage refuses is an error where it happened, as the standard executor has it, and no statement is run for it again."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from storage.queries.paging import Order, Page
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
+from tests.databases import copied
 from tests.inspection import inspect
 from tests.schema.execution.oracle import LOST, SPOILT
 from tests.world import BEECHES, PENDING, VISIT_IDS, WILLOWS
@@ -119,7 +119,7 @@ CASES = {
 
 @asynccontextmanager
 async def opened(world_file: Path, path: Path, how: str) -> AsyncIterator[SQLiteDatabase]:
-    shutil.copy(world_file, path)
+    copied(world_file, path)
     if how in SPOILT:
         spoilt(path, how)
     else:

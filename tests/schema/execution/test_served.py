@@ -1,6 +1,5 @@
 """What serves each usual document of a visits screen, with how many statements: a fast path that serves no more fails here."""
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from storage.database import Database
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, engine
+from tests.databases import copied
 from tests.world import DAUGHTER, FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
 
 ROW = "id status dateTime visitType host notes created modified cancelled completed version confirmation allowedOperations"
@@ -186,7 +186,7 @@ NARROW = {
 @pytest.mark.parametrize("name", NARROW)
 async def test_no_more_columns_are_read_than_are_answered(world_file: Path, tmp_path: Path, name: str) -> None:
     document, columns = NARROW[name]
-    database = Widths(Path(shutil.copy(world_file, tmp_path / "widths.db")))
+    database = Widths(copied(world_file, tmp_path / "widths.db"))
     await database.open()
 
     response = await Ask(database, engine(planned=True))(document)

@@ -14,15 +14,14 @@ from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.migrating import migrate
+from tests.databases import database_at, migrate
 from tests.storage.homes import EVERYTHING, Clock, booking, prepare
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     migrate(tmp_path / "visits.db")
-    return SQLiteDatabase(tmp_path / "visits.db")
+    return database_at(tmp_path / "visits.db")
 
 
 async def test_a_background_task_ends_with_the_server(database: Database) -> None:
@@ -65,7 +64,7 @@ async def test_a_task_that_fails_is_logged_while_the_server_goes_on(database: Da
 
 async def test_housekeeping_deletes_old_idempotency_keys_at_every_interval(tmp_path: Path) -> None:
     prepare(tmp_path / "visits.db")
-    database, clock = SQLiteDatabase(tmp_path / "visits.db"), Clock()
+    database, clock = database_at(tmp_path / "visits.db"), Clock()
     visits = HomeVisits(database, EVERYTHING, clock)
 
     server = lifespan(database, [partial(delete_old_keys, visits, interval_seconds=0.01)], None)(web.Application())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.sqlite.migrating import migrate
+from tests.databases import migrate
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
 from tests.inspection import inspect
 from tests.storage.carehq.taking import (
     ENQUIRY,
@@ -113,7 +113,7 @@ async def test_visits_are_booked_while_others_are_imported(
     monkeypatch.setattr("storage.carehq.importing.BATCH", 10)
     await take(database, *write(tmp_path, care_enquiries=[enquiry(location=LOCATION)]))
     files = write(tmp_path, home_visits=numbered(200))
-    beside = await SQLiteDatabase(path).open()
+    beside = await database_at(path).open()
 
     async def book() -> list[HomeVisit]:
         visits = HomeVisits(beside, EVERYTHING, Clock())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from storage.database import Database
 from storage.folding import folded
 from storage.models import VisitHost, VisitType
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.storage.carehq.taking import KINDS, give, take
 from tests.storage.homes import everything_in, rows_of
 
@@ -106,8 +105,8 @@ async def taken(database: Database, folder: Path, world: dict[str, list[dict[str
 async def lived(template: Path, world: dict[str, list[dict[str, Any]]], order: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = await SQLiteDatabase(Path(shutil.copy(template, folder / "first.db"))).open()
-        second = await SQLiteDatabase(Path(shutil.copy(template, folder / "second.db"))).open()
+        first = await database_at(copied(template, folder / "first.db")).open()
+        second = await database_at(copied(template, folder / "second.db")).open()
         try:
             await taken(first, folder, {kind: world[kind] for kind in order})
             exported = {kind: await give(first, kind) for kind in KINDS}

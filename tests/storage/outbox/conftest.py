@@ -1,10 +1,9 @@
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.storage.outbox.post_office import PostOffice
 from tests.storage.outbox.practice import Practice, prepare
 
@@ -19,7 +18,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def practice(prepared: Path, tmp_path: Path) -> AsyncIterator[Practice]:
-    database = await SQLiteDatabase(shutil.copy(prepared, tmp_path / "home_visits.db")).open()
+    database = await database_at(copied(prepared, tmp_path / "home_visits.db")).open()
     yield Practice(database)
     await database.close()
 

@@ -20,6 +20,7 @@ from storage.outbox.courier import Courier, Pace
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
 from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -69,7 +70,7 @@ def die_if(now: bool) -> None:
 async def main(path: str, port: str, step: str) -> None:
     server = MailServer("127.0.0.1", int(port), Encryption.OFF)
     if step == "any":
-        database = await SQLiteDatabase(Path(path)).open()
+        database = await database_at(Path(path)).open()
         lease, pace = timedelta(seconds=LEASE_SECONDS), Pace(0.01, 0.01, 0.01)
         await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=pace).run()
     database = await DoomedDatabase(Path(path), step).open()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, create_engine, select, update
+from sqlmodel import Session, col, select, update
 
 from storage.database import Database
 from storage.lifecycle import BookingInput
@@ -16,7 +16,7 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
-from storage.sqlite.migrating import migrate
+from tests.databases import engine_at, migrate
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
 from tests.storage.outbox.records import LETTERHEAD, enquiry, location
 
@@ -27,7 +27,7 @@ WITHOUT_EMAIL = "6716c9a8000000000000000e"
 def prepare(path: Path) -> None:
     """Make a database in which a care home and two families are known."""
     migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = engine_at(path)
     with Session(engine) as session:
         session.add(location())
         session.flush()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine
@@ -21,7 +20,7 @@ from storage.models import VisitHost, VisitType
 from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
-from storage.sqlite.database import SQLiteDatabase
+from tests.databases import copied, database_at
 from tests.storage.outbox.model import Model, Outcome, Visit
 from tests.storage.outbox.post_office import PostOffice, cut, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
@@ -63,13 +62,13 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.run(self._begin(Path(shutil.copy(prepared, self.folder.name))))
+        self.run(self._begin(copied(prepared, self.folder.name)))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
     async def _begin(self, path: Path) -> None:
-        self.practice = Practice(await SQLiteDatabase(path).open())
+        self.practice = Practice(await database_at(path).open())
         self.model = Model(self.practice.clock())
         self.post_office = PostOffice()
         await self.post_office.start()

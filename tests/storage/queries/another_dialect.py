@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlmodel import Session
 
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 
@@ -50,3 +51,13 @@ class AnotherDialect(Dialect):
 
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
+
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
+        firsts = numbers.lateral("firsts")
+        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+
+    def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
+    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        raise NotImplementedError

@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from storage.database import Database
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
 from storage.outbox.messages import OutboxMessage
 from storage.queries.inserts import Insert
+from tests.databases import copied
 from tests.storage.homes import ALICE, EVANS, NOW, VISIT_TIME, WILLOW, everything_in, visit, visit_id
 from tests.storage.sqlite.handling import opened
 
@@ -60,7 +60,7 @@ async def kept(path: Path, write: Write) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def test_rows_are_those_that_a_session_writes(path: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copy(path, tmp_path / "other.db"))
+    other = copied(path, tmp_path / "other.db")
 
     rows = await kept(path, by_insert)
 
