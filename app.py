@@ -31,8 +31,8 @@ from schema.server.routes import add_routes, require_local_name
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import Operations
+from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.errors import Refusal
@@ -73,7 +73,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     background = _background(settings, database, metrics, dev=dev)
     app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
-    app.router.add_route("*", "/graphql", endpoint.handle)
+    app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app

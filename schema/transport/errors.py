@@ -1,5 +1,7 @@
 """Request errors: why a request is answered without being run, by a code and by the HTTP status that says the same."""
 
+from typing import Literal
+
 from graphql import GraphQLError
 
 # Any other code is the request's own fault: 400.
@@ -18,6 +20,16 @@ class RequestError(GraphQLError):
     def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
         super().__init__(message, extensions={"code": code})
         self.status = status or status_of(code)
+
+
+class PersistedQueryError(RequestError):
+    """A hash names no document that runs here. Clients know the message and the code by heart, and send the text next.
+
+    To them it is a mistake in a document, not one of HTTP: the older media type answers it by 200.
+    """
+
+    def __init__(self, code: Literal["PERSISTED_QUERY_NOT_FOUND", "PERSISTED_QUERY_NOT_SUPPORTED"]) -> None:
+        super().__init__(code, "".join(word.capitalize() for word in code.split("_")))
 
 
 def bad_request(message: str, *, status: int = 400) -> RequestError:

@@ -12,7 +12,7 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import RequestError, status_of
+from schema.transport.errors import PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
 
@@ -166,6 +166,8 @@ class Operations(Generic[C]):
 
     def _refused(self, state: RequestState, error: GraphQLError) -> Response:
         errors = self._presented(state, [error])
+        if isinstance(error, PersistedQueryError):
+            return Response(None, errors, executed=False, refused_status=None)
         status = error.status if isinstance(error, RequestError) else status_of(state.outcome)
         return Response(None, errors, executed=False, refused_status=status)
 

@@ -177,6 +177,18 @@ def test_only_listed_sites_may_send_requests_from_a_browser(start_server: StartS
     assert {site: answer.headers[name] for site, answer in preflights.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
 
 
+def test_a_slash_at_the_end_of_the_address_changes_nothing(running_server: Server) -> None:
+    body, headers = json.dumps({"query": COUNT}).encode(), {"Content-Type": "application/json"}
+
+    with_slash = call(running_server.port, "POST", "/graphql/", body, headers)
+    page = call(running_server.port, "GET", "/graphql/", b"", {"Accept": "text/html"})
+    beyond = call(running_server.port, "POST", "/graphql//", body, headers)
+
+    assert with_slash.json == ask(running_server.port, COUNT).json
+    assert (page.status, page.headers["Location"]) == (308, "../graphql")
+    assert beyond.status == 404
+
+
 def test_only_trusted_documents_run_where_they_are_set(start_server: StartServer, tmp_path: Path) -> None:
     document_id = hashlib.sha256(COUNT.encode()).hexdigest()
     (tmp_path / "documents.json").write_text(json.dumps({document_id: COUNT}))

@@ -1,20 +1,22 @@
 """GraphQL over HTTP, to the letter: JSON by POST, answered in the media type and with the status that the client can take."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from schema.execution.engine import Result
+from schema.execution.engine import Request, Result
 from schema.transport.errors import bad_request
 from schema.transport.http import responses
 from schema.transport.http.connections import HTTPLimits, deliver, hang_up
 from schema.transport.http.negotiation import JSON, response_type, takes_html
-from schema.transport.http.requests import TrustedDocuments, parse_request, read_body
+from schema.transport.http.requests import by_post, names_stored_document, parse_request, parse_url, read_body
 from schema.transport.http.responses import REQUEST_ID, Reply
 from schema.transport.operations import Operations, RequestState, Response
+from schema.transport.requests import TrustedDocuments
 
+_METHODS = frozenset((hdrs.METH_POST, hdrs.METH_GET))
 _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -48,10 +50,10 @@ class Endpoint:
             preflight = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)
             return self._with_common_headers(state, request, preflight)
         if self._page and _accepts_page(request):
-            return self._with_common_headers(state, request, responses.page(*self._page))
-        media_type = (
-            response_type(", ".join(request.headers.getall(hdrs.ACCEPT, ()))) if request.method == hdrs.METH_POST else JSON
-        )
+            # The page names its files relative to its own address.
+            page = responses.moved("../graphql") if request.path.endswith("/") else responses.page(*self._page)
+            return self._with_common_headers(state, request, page)
+        media_type = response_type(", ".join(request.headers.getall(hdrs.ACCEPT, ()))) if request.method in _METHODS else JSON
         graphql_response = await self._operations.respond(state, self._execute(state, request, media_type))
         reply = self._encoded(state, graphql_response, media_type or JSON)
         self._operations.record(state, reply.status)
@@ -62,13 +64,18 @@ class Endpoint:
         return await deliver(request, response, self._limits)
 
     async def _execute(self, state: RequestState, request: web.Request, media_type: str | None) -> Result:
-        if request.method != hdrs.METH_POST:
-            raise bad_request("Send the request by POST.", status=405)
+        if request.method != hdrs.METH_POST and not names_stored_document(request):
+            raise by_post()
         if media_type is None:
             raise bad_request("Accept application/graphql-response+json or application/json.", status=406)
+        parse = await self._parser(request)
+        return await self._operations.execute(state, parse, authorization=request.headers.get(hdrs.AUTHORIZATION))
+
+    async def _parser(self, request: web.Request) -> Callable[[], Request]:
+        if request.method != hdrs.METH_POST:
+            return lambda: parse_url(request.query, self._trusted)
         body = await read_body(request, self._limits)
-        authorization = request.headers.get(hdrs.AUTHORIZATION)
-        return await self._operations.execute(state, lambda: parse_request(body, self._trusted), authorization=authorization)
+        return lambda: parse_request(body, self._trusted)
 
     def _encoded(self, state: RequestState, response: Response, media_type: str) -> Reply:
         try:

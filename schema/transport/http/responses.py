@@ -100,6 +100,10 @@ def page(body: bytes, headers: Mapping[str, str]) -> web.Response:
     return web.Response(body=body, headers=_PAGE_HEADERS | dict(headers))
 
 
+def moved(location: str) -> web.Response:
+    return web.Response(status=308, headers=SECURITY_HEADERS | {hdrs.LOCATION: location})
+
+
 def preflight(*, allowed: bool) -> web.Response:
     """Tell a browser whether another site's script may send requests."""
     return web.Response(status=204, headers=_PREFLIGHT_HEADERS | (_PREFLIGHT_PERMISSION if allowed else {}))

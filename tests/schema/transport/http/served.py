@@ -25,8 +25,8 @@ from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, server_options
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import Operations, RequestRecord
+from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller, Role
 
 SCHEMA = build_schema("""

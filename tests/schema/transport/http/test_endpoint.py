@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from schema.execution.engine import Request, Result
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import RequestRecord
+from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller
 from tests.schema.transport.http.served import AMY, CANARY, HELLO, served
 
