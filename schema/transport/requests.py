@@ -82,7 +82,7 @@ def _persisted_query(persisted: Any, text: str | None, trusted: TrustedDocuments
         raise PersistedQueryError("PERSISTED_QUERY_NOT_SUPPORTED")
     hash = persisted.get("sha256Hash") if isinstance(persisted, dict) and persisted.get("version") == 1 else None
     if not isinstance(hash, str):
-        raise bad_request("`extensions.persistedQuery` must have `version` 1 and the document's hash as `sha256Hash`.")
+        raise bad_request("Send `extensions.persistedQuery` with `version` 1 and the document's hash as `sha256Hash`.")
     document = trusted.find(hash)
     if not text:
         if document is None:

@@ -88,7 +88,7 @@ def _parameter(name: str, text: str) -> Any:
     try:
         return _json(text.encode())
     except ValueError as error:
-        raise bad_request(f"`{name}` is not JSON: {str(error)[:200]}.") from None
+        raise bad_request(f"`{name}` is not JSON: {str(error)[:200]}. Send one JSON object.") from None
 
 
 def _json(text: bytes) -> Any:

@@ -83,7 +83,7 @@ async def test_where_documents_are_trusted_the_hash_is_an_id(request_body: objec
 
 
 ANOTHER = "`sha256Hash` is the hash of another document than `query`. Send one of them, or both of one document."
-FORM = "`extensions.persistedQuery` must have `version` 1 and the document's hash as `sha256Hash`."
+FORM = "Send `extensions.persistedQuery` with `version` 1 and the document's hash as `sha256Hash`."
 UNTRUSTED = "Only trusted documents run here. Register this one, or ask for another by its `documentId`."
 
 
