@@ -24,7 +24,7 @@ from schema import graphiql
 from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server import processes
-from schema.server.background import BackgroundTask, delete_old_keys, lifespan
+from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.routes import add_routes, require_local_name
@@ -95,7 +95,11 @@ def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql
 
 
 def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
-    tasks: list[BackgroundTask] = [metrics.keep_fresh, partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))]
+    tasks: list[BackgroundTask] = [
+        metrics.keep_fresh,
+        partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock)),
+        partial(refold_notes, database),
+    ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
         tasks.append(partial(mailroom.deliver, database))
@@ -172,8 +176,14 @@ def serve(
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
+    from storage.progress import progress_bar
+    from storage.refolding import refold_all_notes
+
     database = _configured_database(_settings())
-    say(f"{database} has been brought up to date." if database.migrate() else f"{database} is up to date.")
+    migrated = database.migrate()
+    with progress_bar("Folding notes anew") as bar:
+        refolded = asyncio.run(_with_database(database, partial(refold_all_notes, progress=bar.update)))
+    say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
 
 
 @cli.command()

@@ -229,3 +229,12 @@ class IdempotencyKey(SQLModel, table=True):
     fingerprint: str
     home_visit: str = _reference("home_visits")
     created: datetime = _instant(index=True)
+
+
+class NotesRefolding(SQLModel, table=True):
+    """There is one while notes are left that an older version folded. Those of visits up to this number were folded anew."""
+
+    __tablename__ = "notes_refolding"
+
+    id: int = Field(default=1, primary_key=True)
+    number: int = 0

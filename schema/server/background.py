@@ -11,9 +11,12 @@ from aiohttp import web
 
 from storage.database import Database
 from storage.errors import DatabaseUnusable
+from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
 
 HOUSEKEEPING_SECONDS = 3600.0
+REFOLDING_SHARE = 0.2
+RETRY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -57,3 +60,14 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
         with contextlib.suppress(DatabaseUnusable):
             await visits.delete_old_keys()
         await asyncio.sleep(interval_seconds)
+
+
+async def refold_notes(database: Database) -> None:
+    """Fold anew the notes that an older version folded, a batch at a time, in a fifth of the time."""
+    while True:
+        try:
+            if notes := await refold_all_notes(database, share=REFOLDING_SHARE):
+                log.info("The notes of %d visits were folded anew", notes)
+            return
+        except DatabaseUnusable:
+            await asyncio.sleep(RETRY_SECONDS)

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from schema.server.background import delete_old_keys, lifespan
+from schema.server.background import delete_old_keys, lifespan, refold_notes
 from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
 from storage.sqlite.database import SQLiteDatabase
 from storage.sqlite.migrating import migrate
-from tests.storage.homes import EVERYTHING, Clock, booking, prepare
+from tests.inspection import inspect
+from tests.storage.homes import EVERYTHING, Clock, booking, keep, prepare, visit
 
 
 @pytest.fixture
@@ -88,3 +89,28 @@ async def book_once_free(visits: HomeVisits, notes: str) -> HomeVisit:
             with suppress(IdempotencyConflict):
                 return await visits.book(booking(notes=notes), idempotency_key="key")
             await asyncio.sleep(0.01)
+
+
+async def test_notes_of_an_older_version_are_folded_anew_beside_requests(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    prepare(tmp_path / "visits.db")
+    database = SQLiteDatabase(tmp_path / "visits.db")
+    inspection = inspect(database.path)
+
+    server = lifespan(database, [partial(refold_notes, database)], None)(web.Application())
+    inspection.execute("INSERT INTO notes_refolding VALUES (1, 0)")
+    older = await SQLiteDatabase(database.path).open()
+    await keep(older, visit(1, notes="İstanbul", notes_folded="i\u0307stanbul"))
+    await older.close()
+    await anext(server)
+    async with asyncio.timeout(20):
+        while inspection.records("notes_refolding"):  # noqa: ASYNC110 - another thread writes it
+            await asyncio.sleep(0.01)
+    await anext(server, None)
+
+    assert [row["notes_folded"] for row in inspection.records("home_visits")] == ["istanbul"]
+    assert [record.getMessage() for record in caplog.records if record.name == "schema.server.background"] == [
+        "The notes of 1 visits were folded anew"
+    ]
