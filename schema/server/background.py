@@ -67,7 +67,7 @@ async def refold_notes(database: Database) -> None:
     while True:
         try:
             if notes := await refold_all_notes(database, share=REFOLDING_SHARE):
-                log.info("The notes of %d visits were folded anew", notes)
+                log.info("Notes folded anew: %d", notes)
             return
         except DatabaseUnusable:
             await asyncio.sleep(RETRY_SECONDS)
