@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, VariableNode
 
+from schema.execution.coercion import Coercions
 from schema.execution.columns import STORED
 from schema.execution.documents import MAX_ERRORS, Documents, NotExecuted, Operation, coded
 from schema.execution.executors import PlannedExecutor, StandardExecutor
@@ -78,9 +79,9 @@ class Engine:
         self._planned = planned
         self._suggest = suggest
         self._scalars = {**STORED, **(scalars or {})}
-        self._lengths = list_lengths
+        self._coercions = Coercions(list_lengths)
         self.documents = Documents(
-            self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=self._lengths
+            self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=list_lengths
         )
 
     async def execute(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
@@ -95,22 +96,25 @@ class Engine:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
-            self._require_short_lists(operation, request.variables)
+            values = self._values(operation, request.variables)
             try:
-                compiled, values = self._compiled(operation, request.variables)
-                if compiled is not None:
-                    data = await compiled.execute(context, values, resolved)
-                    return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), operation.price.of(values))
+                if values is not None:
+                    cost = self._affordable(operation, values)
+                    if (compiled := self._compiled(operation, request.variables, values)) is not None:
+                        data = await compiled.execute(context, values, resolved)
+                        return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
             except LEFT_TO_EXECUTOR:
                 pass
             except NotExecuted:
                 raise
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
                 faults.append(fault)
-            variables = self._admit(operation, request.variables)
+            variables = self._variables(operation, request.variables)
+            cost = self._affordable(operation, variables.coerced)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
-        return await self._run(operation, variables, context, resolved, faults)
+        result = await self._run(operation, variables, context, resolved, faults)
+        return result._replace(cost=cost)
 
     def _prepare(self, request: Request, context: Any) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
@@ -122,39 +126,43 @@ class Engine:
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
-    def _require_short_lists(self, operation: Operation, raw: Mapping[str, Any]) -> None:
+    def _values(self, operation: Operation, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the values of the variables of a query; None: graphql-core has to coerce them, or to say what is wrong."""
+        variables = operation.variables(self._schema, self._coercions)
         try:
-            operation.variables(self._schema, self._lengths).require_short_lists(raw)
+            values = variables.coerced(raw) if self._planned and operation.is_query else None
+            if values is None:
+                variables.require_short_lists(raw)
         except GraphQLError as error:
             raise NotExecuted(error) from None
+        return values
 
-    def _compiled(self, operation: Operation, raw: Mapping[str, Any]) -> tuple[CompiledOperation | None, Mapping[str, Any]]:
-        """Return a query with compiled root fields, and the values of its variables; None: an executor has to run it."""
-        if not self._planned or operation.node.operation is not OperationType.QUERY:
-            return None, raw
-        values = operation.variables(self._schema, self._lengths).coerced(raw)
-        if values is None or operation.price.of(values) > self._limits.cost:
-            return None, raw
-        plans = operation.plans(values)
-        if ROOT_FIELDS not in plans:
-            selections = Selections(self._schema, operation.node, operation.prepared.fragments, self._admit(operation, raw))
-            compiled = plans[ROOT_FIELDS] = compile_operation(self._schema, selections, self._scalars)
-            operation.count_planned(compiled.size if compiled else 0)
-        return plans[ROOT_FIELDS], values
-
-    def _admit(self, operation: Operation, raw: Mapping[str, Any]) -> VariableValues:
-        """Return the values of the variables; raise NotExecuted where the operation may not be run with them."""
+    def _variables(self, operation: Operation, raw: Mapping[str, Any]) -> VariableValues:
+        """Coerce the variables as graphql-core does; raise NotExecuted with what is wrong with them."""
         definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(
             self._schema, definitions, dict(raw), max_errors=MAX_ERRORS, hide_suggestions=not self._suggest
         )
         if isinstance(variables, list):
             raise NotExecuted(*(coded(error, "BAD_USER_INPUT") for error in variables[:MAX_ERRORS]))
+        return variables
+
+    def _affordable(self, operation: Operation, values: Mapping[str, Any]) -> int:
+        """Return the price with these values of the variables; raise NotExecuted where it is too high."""
         try:
-            require_affordable(operation.price, variables.coerced, self._limits)
+            return require_affordable(operation.price, values, self._limits)
         except GraphQLError as error:
             raise NotExecuted(error) from None
-        return variables
+
+    def _compiled(self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any]) -> CompiledOperation | None:
+        """Return a query with compiled root fields; None: an executor has to run it."""
+        plans = operation.plans(values)
+        if ROOT_FIELDS not in plans:
+            variables = self._variables(operation, raw)
+            selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
+            compiled = plans[ROOT_FIELDS] = compile_operation(self._schema, selections, self._scalars)
+            operation.count_planned(compiled.size if compiled else 0)
+        return cast("CompiledOperation | None", plans[ROOT_FIELDS])
 
     async def _run(
         self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: list[Exception]
@@ -173,8 +181,7 @@ class Engine:
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
-        cost = operation.price.of(variables.coerced)
-        return Result(result.data, errors, True, operation.node, served, tuple(faults), cost)
+        return Result(result.data, errors, True, operation.node, served, tuple(faults))
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

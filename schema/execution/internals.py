@@ -27,7 +27,7 @@ from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.middleware import MiddlewareManager
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
-from graphql.utilities import coerce_input_value
+from graphql.utilities.coerce_input_value import coerce_default_value
 from strawberry import Some
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.base import StrawberryList, StrawberryMaybe, StrawberryOptional, has_object_definition
@@ -42,7 +42,7 @@ __all__ = [
     "Path",
     "StrawberryField",
     "VariableValues",
-    "coerce_input_value",
+    "coerce_default_value",
     "get_variable_signature",
     "get_variable_values",
 ]

@@ -137,11 +137,12 @@ def _require_few_unused(
         raise _refusal("fields", count, limits.fields, nodes=unused)
 
 
-def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> None:
-    """Refuse an operation whose answer may have too many objects."""
+def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> int:
+    """Return the price with these values of the variables; refuse an operation whose answer may have too many objects."""
     count = price.of(variables)
     if count > limits.cost:
         raise _refusal("cost", count, limits.cost)
+    return count
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:
