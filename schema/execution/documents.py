@@ -35,7 +35,7 @@ MAX_SIZE = 32_000_000
 MAX_REFUSED_SIZE = 4_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
-PER_PLANNED_FIELD = 2_000
+PER_PLANNED_FIELD = 2_200
 PER_ANSWER = 250_000
 INTROSPECTION = frozenset(("__schema", "__type"))
 # What is quoted is the client's own, to its end or that of the message.

@@ -1,6 +1,6 @@
 """Runs operations: documents prepared once, queries served by compiled root fields where they can be, all else by an executor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
@@ -13,9 +13,11 @@ from schema.execution.documents import MAX_ERRORS, Documents, NotExecuted, Opera
 from schema.execution.executors import PlannedExecutor, StandardExecutor
 from schema.execution.hints import LEFT_TO_EXECUTOR, StoredScalars
 from schema.execution.internals import Selections, VariableValues, core_schema, get_variable_values, require_no_extensions
-from schema.execution.limits import Limits, PageSizes, require_affordable
+from schema.execution.limits import Limits, PageSizes, answer_too_large, require_affordable
 from schema.execution.lists import DEFAULT_LENGTHS, ListLengths
 from schema.execution.root_fields import CompiledOperation, Resolved, compile_operation
+from schema.execution.runs import Run, TimeSlice
+from schema.execution.sizes import AnswerSize, AnswerTooLarge
 
 ROOT_FIELDS = "root fields"
 
@@ -96,25 +98,28 @@ class Engine:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
-            values = self._values(operation, request.variables)
+            values, slice = self._values(operation, request.variables), TimeSlice()
             try:
                 if values is not None:
                     cost = self._affordable(operation, values)
-                    if (compiled := self._compiled(operation, request.variables, values)) is not None:
-                        data = await compiled.execute(context, values, resolved)
+                    if (compiled := await self._compiled(operation, request.variables, values, slice)) is not None:
+                        run = Run(context, values, AnswerSize(self._limits.answer_bytes), slice)
+                        data = await compiled.execute(run, resolved)
                         return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
             except LEFT_TO_EXECUTOR:
                 pass
             except NotExecuted:
                 raise
+            except AnswerTooLarge:
+                return Result(None, [answer_too_large(self._limits)], False, operation.node, Served.ROOT_FIELDS, (), cost)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
                 faults.append(fault)
             variables = self._variables(operation, request.variables)
             cost = self._affordable(operation, variables.coerced)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
-        result = await self._run(operation, variables, context, resolved, faults)
-        return result._replace(cost=cost)
+        run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
+        return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 
     def _prepare(self, request: Request, context: Any) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
@@ -154,34 +159,56 @@ class Engine:
         except GraphQLError as error:
             raise NotExecuted(error) from None
 
-    def _compiled(self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any]) -> CompiledOperation | None:
+    async def _compiled(
+        self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any], slice: TimeSlice
+    ) -> CompiledOperation | None:
         """Return a query with compiled root fields; None: an executor has to run it."""
         plans = operation.plans(values)
         if ROOT_FIELDS not in plans:
             variables = self._variables(operation, raw)
             selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
-            compiled = plans[ROOT_FIELDS] = compile_operation(self._schema, selections, self._scalars)
-            operation.count_planned(compiled.size if compiled else 0)
+            compiled = await compile_operation(self._schema, selections, self._scalars, slice)
+            # Another request may have compiled the same meanwhile.
+            if ROOT_FIELDS not in plans:
+                plans[ROOT_FIELDS] = compiled
+                operation.count_planned(compiled.size if compiled else 0)
         return cast("CompiledOperation | None", plans[ROOT_FIELDS])
 
     async def _run(
-        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: list[Exception]
+        self, operation: Operation, variables: VariableValues, run: Run, resolved: Resolved, faults: list[Exception]
     ) -> Result:
         if faults or not self._planned:
             # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
-            executor = StandardExecutor(self._schema, operation, variables, context)
+            executor = StandardExecutor(self._schema, operation, variables, run.context)
         else:
-            executor = PlannedExecutor(self._schema, operation, variables, context, resolved, self._scalars, faults)
+            executor = PlannedExecutor(self._schema, operation, variables, run, resolved, self._scalars, faults)
         result: Any = executor.execute_operation()
         if executor.is_awaitable(result):
             result = await result
         served = Served.EXECUTOR
         if isinstance(executor, PlannedExecutor) and executor.planned:
             served = Served.PLANS
+        try:
+            _require_within(run.size, result.data, result.errors or [])
+        except AnswerTooLarge:
+            return self._too_large(operation, executor, served)
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
         return Result(result.data, errors, True, operation.node, served, tuple(faults))
+
+    def _too_large(self, operation: Operation, executor: StandardExecutor, served: Served) -> Result:
+        """Refuse the request; where it has changed something, say so."""
+        error = answer_too_large(self._limits, committed=executor.committed)
+        return Result(None, [error], operation.node.operation is OperationType.MUTATION, operation.node, served)
+
+
+def _require_within(size: AnswerSize, data: Any, errors: Sequence[GraphQLError]) -> None:
+    """Raise AnswerTooLarge for an answer that is, or that would be if all of it had been read."""
+    for error in errors:
+        if isinstance(error.original_error, AnswerTooLarge):
+            raise AnswerTooLarge
+    size.recount(data)
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

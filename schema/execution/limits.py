@@ -26,7 +26,10 @@ from graphql import (
 from schema.execution.cost import PageSizes, Price, PriceList
 from schema.execution.internals import unchain_tokens
 
-__all__ = ["Limits", "PageSizes", "Price", "measure", "parse_within", "require_affordable"]
+__all__ = ["Limits", "PageSizes", "Price", "answer_too_large", "measure", "parse_within", "require_affordable"]
+
+
+LARGEST_ANSWER = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Limits:
     mutation_root_fields: int = 5
     operations: int = 10
     cost: int = 10_000
+    answer_bytes: int = LARGEST_ANSWER
 
 
 # Introspection is priced apart, in objects of a nominal schema: a large one, so that the price depends on the document alone.
@@ -71,6 +75,7 @@ _REFUSALS = {
     "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
     "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
     "cost": "The answer may have {count:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
+    "answer_bytes": "The answer has more than {allowed:,} bytes. Ask for smaller pages, or for fewer long texts.",
 }
 
 
@@ -143,6 +148,15 @@ def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limit
     if count > limits.cost:
         raise _refusal("cost", count, limits.cost)
     return count
+
+
+def answer_too_large(limits: Limits, *, committed: bool = False) -> GraphQLError:
+    """Return the refusal of an answer; `committed`: what the mutation was to change has been changed all the same."""
+    error = _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
+    if committed:
+        error.message = f"{error.message} What was to be changed has been changed: do not send it again."
+        error.extensions = {**(error.extensions or {}), "committed": True}
+    return error
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:

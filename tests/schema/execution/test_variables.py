@@ -25,7 +25,8 @@ SENT = [
     None, "", "x", "MANAGER", True, False, 0, 1, -1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 1.0, 1.5, 1e300,
     [], ["x", 1], ["x", None], {}, {"host": "MANAGER", "ids": ["x"]}, {"host": "COOK"}, {"cook": 1},
     [[1, 2], 3], [None, 1], {"by": {"by": {"ids": "x", "size": 2}}}, {"by": {"cook": 1}}, [{"host": "MANAGER"}, {}],
-    {"size": None}, {"id": "x"}, {"id": 7, "hosts": None}, {"id": None}, {"id": "x", "by": None}, {"by": {"host": None}}, {"id": "x", "cook": 1},
+    {"size": None}, {"id": "x"}, {"id": 7, "hosts": None}, {"id": None}, {"id": "x", "by": None},
+    {"by": {"host": None}}, {"id": "x", "cook": 1},
 ]  # fmt: skip
 
 
