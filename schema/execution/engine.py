@@ -101,7 +101,7 @@ class Engine:
             values, slice = self._values(operation, request.variables), TimeSlice()
             try:
                 if values is not None:
-                    cost = self._affordable(operation, values)
+                    cost = self._affordable(operation, values, context)
                     if (compiled := await self._compiled(operation, request.variables, values, slice)) is not None:
                         run = Run(context, values, AnswerSize(self._limits.answer_bytes), slice)
                         data = await compiled.execute(run, resolved)
@@ -115,7 +115,7 @@ class Engine:
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
                 faults.append(fault)
             variables = self._variables(operation, request.variables)
-            cost = self._affordable(operation, variables.coerced)
+            cost = self._affordable(operation, variables.coerced, context)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
@@ -152,10 +152,10 @@ class Engine:
             raise NotExecuted(*(coded(error, "BAD_USER_INPUT") for error in variables[:MAX_ERRORS]))
         return variables
 
-    def _affordable(self, operation: Operation, values: Mapping[str, Any]) -> int:
+    def _affordable(self, operation: Operation, values: Mapping[str, Any], context: Any) -> int:
         """Return the price with these values of the variables; raise NotExecuted where it is too high."""
         try:
-            return require_affordable(operation.price, values, self._limits)
+            return require_affordable(operation.price, values, self._limits, context)
         except GraphQLError as error:
             raise NotExecuted(error) from None
 

@@ -132,7 +132,11 @@ class PlannedExecutor(StandardExecutor):
         async def page() -> Any:
             return (await run.load_pages(hint, nodes[0], arguments, None, {parent}))[parent]
 
-        return self.complete_awaitable_value(info.return_type, field_details_list, info, path, page(), position_context)
+        async def completed() -> Any:
+            # Where this is cancelled before it begins, there is no page yet that is never awaited.
+            return await self.complete_awaitable_value(field.type, field_details_list, info, path, page(), position_context)
+
+        return completed()
 
     async def complete_awaitable_value(
         self,

@@ -74,7 +74,7 @@ _REFUSALS = {
     "root_fields": "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
     "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
-    "cost": "The answer may have {count:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
+    "cost": "The answer may cost {count:,}; {allowed:,} is allowed. Ask for smaller pages, nest fewer lists or select less.",
     "answer_bytes": "The answer has more than {allowed:,} bytes. Ask for smaller pages, or for fewer long texts.",
 }
 
@@ -142,9 +142,9 @@ def _require_few_unused(
         raise _refusal("fields", count, limits.fields, nodes=unused)
 
 
-def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> int:
-    """Return the price with these values of the variables; refuse an operation whose answer may have too many objects."""
-    count = price.of(variables)
+def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits, context: Any = None) -> int:
+    """Return the price with these values of the variables; refuse an operation whose answer may cost too much."""
+    count = price.of(variables, context)
     if count > limits.cost:
         raise _refusal("cost", count, limits.cost)
     return count
