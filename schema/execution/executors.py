@@ -37,7 +37,10 @@ Answers = list[dict[str, Any]]
 
 
 class StandardExecutor(Executor):
-    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again."""
+    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again.
+
+    `committed`: an object has said by an attribute of this name that something was changed.
+    """
 
     def __init__(
         self,
@@ -165,6 +168,7 @@ class PlannedExecutor(StandardExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
+        self.committed = self.committed or getattr(result, "committed", False)
         plan = self._plan(return_type, field_details_list)
         standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
         if plan is None:

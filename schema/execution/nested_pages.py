@@ -52,10 +52,10 @@ class NestedPagesField(NamedTuple):
         unbuilt = [id for id in ids if id not in built.answers and pages[id] is not None]
         for start in range(0, len(unbuilt), PAGES_AT_ONCE):
             await run.give_way()
-            some, counted = unbuilt[start : start + PAGES_AT_ONCE], run.size.bounds
+            some, before = unbuilt[start : start + PAGES_AT_ONCE], run.size.bounds + run.size.reused
             answers = self.plan.build([pages[id] for id in some], run)
             built.answers.update(zip(some, answers, strict=True))
-            built.bound += run.size.bounds - counted
+            built.bound += run.size.bounds + run.size.reused - before
 
     def column(self, parents: Sequence[Any], run: Run) -> Values:
         ids = list(map(attrgetter(self.hint.id_attribute), parents))
@@ -65,4 +65,5 @@ class NestedPagesField(NamedTuple):
             shown = {id: count + (id in built.shown) for id, count in copies.items()}
             run.size.add_copies(built.answers, shown, built.bound)
         built.shown.update(ids)
+        run.size.reused += built.bound
         return checked([built.answers.get(id) for id in ids], self.required)

@@ -42,7 +42,7 @@ from schema.execution.hints import (
 from schema.execution.internals import FieldSet, StrawberryField, definition_of
 from schema.execution.nested_pages import NestedPagesField
 from schema.execution.runs import Run
-from schema.execution.sizes import OUTER, PER_VALUE, ColumnSize, Counted, ObjectSizes, copies_of, leaf_size
+from schema.execution.sizes import PER_VALUE, AnswerSize, ColumnSize, Counted, ObjectSizes, copies_of, leaf_size, outer_size
 
 # the class of sources to what reads one of their fields
 Maker = Callable[[type], Column]
@@ -161,7 +161,7 @@ class Plan:
         if definition and _shows_only_id(hint_in(definition.metadata), details):
             names = self._compilation.collect(get_named_type(field.type), details)
             return ColumnSize(Counted.VALUES, 1 + sum(len(name) + 4 + PER_VALUE for name in names))
-        return OUTER
+        return outer_size(field.type)
 
     def _maker(self, type: GraphQLObjectType, details: list[Any]) -> Maker:
         name = details[0].node.name.value
@@ -233,10 +233,11 @@ class Plan:
             loaded = run.context.loaded(hint.kind, by_id=hint.by_id)
             # One that many refer to is built once.
             records = {id: loaded[id] for id in ids if id is not None and loaded[id] is not None}
-            counted = run.size.bounds
+            size: AnswerSize = run.size
+            before = size.bounds + size.reused
             built = dict(zip(records, plan.build(list(records.values()), run), strict=True))
             if len(ids) > len(built):
-                run.size.add_copies(built, copies_of(ids, built), run.size.bounds - counted)
+                size.add_copies(built, copies_of(ids, built), size.bounds + size.reused - before)
             return checked([built.get(id) for id in ids], required)
 
         return lambda _source_class: column

@@ -15,7 +15,7 @@ from schema.execution.hints import LEFT_TO_EXECUTOR, FieldFailed, NotCompilable,
 from schema.execution.internals import RootInfos, Selections, definition_of, resolver_of
 from schema.execution.plans import Compilation, Plan
 from schema.execution.runs import Run, TimeSlice
-from schema.execution.sizes import OUTER, AnswerTooLarge, ObjectSizes
+from schema.execution.sizes import AnswerTooLarge, ObjectSizes, outer_size
 
 # response keys to what resolvers of root fields returned, or the exceptions that they raised
 Resolved = dict[str, Any]
@@ -36,6 +36,7 @@ class CompiledRootField:
         if not is_object_type(named):
             raise NotCompilable
         self.key = key
+        self.type = field.type
         self._required = is_non_null_type(field.type)
         self._plan = Plan(named, details, compilation)
         if self._plan.uncompiled:
@@ -72,7 +73,7 @@ class CompiledOperation:
         self._fields = fields
         self._keys = [field.key for field in fields]
         self.size = sum(field.size for field in fields)
-        self._sizes = ObjectSizes(dict.fromkeys(self._keys, OUTER))
+        self._sizes = ObjectSizes({field.key: outer_size(field.type) for field in fields})
 
     async def execute(self, run: Run, resolved: Resolved) -> dict[str, Any]:
         """Return the data; raise NotCompilable, FieldFailed, AnswerTooLarge, or a fault, after all fields have ended."""

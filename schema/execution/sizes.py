@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from graphql import GraphQLOutputType, get_named_type, get_nullable_type, is_enum_type
+from graphql import GraphQLOutputType, get_named_type, get_nullable_type, is_enum_type, is_list_type
 
 from schema.execution.hints import Values
 
@@ -28,15 +28,17 @@ class AnswerTooLarge(Exception):
 class AnswerSize:
     """Counts the bytes of one answer; raises AnswerTooLarge once they are more than `allowed`.
 
-    `bounds` is the sum of all bounds so far: above `ceiling`, what is pending has to be measured.
+    `bounds` is the sum of all bounds so far: above `ceiling`, what is pending has to be measured. `reused` is the sum of the
+    bounds of what was built, and counted, before it was shown.
     """
 
-    __slots__ = ("_allowed", "_exact", "bounds", "ceiling", "pending")
+    __slots__ = ("_allowed", "_exact", "bounds", "ceiling", "pending", "reused")
 
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
         self._exact = 0
         self.bounds = 0
+        self.reused = 0
         self.ceiling = allowed
         # what yields the bytes, and its arguments
         self.pending: list[tuple[Callable[..., Iterable[int]], tuple[Any, ...]]] = []
@@ -127,8 +129,7 @@ class ObjectSizes:
     def __init__(self, columns: Mapping[str, ColumnSize]) -> None:
         self._are_outer = [column.is_outer for column in columns.values()]
         self._names = sum(len(name) + 4 for name in columns)
-        # With a comma behind the object.
-        self._bound = 2 + self._names + sum(column.bound for column in columns.values())
+        self._bound = 1 + self._names + sum(column.bound for column in columns.values())
         self._texts, self._lists, self._others = (
             [index for index, column in enumerate(columns.values()) if column.counted is counted]
             for counted in (Counted.LETTERS, Counted.ITEMS, Counted.NOTHING)
@@ -164,9 +165,16 @@ def _brackets(value: Any) -> Iterable[int]:
             yield from _brackets(item)
 
 
-# A list's brackets, or null.
-OUTER = ColumnSize(Counted.VALUES, 4, is_outer=True)
 _SHORT_TYPES = {"ID", "Int", "Float", "Boolean"}
+
+
+def outer_size(type_: GraphQLOutputType) -> ColumnSize:
+    """Return how lists round objects, and nulls in their place, are counted."""
+    nullable: Any = get_nullable_type(type_)
+    if not is_list_type(nullable):
+        return ColumnSize(Counted.VALUES, 4, is_outer=True)
+    is_flat = not is_list_type(get_nullable_type(nullable.of_type))
+    return ColumnSize(Counted.ITEMS if is_flat else Counted.NOTHING, 4, is_outer=True)
 
 
 def leaf_size(type_: GraphQLOutputType, texts: Container[str]) -> ColumnSize:
