@@ -4,6 +4,7 @@ Seen on Strawberry 0.341.2 and graphql-core 3.3.2. Who raises either version rea
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -236,7 +237,9 @@ def converter(type_: Any) -> Convert:
     return _input_converter(type_)
 
 
+@cache
 def _input_converter(type_: Any) -> Convert:
+    # As many are kept as a schema has input types: there are 29 aliases of a field to be compiled for.
     definition = type_.__strawberry_definition__
     if definition.from_input is not None or definition.is_one_of:
         raise NotCompilable

@@ -97,7 +97,8 @@ class Plan:
         kinds = set(map(type, sources))
         if len(kinds) > 1:
             return [self.build((source,), run)[0] for source in sources]
-        columns = [column(sources, run) for column in self._readers_of(kinds.pop())]
+        kind = kinds.pop()
+        columns = [column(sources, run) for column in self._readers.get(kind) or self._readers_of(kind)]
         if self._numbers is not None:
             columns = [columns[number] for number in self._numbers]
         self._sizes.add(run.size, columns, len(sources))
@@ -128,12 +129,10 @@ class Plan:
             await plan.load(_children(attribute, sources), run)
 
     def _readers_of(self, kind: type) -> list[Column]:
-        readers = self._readers.get(kind)
-        if readers is None:
-            if len(self._readers) >= CLASSES:
-                # Records of few columns have a class for each choice of them, which may be made anew.
-                self._readers.clear()
-            readers = self._readers[kind] = [make(kind) for make in self._makers]
+        if len(self._readers) >= CLASSES:
+            # Records of few columns have a class for each choice of them, which may be made anew.
+            self._readers.clear()
+        readers = self._readers[kind] = [make(kind) for make in self._makers]
         return readers
 
     def _number(self, type: GraphQLObjectType, name: str, details: list[Any], leaves: dict[str, int]) -> int:
@@ -265,7 +264,7 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
     """Return what turns values of this type into answers, and the plan of the objects in it."""
     if is_non_null_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
-        return lambda values, run: checked(complete(values, run), True), plan
+        return _required(complete), plan
     if is_list_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
         return lambda values, run: [None if value is None else complete(list_of(value), run) for value in values], plan
@@ -283,6 +282,16 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
         return [None if value is None else next(built) for value in values]
 
     return objects, plan
+
+
+def _required(complete: Column) -> Column:
+    def column(values: Values, run: Any) -> Values:
+        answers = complete(values, run)
+        if None in answers:
+            raise NotCompilable
+        return answers
+
+    return column
 
 
 def _children(attribute: str, sources: Sequence[Any]) -> list[Any]:

@@ -81,7 +81,9 @@ class CompiledOperation:
             answers: list[Any] = [await self._fields[0].execute(run, resolved)]
         else:
             answers = await self._answers(run, resolved)
-        self._sizes.add(run.size, [(answer,) for answer in answers], 1)
+        # The last to be counted: it need not be kept where all fits.
+        if run.size.bounds + self._sizes.bound > run.size.ceiling:
+            self._sizes.add(run.size, [(answer,) for answer in answers], 1)
         return dict(zip(self._keys, answers, strict=True))
 
     async def _answers(self, run: Run, resolved: Resolved) -> list[Any]:

@@ -112,6 +112,9 @@ class Counted(Enum):
     NOTHING = auto()
 
 
+EACH = {Counted.LETTERS: PER_LETTER, Counted.ITEMS: PER_VALUE}
+
+
 class ColumnSize(NamedTuple):
     """How the bytes of a column are counted; `bound` is for each value, besides what its letters or items take.
 
@@ -129,18 +132,15 @@ class ObjectSizes:
     def __init__(self, columns: Mapping[str, ColumnSize]) -> None:
         self._are_outer = [column.is_outer for column in columns.values()]
         self._names = sum(len(name) + 4 for name in columns)
-        self._bound = 1 + self._names + sum(column.bound for column in columns.values())
-        self._texts, self._lists, self._others = (
-            [index for index, column in enumerate(columns.values()) if column.counted is counted]
-            for counted in (Counted.LETTERS, Counted.ITEMS, Counted.NOTHING)
-        )
+        self.bound = 1 + self._names + sum(column.bound for column in columns.values())
+        counted = [column.counted for column in columns.values()]
+        self._lengths = [(index, EACH[by]) for index, by in enumerate(counted) if by in EACH]
+        self._others = [index for index, by in enumerate(counted) if by is Counted.NOTHING]
 
     def add(self, size: AnswerSize, columns: Sequence[Values], count: int) -> None:
-        bound = self._bound * count
-        for index in self._texts:
-            bound += PER_LETTER * sum(map(len, filter(None, columns[index])))
-        for index in self._lists:
-            bound += PER_VALUE * sum(map(len, filter(None, columns[index])))
+        bound = self.bound * count
+        for index, each in self._lengths:
+            bound += each * sum(map(len, filter(None, columns[index])))
         for index in self._others:
             bound += sum(map(sum, map(sizes, columns[index])))
         # Not a method of its own: this is done for each list of a page.
