@@ -91,14 +91,14 @@ class Engine:
 
         `faults` takes those of the result as they occur: it has them also where this is cancelled, and there is no result.
         """
-        operation: Operation | None = None
+        operation, slice = None, TimeSlice()
         resolved: Resolved = {}
         faults = [] if faults is None else faults
         try:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
-            values, slice = self._values(operation, request.variables), TimeSlice()
+            values = self._values(operation, request.variables)
             try:
                 if values is not None:
                     cost = self._affordable(operation, values, context)
@@ -118,6 +118,7 @@ class Engine:
             cost = self._affordable(operation, variables.coerced, context)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
+        await slice.give_way()
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 

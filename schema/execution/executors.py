@@ -124,6 +124,8 @@ class PlannedExecutor(StandardExecutor):
             arguments = self._arguments(field, definition, nodes[0])
             # What is wrong with the arguments is found out here.
             self._run.pages_loader(hint, nodes[0], arguments, None)
+            # So that fields beside one that has failed for all parents are not begun.
+            self._run.require_not_failed(nodes[0])
         except NotCompilable:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         except Exception as error:  # noqa: BLE001 - as the parent does

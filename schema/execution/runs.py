@@ -20,12 +20,13 @@ SLICE = 0.01
 
 
 class TimeSlice:
-    """How long an operation has held the loop."""
+    """How long an operation has held the loop, from when this is made."""
 
-    __slots__ = ("_since",)
+    __slots__ = ("_ends", "_since")
 
     def __init__(self) -> None:
-        self._since: float | None = None
+        self._since: float | None = perf_counter()
+        self._ends = False
 
     async def give_way(self) -> None:
         """Let the loop serve others once its slice is over: all that one step of the loop has the operation do counts."""
@@ -33,13 +34,15 @@ class TimeSlice:
             now = perf_counter()
             if self._since is None:
                 self._since = now
-                asyncio.get_running_loop().call_soon(self._begin)
+            if not self._ends:
+                self._ends = True
+                asyncio.get_running_loop().call_soon(self._end)
             if now - self._since < SLICE:
                 return
             await asyncio.sleep(0)
 
-    def _begin(self) -> None:
-        self._since = None
+    def _end(self) -> None:
+        self._since, self._ends = None, False
 
 
 @dataclass(slots=True)
@@ -106,10 +109,14 @@ class Run:
             raise keywords.with_traceback(None)
         return keywords
 
-    async def load_pages(self, hint: NestedPages, node: FieldNode, arguments: Arguments, columns: Columns, ids: set[str]) -> Any:
-        """Return pages by the IDs of their parents. What fails once fails again: nothing is queried again for the same."""
+    def require_not_failed(self, node: FieldNode) -> None:
+        """Raise what loading the pages of this field has raised before."""
         if error := self._failures.get(id(node)):
             raise error.with_traceback(None)
+
+    async def load_pages(self, hint: NestedPages, node: FieldNode, arguments: Arguments, columns: Columns, ids: set[str]) -> Any:
+        """Return pages by the IDs of their parents. What fails once fails again: nothing is queried again for the same."""
+        self.require_not_failed(node)
         try:
             return await self.pages_loader(hint, node, arguments, columns)(ids)
         except NotCompilable:
