@@ -63,7 +63,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     operations = Operations(
         execute=engine.execute,
         authenticate=authenticate,
-        make_context=lambda caller, _id: Context(database, caller, clock, settings.default_time_zone, auth.allowed_operations),
+        make_context=lambda caller, _id: Context(
+            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes
+        ),
         present_error=errors.present,
         record=metrics.record,
         concurrency=concurrency,

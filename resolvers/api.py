@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
+from schema.context import Context
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
@@ -52,10 +53,15 @@ def make_engine(
         may_introspect=may_introspect,
         planned=planned,
         suggest=suggest,
-        page_sizes=PageSizes(default=PAGE, largest=LARGEST_PAGE),
+        page_sizes=PageSizes(PAGE, LARGEST_PAGE, {"Viewer.locations": _location_count}),
         list_lengths=ListLengths(LIST_LENGTH, {"HomeVisitOrder": ORDER_KEYS}),
         scalars=STORED_SCALARS,
     )
+
+
+def _location_count(context: Context) -> int:
+    """Return how many locations `viewer` shows: none where the caller may see all."""
+    return len(context.caller.locations or ())
 
 
 def schema_definition() -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import strawberry
 
 from schema.execution.hints import PagesLoader
+from schema.execution.limits import LARGEST_ANSWER
+from schema.execution.sizes import AnswerTooLarge
 from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
@@ -21,6 +23,9 @@ from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
+# As many notes as are long take a few megabytes.
+ROWS_AT_ONCE = 500
+
 Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
@@ -28,10 +33,18 @@ class Context:
     """The context of one request. `permitted` filters what can be done to a visit by what the caller may do."""
 
     def __init__(
-        self, database: Database, caller: Caller, clock: Callable[[], datetime], default_time_zone: str, permitted: Permitted
+        self,
+        database: Database,
+        caller: Caller,
+        clock: Callable[[], datetime],
+        default_time_zone: str,
+        permitted: Permitted,
+        largest_answer: int = LARGEST_ANSWER,
     ) -> None:
         self.caller = caller
         self._permitted = permitted
+        self._largest_answer = largest_answer
+        self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
         self._references = References(database, caller, default_time_zone)
         self._loaders: dict[Any, _DataLoader] = {}
@@ -58,14 +71,35 @@ class Context:
         """Like `load_many` for one ID."""
         return (await self.load_many(kind, (id,), by_id=by_id))[id]
 
-    def pages_loader(self, parent: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> PagesLoader:
-        """Return what loads, for IDs of records, a page each of the visits that refer to them in the column `parent`."""
+    def pages_loader(
+        self, parent: str, filter: HomeVisitFilter, order: OrderKeys, window: Window, columns: frozenset[str] | None = None
+    ) -> PagesLoader:
+        """Return what loads, for IDs of records, a page each of the visits that refer to them in the column `parent`.
+
+        Where `columns` names the attributes that will be read of the visits, they need not have others.
+        """
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
+            pages: dict[str, Any] = {}
+            # What one statement returns is in memory at once, and its rows are made while nobody else is served.
+            at_once = max(1, ROWS_AT_ONCE // (window.size + 1))
+            for start in range(0, len(ids), at_once):
+                if start:
+                    await asyncio.sleep(0)
+                some = ids[start : start + at_once]
+                pages |= zip(some, await self.visits.pages(parent, some, filter, order, window, columns), strict=True)
+                self._count_letters(pages[id] for id in some)
+            return pages
 
-        key = (parent, repr(sorted(filter.items())), tuple(order), window)
+        key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
         return self._loader(key, load).load_many
+
+    def _count_letters(self, pages: Iterable[Any]) -> None:
+        """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""
+        notes = (getattr(visit, "notes", "") for page in pages for visit in page.nodes)
+        self._letters += sum(map(len, notes))
+        if self._letters > self._largest_answer:
+            raise AnswerTooLarge
 
     def forget(self) -> None:
         """Load anew from now on: something was written."""

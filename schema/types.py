@@ -53,6 +53,7 @@ def _reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by
 def _visits_of(parent: str, description: str) -> Any:
     def loader(
         context: Context,
+        columns: frozenset[str] | None,
         filter: Filter = UNSET,
         order_by: OrderBy = BY_TIME,
         first: First = UNSET,
@@ -61,7 +62,7 @@ def _visits_of(parent: str, description: str) -> Any:
         before: Before = UNSET,
     ) -> PagesLoader:
         window = window_of(first, after, last, before)
-        return context.pages_loader(parent, filter_of(filter), order_of(order_by), window)
+        return context.pages_loader(parent, filter_of(filter), order_of(order_by), window, columns)
 
     async def home_visits(
         root: Parent,
@@ -73,7 +74,7 @@ def _visits_of(parent: str, description: str) -> Any:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> "HomeVisitConnection":
-        pages = await loader(info.context, filter, order_by, first, after, last, before)((root.id,))
+        pages = await loader(info.context, None, filter, order_by, first, after, last, before)((root.id,))
         return cast("HomeVisitConnection", pages[root.id])
 
     return strawberry.field(resolver=home_visits, description=description, metadata=hinted(NestedPages(loader)))

@@ -77,11 +77,20 @@ class HomeVisits:
         return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
 
     async def pages(
-        self, parent: str, ids: Sequence[str], filter: HomeVisitFilter, order: OrderKeys, window: Window
+        self,
+        parent: str,
+        ids: Sequence[str],
+        filter: HomeVisitFilter,
+        order: OrderKeys,
+        window: Window,
+        columns: frozenset[str] | None = None,
     ) -> list[Page[HomeVisit]]:
-        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
+        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement.
+
+        Where `columns` names the attributes that will be read of the visits, they need not have others.
+        """
         where = conditions(filter, self._caller.locations, self._dialect)
-        shape, values = self._shape(where, order, window, parent=parent)
+        shape, values = self._shape(where, order, window, parent=parent, columns=columns)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
         listed = listing.page(self._dialect, shape)

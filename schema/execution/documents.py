@@ -14,6 +14,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     VariableNode,
     Visitor,
     specified_rules,
@@ -21,6 +22,7 @@ from graphql import (
     visit,
 )
 
+from schema.execution.coercion import Coercions
 from schema.execution.internals import Fragments
 from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within
 from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, list_length_rule
@@ -33,7 +35,7 @@ MAX_SIZE = 32_000_000
 MAX_REFUSED_SIZE = 4_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
-PER_PLANNED_FIELD = 2_000
+PER_PLANNED_FIELD = 2_200
 PER_ANSWER = 250_000
 INTROSPECTION = frozenset(("__schema", "__type"))
 # What is quoted is the client's own, to its end or that of the message.
@@ -56,6 +58,7 @@ class Operation:
         self.node = node
         self.price = price
         self.prepared = prepared
+        self.is_query = node.operation is OperationType.QUERY
         selections = node.selection_set.selections
         introspects = all(isinstance(part, FieldNode) and part.name.value in INTROSPECTION for part in selections)
         self.constant = introspects and not node.variable_definitions
@@ -64,9 +67,9 @@ class Operation:
         self._planned = 0
         self._variables: Variables | None = None
 
-    def variables(self, schema: GraphQLSchema, lengths: ListLengths) -> Variables:
+    def variables(self, schema: GraphQLSchema, coercions: Coercions) -> Variables:
         if self._variables is None:
-            self._variables = Variables(schema, self.node, lengths)
+            self._variables = Variables(schema, self.node, coercions)
         return self._variables
 
     def plans(self, variables: Mapping[str, Any]) -> dict[Any, Any]:

@@ -26,7 +26,10 @@ from graphql import (
 from schema.execution.cost import PageSizes, Price, PriceList
 from schema.execution.internals import unchain_tokens
 
-__all__ = ["Limits", "PageSizes", "Price", "measure", "parse_within", "require_affordable"]
+__all__ = ["Limits", "PageSizes", "Price", "answer_too_large", "measure", "parse_within", "require_affordable"]
+
+
+LARGEST_ANSWER = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Limits:
     mutation_root_fields: int = 5
     operations: int = 10
     cost: int = 10_000
+    answer_bytes: int = LARGEST_ANSWER
 
 
 # Introspection is priced apart, in objects of a nominal schema: a large one, so that the price depends on the document alone.
@@ -70,7 +74,8 @@ _REFUSALS = {
     "root_fields": "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
     "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
-    "cost": "The answer may have {count:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
+    "cost": "The answer may cost {count:,}; {allowed:,} is allowed. Ask for smaller pages, nest fewer lists or select less.",
+    "answer_bytes": "The answer has more than {allowed:,} bytes. Ask for smaller pages, or for fewer long texts.",
 }
 
 
@@ -137,11 +142,21 @@ def _require_few_unused(
         raise _refusal("fields", count, limits.fields, nodes=unused)
 
 
-def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> None:
-    """Refuse an operation whose answer may have too many objects."""
-    count = price.of(variables)
+def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits, context: Any = None) -> int:
+    """Return the price with these values of the variables; refuse an operation whose answer may cost too much."""
+    count = price.of(variables, context)
     if count > limits.cost:
         raise _refusal("cost", count, limits.cost)
+    return count
+
+
+def answer_too_large(limits: Limits, *, committed: bool = False) -> GraphQLError:
+    """Return the refusal of an answer; `committed`: what the mutation was to change has been changed all the same."""
+    error = _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
+    if committed:
+        error.message = f"{error.message} What was to be changed has been changed: do not send it again."
+        error.extensions = {**(error.extensions or {}), "committed": True}
+    return error
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:
