@@ -40,6 +40,7 @@ class Result(NamedTuple):
     """`executed` is False for a request error: nothing was run, and the response has no `data`.
 
     `faults` are exceptions of compiled code, after which the standard executor served: to be logged, never to be shown.
+    `cost` is the price that was compared with the limit, with the values of the variables; 0 where nothing was run.
     """
 
     data: dict[str, Any] | None
@@ -48,6 +49,7 @@ class Result(NamedTuple):
     operation: OperationDefinitionNode | None
     served: Served | None = None
     faults: tuple[Exception, ...] = ()
+    cost: int = 0
 
 
 class Engine:
@@ -92,13 +94,13 @@ class Engine:
         try:
             operation = self._prepare(request, context)
             if operation.answer is not None:
-                return Result(operation.answer, [], True, operation.node, Served.CONSTANT)
+                return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
             self._require_short_lists(operation, request.variables)
             try:
                 compiled, values = self._compiled(operation, request.variables)
                 if compiled is not None:
                     data = await compiled.execute(context, values, resolved)
-                    return Result(data, [], True, operation.node, Served.ROOT_FIELDS)
+                    return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), operation.price.of(values))
             except LEFT_TO_EXECUTOR:
                 pass
             except NotExecuted:
@@ -171,7 +173,8 @@ class Engine:
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
-        return Result(result.data, errors, True, operation.node, served, tuple(faults))
+        cost = operation.price.of(variables.coerced)
+        return Result(result.data, errors, True, operation.node, served, tuple(faults), cost)
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

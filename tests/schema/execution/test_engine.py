@@ -242,3 +242,27 @@ async def test_no_more_than_ten_errors_are_told_of_what_was_run(ask: Ask) -> Non
 
     assert response.data == {f"l{n}": None for n in range(15)}
     assert len(response.errors) == 10
+
+
+PAGE = "query ($n: Int) { homeVisits(first: $n) { nodes { id } } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "cost"),
+    [
+        (PAGE, {"n": 7}, 8),
+        (PAGE, {}, 11),
+        (PAGE, {"n": "7"}, 0),
+        ("{ viewer { subject } a: viewer { roles } }", {}, 2),
+        ('{ node(id: "1") { id } }', {}, 1),
+        ("{ viewer { nothing } }", {}, 0),
+        ('mutation { cancelHomeVisit(input: { id: "1" }) { ... on UserError { message } } }', {}, 1),
+        ("{ __typename }", {}, 0),
+    ],
+)
+async def test_a_result_tells_what_its_answer_may_have_cost(
+    ask: Ask, document: str, variables: dict[str, Any], cost: int
+) -> None:
+    answer = await ask.engine.execute(Request(document, None, variables), ask.context())
+
+    assert answer.cost == cost
