@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# The subject for which the server itself reads; no caller has it.
+OURSELVES: Final = ""
 
 
 class Role(StrEnum):
