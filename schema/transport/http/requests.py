@@ -69,10 +69,11 @@ def parse_request(body: bytes, trusted: TrustedDocuments | None) -> Request:
         raise bad_request("Send one request at a time: batches are off.")
     if not isinstance(members, dict):
         raise bad_request("The body must be a JSON object with `query`.")
-    _optional(members, "extensions", dict, "an object")
+    extensions = _optional(members, "extensions", dict, "an object") or {}
     document = _document(members, trusted)
     operation_name = _optional(members, "operationName", str, "a string")
-    return Request(document, operation_name, _optional(members, "variables", dict, "an object") or {})
+    variables = _optional(members, "variables", dict, "an object") or {}
+    return Request(document, operation_name, variables, reports_cost=extensions.get("cost") is True)
 
 
 async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
