@@ -58,7 +58,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url)
     shares = Shares(settings.share, others_wait=database.others_wait)
-    database.on_read = shares.charge_reading
+    database.accounts = shares
     concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting, shares=shares)
     metrics = Metrics(log, shared_metrics())
     engine = _engine(settings, introspection=settings.introspection or dev)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage.caller import OURSELVES
+from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
@@ -25,7 +25,7 @@ class Database(ABC):
     """Runs statements that read and transactions that write.
 
     `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
-    `on_read` takes a caller's subject and how many seconds a read of theirs has kept a reader from others.
+    `accounts`, set before it opens, are charged with the time of reads.
     """
 
     dialect: Dialect
@@ -34,7 +34,7 @@ class Database(ABC):
         self.statement_count = 0
         self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
-        self.on_read: Callable[[str, float], object] = lambda _subject, _seconds: None
+        self.accounts: Accounts = NoAccounts()
 
     @abstractmethod
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ class SQLiteDatabase(Database):
         self._wait_seconds = wait_seconds
         self._inline_reader: InlineReader | None = None
         self._readers: list[Reader] = []
-        self._pool = ReaderPool([], wait_seconds=wait_seconds, charge=self._charge)
+        self._pool = ReaderPool([], self.accounts, wait_seconds=wait_seconds)
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "writer")
@@ -74,7 +74,7 @@ class SQLiteDatabase(Database):
         except BaseException:
             await self.close()
             raise
-        self._pool = ReaderPool(self._readers, wait_seconds=self._wait_seconds, charge=self._charge)
+        self._pool = ReaderPool(self._readers, self.accounts, wait_seconds=self._wait_seconds)
         return self
 
     async def close(self) -> None:
@@ -105,9 +105,6 @@ class SQLiteDatabase(Database):
             if refusal := unusable(error):
                 raise refusal from error
             raise
-
-    def _charge(self, subject: str, seconds: float) -> None:
-        self.on_read(subject, seconds)
 
     def others_wait(self, subject: str) -> bool:
         return self._pool.others_wait(subject)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from storage.caller import Accounts
 from storage.errors import DatabaseBusy
 from storage.queries.statements import Statement
 from storage.sqlite.readers import Read, Reader
@@ -16,18 +17,19 @@ SHORT_SECONDS = 0.1
 
 
 class ReaderPool:
-    """Lends readers to reads that wait, first come first served, of each caller one: so callers are served in turn.
+    """Lends readers to reads that wait, of each caller one, first come first served: so callers are served in turn.
+
+    Callers who have overdrawn their accounts are served after all others.
 
     Long reads have slots, one less than there are readers. One that runs without a slot is interrupted as soon as another
     caller's read waits, and begins anew with the next slot: who comes with a short read never waits for the end of a long one.
     """
 
-    def __init__(self, readers: Iterable[Reader], *, wait_seconds: float, charge: Callable[[str, float], object]) -> None:
-        """`charge` takes a caller's subject and the seconds that a read of theirs took in a thread."""
+    def __init__(self, readers: Iterable[Reader], accounts: Accounts, *, wait_seconds: float) -> None:
         self._idle = list(readers)
         self._slots = max(1, len(self._idle) - 1)
         self._wait_seconds = wait_seconds
-        self._charge = charge
+        self._accounts = accounts
         # Of each caller with a read in the pool, those that wait for its end.
         self._behind: dict[str, deque[asyncio.Future[None]]] = {}
         self._waiting: dict[Read, asyncio.Future[Reader]] = {}
@@ -105,7 +107,7 @@ class ReaderPool:
             raise
 
     def _lend(self) -> None:
-        for read, lent in list(self._waiting.items()):
+        for read, lent in sorted(self._waiting.items(), key=lambda item: self._accounts.is_overdrawn(item[0].subject)):
             if lent.done() or (read.is_long and not self._has_slot(read)):
                 continue
             if not self._idle:
@@ -141,7 +143,7 @@ class ReaderPool:
         for other in self._running:
             if other.is_long and not other.is_interrupted:
                 self._has_slot(other)
-        self._charge(read.subject, read.take_seconds_spent())
+        self._accounts.charge_reading(read.subject, read.take_seconds_spent())
 
     @staticmethod
     def _after_a_moment(call: Callable[[Read], None], read: Read) -> asyncio.TimerHandle:

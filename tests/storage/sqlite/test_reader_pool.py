@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from storage.caller import NoAccounts
 from storage.database import Database
 from storage.errors import DatabaseBusy
 from storage.queries.statements import Statement
@@ -29,10 +30,14 @@ class Pool:
     def __init__(self, readers: list[Reader], wait_seconds: float) -> None:
         self.order: list[str] = []
         self.charged: dict[str, float] = defaultdict(float)
-        self.pool = ReaderPool(readers, wait_seconds=wait_seconds, charge=self._charge)
+        self.overdrawn: set[str] = set()
+        self.pool = ReaderPool(readers, self, wait_seconds=wait_seconds)
 
-    def _charge(self, subject: str, seconds: float) -> None:
+    def charge_reading(self, subject: str, seconds: float) -> None:
         self.charged[subject] += seconds
+
+    def is_overdrawn(self, subject: str) -> bool:
+        return subject in self.overdrawn
 
     async def fetch(self, subject: str, values: dict[str, int], seconds: float = 60) -> list[Any]:
         rows = await self.pool.fetch(COUNT, values, Read(subject, seconds))
@@ -81,6 +86,17 @@ async def test_callers_are_served_in_turn_however_many_reads_of_one_wait(path: P
         await asyncio.gather(*reads)
 
         assert "".join(pool.order) == "abcabaa"
+        assert pool.is_unused
+
+
+@pytest.mark.usefixtures("_nothing_is_long")
+async def test_who_has_overdrawn_an_account_is_served_last(path: Path) -> None:
+    async with pool_of(1, path) as pool:
+        pool.overdrawn = {"a", "b"}
+        reads = [pool.start(subject, A_WHILE) for subject in "xabcdc"]
+        await asyncio.gather(*reads)
+
+        assert "".join(pool.order) == "xcdcab"
         assert pool.is_unused
 
 
@@ -212,19 +228,26 @@ async def test_a_caller_is_charged_the_time_that_reads_took_in_a_thread_however_
     assert "waited" not in pool.charged
 
 
+class Charged(NoAccounts):
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+
+    def charge_reading(self, subject: str, _seconds: float) -> None:
+        self.subjects.append(subject)
+
+
 async def test_a_database_tells_what_is_read_in_threads_for_whom(path: Path) -> None:
-    charged = list[str]()
+    charged = Charged()
     numbers = count()
 
     async def read(database: Database, *subject: str) -> None:
         statement = NAME._replace(text=f"{NAME.text} -- {next(numbers)}")
         assert await database.fetch(statement, {"name": "x"}, *subject) == [("x",)]
 
-    async with opened(path) as database:
-        database.on_read = lambda subject, _seconds: charged.append(subject)
+    async with opened(path, charged) as database:
         await read(database, "inline")
         close_inline_reader(database)
         await read(database, "amy")
         await read(database)
 
-    assert charged == ["amy", ""]
+    assert charged.subjects == ["amy", ""]
