@@ -14,6 +14,7 @@ from schema.server.logs import Log
 from schema.server.metrics import Metrics
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestRecord, RequestState, Response
+from schema.transport.shares import Shares
 
 CANARY = "hunter2"
 HELLO = Request("{ hello }", "Hello", {})
@@ -64,7 +65,8 @@ def running(
     max_queued: int = 128,
 ) -> Running:
     steps, records = list[str](), list[RequestRecord]()
-    concurrency = ConcurrencyLimiter(max_executing=max_executing, max_queued=max_queued)
+    shares = Shares(clock=lambda: 0.0)
+    concurrency = ConcurrencyLimiter(max_executing=max_executing, max_queued=max_queued, shares=shares)
 
     async def hello() -> Result:
         return Result({"hello": "world"}, [], True, None)

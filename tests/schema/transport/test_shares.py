@@ -96,16 +96,15 @@ def test_a_refusal_says_how_much_there_is_and_when_to_come_again(
 
 def test_full_buckets_are_forgotten_before_others(monkeypatch: pytest.MonkeyPatch, shares: Shares, clock: Clock) -> None:
     monkeypatch.setattr(shares_module, "MAX_BUCKETS", 10)
-    for number in range(5):
-        shares.charge(f"long ago {number}", 100)
+    for cost in (500, 10):
+        for number in range(5):
+            shares.charge(f"{cost} {number}", cost)
     clock.now += 1
-    for number in range(5):
-        shares.charge(f"now {number}", 100)
 
     shares.charge("one more", 100)
 
     assert len(shares) == 6
-    assert {shares.share(f"now {number}").available for number in range(5)} == {900}
+    assert {shares.share(f"500 {number}").available for number in range(5)} == {600}
 
 
 def test_the_buckets_of_any_number_of_callers_take_little_memory(shares: Shares) -> None:

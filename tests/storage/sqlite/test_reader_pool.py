@@ -31,13 +31,21 @@ class Pool:
         self.order: list[str] = []
         self.charged: dict[str, float] = defaultdict(float)
         self.overdrawn: set[str] = set()
+        self.leaves_at: dict[str, asyncio.Task[Any]] = {}
         self.pool = ReaderPool(readers, self, wait_seconds=wait_seconds)
 
     def charge_reading(self, subject: str, seconds: float) -> None:
+        self._leave_at("charge")
         self.charged[subject] += seconds
 
     def is_overdrawn(self, subject: str) -> bool:
+        self._leave_at("lend")
         return subject in self.overdrawn
+
+    def _leave_at(self, moment: str) -> None:
+        """Cancel a read at once after what the pool is about to do, before the read learns of it."""
+        if leaving := self.leaves_at.pop(moment, None):
+            asyncio.get_running_loop().call_soon(leaving.cancel)
 
     async def fetch(self, subject: str, values: dict[str, int], seconds: float = 60) -> list[Any]:
         rows = await self.pool.fetch(COUNT, values, Read(subject, seconds))
@@ -195,15 +203,41 @@ async def test_reads_that_nobody_waits_for_any_more_free_everything_at_any_momen
 
 
 @pytest.mark.usefixtures("_nothing_is_long")
-async def test_what_is_cancelled_as_it_is_let_in_lets_in_the_next(path: Path) -> None:
+@pytest.mark.parametrize("moment", ["charge", "lend"])
+@pytest.mark.parametrize("subjects", ["aaa", "abc"])
+async def test_what_is_cancelled_as_it_is_let_in_lets_in_the_next(path: Path, moment: str, subjects: str) -> None:
     async with pool_of(1, path) as pool:
-        for left in (1, 2):
-            reads = [pool.start(subject, A_WHILE) for subject in ("a", "a", "b", "a")]
-            reads[0].add_done_callback(lambda _first, leaving=reads[left]: leaving.cancel())
-            await asyncio.wait(reads)
+        reads = [pool.start(subject, A_WHILE) for subject in subjects]
+        await steps()
+        pool.leaves_at[moment] = reads[1]
+        await asyncio.wait(reads)
 
-            assert [read.cancelled() for read in reads] == [number == left for number in range(4)]
-            assert pool.is_unused
+        assert [read.cancelled() for read in reads] == [False, pool.leaves_at == {}, False]
+        assert pool.is_unused
+
+
+async def test_what_is_cancelled_leaves_the_line_at_once(path: Path) -> None:
+    async with pool_of(1, path) as pool:
+        endless = pool.start("a", ENDLESS)
+        behind = [pool.start("a", A_WHILE) for _ in range(5)]
+        await steps()
+        before = len(pool.pool._behind["a"])
+        await cancel(*behind)
+
+        assert (before, len(pool.pool._behind["a"])) == (5, 0)
+        await cancel(endless)
+        assert pool.is_unused
+
+
+async def test_a_long_read_waits_for_another_long_one_for_as_long_as_it_takes(path: Path) -> None:
+    async with pool_of(2, path, wait_seconds=0.2) as pool:
+        endless, long = pool.start("endless", ENDLESS), pool.start("long", LONG)
+        await asyncio.sleep(reader_pool.SHORT_SECONDS * 1.5)
+        await pool.fetch("short", A_WHILE)
+        await asyncio.sleep(0.4)
+        await cancel(endless)
+
+        assert await long == [(LONG["to"],)]
 
 
 async def seconds_of(work: Coroutine[Any, Any, Any]) -> float:
