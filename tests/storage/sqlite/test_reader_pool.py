@@ -240,6 +240,28 @@ async def test_a_long_read_waits_for_another_long_one_for_as_long_as_it_takes(pa
         assert await long == [(LONG["to"],)]
 
 
+async def test_a_long_read_that_is_cancelled_before_it_has_a_reader_leaves_its_slot_to_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pool_of(2, path) as pool:
+        first, long = pool.start("first", ENDLESS), pool.start("long", ENDLESS)
+        await asyncio.sleep(reader_pool.SHORT_SECONDS * 1.5)
+        monkeypatch.setattr(reader_pool, "SHORT_SECONDS", 60.0)
+        pool.overdrawn = {"long"}
+        others = [pool.start(subject, ENDLESS) for subject in "ab"]
+        async with asyncio.timeout(10):
+            while len(pool.pool._waiting) < 2:  # noqa: ASYNC110 - the pool has no event for a test
+                await asyncio.sleep(0.01)
+        await cancel(first)
+        slots = [len(pool.pool._with_slot)]
+        await cancel(long)
+        slots.append(len(pool.pool._with_slot))
+        await cancel(*others)
+
+        assert slots == [1, 0]
+        assert pool.is_unused
+
+
 async def seconds_of(work: Coroutine[Any, Any, Any]) -> float:
     started = time.monotonic()
     await asyncio.gather(work, return_exceptions=True)
