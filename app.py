@@ -33,6 +33,7 @@ from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.endpoint import Endpoint
 from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
+from schema.transport.shares import Shares
 from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.errors import Refusal
@@ -56,7 +57,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url)
-    concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting)
+    shares = Shares(settings.share, others_wait=database.others_wait)
+    database.accounts = shares
+    concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting, shares=shares)
     metrics = Metrics(log, shared_metrics())
     engine = _engine(settings, introspection=settings.introspection or dev)
     export_gauges(metrics, concurrency, engine, database)
@@ -70,6 +73,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         record=metrics.record,
         concurrency=concurrency,
         execution_seconds=settings.http.execution_seconds,
+        cost_limit=settings.limits.cost,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
     background = _background(settings, database, metrics, dev=dev)

@@ -1,6 +1,7 @@
 """Verifies bearer tokens, and caches the caller of each until it expires."""
 
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from storage.caller import Caller, Role
 from storage.identifiers import is_identifier
 
 MAX_TOKENS: Final = 2_000
+MAX_BYTES: Final = 8 << 20
+# What an entry takes beside the texts and sets in it.
+ENTRY_BYTES: Final = 400
 HEADER_LENGTH: Final = 8_192
 SUBJECT_LENGTH: Final = 255
 
@@ -58,6 +62,7 @@ class _Verified(NamedTuple):
     caller: Caller
     until: float
     key: jwt.PyJWK
+    size: int
 
 
 class Tokens:
@@ -71,6 +76,7 @@ class Tokens:
         self._secret = None if rules.secret is None else secret_key(rules.secret)
         self._published = _published(rules, self._forget)
         self._verified: dict[str | None, _Verified] = {}
+        self._size = 0
 
     def cached(self, authorization: str | None) -> Caller | None:
         """Return the caller of a header that was verified before, while its token is valid."""
@@ -95,7 +101,9 @@ class Tokens:
         except jwt.PyJWTError as refusal:
             raise Unauthenticated(_sentence(refusal, self._rules)) from None
         caller = _named(claims, self._rules)
-        self._remember(authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key))
+        self._remember(
+            authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key, _size(authorization, caller))
+        )
         return caller
 
     async def close(self) -> None:
@@ -117,12 +125,20 @@ class Tokens:
             raise SignInUnavailable from None
 
     def _remember(self, authorization: str | None, verified: _Verified) -> None:
-        if len(self._verified) >= MAX_TOKENS:
-            del self._verified[next(iter(self._verified))]
+        self._drop(authorization)
+        while self._verified and (len(self._verified) >= MAX_TOKENS or self._size + verified.size > MAX_BYTES):
+            self._drop(next(iter(self._verified)))
         self._verified[authorization] = verified
+        self._size += verified.size
+
+    def _drop(self, authorization: str | None) -> None:
+        verified = self._verified.pop(authorization, None)
+        if verified is not None:
+            self._size -= verified.size
 
     def _forget(self, withdrawn: Collection[jwt.PyJWK]) -> None:
-        self._verified = {header: verified for header, verified in self._verified.items() if verified.key not in withdrawn}
+        for header in [header for header, verified in self._verified.items() if verified.key in withdrawn]:
+            self._drop(header)
 
 
 def mint(rules: TokenRules, caller: Caller, lifetime: timedelta, now: datetime) -> str:
@@ -145,6 +161,11 @@ def _published(rules: TokenRules, withdrawn: Callable[[Collection[jwt.PyJWK]], N
     if rules.jwks_url is None:
         return None
     return PublishedKeys(rules.jwks_url, withdrawn, refresh_seconds=rules.refresh_seconds)
+
+
+def _size(authorization: str | None, caller: Caller) -> int:
+    parts = (authorization, caller.subject, caller.roles, caller.locations, *(caller.locations or ()))
+    return ENTRY_BYTES + sum(map(sys.getsizeof, parts))
 
 
 def _bearer(authorization: str | None) -> str:

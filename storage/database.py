@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
@@ -24,6 +25,7 @@ class Database(ABC):
     """Runs statements that read and transactions that write.
 
     `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
+    `accounts`, set before it opens, are charged with the time of reads.
     """
 
     dialect: Dialect
@@ -32,6 +34,7 @@ class Database(ABC):
         self.statement_count = 0
         self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
+        self.accounts: Accounts = NoAccounts()
 
     @abstractmethod
     def __str__(self) -> str:
@@ -52,8 +55,12 @@ class Database(ABC):
         """Raise DatabaseUnusable where it does not answer."""
 
     @abstractmethod
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Run one statement and return its rows."""
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> Sequence[Row]:
+        """Run one statement for the caller who has this subject, and return its rows."""
+
+    @abstractmethod
+    def others_wait(self, subject: str) -> bool:
+        """Tell whether a read waits that is not for this caller."""
 
     @abstractmethod
     async def write(self, work: Callable[[Session], T]) -> T:

@@ -52,7 +52,7 @@ class HomeVisits:
         if where is None:
             return None
         one = listing.one(self._dialect, where.shape, columns)
-        rows = await self._database.fetch(one.statement, where.values)
+        rows = await self._database.fetch(one.statement, where.values, self._caller.subject)
         return one.record(rows[0]) if rows else None
 
     async def page(
@@ -65,13 +65,15 @@ class HomeVisits:
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, columns=columns)
         listed = listing.page(self._dialect, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
-            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values))[0]
+            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values, self._caller.subject))[0]
 
         async def total() -> int:
-            rows = await self._database.fetch(count(self._dialect, listing.Shape(where.shape)), where.values)
+            rows = await self._database.fetch(
+                count(self._dialect, listing.Shape(where.shape)), where.values, self._caller.subject
+            )
             return cast("int", rows[0][0])
 
         return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
@@ -94,7 +96,7 @@ class HomeVisits:
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
         listed = listing.page(self._dialect, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         for row in rows:
             rows_of[row[0]].append(row[1:])
         total_of = self._total_of(where, parent, values["parents"])
@@ -110,7 +112,7 @@ class HomeVisits:
 
         async def fetch() -> dict[str, int]:
             statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
-            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents})
+            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents}, self._caller.subject)
             return dict(rows)
 
         @cache

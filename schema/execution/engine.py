@@ -23,11 +23,15 @@ ROOT_FIELDS = "root fields"
 
 
 class Request(NamedTuple):
-    """A document, which of its operations to run, and the values of its variables."""
+    """A document, which of its operations to run, and the values of its variables.
+
+    `reports_cost`: the response is to say what it costs.
+    """
 
     document: str
     operation_name: str | None
     variables: dict[str, Any]
+    reports_cost: bool = False
 
 
 class Served(StrEnum):

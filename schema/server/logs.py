@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 # They log what they do when all is well, or repeat what an exception says.
-CHATTY = ("aiosqlite", "alembic", "asyncio")
+CHATTY = ("alembic", "asyncio")
 STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schema.execution.limits import Limits
 from schema.scalars import parse_time_zone
 from schema.transport.http.connections import HTTPLimits
+from schema.transport.shares import ShareLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] | None = None
     executing: PositiveInt = 64
     waiting: PositiveInt = 128
+    share: Annotated[ShareLimits, *_Group] = ShareLimits()
     limits: Annotated[Limits, *_Group] = Limits()
     http: Annotated[HTTPLimits, *_Group] = HTTPLimits()
 

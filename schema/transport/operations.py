@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import PersistedQueryError, RequestError, status_of
+from schema.transport.errors import NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
 
@@ -68,12 +68,15 @@ class Response(NamedTuple):
     """A GraphQL response, its errors as clients see them. `executed`: it has data, if only null.
 
     `refused_status` is HTTP's of a request that was never parsed, allowed or finished; None where its document was looked at.
+    `extensions` are those of the whole response, where there are any; `headers` are HTTP's.
     """
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]]
     executed: bool
     refused_status: int | None
+    extensions: dict[str, Any] | None = None
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 class Operations(Generic[C]):
@@ -92,6 +95,7 @@ class Operations(Generic[C]):
         record: Callable[[RequestRecord], object],
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
+        cost_limit: int,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -100,6 +104,7 @@ class Operations(Generic[C]):
         self._record = record
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
+        self._cost_limit = cost_limit
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -115,8 +120,15 @@ class Operations(Generic[C]):
                 caller = await authenticated if hasattr(authenticated, "__await__") else authenticated
             state.caller = caller
             state.request = request = parse()
-            async with self._concurrency:
-                return await self._execute(request, self._make_context(caller, state.id), state.faults)
+            if (queued := self._concurrency.enter(caller.subject)) is not None:
+                await queued
+            cost = 0
+            try:
+                result = await self._execute(request, self._make_context(caller, state.id), state.faults)
+                cost = result.cost
+                return result
+            finally:
+                self._concurrency.leave(caller.subject, cost)
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.
@@ -127,7 +139,7 @@ class Operations(Generic[C]):
             result = await running
             state.operation = result.operation
             errors = self._presented(state, result.errors) if result.errors else []
-            return Response(result.data, errors, result.executed, None)
+            return Response(result.data, errors, result.executed, None, self._extensions(state, result))
         except GraphQLError as error:
             return self._refused(state, error)
         except asyncio.CancelledError:
@@ -169,7 +181,15 @@ class Operations(Generic[C]):
         if isinstance(error, PersistedQueryError):
             return Response(None, errors, executed=False, refused_status=None)
         status = error.status if isinstance(error, RequestError) else status_of(state.outcome)
-        return Response(None, errors, executed=False, refused_status=status)
+        headers = error.headers if isinstance(error, RequestError) else NO_HEADERS
+        return Response(None, errors, False, status, self._extensions(state, None), headers)
+
+    def _extensions(self, state: RequestState, result: Result | None) -> dict[str, Any] | None:
+        """Return what a request costs and what its caller has left, where it asks for that."""
+        if state.request is None or not state.request.reports_cost or state.caller is None:
+            return None
+        share = self._concurrency.shares.share(state.caller.subject)
+        return {"cost": {"requested": _requested(result), "limit": self._cost_limit, "share": share._asdict()}}
 
     def _presented(self, state: RequestState, errors: list[GraphQLError]) -> list[dict[str, Any]]:
         presented = [self._present_error(error, state.id) for error in errors]
@@ -180,6 +200,15 @@ class Operations(Generic[C]):
             elif state.outcome == "ok":
                 state.outcome = code
         return presented
+
+
+def _requested(result: Result | None) -> int | None:
+    """Return the price of a request, also of one that was refused for it; None where it was not priced."""
+    if result is None:
+        return None
+    refused = (error.extensions or {} for error in result.errors if not result.executed)
+    asked = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
+    return asked if asked is not None or not result.executed else result.cost
 
 
 def _is_cancelled() -> bool:

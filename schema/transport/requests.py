@@ -52,7 +52,8 @@ def request_of(members: dict[str, Any], trusted: TrustedDocuments | None) -> Req
     """Return the request that the members of a JSON object make. Raises RequestError: 400, or 403 where others are trusted."""
     extensions = _object(members, "extensions")
     document = _document(members, extensions, trusted)
-    return Request(document, _optional(members, "operationName", str, "a string") or None, _object(members, "variables"))
+    operation_name = _optional(members, "operationName", str, "a string") or None
+    return Request(document, operation_name, _object(members, "variables"), reports_cost=extensions.get("cost") is True)
 
 
 def _document(members: dict[str, Any], extensions: dict[str, Any], trusted: TrustedDocuments | None) -> str:

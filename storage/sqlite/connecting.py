@@ -28,8 +28,8 @@ def uri(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 
-def connected(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri(path, mode), uri=True, isolation_level=None)
+def connected(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
+    return sqlite3.connect(uri(path, mode), uri=True, isolation_level=None, check_same_thread=check_same_thread)
 
 
 def apply(connection: sqlite3.Connection, pragmas: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.caller import OURSELVES
 from storage.database import Database, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal
 from storage.queries.statements import Statement
@@ -22,7 +23,8 @@ from storage.sqlite.connecting import BUSY_SECONDS, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
 from storage.sqlite.keywords import optimize_index
-from storage.sqlite.readers import InlineReader, Reader
+from storage.sqlite.reader_pool import ReaderPool
+from storage.sqlite.readers import InlineReader, Read, Reader
 
 T = TypeVar("T")
 
@@ -45,8 +47,7 @@ class SQLiteDatabase(Database):
         self._wait_seconds = wait_seconds
         self._inline_reader: InlineReader | None = None
         self._readers: list[Reader] = []
-        self._idle: list[Reader] = []
-        self._free = asyncio.Semaphore(READERS)
+        self._pool = ReaderPool([], self.accounts, wait_seconds=wait_seconds)
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "writer")
@@ -73,7 +74,7 @@ class SQLiteDatabase(Database):
         except BaseException:
             await self.close()
             raise
-        self._idle = list(self._readers)
+        self._pool = ReaderPool(self._readers, self.accounts, wait_seconds=self._wait_seconds)
         return self
 
     async def close(self) -> None:
@@ -91,7 +92,7 @@ class SQLiteDatabase(Database):
     async def check(self) -> None:
         await self.fetch(Statement("SELECT 1", ()), {})
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         self.statement_count += 1
         try:
             if (
@@ -99,24 +100,14 @@ class SQLiteDatabase(Database):
                 and (rows := self._inline_reader.fetch(statement.text, statement.arguments(values))) is not None
             ):
                 return rows
-            reader = await self._free_reader()
-            try:
-                return await reader.fetch(statement, values, self._statement_seconds)
-            finally:
-                self._idle.append(reader)
-                self._free.release()
+            return await self._pool.fetch(statement, values, Read(subject, self._statement_seconds))
         except sqlite3.Error as error:
             if refusal := unusable(error):
                 raise refusal from error
             raise
 
-    async def _free_reader(self) -> Reader:
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise DatabaseBusy from None
-        return self._idle.pop()
+    def others_wait(self, subject: str) -> bool:
+        return self._pool.others_wait(subject)
 
     def version(self) -> int | None:
         return self._inline_reader.version() if self._inline_reader is not None else None

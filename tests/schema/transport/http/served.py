@@ -212,6 +212,7 @@ async def served(
         "record": records.append,
         "concurrency": concurrency,
         "execution_seconds": limits.execution_seconds,
+        "cost_limit": 10_000,
     }
     endpoint = Endpoint(Operations(**defaults | options), limits=limits, trusted=trusted, origins=origins, page=page)
     app = web.Application()

@@ -52,6 +52,22 @@ async def test_variables_and_the_operation_name_reach_the_operation() -> None:
     assert await response.json() == {"data": {"hello": "Hello, Zoë 🏡!"}}
 
 
+@pytest.mark.parametrize("accept", [MODERN, LEGACY])
+@pytest.mark.parametrize(
+    ("query", "members"),
+    [("{ hello }", ["data"]), ("{ hello broken }", ["errors", "data"]), ("{ unknown }", ["errors"]), ("{", ["errors"])],
+)
+async def test_a_response_has_its_cost_beside_what_else_it_has(accept: str, query: str, members: list[str]) -> None:
+    async with served() as server:
+        bodies = [
+            await (await server.ask({"query": query, "extensions": {"cost": cost}}, Accept=accept)).json(content_type=accept)
+            for cost in (True, False, 1, "true", None)
+        ]
+
+    assert [list(body) for body in bodies] == [[*members, "extensions"], *[members] * 4]
+    assert bodies[0]["extensions"]["cost"].keys() == {"requested", "limit", "share"}
+
+
 async def test_an_accept_in_two_lines_is_one() -> None:
     async with served() as server:
         accept = CIMultiDict([("Accept", "text/html"), ("Accept", MODERN)])
