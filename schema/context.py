@@ -88,13 +88,13 @@ class Context:
                     await asyncio.sleep(0)
                 some = ids[start : start + at_once]
                 pages |= zip(some, await self.visits.pages(parent, some, filter, order, window, columns), strict=True)
-                self._count_letters(pages[id] for id in some)
+                self.count_letters(pages[id] for id in some)
             return pages
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
         return self._loader(key, load).load_many
 
-    def _count_letters(self, pages: Iterable[Any]) -> None:
+    def count_letters(self, pages: Iterable[Any]) -> None:
         """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""
         notes = (getattr(visit, "notes", "") for page in pages for visit in page.nodes)
         self._letters += sum(map(len, notes))
