@@ -43,8 +43,10 @@ DOCUMENTS = {
 
 
 async def answered(ask: Ask, document: str, allowed: int, *, planned: bool) -> Result:
-    limits = Limits(answer_bytes=allowed)
-    return await engine(planned=planned, limits=limits).execute(Request(document, None, {}), ask.context())
+    limits, faults = Limits(answer_bytes=allowed), list[Exception]()
+    result = await engine(planned=planned, limits=limits).execute(Request(document, None, {}), ask.context(), faults)
+    assert faults == []
+    return result
 
 
 @pytest.fixture
