@@ -126,13 +126,13 @@ def test_what_is_measured_once_is_not_measured_again() -> None:
         size.measure()
 
 
-@pytest.mark.parametrize("way", ["planned", "standard"])
-def test_a_monstrous_answer_is_refused_before_it_takes_memory(world_file: Path, tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("mode", ["planned", "standard"])
+def test_a_monstrous_answer_is_refused_before_it_takes_memory(world_file: Path, tmp_path: Path, mode: str) -> None:
     path = Path(shutil.copy(world_file, tmp_path / "home_visits.db"))
     monstrous.fill(path)
 
     run = subprocess.run(
-        [sys.executable, "-m", "tests.schema.execution.monstrous", path, way], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tests.schema.execution.monstrous", path, mode], capture_output=True, text=True, check=True
     )
 
     print(run.stdout)
