@@ -25,7 +25,10 @@ DESCRIPTION = (
     "call.\n\n"
     "`homeVisits` lists and pages through visits, `homeVisit` reads one; `bookHomeVisit`, `updateHomeVisit`, `cancelHomeVisit` "
     "and `completeHomeVisit` change them. A mutation that changes nothing says why by a `UserError` in its result. All else that "
-    "goes wrong is in `errors`, with a code in `extensions.code`."
+    "goes wrong is in `errors`, with a code in `extensions.code`.\n\n"
+    "What an answer may cost is limited: one for each object in it, `first` and `last` counted in full; one more for each leaf "
+    "of an object beyond its first 20, aliases counted; two more for each page below an object. So are its bytes. The code "
+    "`QUERY_TOO_COMPLEX` says which limit was passed."
 )
 
 

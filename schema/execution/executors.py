@@ -32,6 +32,7 @@ from schema.execution.internals import (
 from schema.execution.plans import Compilation, Plan
 from schema.execution.root_fields import Resolved
 from schema.execution.runs import Run
+from schema.execution.sizes import AnswerTooLarge
 
 Answers = list[dict[str, Any]]
 
@@ -256,6 +257,8 @@ class PlannedExecutor(StandardExecutor):
             await plan.load(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return False
+        except AnswerTooLarge:
+            raise
         except Exception as fault:  # noqa: BLE001 - as above
             self._faults.append(fault)
             return False
@@ -266,6 +269,8 @@ class PlannedExecutor(StandardExecutor):
             built = plan.build(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return None
+        except AnswerTooLarge:
+            raise
         except Exception as fault:  # noqa: BLE001 - as above
             self._faults.append(fault)
             return None

@@ -24,7 +24,7 @@ from graphql import (
 
 from schema.execution.arguments import compile_arguments
 from schema.execution.assembly import assembler
-from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored
+from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored_column
 from schema.execution.hints import (
     Awaited,
     Derived,
@@ -199,7 +199,9 @@ class Plan:
         self.columns.add(attribute)
         if plan and plan.loads:
             self._nested.append((attribute, plan))
-        return lambda source_class: stored(source_class, attribute, type, scalars) or read(source_class, attribute, complete)
+        return lambda source_class: (
+            stored_column(source_class, attribute, type, scalars) or read(source_class, attribute, complete)
+        )
 
     def _nested_pages(self, hint: NestedPages, field: GraphQLField, definition: StrawberryField, details: list[Any]) -> Maker:
         node = details[0].node

@@ -1,5 +1,10 @@
 """Answers have a size: their bytes are counted while they are built, and one that is longer than may be is refused whole."""
 
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +19,7 @@ from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
 from tests.inspection import inspect
+from tests.schema.execution import monstrous
 
 ROW = "id status dateTime notes version anonymized allowedOperations location { id name } careEnquiry { id }"
 LONG = "\\u0001" * 50
@@ -37,8 +43,10 @@ DOCUMENTS = {
 
 
 async def answered(ask: Ask, document: str, allowed: int, *, planned: bool) -> Result:
-    limits = Limits(answer_bytes=allowed)
-    return await engine(planned=planned, limits=limits).execute(Request(document, None, {}), ask.context())
+    limits, faults = Limits(answer_bytes=allowed), list[Exception]()
+    result = await engine(planned=planned, limits=limits).execute(Request(document, None, {}), ask.context(), faults)
+    assert faults == []
+    return result
 
 
 @pytest.fixture
@@ -116,3 +124,20 @@ def test_what_is_measured_once_is_not_measured_again() -> None:
     size.pending.append((measure, (1,)))
     with pytest.raises(AnswerTooLarge):
         size.measure()
+
+
+@pytest.mark.parametrize("mode", ["planned", "standard"])
+def test_a_monstrous_answer_is_refused_before_it_takes_memory(world_file: Path, tmp_path: Path, mode: str) -> None:
+    path = Path(shutil.copy(world_file, tmp_path / "home_visits.db"))
+    monstrous.fill(path)
+
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.schema.execution.monstrous", path, mode], capture_output=True, text=True, check=True
+    )
+
+    print(run.stdout)
+    outcomes = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [(name, limits, is_null) for name, limits, is_null, _ in outcomes] == [
+        (name, ["answer_bytes"], True) for name in monstrous.DOCUMENTS
+    ]
+    assert max(kilobytes for *_, kilobytes in outcomes) < 60_000

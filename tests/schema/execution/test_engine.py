@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import strawberry
 
-from schema.execution.engine import Engine, Request, Result
+from resolvers.auth import allowed_operations
+from schema.context import Context
+from schema.execution.engine import Engine, Request, Result, Served
 from schema.execution.limits import Limits
 from storage.database import Database
 from tests import world
-from tests.asking import Ask, schema
+from tests.asking import Ask, engine, schema
 
 
 def codes(answer: Result) -> list[str]:
@@ -266,3 +268,38 @@ async def test_a_result_tells_what_its_answer_may_have_cost(
     answer = await ask.engine.execute(Request(document, None, variables), ask.context())
 
     assert answer.cost == cost
+
+
+@pytest.mark.parametrize(
+    ("caller", "cost"),
+    [
+        (world.EVERYBODY, 1),
+        (world.limited_to(), 1),
+        (world.limited_to(world.WILLOWS), 5),
+        (world.limited_to(world.WILLOWS, world.BEECHES), 9),
+    ],
+)
+async def test_a_viewer_costs_as_many_locations_as_the_caller_is_limited_to(ask: Ask, caller: Any, cost: int) -> None:
+    document = "{ viewer { locations { homeVisits(first: 0) { totalCount } } } }"
+
+    answer = await ask.engine.execute(Request(document, None, {}), ask.context(caller))
+
+    assert (answer.errors, answer.cost) == ([], cost)
+
+
+async def test_aliases_of_a_field_are_computed_once(database: Database) -> None:
+    computed: list[int] = []
+
+    class Counting(Context):
+        def allowed_operations(self, visit: Any) -> Any:
+            computed.append(1)
+            return super().allowed_operations(visit)
+
+    document = f"{{ homeVisits(first: 5) {{ nodes {{ {' '.join(f'a{n}: allowedOperations' for n in range(27))} }} }} }}"
+    context = Counting(database, world.EVERYBODY, lambda: world.NOW, "Europe/London", allowed_operations)
+
+    answer = await engine(planned=True).execute(Request(document, None, {}), context)
+
+    assert (answer.served, len(computed)) == (Served.ROOT_FIELDS, 5)
+    nodes = (answer.data or {})["homeVisits"]["nodes"]
+    assert nodes[0]["a0"] == nodes[0]["a26"] == ["UPDATE", "CANCEL", "COMPLETE"]
