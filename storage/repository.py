@@ -123,12 +123,14 @@ class HomeVisits:
         columns: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
         order = listing.order_of(keys)
-        values = {**where.values, "limit": window.size + 1}
-        for argument, cursor in (("after", window.after), ("before", window.before)):
-            if cursor is not None:
-                values |= order.position(cursor, argument)
-        is_bound = window.after is not None, window.before is not None
-        return listing.Shape(where.shape, order.keys, window.backward, *is_bound, parent, columns), values
+        size, backward, after, before = window
+        values = {**where.values, "limit": size + 1}
+        if after is not None:
+            values |= order.position(after, "after")
+        if before is not None:
+            values |= order.position(before, "before")
+        shape = listing.Shape(where.shape, order.keys, backward, after is not None, before is not None, parent, columns)
+        return shape, values
 
     async def book(
         self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None

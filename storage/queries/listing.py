@@ -46,7 +46,13 @@ class Listing(NamedTuple):
 
 def order_of(keys: Sequence[tuple[str, bool]]) -> Order:
     """Return the order of full rows; raise InvalidPage for more keys than a list can be ordered by."""
-    return _canonical_order(canonical(keys))
+    # One key, the most usual by far, is short and distinct as it is.
+    return _order_by_one(keys[0]) if len(keys) == 1 else _canonical_order(canonical(keys))
+
+
+@lru_cache(SHAPES)
+def _order_by_one(key: tuple[str, bool]) -> Order:
+    return _canonical_order(canonical((key,)))
 
 
 @lru_cache(SHAPES)
