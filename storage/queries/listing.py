@@ -18,7 +18,8 @@ COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]
 # The dearest is kept in some 50 KB.
 SHAPES = 512
 
-_ZERO, _ONE = sa.literal_column("0"), sa.literal_column("1")
+_ZERO: sa.ColumnElement[int] = sa.literal_column("0")
+_ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
 
 class Shape(NamedTuple):
@@ -165,7 +166,7 @@ def _of_parents_by_keyword(dialect: Dialect, shape: Shape, names: Sequence[str])
     ranked = sa.select(matches.c.number, matches.c.parent, position).where(*_bounds(shape, order, matches)).subquery("ranked")
     first = sa.select(ranked.c.number, ranked.c.parent).where(ranked.c.position <= _limit()).subquery("first")
     joined = parents.outerjoin(first, first.c.parent == parents.c.value).outerjoin(found, found.c.number == first.c.number)
-    columns = [parents.c.value, *(found.c[name] for name in names)]
+    columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in names)]
     if shape.after or shape.before:
         beyond = sa.select(matches.c.parent, *_any_beyond(shape, order, matches)).group_by(matches.c.parent).subquery("beyond")
         joined = joined.outerjoin(beyond, beyond.c.parent == parents.c.value)
