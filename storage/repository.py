@@ -30,6 +30,7 @@ from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
+from storage.queries.statements import COMPILING
 
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -51,6 +52,8 @@ class HomeVisits:
         where = by_id(id, self._caller.locations, self._dialect)
         if where is None:
             return None
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         one = listing.one(self._dialect, where.shape, columns)
         rows = await self._database.fetch(one.statement, where.values)
         return one.record(rows[0]) if rows else None
@@ -64,6 +67,8 @@ class HomeVisits:
         """
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, columns=columns)
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
@@ -71,6 +76,8 @@ class HomeVisits:
             beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values))[0]
 
         async def total() -> int:
+            if COMPILING.is_taken:
+                await COMPILING.wait()
             rows = await self._database.fetch(count(self._dialect, listing.Shape(where.shape)), where.values)
             return cast("int", rows[0][0])
 
@@ -84,6 +91,8 @@ class HomeVisits:
         shape, values = self._shape(where, order, window, parent=parent)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
         for row in rows:
@@ -100,6 +109,8 @@ class HomeVisits:
         """Return what counts the visits of one parent. The first call counts those of all, also for calls made meanwhile."""
 
         async def fetch() -> dict[str, int]:
+            if COMPILING.is_taken:
+                await COMPILING.wait()
             statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
             rows: Any = await self._database.fetch(statement, where.values | {"parents": parents})
             return dict(rows)

@@ -1,6 +1,7 @@
 """The dearest requests at each limit: documents, variables, keywords, notes and cursors, as many and as long as are admitted."""
 
 import base64
+import itertools
 from typing import Any
 
 from tests.dearest import odd
@@ -126,6 +127,47 @@ def _windows() -> list[Case]:
     ]
 
 
+def _shapes() -> list[Case]:
+    """Lists of as many forms as a document can have, whose SQL was never compiled before."""
+    conditions: list[dict[str, Any]] = [
+        {"location": [home(0), home(1)]},
+        {"assignedTo": [f"2{0:023x}", f"2{1:023x}"]},
+        {"host": ["NURSE"]},
+        {"visitType": ["VIRTUAL"]},
+        {"status": ["PENDING"]},
+        {"startDate": "2000-01-01"},
+        {"endDate": "2099-12-31"},
+        {"modifiedAfter": "2000-01-01T00:00:00Z"},
+        {"modifiedBefore": "2099-01-01T00:00:00Z"},
+        {"anonymized": False},
+    ]
+    fields = [f"{{field: {name}, direction: {way}}}" for name in ("DATE_TIME", "CREATED", "MODIFIED") for way in ("ASC", "DESC")]
+    orders = list(itertools.permutations(fields, 3))
+
+    def windows(times: int, start: int, rest: str) -> tuple[str, dict[str, Any]]:
+        filters = {
+            f"f{n}": {name: value for m, part in enumerate(conditions) if n >> m & 1 for name, value in part.items()}
+            | {"keyword": "zebra crossing"}
+            for n in range(start, start + times)
+        }
+        body = " ".join(
+            f"a{n}: homeVisits(first: 1, filter: $f{n}, orderBy: [{', '.join(orders[n % len(orders)])}]) {{ {rest} }}"
+            for n in range(start, start + times)
+        )
+        return body, filters
+
+    def case(name: str, body: str, filters: dict[str, Any]) -> Case:
+        declared = ", ".join(f"${name}: HomeVisitFilter" for name in filters)
+        return Case(name, f"query S({declared}) {{ {body} }}", filters)
+
+    rest = "totalCount nodes { id notes }"
+    nested, filters = windows(29, 500, rest)
+    return [
+        case("20 lists of 20 forms", *windows(20, 200, rest)),
+        case("29 nested lists of 29 forms", f"homeVisits(first: 4) {{ nodes {{ location {{ {nested} }} }} }}", filters),
+    ]
+
+
 def _keywords() -> list[Case]:
     cases = []
     for name, keyword in KEYWORDS.items():
@@ -171,4 +213,14 @@ def corpus() -> list[Case]:
     documents = [
         Case(f"hostile: {each.name}", each.document, is_variant=True) for each in hostile.CORPUS if "surrogate" not in each.name
     ]
-    return [*_pages(), *_windows(), *_keywords(), *_cursors(), *odd.bad_inputs(), *odd.documents(), *documents, *odd.mutations()]
+    return [
+        *_pages(),
+        *_windows(),
+        *_shapes(),
+        *_keywords(),
+        *_cursors(),
+        *odd.bad_inputs(),
+        *odd.documents(),
+        *documents,
+        *odd.mutations(),
+    ]
