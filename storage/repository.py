@@ -30,6 +30,7 @@ from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
+from storage.queries.statements import COMPILING
 
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -51,6 +52,8 @@ class HomeVisits:
         where = by_id(id, self._caller.locations, self._dialect)
         if where is None:
             return None
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         one = listing.one(self._dialect, where.shape, columns)
         rows = await self._database.fetch(one.statement, where.values, self._caller.subject)
         return one.record(rows[0]) if rows else None
@@ -64,6 +67,8 @@ class HomeVisits:
         """
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, columns=columns)
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
@@ -71,9 +76,10 @@ class HomeVisits:
             beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values, self._caller.subject))[0]
 
         async def total() -> int:
-            rows = await self._database.fetch(
-                count(self._dialect, listing.Shape(where.shape)), where.values, self._caller.subject
-            )
+            if COMPILING.is_taken:
+                await COMPILING.wait()
+            statement = count(self._dialect, listing.Shape(where.shape))
+            rows = await self._database.fetch(statement, where.values, self._caller.subject)
             return cast("int", rows[0][0])
 
         return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
@@ -95,6 +101,8 @@ class HomeVisits:
         shape, values = self._shape(where, order, window, parent=parent, columns=columns)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         for row in rows:
@@ -111,6 +119,8 @@ class HomeVisits:
         """Return what counts the visits of one parent. The first call counts those of all, also for calls made meanwhile."""
 
         async def fetch() -> dict[str, int]:
+            if COMPILING.is_taken:
+                await COMPILING.wait()
             statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
             rows: Any = await self._database.fetch(statement, where.values | {"parents": parents}, self._caller.subject)
             return dict(rows)
@@ -134,12 +144,14 @@ class HomeVisits:
         columns: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
         order = listing.order_of(keys)
-        values = {**where.values, "limit": window.size + 1}
-        for argument, cursor in (("after", window.after), ("before", window.before)):
-            if cursor is not None:
-                values |= order.position(cursor, argument)
-        is_bound = window.after is not None, window.before is not None
-        return listing.Shape(where.shape, order.keys, window.backward, *is_bound, parent, columns), values
+        size, backward, after, before = window
+        values = {**where.values, "limit": size + 1}
+        if after is not None:
+            values |= order.position(after, "after")
+        if before is not None:
+            values |= order.position(before, "before")
+        shape = listing.Shape(where.shape, order.keys, backward, after is not None, before is not None, parent, columns)
+        return shape, values
 
     async def book(
         self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None

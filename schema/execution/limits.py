@@ -113,33 +113,34 @@ def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_
         extents[fragment.name.value] = _extent(fragment, extents)
         _require_within(limits, fragment, extents[fragment.name.value])
         price_list.add(fragment)
-    _require_few_unused(limits, operations, fragments, extents)
-    prices: dict[str | None, Price] = {}
-    for operation in operations:
-        _require_within(limits, operation, _extent(operation, extents))
-        prices[operation.name.value if operation.name else None] = _price_within(limits, operation, price_list)
-    return prices
+    operation_extents = [_extent(operation, extents) for operation in operations]
+    for operation, extent in zip(operations, operation_extents, strict=True):
+        _require_within(limits, operation, extent)
+    unused = _unused(operations, fragments)
+    _require_few_fields(limits, [*operation_extents, *(extents[fragment.name.value] for fragment in unused)], definitions)
+    names = (operation.name.value if operation.name else None for operation in operations)
+    return {name: _price_within(limits, operation, price_list) for name, operation in zip(names, operations, strict=True)}
 
 
-def _require_few_unused(
-    limits: Limits,
-    operations: Iterable[OperationDefinitionNode],
-    fragments: Iterable[FragmentDefinitionNode],
-    extents: Mapping[str, "_Extent"],
-) -> None:
-    """Refuse many fields in fragments that nothing runs: validation compares them all the same, each with each."""
+def _require_few_fields(limits: Limits, extents: Iterable["_Extent"], nodes: list[ExecutableDefinitionNode]) -> None:
+    """Refuse many fields over the whole document: validation looks at all, also at what is not run."""
+    count = sum(extent.fields for extent in extents)
+    if count > limits.fields:
+        raise _refusal("fields", count, limits.fields, nodes=nodes)
+
+
+def _unused(
+    operations: Iterable[OperationDefinitionNode], fragments: Iterable[FragmentDefinitionNode]
+) -> list[FragmentDefinitionNode]:
     selections = {fragment.name.value: fragment.selection_set for fragment in fragments}
     used: set[str] = set()
-    unread = [name for operation in operations for name in _spreads(operation.selection_set)]
+    unread = [name for operation in operations for name in spreads(operation.selection_set)]
     while unread:
         name = unread.pop()
         if name in selections and name not in used:
             used.add(name)
-            unread += _spreads(selections[name])
-    unused = [fragment for fragment in fragments if fragment.name.value not in used]
-    count = sum(extents[fragment.name.value].fields for fragment in unused)
-    if count > limits.fields:
-        raise _refusal("fields", count, limits.fields, nodes=unused)
+            unread += spreads(selections[name])
+    return [fragment for fragment in fragments if fragment.name.value not in used]
 
 
 def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits, context: Any = None) -> int:
@@ -166,10 +167,10 @@ def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError
 
 
 def _innermost_first(fragments: Iterable[FragmentDefinitionNode]) -> list[FragmentDefinitionNode]:
-    spreads: dict[str, set[str]] = {}
+    graph: dict[str, set[str]] = {}
     for fragment in fragments:
-        spreads.setdefault(fragment.name.value, set()).update(_spreads(fragment.selection_set))
-    sorter = TopologicalSorter(spreads)
+        graph.setdefault(fragment.name.value, set()).update(spreads(fragment.selection_set))
+    sorter = TopologicalSorter(graph)
     # Cycles are for validation to tell; what has no part in one is still sorted.
     with suppress(CycleError):
         sorter.prepare()
@@ -180,7 +181,8 @@ def _innermost_first(fragments: Iterable[FragmentDefinitionNode]) -> list[Fragme
     return sorted(fragments, key=lambda fragment: rank.get(fragment.name.value, len(rank)))
 
 
-def _spreads(selection_set: SelectionSetNode) -> Iterator[str]:
+def spreads(selection_set: SelectionSetNode) -> Iterator[str]:
+    """Yield the names of the fragments that are spread in a selection set, at whatever depth."""
     unread = [selection_set]
     while unread:
         for node in unread.pop().selections:

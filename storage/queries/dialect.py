@@ -67,6 +67,10 @@ class Dialect(ABC):
         """Return how a page is found, the path to be tried first at the front."""
 
     @abstractmethod
+    def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        """Return how a list for each of many parents is found or counted, the path to be tried first at the front."""
+
+    @abstractmethod
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         """Return how the rows of a list are counted, the path to be tried first at the front."""
 

@@ -52,6 +52,9 @@ class SQLiteDialect(Dialect):
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
 
+    def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        return access_paths.nested_paths(conditions)
+
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)
 

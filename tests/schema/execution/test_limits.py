@@ -300,7 +300,17 @@ def test_fields_of_fragments_that_nothing_spreads_count() -> None:
     with pytest.raises(GraphQLError) as refused:
         measure(parse(UNUSED), SCHEMA, Limits(), PageSizes())
 
-    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 1188}
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 1190}
+
+
+def test_fields_of_all_operations_count() -> None:
+    spread = " ".join(f"query Q{number} {{ homeVisits {{ nodes {{ ...F }} }} }}" for number in range(10))
+    fragment = f"fragment F on HomeVisit {{ {'location { id } ' * 19} }}"
+
+    with pytest.raises(GraphQLError) as refused:
+        measure(parse(f"{spread} {fragment} query R {{ viewer {{ subject }} }}"), SCHEMA, Limits(operations=11), PageSizes())
+
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 402}
 
 
 def test_fields_of_a_few_unused_fragments_are_for_validation_to_refuse() -> None:

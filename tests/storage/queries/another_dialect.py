@@ -42,6 +42,9 @@ class AnotherDialect(Dialect):
         merged = [AccessPath(Access.MERGED, 2, several)] if several and order[0][0] == "date_time" else []
         return [AccessPath(Access.IN_ORDER, 1), *merged, AccessPath(Access.SCAN)]
 
+    def nested_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.IN_ORDER, 1), AccessPath(Access.SCAN)]
+
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]
 
