@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from storage import migrations
 from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.migrations import require_not_newer
 from storage.sqlite.connecting import connected
 from storage.sqlite.migrating import revision
 
@@ -34,8 +34,8 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
         raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
     with _translate_errors(f"{path} cannot be backed up to {target}"), _unfinished(target) as copy:
         _copy(path, copy, progress)
-        if problem := _problem(copy, "PRAGMA quick_check(1)"):
-            raise DatabaseUnusable(f"{path} is damaged ({problem}): restore the last backup.")
+        if found := problem(copy, "PRAGMA quick_check(1)"):
+            raise DatabaseUnusable(f"{path} is damaged ({found}): restore the last backup.")
         _publish(copy, target)
 
 
@@ -48,17 +48,17 @@ def restore(source: Path, path: Path) -> Path | None:
     _require_restorable(source, path)
     with _translate_errors(f"{source} cannot be restored to {path}"), _unfinished(path) as copy:
         _copy(source, copy)
-        if problem := _problem(copy, "PRAGMA integrity_check(1)"):
-            raise DatabaseUnusable(f"{source} is damaged ({problem}): restore another backup.")
+        if found := problem(copy, "PRAGMA integrity_check(1)"):
+            raise DatabaseUnusable(f"{source} is damaged ({found}): restore another backup.")
         with _nobody_else_using(path):
             return _replace(path, copy)
 
 
 def _require_restorable(source: Path, path: Path) -> None:
-    step = revision(source)
+    step = revision(source) if source.is_file() else None
     if step is None:
         raise DatabaseUnusable(f"{source} is no backup: name a file that the command backup made.")
-    require_not_newer(step, str(source))
+    migrations.require_served(step, None, str(source))
     if path.exists() and path.samefile(source):
         raise DatabaseUnusable(f"{source} is the database itself: name a backup of it.")
 
@@ -124,7 +124,8 @@ def _publish(copy: Path, target: Path) -> None:
     _flush(target.absolute().parent)
 
 
-def _problem(copy: Path, check: str) -> str | None:
+def problem(copy: Path, check: str) -> str | None:
+    """Return what a check of SQLite's, or of references, finds wrong."""
     with closing(sqlite3.connect(copy)) as connection:
         try:
             (answer,) = connection.execute(check).fetchone()

@@ -20,12 +20,18 @@ PRAGMAS = ("wal_autocheckpoint = 0", f"journal_size_limit = {LOG_BYTES}")
 
 
 def keep_log_short(engine: sa.Engine, path: Path) -> None:
-    """Before each transaction of `engine`, make a checkpoint where the log has grown too long."""
+    """Before each transaction of `engine`, make a checkpoint where the log has grown too long; before the first in any case.
+
+    What a crash left in the log is moved by the first: until then nobody can tell a checkpoint's writes from those of others.
+    """
     log = Path(f"{path}-wal")
+    is_first = True
 
     def before_begin(connection: sa.Connection) -> None:
-        if not _is_long(log):
+        nonlocal is_first
+        if not is_first and not _is_long(log):
             return
+        is_first = False
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             _checkpoint(path)

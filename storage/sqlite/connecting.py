@@ -46,6 +46,13 @@ def writer_of(path: Path) -> sa.Engine:
     return engine
 
 
+def driver_connection(connection: sa.Connection) -> sqlite3.Connection:
+    driver: sqlite3.Connection | None = connection.connection.driver_connection
+    if driver is None:
+        raise ValueError("a closed connection has none of the driver's")
+    return driver
+
+
 def _prepare(connection: Any, _record: Any) -> None:
     # The driver's own transactions begin too late; ours take the write lock with their first word.
     connection.isolation_level = None

@@ -1,6 +1,5 @@
 """The log is moved into the database in time, and never while anybody writes."""
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -95,13 +94,17 @@ async def test_a_reader_that_still_needs_the_log_holds_up_no_write(database: Dat
     assert "Alice 4" in moved
 
 
-async def test_a_checkpoint_that_cannot_be_made_fails_no_write(database: Database, path: Path) -> None:
+async def test_a_checkpoint_that_cannot_be_made_fails_no_write(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         await rename_alice(database, f"Alice {number}")
-    elsewhere = path.with_name("elsewhere.db")
-    os.rename(path, elsewhere)  # noqa: PTH104 - a folder of the test's own, which blocks nobody
 
-    await rename_alice(database, "Alexa", length=5)
+    def refuse(*_arguments: object, **_options: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError
 
-    os.rename(elsewhere, path)  # noqa: PTH104 - see above
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", refuse)
+        await rename_alice(database, "Alexa", length=5)
+
     assert "'Alexa'" in str(everything_in(path)["users"])
