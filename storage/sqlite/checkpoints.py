@@ -20,18 +20,12 @@ PRAGMAS = ("wal_autocheckpoint = 0", f"journal_size_limit = {LOG_BYTES}")
 
 
 def keep_log_short(engine: sa.Engine, path: Path) -> None:
-    """Before each transaction of `engine`, make a checkpoint where the log has grown too long; before the first in any case.
-
-    What a crash left in the log is moved by the first: until then nobody can tell a checkpoint's writes from those of others.
-    """
+    """Before each transaction of `engine`, make a checkpoint where the log has grown too long."""
     log = Path(f"{path}-wal")
-    is_first = True
 
     def before_begin(connection: sa.Connection) -> None:
-        nonlocal is_first
-        if not is_first and not _is_long(log):
+        if not _is_long(log):
             return
-        is_first = False
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             _checkpoint(path)
@@ -39,6 +33,13 @@ def keep_log_short(engine: sa.Engine, path: Path) -> None:
             connection.exec_driver_sql("ROLLBACK")
 
     sa.event.listen(engine, "begin", before_begin)
+
+
+def move_leftovers(engine: sa.Engine, path: Path) -> None:
+    """Make a checkpoint of what a crash left: until then, nobody can tell a checkpoint's writes from those of others."""
+    if Path(f"{path}-wal").stat().st_size:
+        with contextlib.suppress(sa.exc.OperationalError), engine.begin():
+            _checkpoint(path)
 
 
 def _is_long(log: Path) -> bool:

@@ -50,7 +50,7 @@ class SQLiteDatabase(Database):
         self._idle: list[Reader] = []
         self._free = asyncio.Semaphore(READERS)
         self._engine = writer_of(self.path)
-        self._writer = Writer(self._engine, wait_seconds, self._count_commit)
+        self._writer = Writer(self._engine, self.path, wait_seconds, self._count_commit)
         self._files: OpenFiles | None = None
         self._health: Health | None = None
         self._watching: asyncio.Task[None] | None = None

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from sqlmodel import Session
 
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.sqlite import migrating
+from storage.sqlite.checkpoints import move_leftovers
 from storage.sqlite.connecting import BUSY_SECONDS, driver_connection
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import is_in_doubt, translate_errors
@@ -28,8 +30,9 @@ MAX_ATTEMPTS = 5
 class Writer:
     """Runs transactions in its thread; `committed` is called after each."""
 
-    def __init__(self, engine: sa.Engine, wait_seconds: float, committed: Callable[[], None]) -> None:
+    def __init__(self, engine: sa.Engine, path: Path, wait_seconds: float, committed: Callable[[], None]) -> None:
         self._engine = engine
+        self._path = path
         self._wait_seconds = wait_seconds
         self._committed = committed
         self._health: Health | None = None
@@ -39,7 +42,13 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "writer")
 
     async def open(self) -> None:
-        await self._in_thread(lambda: self._engine.connect().close())
+        await self._in_thread(self._connect)
+
+    def _connect(self) -> None:
+        with self._engine.connect() as connection:
+            # The log is there from the first read on.
+            driver_connection(connection).execute("SELECT 1 FROM sqlite_schema").fetchone()
+        move_leftovers(self._engine, self._path)
 
     def begin_watching(self, health: Health) -> None:
         """From now on refuse what a restart would not find."""
