@@ -252,3 +252,20 @@ def lock_holder(path: Path) -> int | None:
     except OSError:
         return None
     return process if kind != fcntl.F_UNLCK else None
+
+
+def programs_with(path: Path) -> list[str]:
+    """Return the processes that have a file open, with the words that started them; none where they cannot be seen."""
+    inode, found = _inode(path.stat()), []
+    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda process: int(process.name)):
+        with suppress(OSError):
+            if any(_is_same(descriptor, inode) for descriptor in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                found.append(f"{process.name} ({' '.join(words).strip()[:80]})")
+    return found
+
+
+def _is_same(descriptor: Path, inode: tuple[int, int]) -> bool:
+    with suppress(OSError):
+        return _inode(descriptor.stat()) == inode
+    return False

@@ -16,10 +16,10 @@ from sqlmodel import Session
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.sqlite import migrating
 from storage.sqlite.checkpoints import move_leftovers
-from storage.sqlite.connecting import BUSY_SECONDS, driver_connection
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import is_in_doubt, translate_errors
 from storage.sqlite.health import Health
+from storage.sqlite.locking import BUSY_SECONDS, driver_connection
 from storage.sqlite.migrating import Schema
 
 T = TypeVar("T")
