@@ -2,8 +2,8 @@
 
 import logging
 
-from storage.errors import DatabaseUnusable
-from storage.sqlite.files import Fault, OpenFiles
+from storage.errors import DatabaseUnusable, WriteInDoubt
+from storage.sqlite.files import READ_ONLY, Fault, OpenFiles
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,11 @@ class Health:
         """Raise DatabaseUnusable where a restart would not find, or not take, what is written now."""
         self.look()
         self.require_usable()
+
+    def require_kept(self) -> None:
+        """Raise WriteInDoubt where a restart may not find what was committed just now."""
+        if self.look() not in (None, READ_ONLY):
+            raise WriteInDoubt
 
     def require_usable(self) -> None:
         if self.fault:

@@ -157,8 +157,7 @@ class Writer:
                 raise WriteInDoubt from error
             raise
         if health:
-            if health.look():
-                raise WriteInDoubt
+            health.require_kept()
             health.note_commit()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
