@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from storage import migrations
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.sqlite import migrating
 from storage.sqlite.checkpoints import move_leftovers
@@ -36,7 +37,6 @@ class Writer:
         self._wait_seconds = wait_seconds
         self._committed = committed
         self._health: Health | None = None
-        self._schema_version: int | None = None
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "writer")
@@ -143,11 +143,10 @@ class Writer:
 
     def _require_schema(self, connection: sqlite3.Connection, health: Health | None) -> None:
         """Raise DatabaseUnusable where a newer version of the program has changed the schema, and left none for this one."""
-        (version,) = connection.execute("PRAGMA schema_version").fetchone()
-        if health and version != self._schema_version:
+        (serves_from,) = connection.execute("PRAGMA user_version").fetchone()
+        if health and serves_from > int(migrations.HEAD):
             health.note_schema(Schema.of(*connection.execute(migrating.SCHEMA).fetchone()).fault())
             health.require_writable()
-            self._schema_version = version
 
     def _commit(self, session: Session, health: Health | None) -> None:
         try:
