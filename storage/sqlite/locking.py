@@ -4,6 +4,7 @@ import sqlite3
 import time
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 5.0
 # SQLite looks again after 1, 2, 5 and 10 ms, then less and less often: beside an import, whose transactions follow one another,
@@ -20,14 +21,25 @@ def driver_connection(connection: sa.Connection) -> sqlite3.Connection:
 
 def begin(connection: sa.Connection) -> None:
     """Begin a transaction that nobody writes beside."""
-    driver = driver_connection(connection)
     until = time.monotonic() + BUSY_SECONDS
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except DBAPIError as error:
+        if not _is_busy(error.orig) or not _begins(driver_connection(connection), until):
+            raise
+
+
+def _begins(driver: sqlite3.Connection, until: float) -> bool:
     while time.monotonic() < until:
         try:
             driver.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            if not _is_busy(error):
                 raise
         else:
-            return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return True
+    return False
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

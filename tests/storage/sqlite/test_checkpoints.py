@@ -1,5 +1,7 @@
 """The log is moved into the database in time, and never while anybody writes."""
 
+import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -108,3 +110,21 @@ async def test_a_checkpoint_that_cannot_be_made_fails_no_write(
         await rename_alice(database, "Alexa", length=5)
 
     assert "'Alexa'" in str(everything_in(path)["users"])
+
+
+async def test_a_log_that_a_reader_keeps_from_being_moved_is_told_with_who_has_it_open(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoints, "WARNING_BYTES", 2 * LOG_BYTES)
+    with connected(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        for number in range(9):
+            await rename_alice(database, f"Alice {number}")
+
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert lengths > 2 * LOG_BYTES
+    assert message.startswith(
+        f"The log {path}-wal has grown to 9 MB: somebody has been reading for long, and keeps it from being "
+    )
+    assert f" {os.getpid()} (" in message
