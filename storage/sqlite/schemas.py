@@ -23,7 +23,7 @@ Definitions = dict[tuple[str, str], str | None]
 def strangeness(path: Path) -> str | None:
     """Return how the schema differs from that of the step it is at; None where it does not."""
     found, step = _definitions(path), revision(path)
-    with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+    with tempfile.TemporaryDirectory(prefix="home-visits-schema-") as folder:
         model = Path(folder) / "model.db"
         with MIGRATING:
             migrate_to(step or "head", model)
