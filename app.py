@@ -294,7 +294,7 @@ def _settings() -> Settings:
 def _configured_database(settings: Settings) -> Database:
     database = database_of(settings.database_url)
     if obstacle := database.obstacle():
-        raise Unstartable(f"{obstacle}: make it, or set HOME_VISITS_DATABASE_URL.")
+        raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
     return database
 
 

@@ -16,11 +16,13 @@ T = TypeVar("T")
 
 LONGEST = 500
 MASKED = "Something went wrong on our side, and it has been noted. Try again; if it happens again, report the request ID."
-# A database that is damaged or gone is none of these: its operators have to know, and clients can do nothing about it.
+UNAVAILABLE = "The visits cannot be reached for now. It has been noted: try again later, or report the request ID."
 CODES: dict[type, str] = {
     errors.InvalidPage: "BAD_USER_INPUT",
     errors.DatabaseBusy: "OVERLOADED",
-    errors.DatabaseFull: "OVERLOADED",
+    errors.DatabaseFull: "STORAGE_UNAVAILABLE",
+    errors.DatabaseUnusable: "STORAGE_UNAVAILABLE",
+    errors.WriteInDoubt: "IN_DOUBT",
 }
 
 
@@ -66,7 +68,9 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
     if code := CODES.get(type(error.original_error)):
-        extensions["code"], message = code, str(error.original_error)
+        # Why a database cannot be used is for its operators.
+        is_unusable = type(error.original_error) is errors.DatabaseUnusable
+        extensions["code"], message = code, UNAVAILABLE if is_unusable else str(error.original_error)
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
     # graphql-core repeats the literal it refuses, however long it is.

@@ -52,7 +52,7 @@ class Database(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Raise DatabaseUnusable where it does not answer."""
+        """Raise DatabaseUnusable where it does not answer, or is no longer what was opened."""
 
     @abstractmethod
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> Sequence[Row]:
@@ -87,7 +87,7 @@ class Database(ABC):
 
     @abstractmethod
     def obstacle(self) -> str | None:
-        """Return why no database can be made where the URL says; None where one can, or where that is not for us to do."""
+        """Return why no database can be made or written where the URL says, and what to do; None where one can."""
 
     @abstractmethod
     def is_empty(self) -> bool:

@@ -138,6 +138,11 @@ def new_visit(id: str, booking: BookingInput, enquiry: CareEnquiry, now: datetim
     return HomeVisit(id=id, location=enquiry.location, created=now, modified=now, notes_folded=folded(booking.notes), **values)
 
 
+def time_of_change(visit: HomeVisit, now: datetime) -> datetime:
+    """Return the present, but no time before the visit was created: clocks are set back."""
+    return max(now, visit.created)
+
+
 def change(visit: HomeVisit, changes: Mapping[str, Any], now: datetime) -> list[list[str | None]]:
     """Change the fields that differ, the time of change and the version; return name, old and new value as an event has them."""
     values = {name: value for name, value in changes.items() if getattr(visit, name) != value}

@@ -188,7 +188,8 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
-            entries = lifecycle.change(visit, self._checked_changes(session, visit, changes), now)
+            accepted = self._checked_changes(session, visit, changes)
+            entries = lifecycle.change(visit, accepted, lifecycle.time_of_change(visit, now))
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
                 confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
@@ -219,7 +220,8 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             now = self._clock()
-            entries = lifecycle.change(visit, {field: now}, now)
+            ended = lifecycle.time_of_change(visit, now)
+            entries = lifecycle.change(visit, {field: ended}, ended)
             withdraw(session, visit, now)
             self._append_event(session, visit, type, entries)
             return visit

@@ -15,6 +15,8 @@ from schema.transport.deadlines import Deadline
 from schema.transport.errors import NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
+# Faults that operators have to know of, other than refusals.
+_FAILURES = frozenset({"INTERNAL_SERVER_ERROR", "STORAGE_UNAVAILABLE", "IN_DOUBT"})
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +197,7 @@ class Operations(Generic[C]):
         presented = [self._present_error(error, state.id) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
-            if code == "INTERNAL_SERVER_ERROR":
+            if code in _FAILURES:
                 state.failure, state.outcome = error.original_error or error, code
             elif state.outcome == "ok":
                 state.outcome = code

@@ -39,6 +39,17 @@ def _text(value: Any) -> str:
     return value
 
 
+# Far more than any has, and little enough for letters, lists and logs.
+TEXT_LENGTH = 300
+
+
+def _short_text(value: Any) -> str:
+    text = _text(value)
+    if len(text) > TEXT_LENGTH:
+        raise ValueError(f"must have at most {TEXT_LENGTH} characters: it has {len(text):,}")
+    return text
+
+
 def _notes(value: Any) -> str:
     notes = "" if value is None else _text(value)
     if len(notes) > NOTES_LENGTH:
@@ -88,7 +99,7 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
 
 
 Identifier = Annotated[str, PlainValidator(_identifier)]
-Text = Annotated[str, PlainValidator(_text)]
+Text = Annotated[str, PlainValidator(_short_text)]
 Instant = Annotated[datetime, PlainValidator(_instant)]
 
 

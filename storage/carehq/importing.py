@@ -14,7 +14,8 @@ from storage.carehq.reading import Documents, RawDocument
 from storage.database import Database
 from storage.errors import UnreadableFile
 
-BATCH = 5000
+# Others that write wait for so many at most: some 200 ms. With fewer, more pages of the indexes are written over and over.
+BATCH = 700
 LARGE = 1 << 25
 
 

@@ -11,13 +11,17 @@ from sqlmodel import Session, col, select
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.messages import OutboxMessage, give_up_at
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
+# How far the clocks of those who send may be apart. What is due or leased until later than it could be by any of them, was
+# written while a clock was wrong.
+CLOCK_SKEW = timedelta(minutes=5)
+LATEST_DUE = LONGEST_DELAY * 5 / 4 + CLOCK_SKEW
 MAX_REASONS = 10
 # Anything else was decided about a visit after its last message.
 UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
@@ -40,18 +44,37 @@ class _Terminal(NamedTuple):
     reason: str = ""
 
 
+class Moments(NamedTuple):
+    """What decides whether a message is due: `now`, what was due by `due_by`, and how late one can be due or be leased until."""
+
+    now: datetime
+    due_by: datetime
+    latest_due: datetime
+    latest_lease: datetime
+
+    @classmethod
+    def at(cls, now: datetime, due_by: datetime, lease: timedelta) -> "Moments":
+        return cls(now, due_by, now + LATEST_DUE, now + lease + CLOCK_SKEW)
+
+
 def _is_due() -> sa.ColumnElement[bool]:
-    now: sa.BindParameter[datetime] = sa.bindparam("now", type_=Instant)
-    due_by: sa.BindParameter[datetime] = sa.bindparam("due_by", type_=Instant)
+    now, due_by, latest_due, latest_lease = (sa.bindparam(name, type_=Instant()) for name in Moments._fields)
     other = aliased(OutboxMessage)
     is_being_sent = sa.exists().where(
-        col(other.home_visit) == OutboxMessage.home_visit, col(other.id) != OutboxMessage.id, col(other.leased_until) > now
+        col(other.home_visit) == OutboxMessage.home_visit,
+        col(other.id) != OutboxMessage.id,
+        col(other.leased_until) > now,
+        col(other.leased_until) <= latest_lease,
     )
     return sa.and_(
         # Spelt out, not a parameter: the index on what waits serves only conditions that say so.
         col(OutboxMessage.status) == sa.literal_column("'QUEUED'"),
-        col(OutboxMessage.due) <= due_by,
-        sa.or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) <= now),
+        sa.or_(col(OutboxMessage.due) <= due_by, col(OutboxMessage.due) > latest_due, col(OutboxMessage.created) > latest_lease),
+        sa.or_(
+            col(OutboxMessage.leased_until).is_(None),
+            col(OutboxMessage.leased_until) <= now,
+            col(OutboxMessage.leased_until) > latest_lease,
+        ),
         ~is_being_sent,
     )
 
@@ -77,10 +100,11 @@ NEXT_DUE = (
 
 def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
     """Take the message that has been due for longest, or close it where it must not be sent: then its status says so."""
-    row = session.exec(NEXT_DUE, params={"now": now, "due_by": due_by}).first()
+    row = session.exec(NEXT_DUE, params=Moments.at(now, due_by, lease)._asdict()).first()
     if row is None:
         return None
     claimed = Claimed(*row)
+    _bring_to_the_present(claimed.message, now)
     if terminal := _terminal_status(claimed, now):
         _close(claimed.message, terminal.status, now, terminal.reason)
         claimed.visit.confirmation = terminal.status
@@ -88,6 +112,13 @@ def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta
     claimed.message.attempts += 1
     claimed.message.leased_until = now + lease
     return claimed
+
+
+def _bring_to_the_present(message: OutboxMessage, now: datetime) -> None:
+    """Take a message that was queued while a clock was ahead for one that is queued now: its letter has that date."""
+    if message.created > now + CLOCK_SKEW:
+        message.created = now
+        message.give_up = give_up_at(message.date_time, now)
 
 
 def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:

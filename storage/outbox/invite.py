@@ -1,6 +1,7 @@
 """The invitation: a visit as calendars take it in, and move it when another one comes."""
 
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from icalendar import STATUS, Calendar, Event, vCalAddress
 
@@ -20,9 +21,9 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
     is the sender of all letters, because calendars ignore a change that comes from anybody else. Times are UTC, which
     every calendar shows in the zone of its reader.
     """
-    host = vCalAddress(f"mailto:{organizer.address}")
+    host = vCalAddress(_mailto(organizer.address))
     host.params["CN"] = wording.home_name(location) if location.name else organizer.name
-    guest = vCalAddress(f"mailto:{attendee}")
+    guest = vCalAddress(_mailto(attendee))
     guest.params.update({"ROLE": "REQ-PARTICIPANT", "PARTSTAT": "NEEDS-ACTION", "RSVP": "FALSE"})
     event = Event.new(
         uid=f"home-visit-{visit.id}",
@@ -43,6 +44,11 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
         calendar.add(name, value)
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _mailto(address: str) -> str:
+    """Write an address as a URL (RFC 6068): after a `?` in one, a calendar would read further recipients."""
+    return "mailto:" + quote(address, safe="@!$'*+-._~")
 
 
 def _end(start: datetime) -> datetime | None:

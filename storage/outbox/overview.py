@@ -51,7 +51,7 @@ async def given_up(database: Database) -> list[OutboxMessage]:
 async def figures(database: Database, now: datetime) -> Figures:
     row: Any = (await database.fetch(_figures(database.dialect), {}))[0]
     waiting, oldest, given_up = row
-    return Figures(waiting, (now - instant(oldest)).total_seconds() if oldest else 0.0, given_up)
+    return Figures(waiting, max(0.0, (now - instant(oldest)).total_seconds()) if oldest else 0.0, given_up)
 
 
 async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[str]:

@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage.sqlite import checkpoints
-
-BUSY_SECONDS = 5.0
+from storage.sqlite.locking import BUSY_SECONDS, POLL_MILLISECONDS, begin
 
 EVERY_CONNECTION = (
     "foreign_keys = ON",
@@ -20,7 +19,13 @@ EVERY_CONNECTION = (
 )
 # The index of keywords is kept by triggers, in which SQLite before 3.44 takes it for unsafe.
 TRUSTED = "OFF" if sqlite3.sqlite_version_info >= (3, 44) else "ON"
-WRITER = ("journal_mode = WAL", "synchronous = FULL", *EVERY_CONNECTION, f"trusted_schema = {TRUSTED}")
+WRITER = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    *EVERY_CONNECTION,
+    f"trusted_schema = {TRUSTED}",
+    f"busy_timeout = {POLL_MILLISECONDS}",
+)
 
 
 def uri(path: Path, mode: str) -> str:
@@ -42,7 +47,7 @@ def writer_of(path: Path) -> sa.Engine:
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, pool_reset_on_return=None)
     sa.event.listen(engine, "connect", _prepare)
     checkpoints.keep_log_short(engine, path)
-    sa.event.listen(engine, "begin", _begin)
+    sa.event.listen(engine, "begin", begin)
     return engine
 
 
@@ -54,7 +59,3 @@ def _prepare(connection: Any, _record: Any) -> None:
     except BaseException:
         connection.close()  # SQLAlchemy forgets one that fails here
         raise
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -15,7 +15,7 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
     match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
             return DatabaseFull()
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT | sqlite3.SQLITE_PROTOCOL:
             return DatabaseBusy()
         case (
             sqlite3.SQLITE_CANTOPEN
@@ -23,9 +23,15 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
             | sqlite3.SQLITE_CORRUPT
             | sqlite3.SQLITE_READONLY
             | sqlite3.SQLITE_IOERR
+            | sqlite3.SQLITE_PERM
         ):
             return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
     return None
+
+
+def is_in_doubt(error: DBAPIError) -> bool:
+    """Tell whether a commit that failed may be found by the next to open the database: what it wrote may be on the disk."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLError, located_error
 
 from resolvers.auth import Forbidden
-from resolvers.errors import MASKED, present, result_of, unexpected
+from resolvers.errors import MASKED, UNAVAILABLE, present, result_of, unexpected
 from storage import errors
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
@@ -56,8 +56,17 @@ def test_what_an_exception_says_of_itself_is_not_believed() -> None:
         ),
         (
             errors.DatabaseFull(),
-            "OVERLOADED",
+            "STORAGE_UNAVAILABLE",
             "There is no room left to save this. Nothing was changed: try again once space has been freed.",
+        ),
+        (errors.DatabaseUnusable(f"/data/{CANARY}.db cannot be opened."), "STORAGE_UNAVAILABLE", UNAVAILABLE),
+        (
+            errors.WriteInDoubt(),
+            "IN_DOUBT",
+            (
+                "This may have been saved, or not: the disk failed meanwhile. "
+                "Look first; the same idempotency key is safe to use again."
+            ),
         ),
         (Forbidden("Ask for a role."), "FORBIDDEN", "Ask for a role."),
     ],
@@ -69,10 +78,9 @@ def test_a_refusal_is_told_with_its_code(refusal: Exception, code: str, message:
     assert unexpected(located_error(refusal)) is None
 
 
-@pytest.mark.parametrize(
-    "refusal", [errors.DatabaseUnusable(f"/data/{CANARY}.db cannot be opened."), errors.HomeVisitNotFound(CANARY)]
-)
-def test_a_refusal_that_no_client_can_mend_is_masked_and_noted(refusal: errors.Refusal) -> None:
+def test_a_refusal_that_no_client_can_mend_is_masked_and_noted() -> None:
+    refusal = errors.HomeVisitNotFound(CANARY)
+
     assert presented(refusal)["message"] == MASKED
     assert unexpected(located_error(refusal)) is refusal
 

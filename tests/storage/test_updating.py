@@ -9,6 +9,7 @@ from sqlmodel import Session, col, update
 
 from storage.database import Database
 from storage.errors import InvalidInput
+from storage.instants import stored
 from storage.models import CareEnquiry, VisitHost
 from storage.repository import HomeVisits
 from tests.storage.homes import (
@@ -180,3 +181,15 @@ def test_what_never_changes_is_no_part_of_what_a_client_may_update(name: str) ->
     from schema.inputs import UpdateHomeVisitInput
 
     assert name not in UpdateHomeVisitInput.__annotations__
+
+
+@pytest.mark.parametrize("change", ["update", "cancel", "complete"])
+async def test_no_change_is_dated_before_the_visit_was_created(visits: HomeVisits, clock: Clock, path: Path, change: str) -> None:
+    visit = await visits.book(booking())
+    clock.advance(hours=-1)
+
+    changed = await (visits.update(visit.id, {"notes": "Earlier"}) if change == "update" else getattr(visits, change)(visit.id))
+
+    assert changed.modified == changed.created == visit.created
+    assert {changed.cancelled, changed.completed} <= {None, visit.created}
+    assert [row["at"] for row in rows_of(path, "home_visit_events")] == [stored(visit.created)] * 2

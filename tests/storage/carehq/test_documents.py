@@ -271,3 +271,17 @@ def test_a_thousand_long_names_of_time_zones_leave_nothing_behind() -> None:
             ]
 
     assert kept.bytes < 50_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        (kind, field)
+        for kind in ("users", "locations", "care_enquiries", "service_user_contacts")
+        for field in ("first_name", "last_name", "name", "email", "phone")
+        if field in KINDS[kind].document.model_fields
+    ],
+)
+def test_a_text_over_300_characters_is_refused_by_the_name_of_its_field(kind: str, field: str) -> None:
+    assert kept(kind, {"_id": USER, field: "é" * 300})[field] == "é" * 300
+    assert problems_of(kind, {"_id": USER, field: "é" * 1001}) == [f"{field} must have at most 300 characters: it has 1,001"]

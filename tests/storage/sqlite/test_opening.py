@@ -138,7 +138,7 @@ async def test_connections_are_set_up_to_be_safe(database: Database) -> None:
         "foreign_keys": 1,
         "secure_delete": 1,
         "trusted_schema": int(sqlite3.sqlite_version_info < (3, 44)),
-        "busy_timeout": 5000,
+        "busy_timeout": 20,
         "query_only": 0,
         "wal_autocheckpoint": 0,
         "mmap_size": 0,
