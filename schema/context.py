@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 
@@ -19,18 +19,32 @@ from storage.queries.paging import Window
 from storage.queries.references import Kind
 from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
+from storage.writes import WriteState
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
 Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
+class Change(NamedTuple):
+    """A root field that writes, by its name in the schema, and how far its write has come."""
+
+    field: str
+    state: WriteState
+
+
 class Context:
-    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do."""
+    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do.
+
+    `changes` has, by response key in the order of the document, each change that was started.
+    """
 
     def __init__(
         self, database: Database, caller: Caller, clock: Callable[[], datetime], default_time_zone: str, permitted: Permitted
     ) -> None:
         self.caller = caller
+        self.changes: dict[str, Change] = {}
+        self._database = database
+        self._clock = clock
         self._permitted = permitted
         self.visits = HomeVisits(database, caller, clock)
         self._references = References(database, caller, default_time_zone)
@@ -67,9 +81,11 @@ class Context:
         key = (parent, repr(sorted(filter.items())), tuple(order), window)
         return self._loader(key, load).load_many
 
-    def forget(self) -> None:
-        """Load anew from now on: something was written."""
+    def begin_change(self, key: str, field: str) -> HomeVisits:
+        """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""
         self._loaders.clear()
+        change = self.changes[key] = Change(field, WriteState())
+        return HomeVisits(self._database, self.caller, self._clock, change.state)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":
         loader = self._loaders.get(key)

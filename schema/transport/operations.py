@@ -15,6 +15,8 @@ from schema.transport.deadlines import Deadline
 from schema.transport.errors import RequestError, status_of
 
 CLIENT_LEFT = 499
+# Operators have to know what it was, which clients are not told.
+_LOGGED_WITH_CAUSE = frozenset({"INTERNAL_SERVER_ERROR", "IN_DOUBT"})
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class RequestState:
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
+    context: Any = None
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -88,7 +91,7 @@ class Operations(Generic[C]):
         execute: Callable[[Request, Any, list[Exception]], Awaitable[Result]],
         authenticate: Callable[[str | None], C | Awaitable[C]],
         make_context: Callable[[C, str], Any],
-        present_error: Callable[[GraphQLError, str], dict[str, Any]],
+        present_error: Callable[[GraphQLError, str, Any], dict[str, Any]],
         record: Callable[[RequestRecord], object],
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
@@ -116,7 +119,8 @@ class Operations(Generic[C]):
             state.caller = caller
             state.request = request = parse()
             async with self._concurrency:
-                return await self._execute(request, self._make_context(caller, state.id), state.faults)
+                state.context = self._make_context(caller, state.id)
+                return await self._execute(request, state.context, state.faults)
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.
@@ -170,10 +174,10 @@ class Operations(Generic[C]):
         return Response(None, errors, executed=False, refused_status=status)
 
     def _presented(self, state: RequestState, errors: list[GraphQLError]) -> list[dict[str, Any]]:
-        presented = [self._present_error(error, state.id) for error in errors]
+        presented = [self._present_error(error, state.id, state.context) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
-            if code == "INTERNAL_SERVER_ERROR":
+            if code in _LOGGED_WITH_CAUSE:
                 state.failure, state.outcome = error.original_error or error, code
             elif state.outcome == "ok":
                 state.outcome = code

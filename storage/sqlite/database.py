@@ -15,14 +15,15 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.database import Database, Progress
-from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal
+from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.queries.statements import Statement
 from storage.sqlite import backup, indexes, migrating
 from storage.sqlite.connecting import BUSY_SECONDS, writer_of
 from storage.sqlite.dialect import DIALECT
-from storage.sqlite.errors import translate_errors, unusable
+from storage.sqlite.errors import is_rolled_back, translate_errors, unusable
 from storage.sqlite.keywords import optimize_index
 from storage.sqlite.readers import InlineReader, Reader
+from storage.writes import WriteState, WriteWithdrawn
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ READERS = 2
 STATEMENT_SECONDS = 3.0
 WAIT_SECONDS = 2.0
 MAX_ATTEMPTS = 5
+# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
+END_SECONDS = 1.0
 
 
 class SQLiteDatabase(Database):
@@ -121,56 +124,71 @@ class SQLiteDatabase(Database):
     def version(self) -> int | None:
         return self._inline_reader.version() if self._inline_reader is not None else None
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction that nobody else writes beside, in the writer's thread, and commit it.
 
-        It goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
+        Once begun it goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
         `work` runs again from its start when the database was busy.
         """
-        task = asyncio.ensure_future(self._attempts(work))
+        task = asyncio.ensure_future(self._attempts(work, state or WriteState()))
         self._writing.add(task)
         task.add_done_callback(self._end_of_write)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if state is not None and not state.withdraw():
+                await asyncio.wait({task}, timeout=END_SECONDS)
+            raise
 
     def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
         self._writing.discard(task)
         if not task.cancelled():
             task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
 
-    async def _attempts(self, work: Callable[[Session], T]) -> T:
+    async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
         # Whoever has waited for the lock gives up: SQLite does so some milliseconds before its time-out is over.
         deadline = time.monotonic() + 0.9 * BUSY_SECONDS
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await self._attempt(work)
+                return await self._attempt(work, state)
             except DatabaseBusy:
                 if attempt == MAX_ATTEMPTS or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[Session], T]) -> T:
+    async def _attempt(self, work: Callable[[Session], T], state: WriteState) -> T:
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._may_write.acquire()
         except TimeoutError:
             raise DatabaseBusy from None
         try:
+            if state.is_withdrawn:
+                raise WriteWithdrawn
             with translate_errors():
-                result = await self._in_writer_thread(lambda: self._committed(work))
+                result = await self._in_writer_thread(lambda: self._committed(work, state))
         finally:
             self._may_write.release()
         self.transaction_count += 1
         return result
 
-    def _committed(self, work: Callable[[Session], T]) -> T:
-        with Session(self._engine, expire_on_commit=False, info={"dialect": DIALECT}) as session, session.begin():
+    def _committed(self, work: Callable[[Session], T], state: WriteState) -> T:
+        with Session(self._engine, expire_on_commit=False, info={"dialect": DIALECT}) as session:
             try:
-                return work(session)
-            except Refusal:
-                # It carries records as they were read: the rollback would empty those of the session.
-                session.expunge_all()
+                session.connection()  # waits for the write lock
+                state.begin()
+                result = work(session)
+                session.flush()
+            except BaseException as error:
+                if isinstance(error, Refusal):
+                    # It carries records as they were read: the rollback would empty those of the session.
+                    session.expunge_all()
+                session.rollback()
+                state.rolled_back()
                 raise
+            _commit(session, state)
+        return result
 
     async def _in_writer_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
@@ -196,3 +214,16 @@ class SQLiteDatabase(Database):
 
     def restore(self, source: Path) -> Path | None:
         return backup.restore(source, self._path)
+
+
+def _commit(session: Session, state: WriteState) -> None:
+    """Raise WriteInDoubt where the commit fails, unless SQLite is sure to have rolled it back."""
+    try:
+        session.commit()
+    except Exception as error:
+        session.rollback()
+        if not is_rolled_back(error):
+            raise WriteInDoubt from error
+        state.rolled_back()
+        raise
+    state.committed()

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 
@@ -26,6 +26,11 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
         ):
             return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
     return None
+
+
+def is_rolled_back(error: BaseException) -> bool:
+    """Tell whether a commit that fails so has left nothing behind; what fails as the log is synced may be found after a crash."""
+    return isinstance(error, IntegrityError) or isinstance(unusable(error), DatabaseBusy | DatabaseFull)
 
 
 @contextlib.contextmanager
