@@ -223,8 +223,8 @@ class HomeVisits:
             accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in changes:
-            enquiry, _, user_exists = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
-            problems.append(lifecycle.user_problem(changes["assigned_to"], user_exists))
+            enquiry, _, user_is_visible = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
+            problems.append(lifecycle.user_problem(changes["assigned_to"], user_is_visible))
             accepted["assigned_to"] = changes["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
@@ -244,8 +244,8 @@ class HomeVisits:
 
     def _bookable_enquiry(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
         ids = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
-        enquiry, contact, user_exists = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
-        problems = lifecycle.booking_problems(booking, enquiry, contact, user_exists=user_exists)
+        enquiry, contact, user_is_visible = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
+        problems = lifecycle.booking_problems(booking, enquiry, contact, user_is_visible=user_is_visible)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
         if problems or enquiry is None:

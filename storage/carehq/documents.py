@@ -57,6 +57,8 @@ def _instant(value: Any) -> datetime:
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
 
 
+_ROLES = {role.lower(): role for role in VisitHost}
+
 # Twice the longest name.
 TIME_ZONE_LENGTH = 64
 
@@ -87,6 +89,25 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
     return PlainValidator(member)
 
 
+def _identifiers(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
+        return list(dict.fromkeys(value))
+    raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
+
+
+def _role(value: Any) -> VisitHost | None:
+    """Read a role of which the source may have more than we know: those are null."""
+    return _ROLES.get(value) if isinstance(value, str) else None
+
+
+def _flag(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ValueError("must be true, false or null")
+
+
 Identifier = Annotated[str, PlainValidator(_identifier)]
 Text = Annotated[str, PlainValidator(_text)]
 Instant = Annotated[datetime, PlainValidator(_instant)]
@@ -101,9 +122,14 @@ class Document(BaseModel):
 
 
 class UserDocument(Document):
+    only_when_set = frozenset({"locations", "location_role", "suspended"})
+
     first_name: Text | None = None
     last_name: Text | None = None
     email: Text | None = None
+    locations: Annotated[list[str] | None, PlainValidator(_identifiers)] = None
+    location_role: Annotated[VisitHost | None, PlainValidator(_role)] = None
+    suspended: Annotated[bool, PlainValidator(_flag)] = False
 
 
 class LocationDocument(Document):

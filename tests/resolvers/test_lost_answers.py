@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,12 +35,21 @@ VERSION = "The version of the visit tells: read it before you send this again."
 TELLS = {name: KEY if name == "bookHomeVisit" else VERSION for name in INPUTS}
 DONE = "It is done and saved: do not send it again, but read the visit."
 LONG = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n", ())
-# Each event takes as long to write as it takes to count so far.
-SLOW = """
-CREATE TRIGGER slow AFTER INSERT ON home_visit_events BEGIN
-    SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000) SELECT i FROM n);
-END
-"""
+
+
+@pytest.fixture
+def go_on() -> Iterator[threading.Event]:
+    """Hold each write at its event, which is its last row but the mail's, until it may go on."""
+    go_on = threading.Event()
+
+    def wait(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO home_visit_events"):
+            assert go_on.wait(30)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", wait)
+    yield go_on
+    go_on.set()
+    sa.event.remove(sa.Engine, "before_cursor_execute", wait)
 
 
 @pytest.fixture
@@ -104,41 +114,45 @@ async def test_what_waits_for_the_write_lock_when_its_time_is_over_is_never_done
 
 
 @pytest.mark.parametrize("name", INPUTS)
-async def test_what_has_begun_is_awaited_and_answered_as_committed(once: Ask, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_has_begun_is_awaited_and_answered_as_committed(
+    once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_database, "END_SECONDS", 30)
-    inspect(once.database.path).execute(SLOW)
+    asyncio.get_running_loop().call_later(1.2, go_on.set)
 
-    response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=0.2)
+    response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
 
     assert once.database.transaction_count == 1
     assert response == timeout(
-        "Given up after 0.2 seconds. Done and saved: mine. Do not send it again, but read the visit.",
+        "Given up after 1 seconds. Done and saved: mine. Do not send it again, but read the visit.",
         committed=True,
         committedFields=["mine"],
     )
 
 
 @pytest.mark.parametrize("name", INPUTS)
-async def test_what_has_begun_and_takes_long_is_in_doubt(once: Ask, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_has_begun_and_takes_long_is_in_doubt(
+    once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_database, "END_SECONDS", 0.01)
-    inspect(once.database.path).execute(SLOW)
 
-    response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=0.2)
+    response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
     committed_by_then = once.database.transaction_count
+    go_on.set()
     await once.database.close()
 
-    assert response == timeout(f"Given up after 0.2 seconds. Perhaps done: mine. {TELLS[name]}", inDoubtFields=["mine"])
+    assert response == timeout(f"Given up after 1 seconds. Perhaps done: mine. {TELLS[name]}", inDoubtFields=["mine"])
     assert (committed_by_then, once.database.transaction_count) == (0, 1)
 
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_change_whose_answer_takes_too_long_to_read_is_committed(once: Ask, name: str) -> None:
     async with without_readers(once.database):
-        response = await respond(once, document(name, "location { name }"), INPUTS[name], seconds=0.2)
+        response = await respond(once, document(name, "location { name }"), INPUTS[name], seconds=1)
 
     assert once.database.transaction_count == 1
     assert response == timeout(
-        f"Given up after 0.2 seconds. Done and saved: {name}. Do not send it again, but read the visit.",
+        f"Given up after 1 seconds. Done and saved: {name}. Do not send it again, but read the visit.",
         committed=True,
         committedFields=[name],
     )
@@ -155,11 +169,11 @@ async def test_of_several_changes_those_that_are_done_are_named(once: Ask) -> No
     }}"""
 
     async with without_readers(once.database):
-        response = await respond(once, several, None, seconds=0.2)
+        response = await respond(once, several, None, seconds=1)
 
     assert once.database.transaction_count == 2
     assert response == timeout(
-        "Given up after 0.2 seconds. Done and saved: first, second. Do not send it again, but read the visit.",
+        "Given up after 1 seconds. Done and saved: first, second. Do not send it again, but read the visit.",
         committed=True,
         committedFields=["first", "second"],
     )

@@ -132,20 +132,6 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert set(found.values()) == {None}
 
 
-async def test_whom_an_enquiry_is_assigned_to_is_seen_with_the_visit_that_is_booked_for_it(ask_ours: Ask) -> None:
-    assert (await read(ask_ours, "user", HIDDEN["user"], "{ id }")).data == {"user": None}
-
-    booked = await change(
-        ask_ours,
-        "bookHomeVisit",
-        {"careEnquiry": SEEN["enquiry"]},
-        "{ ... on BookHomeVisitSuccess { homeVisit { assignedTo { firstName } } } }",
-    )
-
-    assert booked.data == {"bookHomeVisit": {"homeVisit": {"assignedTo": {"firstName": CANARY}}}}
-    assert (await read(ask_ours, "user", HIDDEN["user"], "{ id }")).data == {"user": {"id": HIDDEN["user"]}}
-
-
 UNKNOWN = f"abe{9:021}"
 NOT_FOUND = "{ __typename ... on UserError { message } ... on HomeVisitNotFoundError { homeVisitId } }"
 REFUSED = "{ __typename ... on UserError { message } ... on InvalidInputError { problems { path code message } } }"
