@@ -159,7 +159,7 @@ class CareEnquiry(Node):
         needs=("first_name", "last_name", "email", "phone"),
     )
     assigned_to: User | None = _reference(
-        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", by_id=True
+        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked."
     )
     location: Location | None = _reference(
         "location", "location", Location | None, "The location that visits are booked to.", by_id=True
