@@ -172,6 +172,8 @@ async def test_out_of_sight_is_changed_as_not_found(ask_ours: Ask, name: str, ki
         ("serviceUserContact", "contact", {"careEnquiry": SEEN["enquiry"]}),
         ("serviceUserContact", "contact", {"careEnquiry": UNKNOWN}),
         ("serviceUserContact", "contact", {"careEnquiry": HIDDEN["enquiry"]}),
+        ("assignedTo", "user", {"careEnquiry": SEEN["enquiry"]}),
+        ("assignedTo", "user", {"careEnquiry": SEEN["enquiry"], "idempotencyKey": "k"}),
     ],
 )
 async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str, kind: str, more: dict[str, Any]) -> None:
@@ -181,6 +183,19 @@ async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str
         -1 if kind == "contact" else 0
     ].items()
     assert alike(hidden, unknown, HIDDEN[kind])
+
+
+@pytest.mark.parametrize("more", [{}, {"notes": "x" * 10_001}, {"host": None}])
+async def test_out_of_sight_is_assigned_as_not_found(ask_ours: Ask, more: dict[str, Any]) -> None:
+    input = {"id": SEEN["visit"]} | more
+
+    hidden, unknown = [
+        await change(ask_ours, "updateHomeVisit", input | {"assignedTo": id}, REFUSED) for id in (HIDDEN["user"], UNKNOWN)
+    ]
+
+    problems = hidden.data["updateHomeVisit"]["problems"]
+    assert [(one["path"], one["code"]) for one in problems][-1] == (["input", "assignedTo"], "NOT_FOUND")
+    assert alike(hidden, unknown, HIDDEN["user"])
 
 
 def alike(hidden: Response, unknown: Response, id: str) -> bool:

@@ -174,6 +174,18 @@ async def test_what_a_visit_shows_is_seen_for_as_long_as_it_does(database: Datab
     assert inspect(database.path).faults() == []
 
 
+async def test_an_enquiry_that_moves_away_is_seen_with_whom_it_is_assigned_to_by_the_visits_it_had(database: Database) -> None:
+    await keep(database, visit(1, location=WILLOW, care_enquiry=EVANS))
+    willow = limited_to(WILLOW)
+
+    await change(database, CareEnquiry, EVANS, location=ROWAN, assigned_to=CAROL)
+    moved = [await sees(database, willow, "care_enquiry", EVANS), await sees(database, willow, "user", CAROL)]
+    await change(database, CareEnquiry, EVANS, assigned_to=BOB)
+    assigned_anew = [await sees(database, willow, "user", id) for id in (CAROL, BOB)]
+
+    assert (moved, assigned_anew) == ([True, True], [False, True])
+
+
 async def test_a_usual_booking_takes_no_row_of_its_own_to_be_seen_by(database: Database) -> None:
     await HomeVisits(database, limited_to(WILLOW), Clock()).book(booking(care_enquiry=REID))
 
