@@ -97,9 +97,12 @@ def _identifiers(value: Any) -> list[str] | None:
     raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
 
 
-def _role(value: Any) -> VisitHost | None:
-    """Read a role of which the source may have more than we know: those are null."""
-    return _ROLES.get(value) if isinstance(value, str) else None
+def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
+    """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
+    role = _ROLES.get(value) if isinstance(value, str) else None
+    if role is None and value is not None and info.context is not None:
+        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    return role
 
 
 def _flag(value: Any) -> bool:

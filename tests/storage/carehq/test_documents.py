@@ -225,7 +225,12 @@ def test_a_user_has_locations_a_role_and_whether_they_are_suspended() -> None:
 
 @pytest.mark.parametrize("role", ["regional_manager", "NURSE", "", None, 5, ["nurse"]])
 def test_a_role_that_is_unknown_is_null(role: Any) -> None:
-    assert kept("users", {"_id": USER, "location_role": role})["location_role"] is None
+    warnings: list[str] = []
+    document = KINDS["users"].document.model_validate({"_id": USER, "location_role": role}, context=warnings)
+
+    known = "manager, deputy_manager, administrator, receptionist, senior_carer, carer, customer_relations_adviser, nurse, other"
+    assert vars(document)["location_role"] is None
+    assert warnings == ([] if role is None else [f"location_role is left out, for it is none of {known}"])
 
 
 @pytest.mark.parametrize(
