@@ -14,6 +14,7 @@ from storage.caller import Caller, Role
 from storage.sqlite.database import SQLiteDatabase
 from tests import world
 from tests.asking import Ask, Response, engine
+from tests.inspection import inspect
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
 from tests.resolvers.reach import ROOTS, document_of, everything, fields, legible, met
@@ -130,6 +131,17 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
     assert found.pop(("homeVisits", "")) == {"totalCount": 0, "nodes": []}
     assert set(found.values()) == {None}
+
+
+async def test_where_a_user_works_is_told_as_far_as_the_caller_sees(ask_ours: Ask) -> None:
+    inspect(ask_ours.database.path).execute("UPDATE users SET suspended = TRUE")
+    selection = "{ role suspended locations { id } }"
+
+    ours = await read(ask_ours, "user", SEEN["user"], selection)
+    everything = await read(ask_ours, "user", SEEN["user"], selection, world.EVERYBODY)
+
+    assert ours.data == {"user": {"role": "OTHER", "suspended": True, "locations": [{"id": OURS}]}}
+    assert everything.data["user"]["locations"] == [{"id": HIDDEN["location"]}, {"id": OURS}]
 
 
 UNKNOWN = f"abe{9:021}"
