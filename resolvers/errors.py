@@ -7,7 +7,9 @@ from typing import Any, TypeVar, cast
 from graphql import GraphQLError
 from strawberry import ID
 
+from resolvers.outcomes import with_outcome
 from schema import results
+from schema.context import Context
 from schema.enums import InputProblemCode
 from schema.types import HomeVisit
 from storage import errors, models
@@ -63,8 +65,11 @@ def unexpected(error: GraphQLError) -> Exception | None:
     return cause if isinstance(cause, Exception) else error
 
 
-def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """Return the error as clients see it: message, place, `extensions.code` and `extensions.requestId`."""
+def present(error: GraphQLError, request_id: str, context: Context | None = None) -> dict[str, Any]:
+    """Return the error as clients see it: message, place, `extensions.code` and `extensions.requestId`.
+
+    Of the changes that the request has started by then it says whether they were committed, and never to send those again.
+    """
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
     if code := CODES.get(type(error.original_error)):
@@ -73,6 +78,9 @@ def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
         extensions["code"], message = code, UNAVAILABLE if is_unusable else str(error.original_error)
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
+    if context is not None and context.changes:
+        message, outcome = with_outcome(message, error.path, context.changes)
+        extensions |= outcome
     # graphql-core repeats the literal it refuses, however long it is.
     presented: dict[str, Any] = {
         "message": message if len(message) <= LONGEST else message[:LONGEST] + "…",

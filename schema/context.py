@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 
@@ -21,6 +21,7 @@ from storage.queries.paging import Window
 from storage.queries.references import Kind
 from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
+from storage.writes import WriteState
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
 # As many of the longest notes take a few megabytes.
@@ -30,8 +31,18 @@ ROWS_AT_ONCE = 2_500
 Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
+class Change(NamedTuple):
+    """A root field that writes, by its name in the schema, and how far its write has come."""
+
+    field: str
+    state: WriteState
+
+
 class Context:
-    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do."""
+    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do.
+
+    `changes` has, by response key in the order of the document, each change that was started.
+    """
 
     def __init__(
         self,
@@ -43,6 +54,9 @@ class Context:
         largest_answer: int = LARGEST_ANSWER,
     ) -> None:
         self.caller = caller
+        self.changes: dict[str, Change] = {}
+        self._database = database
+        self._clock = clock
         self._permitted = permitted
         self._largest_answer = largest_answer
         self._letters = 0
@@ -103,9 +117,11 @@ class Context:
         if self._letters > self._largest_answer:
             raise AnswerTooLarge
 
-    def forget(self) -> None:
-        """Load anew from now on: something was written."""
+    def begin_change(self, key: str, field: str) -> HomeVisits:
+        """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""
         self._loaders.clear()
+        change = self.changes[key] = Change(field, WriteState())
+        return HomeVisits(self._database, self.caller, self._clock, change.state)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":
         loader = self._loaders.get(key)

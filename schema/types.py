@@ -107,6 +107,13 @@ class Location(Node):
     )
 
 
+async def _locations_of_user(root: Parent, info: Info) -> list[Location] | None:
+    if root.locations is None:
+        return None
+    records = await info.context.load_many("location", root.locations, by_id=True)
+    return [records[id] for id in root.locations if records[id] is not None]
+
+
 @strawberry.type(description="A user of the CRM. Details are null where only the ID is known.")
 class User(Node):
     is_type_of = _source(models.User)
@@ -114,6 +121,12 @@ class User(Node):
     first_name: str | None = _plain("The user's first name.")
     last_name: str | None = _plain("The user's last name.")
     email: str | None = _plain("The user's email address.")
+    location_role: VisitHost | None = strawberry.field(name="role", description="The user's role at their locations.")
+    locations: list[Location] | None = strawberry.field(
+        resolver=_locations_of_user,
+        description="Where the user works, as far as the caller may see. Null where that is not known.",
+    )
+    suspended: bool = _plain("Suspended users are not offered for new visits.")
     home_visits: "HomeVisitConnection" = _visits_of(
         "assigned_to", "A page of the visits assigned to this user, by time unless asked otherwise."
     )
@@ -147,7 +160,7 @@ class CareEnquiry(Node):
         needs=("first_name", "last_name", "email", "phone"),
     )
     assigned_to: User | None = _reference(
-        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", by_id=True
+        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked."
     )
     location: Location | None = _reference(
         "location", "location", Location | None, "The location that visits are booked to.", by_id=True

@@ -14,6 +14,7 @@ from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
 from storage.reference_cache import ReferenceCache
+from storage.writes import WriteState
 
 T = TypeVar("T")
 
@@ -63,10 +64,12 @@ class Database(ABC):
         """Tell whether a read waits that is not for this caller."""
 
     @abstractmethod
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction and commit it, also when the caller goes away.
 
-        `work` runs again from its start when the database was busy, or when it met another transaction.
+        `work` runs again from its start when the database was busy, or when it met another transaction. `state` says how far
+        the write has come. With it, a caller that goes away withdraws what has not begun, and waits a moment for what has.
+        Raises WriteInDoubt where nobody can say whether it was committed.
         """
 
     @abstractmethod

@@ -13,7 +13,7 @@ Refusal                      nothing was read or written
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
-    └── WriteInDoubt         may have been written, other than all the rest
+    └── WriteInDoubt         the one refusal of which it is not known whether anything was written
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -114,7 +114,7 @@ class DatabaseBusy(DatabaseUnusable):
 
 
 class WriteInDoubt(DatabaseUnusable):
-    """This may have been saved, or not: the disk failed meanwhile. Look first; the same idempotency key is safe to use again."""
+    """The database failed while it saved this, which may have been saved all the same. Look before you send it again."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)

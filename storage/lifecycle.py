@@ -63,13 +63,13 @@ def require_version(visit: HomeVisit, expected: int | None) -> None:
 
 
 def booking_problems(
-    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_exists: bool
+    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_is_visible: bool
 ) -> list[Problem]:
     """Return all that is wrong with a booking, in view of the records it names."""
     problems = (
         _enquiry_problem(enquiry),
         _contact_problem(enquiry, booking.service_user_contact, contact),
-        user_problem(booking.assigned_to, user_exists),
+        user_problem(booking.assigned_to, user_is_visible),
         notes_problem(booking.notes),
     )
     return [problem for problem in problems if problem]
@@ -106,10 +106,10 @@ def _contact_problem(enquiry: CareEnquiry | None, contact_id: str | None, contac
     return None
 
 
-def user_problem(user_id: str | None, user_exists: bool) -> Problem | None:
-    if user_id is None or user_exists:
+def user_problem(user_id: str | None, user_is_visible: bool) -> Problem | None:
+    if user_id is None or user_is_visible:
         return None
-    return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+    return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists, or you may not see them. Check the ID.")
 
 
 def notes_problem(notes: str) -> Problem | None:

@@ -31,6 +31,7 @@ from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
 from storage.queries.statements import COMPILING
+from storage.writes import WriteState
 
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -39,13 +40,16 @@ OrderKeys = Sequence[tuple[str, bool]]
 
 
 class HomeVisits:
-    """The visits that `caller` may see. `clock` tells the time of a change."""
+    """The visits that `caller` may see. `clock` tells the time of a change, `write_state` how far one has come."""
 
-    def __init__(self, database: Database, caller: Caller, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, caller: Caller, clock: Callable[[], datetime], write_state: WriteState | None = None
+    ) -> None:
         self._database = database
         self._dialect = database.dialect
         self._caller = caller
         self._clock = clock
+        self._write_state = write_state
 
     async def get(self, id: str, columns: frozenset[str] | None = None) -> HomeVisit | None:
         """Return the visit, or None. Where `columns` names the attributes that will be read of it, it need not have others."""
@@ -175,7 +179,7 @@ class HomeVisits:
                 enqueue(session, visit, previous=None, now=now)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     async def update(
         self, id: str, changes: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
@@ -197,7 +201,7 @@ class HomeVisits:
                 self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     async def cancel(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
@@ -214,7 +218,7 @@ class HomeVisits:
             old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEY_LIFETIME)
             return session.exec(old).rowcount
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
         def work(session: Session) -> HomeVisit:
@@ -226,7 +230,7 @@ class HomeVisits:
             self._append_event(session, visit, type, entries)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     def _locked_pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
         query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._in_scope(HomeVisit.location)).with_for_update()
@@ -244,8 +248,8 @@ class HomeVisits:
             accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in changes:
-            enquiry, _, user_exists = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
-            problems.append(lifecycle.user_problem(changes["assigned_to"], user_exists))
+            enquiry, _, user_is_visible = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
+            problems.append(lifecycle.user_problem(changes["assigned_to"], user_is_visible))
             accepted["assigned_to"] = changes["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
@@ -265,8 +269,8 @@ class HomeVisits:
 
     def _bookable_enquiry(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
         ids = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
-        enquiry, contact, user_exists = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
-        problems = lifecycle.booking_problems(booking, enquiry, contact, user_exists=user_exists)
+        enquiry, contact, user_is_visible = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
+        problems = lifecycle.booking_problems(booking, enquiry, contact, user_is_visible=user_is_visible)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
         if problems or enquiry is None:

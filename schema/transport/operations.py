@@ -58,6 +58,7 @@ class RequestState:
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
+    context: Any = None
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -93,7 +94,7 @@ class Operations(Generic[C]):
         execute: Callable[[Request, Any, list[Exception]], Awaitable[Result]],
         authenticate: Callable[[str | None], C | Awaitable[C]],
         make_context: Callable[[C, str], Any],
-        present_error: Callable[[GraphQLError, str], dict[str, Any]],
+        present_error: Callable[[GraphQLError, str, Any], dict[str, Any]],
         record: Callable[[RequestRecord], object],
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
@@ -126,7 +127,8 @@ class Operations(Generic[C]):
                 await queued
             cost = 0
             try:
-                result = await self._execute(request, self._make_context(caller, state.id), state.faults)
+                state.context = self._make_context(caller, state.id)
+                result = await self._execute(request, state.context, state.faults)
                 cost = result.cost
                 return result
             finally:
@@ -194,7 +196,7 @@ class Operations(Generic[C]):
         return {"cost": {"requested": _requested(result), "limit": self._cost_limit, "share": share._asdict()}}
 
     def _presented(self, state: RequestState, errors: list[GraphQLError]) -> list[dict[str, Any]]:
-        presented = [self._present_error(error, state.id) for error in errors]
+        presented = [self._present_error(error, state.id, state.context) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
             if code in _FAILURES:

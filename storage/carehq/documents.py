@@ -68,6 +68,8 @@ def _instant(value: Any) -> datetime:
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
 
 
+_ROLES = {role.lower(): role for role in VisitHost}
+
 # Twice the longest name.
 TIME_ZONE_LENGTH = 64
 
@@ -98,6 +100,28 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
     return PlainValidator(member)
 
 
+def _identifiers(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
+        return list(dict.fromkeys(value))
+    raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
+
+
+def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
+    """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
+    role = _ROLES.get(value) if isinstance(value, str) else None
+    if role is None and value is not None and info.context is not None:
+        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    return role
+
+
+def _flag(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ValueError("must be true, false or null")
+
+
 Identifier = Annotated[str, PlainValidator(_identifier)]
 Text = Annotated[str, PlainValidator(_short_text)]
 Instant = Annotated[datetime, PlainValidator(_instant)]
@@ -112,9 +136,14 @@ class Document(BaseModel):
 
 
 class UserDocument(Document):
+    only_when_set = frozenset({"locations", "location_role", "suspended"})
+
     first_name: Text | None = None
     last_name: Text | None = None
     email: Text | None = None
+    locations: Annotated[list[str] | None, PlainValidator(_identifiers)] = None
+    location_role: Annotated[VisitHost | None, PlainValidator(_role)] = None
+    suspended: Annotated[bool, PlainValidator(_flag)] = False
 
 
 class LocationDocument(Document):

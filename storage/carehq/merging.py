@@ -21,6 +21,8 @@ Row = dict[str, Any]
 
 CARE_ENQUIRIES = metadata.tables["care_enquiries"]
 CONTACTS = metadata.tables["service_user_contacts"]
+LOCATIONS = metadata.tables["locations"]
+USERS = metadata.tables["users"]
 VISITS = metadata.tables["home_visits"]
 EVENTS = metadata.tables["home_visit_events"]
 
@@ -152,7 +154,7 @@ def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
 
 
 def _is_stub(row: Row) -> bool:
-    return all(value is None for name, value in row.items() if name != "id")
+    return not any(value is not None and value is not False for name, value in row.items() if name != "id")
 
 
 def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datetime) -> None:
@@ -189,6 +191,8 @@ def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
     named: defaultdict[sa.Table, set[str]] = defaultdict(set)
     for key in table.foreign_keys:
         named[key.column.table].update(row[key.parent.name] for row in rows if row[key.parent.name] is not None)
+    if table is USERS:
+        named[LOCATIONS].update(location for row in rows for location in row["locations"] or ())
     for referred, ids in named.items():
         stored = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
         if missing := ids - stored:

@@ -25,6 +25,7 @@ from storage.sqlite.migrating import Schema
 from storage.sqlite.reader_pool import ReaderPool
 from storage.sqlite.readers import InlineReader, Read, Reader
 from storage.sqlite.writing import Writer
+from storage.writes import WriteState
 
 T = TypeVar("T")
 
@@ -169,8 +170,8 @@ class SQLiteDatabase(Database):
     def version(self) -> int | None:
         return self._inline_reader.version() if self._inline_reader is not None else None
 
-    async def write(self, work: Callable[[Session], T]) -> T:
-        return await self._writer.write(work)
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
+        return await self._writer.write(work, state)
 
     def _count_commit(self) -> None:
         self.transaction_count += 1

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 
@@ -29,9 +29,9 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
     return None
 
 
-def is_in_doubt(error: DBAPIError) -> bool:
-    """Tell whether a commit that failed may be found by the next to open the database: what it wrote may be on the disk."""
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+def is_rolled_back(error: BaseException) -> bool:
+    """Tell whether a commit that fails so has left nothing behind; what fails as the log is synced may be found after a crash."""
+    return isinstance(error, IntegrityError) or isinstance(unusable(error), DatabaseBusy | DatabaseFull)
 
 
 @contextlib.contextmanager

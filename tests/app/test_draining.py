@@ -138,3 +138,18 @@ async def test_a_worker_that_takes_seconds_to_finish_what_it_accepted_is_not_kil
     code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
 
     assert (answer.status, answer.json["errors"][0]["extensions"]["code"], code) == (200, "OVERLOADED", 0)
+
+
+async def test_what_still_waits_to_be_written_when_a_server_gives_up_waiting_is_never_done(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo", HTTP__SHUTDOWN_SECONDS="1")
+    before = inspect(server.database).records("home_visits")
+
+    with inspect(server.database).locked():
+        booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
+        await asyncio.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionError):
+            await booking
+    code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
+
+    assert (inspect(server.database).records("home_visits"), code) == (before, 0)

@@ -1,5 +1,6 @@
 """What a server answers to whom, as it is set up."""
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from storage.caller import Role
 from tests.app.calling import COUNT, INTROSPECTION, SECRET, ask, call, get, token
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 
 BROWSER = "text/html,application/xhtml+xml"
 VISITS_SITE, OTHER_SITE = "https://visits.example", "https://evil.example"
@@ -212,3 +214,24 @@ def test_limits_are_settings(start_server: StartServer) -> None:
 
     assert deep.json["errors"][0]["extensions"].items() >= {"limit": "depth", "allowed": 1, "asked": 2}.items()
     assert (long.status, long.json["errors"][0]["message"]) == (413, "The body is larger than 200 bytes. Split the request.")
+
+
+async def test_what_waits_to_be_written_when_its_time_is_over_is_never_done(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo", HTTP__EXECUTION_SECONDS="1.5")
+    document = """mutation { bookHomeVisit(input: {
+        careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: VIRTUAL
+    }) { ... on BookHomeVisitSuccess { homeVisit { id } } } }"""
+    before = inspect(server.database).records("home_visits")
+
+    with inspect(server.database).locked():
+        late = await asyncio.to_thread(ask, server.port, document)
+    in_time = await asyncio.to_thread(ask, server.port, document)
+
+    [error] = late.json["errors"]
+    booked = in_time.json["data"]["bookHomeVisit"]["homeVisit"]["id"]
+    assert (late.status, error["extensions"]["code"]) == (504, "TIMEOUT")
+    assert error["message"] == "Given up after 1.5 seconds. Nothing was changed. Ask for less, or again later."
+    assert [visit["id"] for visit in inspect(server.database).records("home_visits")] == [
+        *(visit["id"] for visit in before),
+        booked,
+    ]

@@ -125,12 +125,11 @@ async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
     assert ask.database.statement_count == 3
 
 
-async def test_what_is_forgotten_is_read_anew(ask: Ask) -> None:
+async def test_what_a_change_may_have_changed_is_read_anew(ask: Ask) -> None:
     context = ask.context()
     before = await page_of(context, world.WILLOWS, {})
-    await context.visits.cancel(world.PENDING)
 
-    context.forget()
+    await context.begin_change("first", "cancelHomeVisit").cancel(world.PENDING)
     after = await page_of(context, world.WILLOWS, {})
 
     assert [page.nodes[0].status for page in (before, after)] == ["PENDING", "CANCELLED"]

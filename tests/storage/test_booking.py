@@ -35,7 +35,7 @@ from tests.storage.homes import (
 
 UNKNOWN_ENQUIRY = ("care_enquiry", "NOT_FOUND", "No care enquiry with this ID exists, or you may not see it. Check the ID.")
 UNKNOWN_CONTACT = ("service_user_contact", "NOT_FOUND", "No contact with this ID exists, or you may not see it. Check the ID.")
-UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists, or you may not see them. Check the ID.")
 ANOTHERS_CONTACT = (
     "service_user_contact", "INVALID", "This contact belongs to another care enquiry. Choose one of this enquiry.",
 )  # fmt: skip

@@ -57,6 +57,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "locations": 6,
         "outbox_messages": 0,
         "service_user_contacts": 70,
+        "sightings": 0,
         "users": 8,
     }
 

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 
 import storage.outbox.messages
 import storage.sqlite.keywords
+import storage.sqlite.sightings
 from storage.errors import DatabaseUnusable
 from storage.migrations import HEAD
 from storage.models import metadata
@@ -194,3 +195,22 @@ def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path:
 
     assert done is False
     assert "home_visits_by_time" not in definitions_in(tmp_path, "visits.db")
+
+
+def test_users_and_visits_of_before_are_seen_as_if_they_had_been_kept_now(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate_to("0003", path)
+    user, elsewhere, here = (f"{number:024}" for number in (1, 2, 3))
+    inspect(path).insert("users", {"id": user, "first_name": "Ada"})
+    inspect(path).insert("care_enquiries", {"id": here, "location": here})
+    others = dict.fromkeys(inspect(path).columns("home_visits"), "2024-11-03T11:00:00") | {"cancelled": None, "completed": None}
+    for number, location in enumerate([here, elsewhere]):
+        values = {"id": visit_id(number), "care_enquiry": here, "location": location, "notes_folded": "", "version": 1}
+        named = {"assigned_to": None, "service_user_contact": None}
+        inspect(path).insert("home_visits", others | values | named | {"number": number})
+
+    migrate(path)
+
+    kept = everything_in(path)
+    assert kept["users"] == [(user, "Ada", None, None, None, None, 0)]
+    assert kept["sightings"] == [(here, elsewhere, visit_id(1))]

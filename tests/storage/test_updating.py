@@ -30,7 +30,7 @@ from tests.storage.homes import (
 
 NO_TIME = ("date_time", "REQUIRED", "A visit needs a time. Leave the field out to keep the time it has.")
 NO_HOST = ("host", "REQUIRED", "A visit needs a host. Leave the field out to keep the host it has.")
-UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists, or you may not see them. Check the ID.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
 MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row. Remove some.")
 SWOLLEN_NOTES = (

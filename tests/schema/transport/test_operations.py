@@ -50,7 +50,7 @@ class Running:
         return response
 
 
-def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def present(error: GraphQLError, request_id: str, _context: object = None) -> dict[str, Any]:
     code = (error.extensions or {}).get("code", "INTERNAL_SERVER_ERROR")
     return {"message": error.message, "extensions": {"code": code, "requestId": request_id}}
 

@@ -213,7 +213,38 @@ def test_a_time_zone_has_an_iana_name(value: Any) -> None:
 def test_of_other_documents_only_the_id_is_needed(kind: str) -> None:
     values = kept(kind, {"_id": USER})
 
-    assert values == dict.fromkeys(KINDS[kind].document.model_fields) | {"id": USER}
+    defaults = {"suspended": False} if kind == "users" else {}
+    assert values == dict.fromkeys(KINDS[kind].document.model_fields) | defaults | {"id": USER}
+
+
+def test_a_user_has_locations_a_role_and_whether_they_are_suspended() -> None:
+    values = kept("users", {"_id": USER, "locations": [LOCATION, USER, LOCATION], "location_role": "nurse", "suspended": True})
+
+    assert (values["locations"], values["location_role"], values["suspended"]) == ([LOCATION, USER], VisitHost.NURSE, True)
+
+
+@pytest.mark.parametrize("role", ["regional_manager", "NURSE", "", None, 5, ["nurse"]])
+def test_a_role_that_is_unknown_is_null(role: Any) -> None:
+    warnings: list[str] = []
+    document = KINDS["users"].document.model_validate({"_id": USER, "location_role": role}, context=warnings)
+
+    known = "manager, deputy_manager, administrator, receptionist, senior_carer, carer, customer_relations_adviser, nurse, other"
+    assert vars(document)["location_role"] is None
+    assert warnings == ([] if role is None else [f"location_role is left out, for it is none of {known}"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("locations", LOCATION, "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("locations", [LOCATION, "5"], "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("locations", [None], "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("suspended", "yes", "must be true, false or null"),
+        ("suspended", 1, "must be true, false or null"),
+    ],
+)
+def test_what_a_user_cannot_have_is_refused(field: str, value: Any, problem: str) -> None:
+    assert problems_of("users", {"_id": USER, field: value}) == [f"{field} {problem}"]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)

@@ -171,7 +171,7 @@ async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Dat
     await take(database, *write(tmp_path, home_visits=[visit(assigned_to=USER, service_user_contact=contact)]))
 
     kept = everything_in(database.path)
-    assert kept["users"] == [(USER, None, None, None)]
+    assert kept["users"] == [(USER, None, None, None, None, None, 0)]
     assert kept["locations"] == [(LOCATION, None, None, None, None)]
     assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None)]
     assert kept["service_user_contacts"] == [(contact, None, None, None, None, None)]

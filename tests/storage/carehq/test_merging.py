@@ -185,6 +185,7 @@ async def test_what_the_source_anonymized_is_anonymized_here(database: Database,
     ("kind", "before", "after"),
     [
         ("users", {"_id": USER, "first_name": "Ada", "email": "ada@homes.example"}, {"_id": USER, "first_name": "Beth"}),
+        ("users", {"_id": USER, "suspended": True}, {"_id": USER, "locations": [LOCATION], "location_role": "nurse"}),
         ("locations", {"_id": LOCATION, "name": "Willow"}, {"_id": LOCATION, "name": "Rowan", "time_zone": "Europe/Dublin"}),
         ("care_enquiries", enquiry(location=LOCATION), enquiry(first_name="Beth", location=24 * "9")),
         ("service_user_contacts", contact(), contact(care_enquiry=None, phone="+44 1632 960100")),
@@ -210,14 +211,26 @@ async def test_the_last_of_several_documents_about_one_thing_counts(database: Da
     tallies = await taken(database, tmp_path, users=users)
 
     assert tallies == {"users": Tally(new=1, updated=2, unchanged=1)}
-    assert rows_of(database.path, "users") == [{"id": USER, "first_name": "Cleo", "last_name": None, "email": None}]
+    assert [row["first_name"] for row in rows_of(database.path, "users")] == ["Cleo"]
 
 
 async def test_a_document_that_holds_only_an_id_is_a_stub(database: Database, tmp_path: Path) -> None:
     tallies = await taken(database, tmp_path, users=[{"_id": USER}, {"_id": USER, "colour": "blue"}])
 
     assert tallies == {"users": Tally(new=1, unchanged=1)}
-    assert rows_of(database.path, "users") == [{"id": USER, "first_name": None, "last_name": None, "email": None}]
+    assert everything_in(database.path)["users"] == [(USER, None, None, None, None, None, 0)]
+
+
+async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: Path) -> None:
+    other = 24 * "9"
+    works = {"locations": [LOCATION, other], "location_role": "deputy_manager", "suspended": True}
+
+    await taken(database, tmp_path, users=[{"_id": USER, **works}], locations=[{"_id": other, "name": "Rowan"}])
+
+    kept = everything_in(database.path)
+    assert kept["users"] == [(USER, None, None, None, f'["{LOCATION}", "{other}"]', "DEPUTY_MANAGER", 1)]
+    assert [row[:2] for row in kept["locations"]] == [(LOCATION, None), (other, "Rowan")]
+    assert await give(database, "users") == [{"_id": USER, "first_name": None, "last_name": None, "email": None, **works}]
 
 
 @pytest.mark.parametrize(

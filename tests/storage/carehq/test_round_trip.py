@@ -43,10 +43,23 @@ def ended(visit: dict[str, Any]) -> dict[str, Any]:
     return visit | ({"completed": None} if visit["cancelled"] else {})
 
 
+def as_exported(user: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a user what is not set, as the source does."""
+    return {name: value for name, value in user.items() if name not in WORK or value not in (None, False)}
+
+
+WORK = ("locations", "location_role", "suspended")
 moments = instants.map(text)
 worlds = st.fixed_dictionaries(
     {
-        "users": documents(first_name=maybe(texts), last_name=maybe(texts), email=maybe(texts)),
+        "users": documents(
+            first_name=maybe(texts),
+            last_name=maybe(texts),
+            email=maybe(texts),
+            locations=maybe(st.lists(ids, max_size=2, unique=True)),
+            location_role=maybe(st.sampled_from([host.lower() for host in VisitHost])),
+            suspended=st.booleans(),
+        ).map(lambda users: list(map(as_exported, users))),
         "locations": documents(
             name=maybe(texts), email=maybe(texts), phone=maybe(texts), time_zone=maybe(st.sampled_from(["Europe/London", "UTC"]))
         ),

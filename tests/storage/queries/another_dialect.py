@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
@@ -23,6 +24,9 @@ class AnotherDialect(Dialect):
 
     def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return column == sa.func.any(texts(parameter))
+
+    def shares_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.jsonb_exists_any(sa.cast(column, JSONB), texts(parameter))
 
     def numbered(self, parameter: str, name: str) -> sa.FromClause:
         listed = sa.func.unnest(texts(parameter)).table_valued("value", with_ordinality="key", name=name)

@@ -116,7 +116,7 @@ def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinit
     return Result(None, list(errors), False, operation)
 
 
-def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def present_error(error: GraphQLError, request_id: str, _context: object) -> dict[str, Any]:
     if "code" not in (error.extensions or {}):
         return {"message": "Unexpected error.", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}}
     return {"message": error.message, "extensions": {**(error.extensions or {}), "requestId": request_id}}
