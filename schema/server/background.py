@@ -5,7 +5,7 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -17,7 +17,12 @@ HOUSEKEEPING_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
-BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
+
+class BackgroundTask(NamedTuple):
+    """`run` runs from the start of a server to its end; `name` says in the log what has stopped."""
+
+    name: str
+    run: Callable[[], Coroutine[Any, Any, None]]
 
 
 def lifespan(
@@ -29,9 +34,9 @@ def lifespan(
         await database.open()
         # What was created so far lives as long as the process: the collector need not traverse it again and again.
         gc.freeze()
-        tasks = [asyncio.create_task(run()) for run in background]
+        tasks = [asyncio.create_task(run(), name=name) for name, run in background]
         for task in tasks:
-            task.add_done_callback(_log_failure)
+            task.add_done_callback(_log_end)
         try:
             yield
         finally:
@@ -46,9 +51,9 @@ def lifespan(
     return span
 
 
-def _log_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception():
-        log.error("A background task has failed: restart the server", exc_info=task.exception())
+def _log_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        log.error("The background task %s has stopped: restart the server", task.get_name(), exc_info=task.exception())
 
 
 async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEEPING_SECONDS) -> None:

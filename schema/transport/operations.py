@@ -32,8 +32,8 @@ C = TypeVar("C", bound=Caller)
 class RequestRecord(NamedTuple):
     """A request that was answered. `operation_name` is the client's word.
 
-    `failure` and `faults` never reach the client: what the response only says in general, and what the fast path raised
-    before the standard executor served the operation.
+    `failure`, `faults` and `reason` never reach the client: what the response only says in general, what the fast path raised
+    before the standard executor served the operation, and why the client could not sign in.
     """
 
     request_id: str
@@ -45,6 +45,9 @@ class RequestRecord(NamedTuple):
     seconds: float
     failure: BaseException | None
     faults: tuple[Exception, ...] = ()
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
 
 class RequestState:
@@ -56,6 +59,9 @@ class RequestState:
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -129,6 +135,7 @@ class Operations(Generic[C]):
             errors = self._presented(state, result.errors) if result.errors else []
             return Response(result.data, errors, result.executed, None)
         except GraphQLError as error:
+            state.reason = getattr(error, "reason", None)
             return self._refused(state, error)
         except asyncio.CancelledError:
             if _is_cancelled():
@@ -157,6 +164,9 @@ class Operations(Generic[C]):
             perf_counter() - state.started,
             state.failure,
             tuple(state.faults),
+            state.client,
+            state.trace_id,
+            state.reason,
         )
         try:
             self._record(record)

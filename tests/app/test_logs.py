@@ -68,6 +68,7 @@ def test_a_request_is_one_line_of_json(start_server: StartServer) -> None:
         "operation": "Coming",
         "type": "query",
         "caller": "amy",
+        "client": "127.0.0.1",
         "outcome": "ok",
         "status": 200,
     }
@@ -113,35 +114,40 @@ def test_what_is_no_http_is_not_logged(start_server: StartServer) -> None:
     assert (answer.status, server.log.read_text()) == (400, "")
 
 
-def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("json").capture_logging()
+def test_what_libraries_log_comes_without_the_words_of_exceptions(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json").capture_logging()
     try:
         raise ValueError(CANARY) from RuntimeError(CANARY)
     except ValueError as failure:
         logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", failure, exc_info=failure)
+    log.flush()
 
-    line = json.loads(capsys.readouterr().out)
+    line = json.loads(capfd.readouterr().out)
     types = [entry for entry in line.pop("failure") if "test_logs.py" not in entry]
     assert types == ["builtins.ValueError", "builtins.RuntimeError"]
     del line["timestamp"]
     assert line == {"level": "error", "event": "Task exception was never retrieved", "logger": "asyncio"}
 
 
-def test_a_line_for_a_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("console").write([Line("info", {"event": "request", "outcome": "ok", "milliseconds": 1.25})])
+def test_a_line_for_a_console_is_for_people(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("console")
+    log.write([Line("info", {"event": "request", "outcome": "ok", "milliseconds": 1.25})])
+    log.flush()
 
-    line = capsys.readouterr().out
+    line = capfd.readouterr().out
 
     assert re.fullmatch(r"\S+Z \[info +\] request +milliseconds=1.25 outcome=ok\n", line)
 
 
 @pytest.mark.parametrize(("form", "caller"), [("json", r'"caller": "\ud800"'), ("console", r"caller=\ud800")])
-def test_half_a_character_costs_no_line(form: str, caller: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Log(form).write(
+def test_half_a_character_costs_no_line(form: str, caller: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(form)
+    log.write(
         [Line("info", {"event": name, "caller": who}) for name, who in [("one", "amy"), ("two", "\ud800"), ("three", "bob")]]
     )
+    log.flush()
 
-    written = capsys.readouterr().out.splitlines()
+    written = capfd.readouterr().out.splitlines()
 
     assert [name in line for name, line in zip(("one", "two", "three"), written, strict=True)] == [True] * 3
     assert caller in written[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from schema.server.background import delete_old_keys, lifespan
+from schema.server.background import BackgroundTask, delete_old_keys, lifespan
 from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.models import HomeVisit
@@ -37,7 +37,7 @@ async def test_a_background_task_ends_with_the_server(database: Database) -> Non
     async def close() -> None:
         ended.append("what was open")
 
-    server = lifespan(database, [work], close)(web.Application())
+    server = lifespan(database, [BackgroundTask("work", work)], close)(web.Application())
     await anext(server)
     await asyncio.sleep(0)
     while_serving = ended.copy()
@@ -51,14 +51,14 @@ async def test_a_task_that_fails_is_logged_while_the_server_goes_on(database: Da
     async def fail() -> None:
         raise RuntimeError("no more")
 
-    server = lifespan(database, [fail], None)(web.Application())
+    server = lifespan(database, [BackgroundTask("work", fail)], None)(web.Application())
     await anext(server)
     await asyncio.sleep(0)
     await database.check()
     await anext(server, None)
 
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "A background task has failed: restart the server"
+    assert record.getMessage() == "The background task work has stopped: restart the server"
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "no more"
 
@@ -68,7 +68,9 @@ async def test_housekeeping_deletes_old_idempotency_keys_at_every_interval(tmp_p
     database, clock = SQLiteDatabase(tmp_path / "visits.db"), Clock()
     visits = HomeVisits(database, EVERYTHING, clock)
 
-    server = lifespan(database, [partial(delete_old_keys, visits, interval_seconds=0.01)], None)(web.Application())
+    server = lifespan(database, [BackgroundTask("keys", partial(delete_old_keys, visits, interval_seconds=0.01))], None)(
+        web.Application()
+    )
     await anext(server)
     booked = [await visits.book(booking(), idempotency_key="key")]
     for notes in ("second", "third"):

@@ -138,7 +138,7 @@ async def test_300_clients_that_leave_at_any_moment_leave_nothing_behind() -> No
     chance = random.Random(14)  # noqa: S311 - the same moments in each run
     whole = post(b'{"query":"{ wait }"}')
 
-    async with served(concurrency=ConcurrencyLimiter(max_executing=4, max_queued=8)) as server:
+    async with served() as server:
         for _ in range(300):
             async with await server.connect() as connection:
                 await connection.send(whole[: chance.randrange(2 * len(whole))])
