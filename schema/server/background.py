@@ -14,6 +14,8 @@ from storage.errors import DatabaseUnusable
 from storage.repository import HomeVisits
 
 HOUSEKEEPING_SECONDS = 3600.0
+RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,7 @@ def lifespan(
         await database.open()
         # What was created so far lives as long as the process: the collector need not traverse it again and again.
         gc.freeze()
-        tasks = [asyncio.create_task(run(), name=name) for name, run in background]
-        for task in tasks:
-            task.add_done_callback(_log_end)
+        tasks = [asyncio.create_task(_keep_running(task)) for task in background]
         try:
             yield
         finally:
@@ -51,9 +51,18 @@ def lifespan(
     return span
 
 
-def _log_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled():
-        log.error("The background task %s has stopped: restart the server", task.get_name(), exc_info=task.exception())
+async def _keep_running(task: BackgroundTask) -> None:
+    """Run a task again when it has stopped, as what it lacked, such as a file descriptor, may be there again; log its name."""
+    pause = RESTART_SECONDS
+    while True:
+        try:
+            await task.run()
+            failure = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on, and the log says what and where
+            failure = error
+        log.error("The background task %r has stopped, and starts again in %g s", task.name, pause, exc_info=failure)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_RESTART_SECONDS)
 
 
 async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEEPING_SECONDS) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from functools import cache
 from typing import Any, NamedTuple, Self, cast
 
@@ -21,6 +21,7 @@ STANDARD_OUTPUT = 1
 
 _unusual = re.compile(r"[^ -~]")
 _Fields = MutableMapping[str, Any]
+_Render = Callable[[list[dict[str, Any]]], bytes]
 
 
 class Line(NamedTuple):
@@ -34,7 +35,7 @@ class Log:
     """Writes lines in a form, `json` or `console`, in their order, without waiting for who reads them."""
 
     def __init__(self, form: str, descriptor: int = STANDARD_OUTPUT) -> None:
-        self._render = _json if form == "json" else _console(colors=os.isatty(descriptor))
+        self._render: _Render = _json if form == "json" else _console(colors=os.isatty(descriptor))
         self._output = Output(
             descriptor, lambda lines: self._rendered([Line("warning", {"event": "lines lost", "lines": lines})])
         )
@@ -67,11 +68,11 @@ class Log:
         return self
 
     def _rendered(self, lines: Iterable[Line]) -> bytes:
-        stamp, render = cache(_stamp), self._render
-        return b"\n".join([*(render(fields | stamp(level)) for level, fields in lines), b""])
+        stamp = cache(_stamp)
+        return self._render([fields | stamp(level) for level, fields in lines])
 
     def _text(self, _logger: Any, _level: str, fields: _Fields) -> str:
-        return self._render(dict(fields)).decode()
+        return self._render([dict(fields)]).decode()
 
 
 class _Handler(logging.Handler):
@@ -81,24 +82,31 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._output.put(f"{self.format(record)}\n".encode())
+            self._output.put(self.format(record).encode())
         except Exception:  # noqa: BLE001 - logging's own way: a line that cannot be made must not fail what it is about
             self.handleError(record)
 
 
-def _json(fields: dict[str, Any]) -> bytes:
+def _json(lines: list[dict[str, Any]]) -> bytes:
     try:
-        line = orjson.dumps(fields)
+        block = b"\n".join([*map(orjson.dumps, lines), b""])
     except TypeError:
         # Half of a surrogate pair, say: one bad value must not cost the other lines.
-        return json.dumps(fields, default=repr).encode()
+        return "".join(f"{json.dumps(fields, default=repr)}\n" for fields in lines).encode()
+    if block.isascii() and b"\x7f" not in block:
+        return block
     # What JSON itself escapes is not all that a terminal obeys.
-    return line if line.isascii() and b"\x7f" not in line else printable(line.decode()).encode()
+    return b"".join(printable(line).encode() + b"\n" for line in block[:-1].decode().split("\n"))
 
 
-def _console(*, colors: bool) -> Any:
-    render = structlog.dev.ConsoleRenderer(colors=colors)
-    return lambda fields: render(None, "", {name: _printable(value) for name, value in fields.items()}).encode()
+def _console(*, colors: bool) -> _Render:
+    console = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def render(lines: list[dict[str, Any]]) -> bytes:
+        printable_lines = ({name: _printable(value) for name, value in fields.items()} for fields in lines)
+        return "".join(f"{console(None, '', fields)}\n" for fields in printable_lines).encode()
+
+    return render
 
 
 def _printable(value: Any) -> Any:

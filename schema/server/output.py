@@ -2,13 +2,14 @@
 
 import atexit
 import os
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-# What waits for a reader that stalls: half a minute of a loaded server.
-MAX_BYTES = 8 * 1024 * 1024
+# What waits for a reader that stalls: seconds of a loaded server, hours of a quiet one.
+MAX_BYTES = 4 * 1024 * 1024
 # POSIX's smallest PIPE_BUF is 512; Linux's is a page. Up to it a write is never mixed with another process's.
 ATOMIC_BYTES = 4096
 EXIT_SECONDS = 2.0
@@ -26,6 +27,7 @@ class Output:
         self._descriptor = descriptor
         self._report = report
         self._max_bytes = max_bytes
+        self._most_at_once = ATOMIC_BYTES if _is_pipe(descriptor) else max_bytes
         self._changed = threading.Condition(threading.Lock())
         self._blocks: deque[bytes] = deque()
         self._bytes = 0
@@ -79,7 +81,7 @@ class Output:
         """Write lines, as many at a time as are never mixed with others'; return how many could not be written."""
         start = 0
         while start < len(block):
-            end = block.rfind(b"\n", start, start + ATOMIC_BYTES) + 1 or block.index(b"\n", start) + 1
+            end = block.rfind(b"\n", start, start + self._most_at_once) + 1 or block.index(b"\n", start) + 1
             # The rest of a line that was cut off must not become part of the next one.
             if self._torn and self._write_all(b"\n"):
                 return block.count(b"\n", start)
@@ -101,3 +103,10 @@ class Output:
             except OSError:
                 break
         return lines
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False

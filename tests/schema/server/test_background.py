@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from schema.server import background
 from schema.server.background import BackgroundTask, delete_old_keys, lifespan
 from storage.database import Database
 from storage.errors import IdempotencyConflict
@@ -58,9 +59,35 @@ async def test_a_task_that_fails_is_logged_while_the_server_goes_on(database: Da
     await anext(server, None)
 
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "The background task work has stopped: restart the server"
+    assert record.getMessage() == "The background task 'work' has stopped, and starts again in 1 s"
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "no more"
+
+
+async def test_a_task_that_has_stopped_starts_again_with_growing_pauses(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RESTART_SECONDS", 0.01)
+    started, running = list[int](), asyncio.Event()
+
+    async def work() -> None:
+        started.append(1)
+        if len(started) == 3:
+            running.set()
+            await asyncio.Event().wait()
+        if len(started) == 2:
+            raise OSError(24, "Too many open files")
+
+    server = lifespan(database, [BackgroundTask("mail", work)], None)(web.Application())
+    await anext(server)
+    async with asyncio.timeout(20):
+        await running.wait()
+    await anext(server, None)
+
+    assert [(record.getMessage(), record.exc_info is not None) for record in caplog.records] == [
+        ("The background task 'mail' has stopped, and starts again in 0.01 s", False),
+        ("The background task 'mail' has stopped, and starts again in 0.02 s", True),
+    ]
 
 
 async def test_housekeeping_deletes_old_idempotency_keys_at_every_interval(tmp_path: Path) -> None:
