@@ -70,6 +70,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         record=metrics.record,
         concurrency=concurrency,
         execution_seconds=settings.http.execution_seconds,
+        known_operation=engine.known_operation,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
     background = _background(settings, database, metrics, dev=dev)

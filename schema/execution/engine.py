@@ -110,6 +110,14 @@ class Engine:
             return Result(None, refusal.errors, False, operation.node if operation else None)
         return await self._run(operation, variables, context, resolved, faults)
 
+    def known_operation(self, request: Request) -> OperationDefinitionNode | None:
+        """Return the operation that a request names, where its document is kept: of one that never got its result."""
+        prepared = self.documents.cached(request.document)
+        try:
+            return prepared.operation(request.operation_name).node if prepared else None
+        except NotExecuted:
+            return None
+
     def _prepare(self, request: Request, context: Any) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
         if operation.prepared.introspects and not self._may_introspect(context):

@@ -23,7 +23,7 @@ from storage.instants import clock
 from storage.outbox.overview import figures
 
 # An address of IPv6 is in brackets, as it has colons of its own.
-_host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{1,5})?").fullmatch
+_host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?").fullmatch
 
 
 @web.middleware

@@ -98,6 +98,7 @@ class Operations(Generic[C]):
         record: Callable[[RequestRecord], object],
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
+        known_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -106,6 +107,7 @@ class Operations(Generic[C]):
         self._record = record
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
+        self._known_operation = known_operation
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -153,6 +155,9 @@ class Operations(Generic[C]):
     def record(self, state: RequestState, status: int) -> None:
         """Hand the request to metrics and log, once it is answered."""
         operation, request, caller = state.operation, state.request, state.caller
+        if operation is None and request is not None:
+            # Given up, left or refused before there was a result.
+            operation = self._known_operation(request)
         name = operation.name.value if operation and operation.name else None
         record = RequestRecord(
             state.id,

@@ -242,3 +242,18 @@ async def test_no_more_than_ten_errors_are_told_of_what_was_run(ask: Ask) -> Non
 
     assert response.data == {f"l{n}": None for n in range(15)}
     assert len(response.errors) == 10
+
+
+async def test_the_operation_of_a_request_is_known_while_its_document_is_kept(ask: Ask) -> None:
+    request = Request("query Count { homeVisits { totalCount } } query Other { viewer { subject } }", "Count", {})
+    before = ask.engine.known_operation(request)
+    await ask.engine.execute(request, ask.context())
+
+    known = ask.engine.known_operation(request)
+
+    assert before is None
+    assert known is not None
+    assert (known.name and known.name.value, ask.engine.known_operation(request._replace(operation_name="None"))) == (
+        "Count",
+        None,
+    )

@@ -55,6 +55,7 @@ async def running(path: Path, limits: HTTPLimits) -> AsyncIterator[tuple[int, Ru
             yield runner.addresses[0][1], runner
         finally:
             await runner.cleanup()
+            listener.close()
 
 
 def connections(runner: Runner) -> int:
@@ -81,6 +82,7 @@ async def test_a_client_that_never_reads_is_cut_off(tmp_path: Path, request_: by
         await until(lambda: connections(runner))
         await until(lambda: not connections(runner))
         task.cancel()
+        connection.writer.transport.abort()
         await asyncio.wait([task])
 
 
@@ -93,7 +95,8 @@ async def test_200_clients_that_never_read_leave_room_for_others() -> None:
         response = await server.ask()
         await until(lambda: len(server.connections) <= 1)
         for client in clients:
-            client.writer.close()
+            client.writer.transport.abort()
+        await asyncio.sleep(0)
 
     assert response.status == 200
 
