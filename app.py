@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,13 +24,15 @@ from resolvers.api import make_engine, schema_definition
 from schema import graphiql
 from schema.context import Context
 from schema.execution.engine import Engine
-from schema.server import processes
+from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
+from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.routes import add_routes, require_local_name
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
 from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     from resolvers.tokens import TokenRules, Tokens
 
 T = TypeVar("T")
-say = partial(typer.echo, err=True)
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
@@ -74,11 +76,13 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         concurrency=concurrency,
         execution_seconds=settings.http.execution_seconds,
         cost_limit=settings.limits.cost,
+        known_operation=engine.known_operation,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
     background = _background(settings, database, metrics, dev=dev)
     app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
+    app[processes.REFUSE_HEADER] = endpoint.refuse_header
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
@@ -97,18 +101,26 @@ def _engine(settings: Settings, *, introspection: bool) -> Engine:
 def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql.Page | None) -> Endpoint:
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
-    return Endpoint(operations, limits=settings.http, trusted=trusted, origins=settings.allowed_origins, page=page)
+    return Endpoint(
+        operations,
+        limits=settings.http,
+        trusted=trusted,
+        origins=settings.allowed_origins,
+        page=page,
+        clients=ClientAddresses(settings.trusted_proxies),
+    )
 
 
 def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
-    tasks: list[BackgroundTask] = [
-        metrics.keep_fresh,
-        partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock)),
-        partial(refold_notes, database),
+    tasks = [
+        BackgroundTask("metrics", metrics.keep_fresh),
+        BackgroundTask("file descriptors", report_exhaustion),
+        BackgroundTask("old idempotency keys", partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))),
+        BackgroundTask("notes to fold anew", partial(refold_notes, database)),
     ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
-        tasks.append(partial(mailroom.deliver, database))
+        tasks.append(BackgroundTask("confirmation emails", partial(mailroom.deliver, database)))
         metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
     return tasks
 
@@ -141,6 +153,12 @@ def _mailroom(settings: Settings) -> Mailroom:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
     with naming_the_setting("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
         return Mailroom(url, settings.mail_from, settings.default_time_zone)
+
+
+def say(sentence: str) -> None:
+    """Tell whoever has started this; that nobody reads it is no reason to fail."""
+    with suppress(OSError):
+        typer.echo(sentence, err=True)
 
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -176,7 +194,7 @@ def serve(
     if workers == 1:
         uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
     else:
-        processes.supervise(workers, listener, settings.http, ready=partial(say, serving))
+        supervisor.supervise(workers, listener, settings.http, ready=partial(say, serving))
 
 
 @cli.command()
@@ -316,6 +334,7 @@ async def _with_database(database: Database, work: Callable[[Database], Awaitabl
 
 
 def main() -> None:
+    occupy_standard_streams()
     try:
         cli()
     except (Unstartable, Refusal, OSError) as reason:

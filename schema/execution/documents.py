@@ -177,6 +177,10 @@ class Documents:
     def __len__(self) -> int:
         return len(self._documents)
 
+    def cached(self, text: str) -> Prepared | None:
+        """Return the document where it is kept; never prepare it."""
+        return self._documents.get(text)
+
     def prepare(self, text: str) -> Prepared:
         """Return the document; raise NotExecuted where it may not be run."""
         cached = self._documents.get(text)

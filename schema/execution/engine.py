@@ -126,6 +126,14 @@ class Engine:
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 
+    def known_operation(self, request: Request) -> OperationDefinitionNode | None:
+        """Return the operation that a request names, where its document is kept: of one that never got its result."""
+        prepared = self.documents.cached(request.document)
+        try:
+            return prepared.operation(request.operation_name).node if prepared else None
+        except NotExecuted:
+            return None
+
     def _prepare(self, request: Request, context: Any) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
         if operation.prepared.introspects and not self._may_introspect(context):

@@ -34,8 +34,8 @@ C = TypeVar("C", bound=Caller)
 class RequestRecord(NamedTuple):
     """A request that was answered. `operation_name` is the client's word.
 
-    `failure` and `faults` never reach the client: what the response only says in general, and what the fast path raised
-    before the standard executor served the operation.
+    `failure`, `faults` and `reason` never reach the client: what the response only says in general, what the fast path raised
+    before the standard executor served the operation, and why the client could not sign in.
     """
 
     request_id: str
@@ -47,6 +47,9 @@ class RequestRecord(NamedTuple):
     seconds: float
     failure: BaseException | None
     faults: tuple[Exception, ...] = ()
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
 
 class RequestState:
@@ -59,6 +62,9 @@ class RequestState:
     outcome: str = "ok"
     failure: BaseException | None = None
     context: Any = None
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -99,6 +105,7 @@ class Operations(Generic[C]):
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
         cost_limit: int,
+        known_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -108,6 +115,7 @@ class Operations(Generic[C]):
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
         self._cost_limit = cost_limit
+        self._known_operation = known_operation
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -145,6 +153,7 @@ class Operations(Generic[C]):
             errors = self._presented(state, result.errors) if result.errors else []
             return Response(result.data, errors, result.executed, None, self._extensions(state, result))
         except GraphQLError as error:
+            state.reason = getattr(error, "reason", None)
             return self._refused(state, error)
         except asyncio.CancelledError:
             if _is_cancelled():
@@ -162,6 +171,9 @@ class Operations(Generic[C]):
     def record(self, state: RequestState, status: int) -> None:
         """Hand the request to metrics and log, once it is answered."""
         operation, request, caller = state.operation, state.request, state.caller
+        if operation is None and request is not None:
+            # Given up, left or refused before there was a result.
+            operation = self._known_operation(request)
         name = operation.name.value if operation and operation.name else None
         record = RequestRecord(
             state.id,
@@ -173,6 +185,9 @@ class Operations(Generic[C]):
             perf_counter() - state.started,
             state.failure,
             tuple(state.faults),
+            state.client,
+            state.trace_id,
+            state.reason,
         )
         try:
             self._record(record)

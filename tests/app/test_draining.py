@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import time
 from collections import Counter
 from contextlib import suppress
@@ -108,6 +109,22 @@ def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.
     assert (code, server.process.stderr.read() if server.process.stderr else None) == (0, "")
     # Well below the ten seconds that requests would have.
     assert seconds < 8
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_a_reader_that_stalls_does_not_hold_up_the_end(start_server: StartServer, flags: tuple[str, ...]) -> None:
+    server = start_server("--dev", *flags, HTTP__SHUTDOWN_SECONDS="1")
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", server.port))
+        stalled.settimeout(2)
+        with suppress(TimeoutError):
+            while True:
+                stalled.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+
+        code = server.stop()
+
+    assert (code, server.process.stderr.read() if server.process.stderr else None) == (0, "")
 
 
 async def test_what_waits_for_the_database_is_still_answered(start_server: StartServer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import http.client
 import json
 from pathlib import Path
 
@@ -71,6 +72,35 @@ def test_development_answers_no_site_whose_name_leads_here(development_server: S
     answer = ask(development_server.port, COUNT, headers={"Host": host})
 
     assert (answer.status, answer.body.decode()) == (403, "In development this server answers only to the name localhost.\n")
+
+
+@pytest.mark.parametrize(
+    "host", ["::1", "localhost:abc", "[::1", "[::1]:x", "local host", "user@localhost", "a/b", "[localhost]"]
+)
+def test_development_refuses_what_is_no_host(development_server: Server, host: str) -> None:
+    answer = ask(development_server.port, COUNT, headers={"Host": host})
+
+    assert (answer.status, answer.body.decode()) == (400, "The Host header is no name or address with, perhaps, a port.\n")
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/metrics"])
+def test_two_signatures_are_refused(signed_in_server: Server, path: str) -> None:
+    bearer = token(Role.ADMIN)
+    connection = http.client.HTTPConnection("127.0.0.1", signed_in_server.port, timeout=30)
+    connection.putrequest("POST" if path == "/graphql" else "GET", path)
+    for name, value in [("Authorization", f"Bearer {bearer}")] * 2 + [
+        ("Content-Type", "application/json"),
+        ("Content-Length", "2"),
+    ]:
+        connection.putheader(name, value)
+    connection.endheaders(b"{}")
+
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+
+    assert response.status == 400
+    assert "Send one Authorization header" in body
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"])

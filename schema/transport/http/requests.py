@@ -7,12 +7,35 @@ from typing import Any
 
 import jiter
 from aiohttp import hdrs, web
+from multidict import CIMultiDictProxy
 
 from schema.execution.engine import Request
 from schema.transport.errors import RequestError, bad_request
-from schema.transport.http.connections import NOT_HTTP, HTTPLimits
+from schema.transport.http.connections import LONGEST_LINE, NOT_HTTP, HTTPLimits
 from schema.transport.http.negotiation import is_json
 from schema.transport.requests import TrustedDocuments, request_of
+
+# Tokens that list groups or certificates are long.
+LONGEST_AUTHORIZATION = 16 * 1024
+
+
+def authorization(headers: CIMultiDictProxy[str]) -> str | None:
+    """Return the Authorization header; raise RequestError for one that is too long (431), or where there are two (400)."""
+    found = headers.getall(hdrs.AUTHORIZATION, None)
+    if found is None:
+        return None
+    if len(found) > 1:
+        raise bad_request("Send one Authorization header: there are several, and each might name somebody else.")
+    if len(found[0]) > LONGEST_AUTHORIZATION:
+        raise bad_request(f"The Authorization header is longer than {LONGEST_AUTHORIZATION:,} bytes.", status=431)
+    return found[0]
+
+
+def too_long(limit: int) -> RequestError:
+    """Return the error for a request of which a line was longer than its limit: its first, or one of the headers."""
+    if limit == LONGEST_LINE:
+        return bad_request(f"The first line of the request is longer than {limit:,} bytes.", status=414)
+    return bad_request(f"A header is longer than {limit:,} bytes; Authorization may have {LONGEST_AUTHORIZATION:,}.", status=431)
 
 
 async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:

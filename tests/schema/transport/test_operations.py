@@ -243,8 +243,9 @@ def raised(message: str) -> Exception:
         return fault
 
 
-async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics, faults = Metrics(Log("json")), list[Exception]()
+async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json")
+    metrics, faults = Metrics(log), list[Exception]()
     [operation] = parse("query Greeting { hello }").definitions
 
     async def work() -> Result:
@@ -257,7 +258,8 @@ async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsy
         await server.run(id=f"req-{number}")
     exported = metrics.export().decode().splitlines()
 
-    out = capsys.readouterr().out
+    log.flush()
+    out = capfd.readouterr().out
     lines = [json.loads(line) for line in out.splitlines()]
     assert [(line["level"], line["event"], line["request_id"]) for line in lines] == [
         ("error", "fast path fault", "req-1"),

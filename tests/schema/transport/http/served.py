@@ -23,7 +23,7 @@ from graphql import (
 
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
-from schema.transport.http.connections import HTTPLimits, server_options
+from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.endpoint import Endpoint
 from schema.transport.operations import Operations, RequestRecord
 from schema.transport.requests import TrustedDocuments
@@ -217,7 +217,7 @@ async def served(
     endpoint = Endpoint(Operations(**defaults | options), limits=limits, trusted=trusted, origins=origins, page=page)
     app = web.Application()
     app.router.add_route("*", "/graphql", endpoint.handle)
-    runner = web.AppRunner(app, **server_options(limits))
+    runner = Runner(app, limits, refuse_header=endpoint.refuse_header)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

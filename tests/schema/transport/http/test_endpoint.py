@@ -258,7 +258,7 @@ async def test_a_request_is_recorded_once_with_what_it_was() -> None:
         await server.ask({"query": "query Greeting { hello }"}, X_Request_Id="req-1")
 
     assert [record._replace(seconds=0) for record in server.records] == [
-        RequestRecord("req-1", "amy", "Greeting", "query", "ok", 200, 0, None)
+        RequestRecord("req-1", "amy", "Greeting", "query", "ok", 200, 0, None, client="127.0.0.1")
     ]
     assert 0 < server.records[0].seconds < 10
 
@@ -279,7 +279,7 @@ async def test_a_document_that_cannot_be_parsed_is_recorded_by_the_name_of_its_o
         await server.ask({"query": "{", "operationName": "Greeting"}, X_Request_Id="req-1", Accept=MODERN)
 
     assert [record._replace(seconds=0) for record in server.records] == [
-        RequestRecord("req-1", "amy", "Greeting", None, "GRAPHQL_PARSE_FAILED", 400, 0, None)
+        RequestRecord("req-1", "amy", "Greeting", None, "GRAPHQL_PARSE_FAILED", 400, 0, None, client="127.0.0.1")
     ]
 
 

@@ -1,6 +1,7 @@
 """Deadlines, clients that leave, more requests than are admitted, the end of the server: nothing is left running or lost."""
 
 import asyncio
+import json
 import random
 import socket
 import struct
@@ -8,6 +9,7 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
+from graphql import OperationDefinitionNode, get_operation_ast, parse
 
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
@@ -59,6 +61,25 @@ async def test_what_takes_too_long_is_cancelled_and_cleaned_up(accept: str) -> N
     assert body == {"errors": [{"message": message, "extensions": {"code": "TIMEOUT", "requestId": "req-1"}}]}
     assert server.work.cleaned == ["wait"]
     assert [(record.caller, record.outcome, record.status) for record in server.records] == [("amy", "TIMEOUT", 504)]
+
+
+async def test_what_never_got_its_result_is_recorded_with_the_operation_that_it_named() -> None:
+    def known_operation(request: Request) -> OperationDefinitionNode | None:
+        return get_operation_ast(parse(request.document), request.operation_name)
+
+    limits = HTTPLimits(execution_seconds=0.3)
+    async with served(limits=limits, known_operation=known_operation) as server, await server.connect() as connection:
+        await connection.send(post(json.dumps(WAIT).encode()))
+        await until(lambda: server.work.ran)
+        crash(connection)
+        await until(lambda: server.records)
+        late = await server.ask(WAIT)
+
+    assert late.status == 504
+    assert [(record.outcome, record.operation_type, record.operation_name) for record in server.records] == [
+        ("DISCONNECTED", "query", "Patience"),
+        ("TIMEOUT", "query", "Patience"),
+    ]
 
 
 async def test_the_time_in_the_queue_counts() -> None:
@@ -143,7 +164,7 @@ async def test_300_clients_that_leave_at_any_moment_leave_nothing_behind() -> No
     chance = random.Random(14)  # noqa: S311 - the same moments in each run
     whole = post(b'{"query":"{ wait }"}')
 
-    async with served(concurrency=ConcurrencyLimiter(max_executing=4, max_queued=8)) as server:
+    async with served() as server:
         for _ in range(300):
             async with await server.connect() as connection:
                 await connection.send(whole[: chance.randrange(2 * len(whole))])
