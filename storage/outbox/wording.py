@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from storage.models import CareEnquiry, HomeVisit, Location, VisitType
 from storage.outbox.addresses import usable_address
+from storage.outbox.characters import fitted, visible
 from storage.outbox.messages import OutboxMessage
 
-LONGEST_NAME = 100
 NAMELESS_HOME = "the care home"
 VISIT_TYPES = {VisitType.IN_PERSON: "In person, at {home}", VisitType.VIRTUAL: "By video call"}
 
@@ -85,12 +85,9 @@ def _local(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def plain(text: str | None) -> str:
-    """Return what fits on one line of an email: no line breaks, no control characters, not endless."""
-    # Two joiners cannot be seen, but Persian and Indic names are not written right without them.
-    seen = "".join(letter if letter.isprintable() or letter in "\u200c\u200d" else " " for letter in text or "")
+    """Return what fits on one line of an email, and in an invitation."""
     # icalendar takes a backslash before an N for a line break.
-    words = " ".join(seen.replace("\\N", "\\ N").split())
-    return words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1].rstrip()}…"
+    return fitted(visible(text or "").replace("\\N", "\\ N"))
 
 
 def _greeting(enquiry: CareEnquiry) -> str:
