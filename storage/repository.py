@@ -17,13 +17,12 @@ from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
 from storage.models import (
     CareEnquiry,
-    ConfirmationStatus,
     HomeVisit,
     HomeVisitEvent,
     HomeVisitEventType,
     IdempotencyKey,
 )
-from storage.outbox.messages import confirm_move, enqueue, initial_status, withdraw
+from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
@@ -142,14 +141,13 @@ class HomeVisits:
             enquiry = self._bookable_enquiry(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
-            visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
+            visit.confirmation = initial_status(visit, enquiry, suppressed=suppress_confirmation, now=now)
             INSERT_VISIT(session, vars(visit))
             self._append_event(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
                 key = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": fingerprint}
                 INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
-            if visit.confirmation is ConfirmationStatus.QUEUED:
-                enqueue(session, visit, previous=None, now=now)
+            confirm_booking(session, visit, now)
             return visit
 
         return await self._database.write(work)
@@ -168,16 +166,16 @@ class HomeVisits:
             entries = lifecycle.change(visit, self._checked_changes(session, visit, changes), now)
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
-                confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+                confirm_move(session, visit, enquiry, suppressed=suppress_confirmation, now=now)
             if entries:
                 self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
         return await self._database.write(work)
 
-    async def cancel(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
+    async def cancel(self, id: str, *, expected_version: int | None = None, notify_care_seeker: bool = False) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
-        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version)
+        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version, notify_care_seeker)
 
     async def complete(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
@@ -192,12 +190,16 @@ class HomeVisits:
 
         return await self._database.write(work)
 
-    async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
+    async def _end(
+        self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None, notify_care_seeker: bool = False
+    ) -> HomeVisit:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             now = self._clock()
             entries = lifecycle.change(visit, {field: now}, now)
             withdraw(session, visit, now)
+            if notify_care_seeker:
+                confirm_cancellation(session, visit, session.get_one(CareEnquiry, visit.care_enquiry), now)
             self._append_event(session, visit, type, entries)
             return visit
 

@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.messages import CalendarMethod, OutboxMessage, next_sequence, time_in_calendar
+from storage.outbox.wording import read_alike
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
@@ -81,25 +82,51 @@ def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta
     if row is None:
         return None
     claimed = Claimed(*row)
-    if terminal := _terminal_status(claimed, now):
-        _close(claimed.message, terminal.status, now, terminal.reason)
-        claimed.visit.confirmation = terminal.status
+    message, visit = claimed.message, claimed.visit
+    in_calendar = time_in_calendar(session, visit.id)
+    if terminal := _terminal_status(claimed, in_calendar, now):
+        _close(message, terminal.status, now, terminal.reason)
+        visit.confirmation = terminal.status
         return claimed
-    claimed.message.attempts += 1
-    claimed.message.leased_until = now + lease
+    _decide_what_it_tells(message, in_calendar, now)
+    message.attempts += 1
+    message.leased_until = now + lease
     return claimed
 
 
-def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:
+def _terminal_status(claimed: Claimed, in_calendar: datetime | None, now: datetime) -> _Terminal | None:
     message, visit, enquiry, _ = claimed
-    moved = visit.date_time != message.date_time
-    if visit.status is not HomeVisitStatus.PENDING or moved or enquiry.anonymized is not None:
+    if not _is_true(message, visit) or enquiry.anonymized is not None:
         return _Terminal(ConfirmationStatus.WITHDRAWN)
+    if not _is_news(message, in_calendar):
+        return _Terminal(ConfirmationStatus.NOT_REQUIRED)
     if message.give_up <= now:
         return _Terminal(ConfirmationStatus.FAILED, "There was no time left to send it.")
     if usable_address(enquiry.email) is None:
         return _Terminal(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
     return None
+
+
+def _is_true(message: OutboxMessage, visit: HomeVisit) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return visit.status is HomeVisitStatus.CANCELLED
+    return visit.status is HomeVisitStatus.PENDING and visit.date_time == message.date_time
+
+
+def _is_news(message: OutboxMessage, in_calendar: datetime | None) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return in_calendar is not None
+    return in_calendar is None or not read_alike(in_calendar, message.date_time)
+
+
+def _decide_what_it_tells(message: OutboxMessage, in_calendar: datetime | None, now: datetime) -> None:
+    if message.method is CalendarMethod.REQUEST:
+        message.previous = in_calendar
+    elif in_calendar is not None:
+        message.date_time = in_calendar
+    # A backup that is restored may hold it although it was sent since, and others after it. Copies have one number.
+    if not message.attempts and not message.reasons:
+        message.sequence = next_sequence(message.sequence - 1, now)
 
 
 def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime:

@@ -58,7 +58,7 @@ def compose(
         letter[name] = value
     letter.set_content(_text(wording))
     letter.add_alternative(_html(wording), subtype="html")
-    letter.add_alternative(calendar.decode(), subtype="calendar", params={"method": "REQUEST"})
+    letter.add_alternative(calendar.decode(), subtype="calendar", params={"method": message.method.value})
     letter.set_boundary(f"=_{message.id}_alternative")
     # Calendars read the part above; where a mail program does not, this is what can be opened.
     letter.add_attachment(calendar, maintype="application", subtype="ics", filename="visit.ics")
