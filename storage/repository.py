@@ -217,6 +217,11 @@ class HomeVisits:
     def _checked_changes(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
         accepted = dict(changes)
         problems: list[Problem | None] = [*lifecycle.required_problems(changes)]
+        if changes.get("date_time") is not None:
+            accepted["date_time"] = lifecycle.in_whole_seconds(changes["date_time"])
+            # A form may send back what was kept before there was this rule.
+            if accepted["date_time"] != visit.date_time:
+                problems.append(lifecycle.time_problem(accepted["date_time"]))
         if "notes" in changes:
             accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
