@@ -91,7 +91,7 @@ class Model:
     def deliver(self, outcome: Outcome) -> None:
         while mail := next(self._due(), None):
             in_calendar = mail.visit.in_calendar
-            if self._is_known(mail, in_calendar):
+            if self._says_nothing_new(mail, in_calendar):
                 mail.status = mail.visit.confirmation = "NOT_REQUIRED"
                 continue
             if mail.give_up <= self.now or not self.has_address:
@@ -136,7 +136,7 @@ class Model:
             mail.status = "WITHDRAWN"
         return bool(withdrawn)
 
-    def _is_known(self, mail: Mail, in_calendar: datetime | None) -> bool:
+    def _says_nothing_new(self, mail: Mail, in_calendar: datetime | None) -> bool:
         if mail.cancels:
             return in_calendar is None
         return in_calendar is not None and f"{in_calendar:%F %H:%M}" == f"{mail.time:%F %H:%M}"
