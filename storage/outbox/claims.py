@@ -146,6 +146,17 @@ def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
     _close(message, ConfirmationStatus.SENT, now)
     if newest and visit.confirmation in UNSENT:
         visit.confirmation = ConfirmationStatus.SENT
+    if not newest and visit.confirmation is ConfirmationStatus.NOT_REQUIRED:
+        _decide_again(session, visit, now)
+
+
+def _decide_again(session: Session, visit: HomeVisit, now: datetime) -> None:
+    """Queue the last message again where it was not required beside one that was sent by a courier whose lease was lost."""
+    last = select(OutboxMessage).where(OutboxMessage.home_visit == visit.id).order_by(col(OutboxMessage.sequence).desc())
+    message = session.exec(last).first()
+    if message and message.status is ConfirmationStatus.NOT_REQUIRED:
+        message.status = visit.confirmation = ConfirmationStatus.QUEUED
+        message.due, message.ended = now, None
 
 
 def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, retry_at: datetime | None) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.outbox.addresses import Sender, sender, usable_address
-from storage.outbox.letter import POLICY
+from storage.outbox.headers import POLICY
 
 
 @pytest.mark.parametrize(
