@@ -178,6 +178,23 @@ async def test_one_that_was_given_up_is_still_of_use(practice: Practice, post_of
     assert await practice.confirmation(invited) == ConfirmationStatus.SENT
 
 
+async def test_one_that_was_given_up_is_of_no_use_once_the_visits_time_has_passed(
+    practice: Practice, post_office: PostOffice, invited: str
+) -> None:
+    courier = practice.courier(post_office.mail_server)
+    await practice.move(invited, hours=-1, suppressed=True)
+    await practice.cancel(invited)
+    post_office.answers["RCPT"] = "550 unknown"
+    await courier.deliver_once()
+    post_office.answers.clear()
+    practice.clock.now = VISIT_TIME - timedelta(hours=1)
+
+    await retry(practice.database, [message.id for message in await practice.messages()], practice.clock())
+    await courier.deliver_once()
+
+    assert (await practice.statuses(), len(post_office.letters)) == (["SENT", "FAILED"], 1)
+
+
 async def test_an_anonymization_withdraws_it(practice: Practice, post_office: PostOffice, invited: str) -> None:
     await practice.cancel(invited)
 

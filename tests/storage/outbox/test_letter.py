@@ -240,7 +240,7 @@ WORDS = [
     "=?utf-8?q?x?=",
     "?=",
     "(Ö)",
-    "x" * 40,
+    "x" * 90,
     "é" * 20,
 ]
 
@@ -254,6 +254,7 @@ def test_a_subject_is_read_as_it_was_written_by_old_and_new_readers(name: str) -
     by_an_old_reader = str(make_header(decode_header(raw.replace("\n ", " ").replace("\r", ""))))
     expected = f"Your visit to {plain(name) or 'the care home'} on Sunday 3 November at 11:00"
     assert (composed["Subject"], received(composed)["Subject"], by_an_old_reader) == (expected,) * 3
+    assert max(len(line) for line in composed.as_bytes().split(b"\r\n")) <= 78
 
 
 def test_a_sender_with_an_accent_is_written_for_every_mail_server() -> None:

@@ -103,6 +103,7 @@ def test_a_care_home_of_which_nothing_is_known_still_reads_well() -> None:
         ("A\U000e0041\U000e007fda", "\u200d Reid \u200c", "Dear Ada Reid,"),
         ("\ufeff\u200d", "\u200b", "Hello,"),
         ("A" * 98, "👩\u200d👧", f"Dear {'A' * 98}…,"),
+        ("A" * 97 + "👩\u200d👧 Reid", None, f"Dear {'A' * 97}…,"),
         ("A" * 98 + SCOTLAND, None, f"Dear {'A' * 98}…,"),
         ("A" * 98 + "e\u0301" + "A", None, f"Dear {'A' * 98}…,"),
         ("e" + "\u0301" * 200, None, f"Dear e{chr(0x301) * 98}…,"),
