@@ -8,7 +8,7 @@ from email.policy import default
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
@@ -246,6 +246,8 @@ WORDS = [
 
 
 @settings(deadline=None)
+@example("Résidence São José \u2013 São João")
+@example("x" * 90)
 @given(st.lists(st.sampled_from(WORDS) | st.text(), min_size=1, max_size=12).map(" ".join))
 def test_a_subject_is_read_as_it_was_written_by_old_and_new_readers(name: str) -> None:
     composed = compose(message(), visit(), enquiry(), location(name=name), LETTERHEAD)
