@@ -53,12 +53,17 @@ class Mutation:
         return cast("results.UpdateHomeVisitResult", await result_of(results.UpdateHomeVisitSuccess, updated))
 
     @strawberry.mutation(
-        description="Cancel a pending home visit. No email tells of it, and a confirmation that still waits is not sent any more."
+        description="Cancel a pending home visit. A confirmation that still waits is not sent any more, and no email tells of it "
+        "unless `notifyCareSeeker` is set."
     )
     async def cancel_home_visit(
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
-        cancelled = begin_change(info).cancel(input.id, expected_version=inputs.unset_to_none(input.expected_version))
+        cancelled = begin_change(info).cancel(
+            input.id,
+            expected_version=inputs.unset_to_none(input.expected_version),
+            notify_care_seeker=input.notify_care_seeker,
+        )
         return cast("results.CancelHomeVisitResult", await result_of(results.CancelHomeVisitSuccess, cancelled))
 
     @strawberry.mutation(

@@ -224,7 +224,9 @@ class HomeVisit(Node):
     completed: datetime | None = _plain("When the visit was recorded as completed. Null: it was not.")
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
     version: int = _plain("Grows by one with every change; pass it as `expectedVersion` to refuse a write based on a stale read.")
-    confirmation: ConfirmationStatus = _plain("What became of the last confirmation email, or why there is none.")
+    confirmation: ConfirmationStatus = _plain(
+        "What became of the last email to the care seeker, of a booking, a move or a cancellation, or why there is none."
+    )
     allowed_operations: list[HomeVisitOperation] = _derived(
         _allowed_operations,
         list[HomeVisitOperation],

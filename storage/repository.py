@@ -17,13 +17,12 @@ from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
 from storage.models import (
     CareEnquiry,
-    ConfirmationStatus,
     HomeVisit,
     HomeVisitEvent,
     HomeVisitEventType,
     IdempotencyKey,
 )
-from storage.outbox.messages import confirm_move, enqueue, initial_status, withdraw
+from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
@@ -169,14 +168,13 @@ class HomeVisits:
             enquiry = self._bookable_enquiry(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
-            visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
+            visit.confirmation = initial_status(visit, enquiry, suppressed=suppress_confirmation, now=now)
             INSERT_VISIT(session, vars(visit))
             self._append_event(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
                 key = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": fingerprint}
                 INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
-            if visit.confirmation is ConfirmationStatus.QUEUED:
-                enqueue(session, visit, previous=None, now=now)
+            confirm_booking(session, visit, now)
             return visit
 
         return await self._database.write(work, self._write_state)
@@ -196,16 +194,16 @@ class HomeVisits:
             entries = lifecycle.change(visit, accepted, lifecycle.time_of_change(visit, now))
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
-                confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+                confirm_move(session, visit, enquiry, suppressed=suppress_confirmation, now=now)
             if entries:
                 self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
         return await self._database.write(work, self._write_state)
 
-    async def cancel(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
+    async def cancel(self, id: str, *, expected_version: int | None = None, notify_care_seeker: bool = False) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
-        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version)
+        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version, notify_care_seeker)
 
     async def complete(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
@@ -220,13 +218,17 @@ class HomeVisits:
 
         return await self._database.write(work, self._write_state)
 
-    async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
+    async def _end(
+        self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None, notify_care_seeker: bool = False
+    ) -> HomeVisit:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             now = self._clock()
             ended = lifecycle.time_of_change(visit, now)
             entries = lifecycle.change(visit, {field: ended}, ended)
             withdraw(session, visit, now)
+            if notify_care_seeker:
+                confirm_cancellation(session, visit, session.get_one(CareEnquiry, visit.care_enquiry), now)
             self._append_event(session, visit, type, entries)
             return visit
 
@@ -244,6 +246,11 @@ class HomeVisits:
     def _checked_changes(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
         accepted = dict(changes)
         problems: list[Problem | None] = [*lifecycle.required_problems(changes)]
+        if changes.get("date_time") is not None:
+            accepted["date_time"] = lifecycle.in_whole_seconds(changes["date_time"])
+            # A form may send back what was kept before there was this rule.
+            if accepted["date_time"] != visit.date_time:
+                problems.append(lifecycle.time_problem(accepted["date_time"]))
         if "notes" in changes:
             accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))

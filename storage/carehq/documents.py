@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PlainValidator, ValidationError, Validati
 
 from storage.errors import UnknownKind
 from storage.identifiers import is_identifier
-from storage.lifecycle import NOTES_LENGTH
+from storage.lifecycle import FIRST_YEAR, LAST_YEAR, NOTES_LENGTH, in_whole_seconds, time_problem
 from storage.models import VisitHost, VisitType, metadata
 
 _is_instant = re.compile(
@@ -66,6 +66,13 @@ def _instant(value: Any) -> datetime:
         except (ValueError, OverflowError):  # a day or an hour that the calendar does not have
             pass
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
+
+
+def _visit_time(value: Any) -> datetime:
+    instant = in_whole_seconds(_instant(value))
+    if time_problem(instant):
+        raise ValueError(f"must be in a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return instant
 
 
 _ROLES = {role.lower(): role for role in VisitHost}
@@ -180,7 +187,7 @@ class HomeVisitDocument(Document):
     care_enquiry: Identifier
     completed: Instant | None = None
     created: Instant
-    date_time: Instant
+    date_time: Annotated[datetime, PlainValidator(_visit_time)]
     host: Annotated[VisitHost, _one_of(VisitHost)]
     location: Identifier
     modified: Instant

@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OutboxMessage, give_up_at
+from storage.outbox.messages import CalendarMethod, OutboxMessage, give_up_at, next_sequence, time_in_calendar
+from storage.outbox.wording import read_alike
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
@@ -104,13 +105,16 @@ def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta
     if row is None:
         return None
     claimed = Claimed(*row)
-    _bring_to_the_present(claimed.message, now)
-    if terminal := _terminal_status(claimed, now):
-        _close(claimed.message, terminal.status, now, terminal.reason)
-        claimed.visit.confirmation = terminal.status
+    message, visit = claimed.message, claimed.visit
+    _bring_to_the_present(message, now)
+    in_calendar = time_in_calendar(session, visit.id)
+    if terminal := _terminal_status(claimed, in_calendar, now):
+        _close(message, terminal.status, now, terminal.reason)
+        visit.confirmation = terminal.status
         return claimed
-    claimed.message.attempts += 1
-    claimed.message.leased_until = now + lease
+    _decide_what_it_tells(message, in_calendar, now)
+    message.attempts += 1
+    message.leased_until = now + lease
     return claimed
 
 
@@ -121,16 +125,39 @@ def _bring_to_the_present(message: OutboxMessage, now: datetime) -> None:
         message.give_up = give_up_at(message.date_time, now)
 
 
-def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:
+def _terminal_status(claimed: Claimed, in_calendar: datetime | None, now: datetime) -> _Terminal | None:
     message, visit, enquiry, _ = claimed
-    moved = visit.date_time != message.date_time
-    if visit.status is not HomeVisitStatus.PENDING or moved or enquiry.anonymized is not None:
+    if not _is_true(message, visit) or enquiry.anonymized is not None:
         return _Terminal(ConfirmationStatus.WITHDRAWN)
+    if not _is_news(message, in_calendar):
+        return _Terminal(ConfirmationStatus.NOT_REQUIRED)
     if message.give_up <= now:
         return _Terminal(ConfirmationStatus.FAILED, "There was no time left to send it.")
     if usable_address(enquiry.email) is None:
         return _Terminal(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
     return None
+
+
+def _is_true(message: OutboxMessage, visit: HomeVisit) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return visit.status is HomeVisitStatus.CANCELLED
+    return visit.status is HomeVisitStatus.PENDING and visit.date_time == message.date_time
+
+
+def _is_news(message: OutboxMessage, in_calendar: datetime | None) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return in_calendar is not None
+    return in_calendar is None or not read_alike(in_calendar, message.date_time)
+
+
+def _decide_what_it_tells(message: OutboxMessage, in_calendar: datetime | None, now: datetime) -> None:
+    if message.method is CalendarMethod.REQUEST:
+        message.previous = in_calendar
+    elif in_calendar is not None:
+        message.date_time = in_calendar
+    # A backup that is restored may hold it although it was sent since, and others after it. Copies have one number.
+    if not message.attempts and not message.reasons:
+        message.sequence = next_sequence(message.sequence - 1, now)
 
 
 def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime:
@@ -150,6 +177,17 @@ def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
     _close(message, ConfirmationStatus.SENT, now)
     if newest and visit.confirmation in UNSENT:
         visit.confirmation = ConfirmationStatus.SENT
+    if not newest and visit.confirmation is ConfirmationStatus.NOT_REQUIRED:
+        _decide_again(session, visit, now)
+
+
+def _decide_again(session: Session, visit: HomeVisit, now: datetime) -> None:
+    """Queue the last message again where it was not required beside one that was sent by a courier whose lease was lost."""
+    last = select(OutboxMessage).where(OutboxMessage.home_visit == visit.id).order_by(col(OutboxMessage.sequence).desc())
+    message = session.exec(last).first()
+    if message and message.status is ConfirmationStatus.NOT_REQUIRED:
+        message.status = visit.confirmation = ConfirmationStatus.QUEUED
+        message.due, message.ended = now, None
 
 
 def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, retry_at: datetime | None) -> bool:

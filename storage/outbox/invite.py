@@ -8,7 +8,7 @@ from icalendar import STATUS, Calendar, Event, vCalAddress
 from storage.models import HomeVisit, Location
 from storage.outbox import wording
 from storage.outbox.addresses import Sender
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.messages import CalendarMethod, OutboxMessage
 
 VISIT_LASTS = timedelta(hours=1)
 PRODUCT = "-//Home visits//Confirmation//EN"
@@ -33,14 +33,14 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
         end=_end(message.date_time),
         summary=wording.invitation_title(location),
         location=wording.invitation_place(visit, location),
-        description=wording.rearranging(location),
+        description=wording.rearranging(location, message.method),
         organizer=host,
         attendees=[guest],
-        status=STATUS.CONFIRMED,
+        status=STATUS.CANCELLED if message.method is CalendarMethod.CANCEL else STATUS.CONFIRMED,
     )
     # Not Calendar.new: it makes up an ID, and a copy sent twice must be the same.
     calendar = Calendar()
-    for name, value in (("prodid", PRODUCT), ("version", "2.0"), ("method", "REQUEST")):
+    for name, value in (("prodid", PRODUCT), ("version", "2.0"), ("method", message.method.value)):
         calendar.add(name, value)
     calendar.add_component(event)
     return bytes(calendar.to_ical())

@@ -97,4 +97,13 @@ _SIGHTINGS = (
     _FIND.format(of="TRUE"),
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS}
+# The text of an instant has 19 characters up to its seconds.
+_WHOLE_SECONDS = (
+    "UPDATE home_visits SET date_time = substr(date_time, 1, 19) WHERE length(date_time) > 19",
+    """
+    UPDATE outbox_messages SET date_time = substr(date_time, 1, 19), previous = substr(previous, 1, 19)
+    WHERE length(date_time) > 19 OR length(previous) > 19
+    """,
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS}

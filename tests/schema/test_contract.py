@@ -54,7 +54,6 @@ STILL_TO_COME = [
     "Field HomeVisitFilter.createdBefore was removed.",
     "Field HomeVisitFilter.assigned was removed.",
     "Field HomeVisitFilter.confirmation was removed.",
-    "Field CancelHomeVisitInput.notifyCareSeeker was removed.",
     "Field BookHomeVisitSuccess.conflicts was removed.",
     "Field UpdateHomeVisitSuccess.conflicts was removed.",
 ]

@@ -174,6 +174,25 @@ def test_notes_that_were_there_before_their_index_are_in_it(tmp_path: Path) -> N
     assert inspect(path).query("SELECT rowid FROM home_visits_notes WHERE home_visits_notes MATCH 'hee'") == [(2,)]
 
 
+def test_times_are_cut_to_whole_seconds_those_of_mail_too(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate_to("0003", path)
+    times = ["2024-11-03T11:00:00.999", "2024-11-03T11:00:00.123456", "2024-11-03T11:00:00"]
+    for number, time in enumerate(times):
+        others = dict.fromkeys(inspect(path).columns("home_visits"), "2024-11-01T09:30:00.500") | {"cancelled": None}
+        inspect(path).insert("home_visits", others | {"number": number, "id": visit_id(number), "date_time": time, "version": 1})
+        message = dict.fromkeys(inspect(path).columns("outbox_messages"), "2024-11-01T09:30:00.500")
+        names = {"id": visit_id(number), "home_visit": visit_id(number), "sequence": number}
+        inspect(path).insert("outbox_messages", message | names | {"date_time": time, "previous": [*times, None][number + 1]})
+
+    migrate(path)
+
+    cut, first = "2024-11-03T11:00:00", "2024-11-01T09:30:00.500"
+    assert inspect(path).query("SELECT date_time, modified FROM home_visits") == [(cut, first)] * 3
+    messages = inspect(path).query("SELECT date_time, previous, created, method FROM outbox_messages ORDER BY sequence")
+    assert messages == [(cut, previous, first, "REQUEST") for previous in (cut, cut, None)]
+
+
 def test_indexes_that_a_killed_import_did_without_are_built(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate(path)

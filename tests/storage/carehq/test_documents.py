@@ -134,9 +134,27 @@ def test_hosts_are_lower_case_in_documents(host: VisitHost) -> None:
     ],
 )
 def test_an_instant_without_an_offset_is_in_utc(text: str, instant: datetime) -> None:
-    read = kept("home_visits", visit(date_time=text))["date_time"]
+    read = kept("home_visits", visit(created=text))["created"]
 
     assert (read, read.tzinfo) == (instant, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2024-11-03 11:00:00.999999", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2024-11-03T12:00:00.5+01:00", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2000-01-01 00:00:00", datetime(2000, 1, 1, tzinfo=UTC)),
+        ("2101-01-01T00:59:59+01:00", datetime(2100, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_the_time_of_a_visit_is_cut_to_whole_seconds(text: str, instant: datetime) -> None:
+    assert kept("home_visits", visit(date_time=text))["date_time"] == instant
+
+
+@pytest.mark.parametrize("text", ["1026-11-03 11:00:00", "1999-12-31 23:59:59.9", "2101-01-01 00:00:00", "9026-11-03 11:00:00"])
+def test_a_year_in_which_no_visit_can_be_is_refused(text: str) -> None:
+    assert problems_of("home_visits", visit(date_time=text)) == ["date_time must be in a year from 2000 to 2100"]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None
     await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.")])
     newer = visit(
         modified=LATER,
-        date_time="2024-11-04 12:30:00.500",
+        date_time="2024-11-04 12:30:00",
         host="nurse",
         visit_type="virtual",
         location=24 * "9",
@@ -75,7 +75,7 @@ async def test_notes_that_no_booking_could_have_are_imported_and_found_by_the_fi
 
 async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(database: Database, tmp_path: Path) -> None:
     await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.", assigned_to=USER)])
-    changes = {"assigned_to": None, "date_time": "2024-11-03 11:00:00.5", "host": "nurse", "notes": "Knock."}
+    changes = {"assigned_to": None, "date_time": "2024-11-03 12:00:00.5", "host": "nurse", "notes": "Knock."}
 
     await taken(database, tmp_path, home_visits=[visit(modified=LATER, cancelled=LATER, **changes)])
 
@@ -90,7 +90,7 @@ async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(
     assert json.loads(event["changes"]) == [
         ["assigned_to", USER, None],
         ["cancelled", None, "2024-11-02T08:00:00Z"],
-        ["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.500Z"],
+        ["date_time", "2024-11-03T11:00:00Z", "2024-11-03T12:00:00Z"],
         ["host", "MANAGER", "NURSE"],
         ["notes", None, None],
     ]
@@ -254,6 +254,24 @@ async def test_an_update_withdraws_mail_that_it_makes_stale(
 
     (row,), (message,) = rows_of(database.path, "home_visits"), rows_of(database.path, "outbox_messages")
     assert (row["id"], row["confirmation"], message["status"]) == (booked.id, confirmation, confirmation)
+
+
+async def test_the_news_that_a_visit_is_cancelled_goes_out_though_the_source_has_cancelled_it_at_another_second(
+    database: Database, tmp_path: Path
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    visits = HomeVisits(database, EVERYTHING, Clock())
+    booked = await visits.book(booking(care_enquiry=ENQUIRY))
+    await change(database, "UPDATE outbox_messages SET status = 'SENT'")
+    await visits.cancel(booked.id, notify_care_seeker=True)
+    (exported,) = await give(database)
+
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": LATER, "modified": LATER}])
+    again = [message["status"] for message in rows_of(database.path, "outbox_messages")]
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": None, "modified": "2024-11-03 08:00:00"}])
+
+    assert again == ["SENT", "QUEUED"]
+    assert [message["status"] for message in rows_of(database.path, "outbox_messages")] == ["SENT", "WITHDRAWN"]
 
 
 async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Database, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
 from tests.storage.homes import NOW
-from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
+from tests.storage.outbox.post_office import PostOffice, entry, hang, invitation, until
 from tests.storage.outbox.practice import Practice
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -45,7 +45,9 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     delivered = await first.deliver_once()
 
     assert (overtaken, delivered) == ([0], 2)
-    assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
+    first_number, second_number = [sequence for _, sequence in map(invitation, post_office.letters)]
+    assert first_number < second_number
+    assert [letter["Subject"].partition(" ")[0] for letter in post_office.letters] == ["Your", "New"]
     assert await practice.statuses() == ["SENT", "SENT"]
     assert [*confirmations, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
 
@@ -169,6 +171,35 @@ async def test_what_was_sent_twice_was_sent_the_first_time(practice: Practice, p
 
     [message] = await practice.messages()
     assert (len(post_office.letters), message.status, message.ended) == (2, "SENT", NOW + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_needed_no_letter_is_decided_again_once_it_is_known_that_another_was_sent(
+    practice: Practice, post_office: PostOffice, cancelled: bool
+) -> None:
+    visit = await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+    if not cancelled:
+        await slow.deliver_once()
+        await practice.move(visit, hours=1)
+    meanwhile: list[str] = []
+
+    async def too_slow(server: SMTP) -> str:
+        post_office.answers.clear()
+        await (practice.cancel(visit) if cancelled else practice.move(visit, hours=-1))
+        practice.clock.advance(seconds=60)
+        await other.deliver_once()
+        meanwhile.append(await practice.confirmation(visit))
+        return "250 OK"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+    await slow.deliver_once()
+
+    assert meanwhile == ["NOT_REQUIRED"]
+    expected = [("REQUEST", 11), ("CANCEL", 11)] if cancelled else [("REQUEST", 11), ("REQUEST", 12), ("REQUEST", 11)]
+    assert [(method, start.hour) for method, start in map(entry, post_office.letters)] == expected
+    assert (set(await practice.statuses()), await practice.confirmation(visit)) == ({"SENT"}, "SENT")
 
 
 async def test_a_courier_that_stood_still_beyond_its_lease_sends_nothing(practice: Practice, post_office: PostOffice) -> None:
