@@ -3,10 +3,8 @@
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
@@ -15,6 +13,7 @@ from storage.errors import UnknownKind
 from storage.identifiers import is_identifier
 from storage.lifecycle import NOTES_LENGTH
 from storage.models import VisitHost, VisitType, metadata
+from storage.time_zones import is_time_zone
 
 _is_instant = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
@@ -57,22 +56,9 @@ def _instant(value: Any) -> datetime:
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
 
 
-# Twice the longest name.
-TIME_ZONE_LENGTH = 64
-
-
-@lru_cache(maxsize=1000)
-def _is_time_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
 def _time_zone(value: Any) -> str:
-    if isinstance(value, str) and len(value) <= TIME_ZONE_LENGTH and _is_time_zone(value):
-        return value
+    if is_time_zone(value):
+        return str(value)
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 
 

@@ -96,6 +96,10 @@ REFUSED_SETTINGS = {
         {"DEFAULT_TIME_ZONE": "Europe/Atlantis"},
         f"{UNUSABLE_SETTINGS}DEFAULT_TIME_ZONE: A TimeZone is an IANA name, like Europe/London.",
     ),
+    "a zone of no place": (
+        {"DEFAULT_TIME_ZONE": "localtime"},
+        f"{UNUSABLE_SETTINGS}DEFAULT_TIME_ZONE: A TimeZone is an IANA name, like Europe/London.",
+    ),
     "an origin with a path": (
         {"ALLOWED_ORIGINS": "https://a.example https://b.example/"},
         (
