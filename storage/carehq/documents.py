@@ -136,10 +136,12 @@ class HomeVisitDocument(Document):
 
     @field_validator("completed")
     @classmethod
-    def _not_both(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
-        if completed is not None and info.data.get("cancelled") is not None:
-            raise ValueError("must be null where `cancelled` is set: a visit ends only once")
-        return completed
+    def _not_beside_cancelled(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
+        """Leave out when a visit was completed that has been cancelled since: the source's screens cancel completed ones."""
+        if completed is None or info.data.get("cancelled") is None:
+            return completed
+        warn(info, "completed is left out, for `cancelled` is set: the visit is CANCELLED")
+        return None
 
 
 class Kind(NamedTuple):
@@ -177,6 +179,18 @@ def kind_of(path: Path) -> Kind:
         if re.match(rf"{name}(?![a-z])", path.name.lower()):
             return kind
     raise UnknownKind(f"{path} does not tell what it holds: name its kind with --kind, one of {', '.join(KINDS)}.")
+
+
+def read_document(kind: Kind, value: Any) -> tuple[Document, list[str]]:
+    """Return a document, and a warning for each of its values that is not taken as it is; raise ValidationError."""
+    warnings: list[str] = []
+    return kind.document.model_validate(value, context=warnings), warnings
+
+
+def warn(info: ValidationInfo, warning: str) -> None:
+    """Tell whoever imports a document that one of its values is not taken as it is."""
+    if info.context is not None:
+        info.context.append(warning)
 
 
 def problems(error: ValidationError) -> list[str]:
