@@ -4,10 +4,11 @@ import asyncio
 import os
 import random
 import sqlite3
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,7 +19,7 @@ from storage.database import Database, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal
 from storage.queries.statements import Statement
 from storage.sqlite import backup, indexes, migrating
-from storage.sqlite.connecting import BUSY_SECONDS, writer_of
+from storage.sqlite.connecting import BUSY_SECONDS, is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
 from storage.sqlite.keywords import optimize_index
@@ -60,7 +61,7 @@ class SQLiteDatabase(Database):
         return cls(Path(url.database))
 
     def __str__(self) -> str:
-        return str(self._path)
+        return str(self.path)
 
     async def open(self) -> Self:
         """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
@@ -193,6 +194,16 @@ class SQLiteDatabase(Database):
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         backup.backup(self._path, target, progress)
+
+    @contextmanager
+    def readable(self) -> Iterator[Database]:
+        if is_writable(self.path) or not self.path.exists():
+            yield self
+            return
+        with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+            copy = Path(folder, self.path.name)
+            backup.backup(self.path, copy)
+            yield SQLiteDatabase(copy)
 
     def restore(self, source: Path) -> Path | None:
         return backup.restore(source, self._path)

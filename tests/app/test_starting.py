@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.app.calling import COUNT, SECRET, ask
-from tests.conftest import RunCommand, StartServer
+from tests.conftest import ROOT, RunCommand, StartServer
 from tests.inspection import inspect
 
+SAMPLES = ROOT / "tests/storage/carehq/samples"
 CANARY = "canary-5f0c"
 EXAMPLE = 'such as this prints: python -c "import secrets; print(secrets.token_urlsafe(48))"'
 UNUSABLE_SETTINGS = "Settings that cannot be used: HOME_VISITS_"
@@ -181,6 +182,43 @@ def test_a_port_in_use_is_reported(run_command_here: RunCommand) -> None:
 
     sentence = f"Cannot listen at 127.0.0.1:{port}: Address already in use. Choose another --host or --port."
     assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+
+
+def test_a_demo_on_a_port_in_use_makes_nothing(run_command_here: RunCommand, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+
+        ended = run_command_here("serve", "--dev", "--demo", "--port", str(port))
+
+    sentence = f"Cannot listen at 127.0.0.1:{port}: Address already in use. Choose another --host or --port."
+    assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2"), ("--host", "0.0.0.0")])  # noqa: S104 - it is refused
+def test_only_development_has_made_up_visits(run_command_here: RunCommand, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    ended = run_command_here("serve", "--demo", "--port", "0", *flags, JWT_SECRET=SECRET)
+
+    sentence = "--demo fills a database with made-up visits, to try out: leave it out, or add --dev."
+    assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_made_up_visits_are_not_put_beside_real_ones(run_command_here: RunCommand, tmp_path: Path) -> None:
+    run_command_here("import", str(SAMPLES / "home_visits.json"))
+    before = inspect(tmp_path / "visits.db").everything()
+
+    ended = run_command_here("serve", "--dev", "--demo", "--port", "0")
+
+    sentence = "holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+    assert (ended.code, ended.err) == (1, f"home-visits: {tmp_path}/visits.db {sentence}\n")
+    assert inspect(tmp_path / "visits.db").everything() == before
+
+
+def test_where_the_database_is_is_told_in_full(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server("--dev", DATABASE_URL="sqlite:///relative.db")
+
+    assert server.serving == f"{tmp_path}/relative.db"
 
 
 def no_database(path: Path) -> None:
