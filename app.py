@@ -38,6 +38,7 @@ from storage.database import Database, database_of
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, retry_and_list
+from storage.outbox.server import mail_server
 from storage.repository import HomeVisits
 
 gc.freeze()
@@ -105,10 +106,14 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
+        from resolvers.key_sets import InsecureAddress
         from resolvers.tokens import Tokens
 
-        with naming_the_setting("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
+        try:
             return Tokens(_token_rules(settings))
+        except ValueError as reason:
+            name = "JWT_JWKS_URL" if isinstance(reason, InsecureAddress) else "JWT_SECRET"
+            raise Unstartable(f"HOME_VISITS_{name}: {reason}") from None
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
@@ -129,8 +134,10 @@ def _token_rules(settings: Settings) -> "TokenRules":
 
 def _mailroom(settings: Settings) -> Mailroom:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with naming_the_setting("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
-        return Mailroom(url, settings.mail_from, settings.default_time_zone)
+    with naming_the_setting("HOME_VISITS_SMTP_URL"):
+        server = mail_server(url) if url else None
+    with naming_the_setting("HOME_VISITS_MAIL_FROM"):
+        return Mailroom(server, settings.mail_from, settings.default_time_zone)
 
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
