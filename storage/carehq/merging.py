@@ -119,7 +119,7 @@ def _is_newer(row: Row, before: Row) -> bool:
     """Tell whether a document says more than is kept. The source's clock shows whole seconds, and much happens within one."""
     if row["modified"] != before["modified"]:
         return bool(row["modified"] > before["modified"])
-    return any(not _is_kept(value, before[name]) for name, value in row.items())
+    return not row.items() <= before.items() and any(not _is_kept(value, before[name]) for name, value in row.items())
 
 
 def _is_kept(value: Any, kept: Any) -> bool:
