@@ -42,6 +42,7 @@ from storage.database import Database, database_of
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, retry_and_list
+from storage.outbox.server import mail_server
 from storage.repository import HomeVisits
 
 gc.freeze()
@@ -127,10 +128,14 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
+        from resolvers.key_sets import InsecureAddress
         from resolvers.tokens import Tokens
 
-        with naming_the_setting("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
+        try:
             return Tokens(_token_rules(settings))
+        except ValueError as reason:
+            name = "JWT_JWKS_URL" if isinstance(reason, InsecureAddress) else "JWT_SECRET"
+            raise Unstartable(f"HOME_VISITS_{name}: {reason}") from None
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
@@ -151,8 +156,10 @@ def _token_rules(settings: Settings) -> "TokenRules":
 
 def _mailroom(settings: Settings) -> Mailroom:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with naming_the_setting("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
-        return Mailroom(url, settings.mail_from, settings.default_time_zone)
+    with naming_the_setting("HOME_VISITS_SMTP_URL"):
+        server = mail_server(url) if url else None
+    with naming_the_setting("HOME_VISITS_MAIL_FROM"):
+        return Mailroom(server, settings.mail_from, settings.default_time_zone)
 
 
 def say(sentence: str) -> None:
@@ -167,7 +174,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 @cli.command()
 def serve(
     dev: Annotated[bool, typer.Option("--dev", help="To try out: no sign-in, explorer on, on this machine only.")] = False,
-    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with made-up visits.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="With --dev: fill an empty database with made-up visits.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")] = 8080,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many processes serve.")] = 1,
@@ -178,23 +185,27 @@ def serve(
     log = Log(settings.log_format or ("console" if dev else "json")).capture_logging()
     if dev and not processes.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
+    if demo and not dev:
+        raise Unstartable("--demo fills a database with made-up visits, to try out: leave it out, or add --dev.")
     # What cannot start is refused before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
         uvloop.run(processes.serve(app, processes.inherit(inherited), settings.http))
         return
-    database = _migrated_database(settings, create=True)
-    if demo:
-        from storage.demo import fill_with_demo
+    with processes.listen(host, port) as listener:
+        database = _migrated_database(settings, create=True)
+        if demo:
+            from storage.demo import fill_with_demo
 
-        if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
-            say(f"Filled {database} with made-up visits.")
-    listener = processes.listen(host, port)
-    serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
-    if workers == 1:
-        uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
-    else:
-        supervisor.supervise(workers, listener, settings.http, ready=partial(say, serving))
+            if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
+                say(f"Filled {database} with made-up visits.")
+        serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + (
+            "" if settings.lets_sign_in else ANYBODY
+        )
+        if workers == 1:
+            uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
+        else:
+            supervisor.supervise(workers, listener, settings.http, ready=partial(say, serving))
 
 
 @cli.command()
@@ -259,7 +270,12 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     from storage.carehq.exporting import export_documents
 
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
-    say(f"{kind}: {asyncio.run(_with_database(_migrated_database(_settings()), work)):,} exported")
+    database = database_of(_settings().database_url)
+    with database.readable() as readable:
+        if readable.is_empty():
+            raise _nothing_in(database)
+        readable.migrate()
+        say(f"{kind}: {asyncio.run(_with_database(readable, work)):,} exported")
 
 
 @cli.command("backup")
@@ -267,7 +283,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
     """Copy the database, also while it is served."""
     from storage.progress import progress_bar
 
-    database = _configured_database(_settings())
+    database = database_of(_settings().database_url)
     with progress_bar("Copying") as bar:
         database.backup(file, bar.update)
     say(f"{database} was copied to {file}.")
@@ -320,9 +336,13 @@ def _migrated_database(settings: Settings, *, create: bool = False) -> Database:
     """Return the database, brought up to date; raise Unstartable for one that is empty, unless `create`."""
     database = _configured_database(settings)
     if not create and database.is_empty():
-        raise Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
+        raise _nothing_in(database)
     database.migrate()
     return database
+
+
+def _nothing_in(database: Database) -> Unstartable:
+    return Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
 
 
 async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -103,6 +103,13 @@ class Database(ABC):
     @abstractmethod
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         """Copy it to a new file, also while it is served; raise DatabaseUnusable where that cannot be."""
+
+    @abstractmethod
+    def readable(self) -> AbstractContextManager["Database"]:
+        """Return it, or a copy of it where it could not be opened or brought up to date where it is.
+
+        Raises DatabaseUnusable where that cannot be.
+        """
 
     @abstractmethod
     def restore(self, source: Path) -> Path | None:

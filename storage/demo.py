@@ -12,6 +12,8 @@ from sqlmodel import Session
 from storage.carehq.documents import KINDS
 from storage.carehq.merging import merge
 from storage.database import Database
+from storage.errors import DatabaseUnusable
+from storage.models import Location
 
 ENQUIRIES = 150
 CONTACTS = 70
@@ -98,12 +100,19 @@ PENDING_VISIT = _identifier(_FIRST_VISIT + VISITS - 1)
 
 
 async def fill_with_demo(database: Database, now: datetime) -> bool:
-    """Fill an empty database, at once or not at all; leave any other as it is, and return whether it was empty."""
+    """Fill an empty database, at once or not at all, and return whether it was empty; leave one that was filled before.
+
+    Raises DatabaseUnusable for one that holds anything else.
+    """
 
     def work(session: Session) -> bool:
+        if session.get(Location, LOCATION) is not None:
+            return False
         for kind in KINDS.values():
             if session.scalar(sa.select(sa.exists().select_from(kind.table))):
-                return False
+                raise DatabaseUnusable(
+                    f"{database} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+                )
         for name, documents in demo_documents(now.astimezone(UTC).date()).items():
             document = KINDS[name].document
             merge(session, KINDS[name], [document.model_validate(values) for values in documents], now)

@@ -3,10 +3,8 @@
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
@@ -15,6 +13,7 @@ from storage.errors import UnknownKind
 from storage.identifiers import is_identifier
 from storage.lifecycle import FIRST_YEAR, LAST_YEAR, NOTES_LENGTH, in_whole_seconds, time_problem
 from storage.models import VisitHost, VisitType, metadata
+from storage.time_zones import is_time_zone
 
 _is_instant = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
@@ -77,22 +76,10 @@ def _visit_time(value: Any) -> datetime:
 
 _ROLES = {role.lower(): role for role in VisitHost}
 
-# Twice the longest name.
-TIME_ZONE_LENGTH = 64
-
-
-@lru_cache(maxsize=1000)
-def _is_time_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
 
 def _time_zone(value: Any) -> str:
-    if isinstance(value, str) and len(value) <= TIME_ZONE_LENGTH and _is_time_zone(value):
-        return value
+    if is_time_zone(value):
+        return str(value)
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 
 
@@ -197,10 +184,12 @@ class HomeVisitDocument(Document):
 
     @field_validator("completed")
     @classmethod
-    def _not_both(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
-        if completed is not None and info.data.get("cancelled") is not None:
-            raise ValueError("must be null where `cancelled` is set: a visit ends only once")
-        return completed
+    def _not_beside_cancelled(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
+        """Leave out when a visit was completed that has been cancelled since: the source's screens cancel completed ones."""
+        if completed is None or info.data.get("cancelled") is None:
+            return completed
+        warn(info, "completed is left out, for `cancelled` is set: the visit is CANCELLED")
+        return None
 
 
 class Kind(NamedTuple):
@@ -238,6 +227,18 @@ def kind_of(path: Path) -> Kind:
         if re.match(rf"{name}(?![a-z])", path.name.lower()):
             return kind
     raise UnknownKind(f"{path} does not tell what it holds: name its kind with --kind, one of {', '.join(KINDS)}.")
+
+
+def read_document(kind: Kind, value: Any) -> tuple[Document, list[str]]:
+    """Return a document, and a warning for each of its values that is not taken as it is; raise ValidationError."""
+    warnings: list[str] = []
+    return kind.document.model_validate(value, context=warnings), warnings
+
+
+def warn(info: ValidationInfo, warning: str) -> None:
+    """Tell whoever imports a document that one of its values is not taken as it is."""
+    if info.context is not None:
+        info.context.append(warning)
 
 
 def problems(error: ValidationError) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from storage import migrations
 from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable
 from storage.sqlite.files import close_to_others, put_foreign_log_aside
 from storage.sqlite.migrating import revision
 from storage.sqlite.schemas import strangeness
@@ -36,10 +36,10 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
     """
     if target.exists():
         raise DatabaseUnusable(f"{target} exists already: name a new file for the backup.")
-    if revision(path) is None:
-        raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
-    with _translate_errors(f"{path} cannot be backed up to {target}"), _unfinished(target) as copy:
-        _copy(path, copy, progress)
+    with _translate_errors(f"{path} cannot be backed up to {target}"), _readable(path) as source, _unfinished(target) as copy:
+        if revision(source) is None:
+            raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
+        _copy(source, copy, progress)
         if found := problem(copy, "PRAGMA quick_check(1)"):
             raise DatabaseUnusable(f"{path} is damaged ({found}): restore the last backup.")
         _publish(copy, target)
@@ -83,6 +83,18 @@ def _translate_errors(failed: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Return the database, or a copy of its files where it has a log that SQLite could not read beside it."""
+    if is_writable(path) or not has_log(path) or has_index(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", Path(folder, path.name + suffix))
+        yield Path(folder, path.name)
+
+
+@contextlib.contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
     """Make a file beside `target` that is gone afterwards, unless it got another name; remove those of runs that were killed."""
     folder = target.absolute().parent
@@ -116,7 +128,7 @@ def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
             progress(total - left, total)
 
     with (
-        closing(connected(path, "rw")) as source,
+        closing(connected(path, "rw" if is_writable(path) else "ro")) as source,
         closing(sqlite3.connect(copy, isolation_level=None)) as target,
     ):
         # Who moves what out of the log, and when: see storage.sqlite.checkpoints.

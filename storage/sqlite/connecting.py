@@ -1,5 +1,6 @@
 """How connections to the file are set up: the pragmas without which none is safe to use."""
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +31,27 @@ WRITER = (
 
 def uri(path: Path, mode: str) -> str:
     """Return the file as a URI: whatever characters its path has, and opened as `ro` or `rw`."""
-    return f"{path.absolute().as_uri()}?mode={mode}"
+    return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if mode == "ro" and _is_at_rest(path) else "")
+
+
+def is_writable(path: Path) -> bool:
+    """Tell whether SQLite can keep its log beside the database, which it needs to even for reading."""
+    return os.access(path.absolute().parent, os.W_OK)
+
+
+def has_log(path: Path) -> bool:
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def has_index(path: Path) -> bool:
+    """Tell whether the log can be read as it is: while the database is written by somebody who may, or after a crash."""
+    return all(Path(f"{path}{suffix}").exists() for suffix in ("-wal", "-shm"))
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Tell whether everything is in the file itself, and nobody can be writing."""
+    return not is_writable(path) and not has_log(path) and not has_index(path)
 
 
 def connected(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -15,7 +16,7 @@ from storage.database import Database, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import backup, files, indexes, migrating
-from storage.sqlite.connecting import writer_of
+from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
 from storage.sqlite.files import OpenFiles
@@ -65,7 +66,7 @@ class SQLiteDatabase(Database):
         return cls(Path(url.database))
 
     def __str__(self) -> str:
-        return str(self._path)
+        return str(self.path)
 
     async def open(self) -> Self:
         """Connect; raise DatabaseUnusable where the file cannot be opened or written, or is no database."""
@@ -193,6 +194,16 @@ class SQLiteDatabase(Database):
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         backup.backup(self._path, target, progress)
+
+    @contextmanager
+    def readable(self) -> Iterator[Database]:
+        if is_writable(self.path) or not self.path.exists():
+            yield self
+            return
+        with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+            copy = Path(folder, self.path.name)
+            backup.backup(self.path, copy)
+            yield SQLiteDatabase(copy)
 
     def restore(self, source: Path) -> Path | None:
         return backup.restore(source, self._path)

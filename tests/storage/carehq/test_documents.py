@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems
+from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems, read_document
 from storage.models import VisitHost, VisitType
 from tests.memory import kept_memory
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, visit
@@ -188,13 +188,23 @@ def test_what_is_no_instant_is_refused(value: Any) -> None:
     assert problems_of("home_visits", visit(date_time=value)) == [f"date_time {NOT_AN_INSTANT}"]
 
 
-def test_a_visit_ends_only_once() -> None:
-    document = visit(cancelled="2024-11-02 09:00:00", completed="2024-11-03 12:00:00", created="early")
+def test_a_visit_that_was_completed_and_cancelled_is_cancelled_with_a_warning() -> None:
+    value = visit(cancelled="2024-11-02 09:00:00", completed="2024-11-03 12:00:00")
 
-    assert problems_of("home_visits", document) == [
-        "completed must be null where `cancelled` is set: a visit ends only once",
-        f"created {NOT_AN_INSTANT}",
-    ]
+    document, warnings = read_document(KINDS["home_visits"], value)
+
+    assert (vars(document)["cancelled"], vars(document)["completed"]) == (datetime(2024, 11, 2, 9, tzinfo=UTC), None)
+    assert warnings == ["completed is left out, for `cancelled` is set: the visit is CANCELLED"]
+
+
+def test_what_is_wrong_with_one_end_is_told_beside_the_other() -> None:
+    assert problems_of("home_visits", visit(cancelled="2024-11-02 09:00:00", completed="soon")) == [f"completed {NOT_AN_INSTANT}"]
+
+
+def test_a_sound_document_has_no_warnings() -> None:
+    _, warnings = read_document(KINDS["home_visits"], visit(cancelled="2024-11-02 09:00:00"))
+
+    assert warnings == []
 
 
 def test_notes_have_at_most_10000_characters() -> None:
@@ -220,7 +230,9 @@ def test_a_text_is_what_every_database_can_keep(kind: str, field: str, value: An
     assert problems_of(kind, document) == [f"{field} {problem}"]
 
 
-@pytest.mark.parametrize("value", [5, "", "Londen", "Europe", "../../etc/passwd", "/etc/localtime", "Europe/Lon\0don", "\ud800"])
+@pytest.mark.parametrize(
+    "value", [5, [], "", "Londen", "Europe", "../../etc/passwd", "/etc/localtime", "Europe/Lon\0don", "\ud800"]
+)
 def test_a_time_zone_has_an_iana_name(value: Any) -> None:
     document = {"_id": LOCATION, "time_zone": value}
 

@@ -135,7 +135,7 @@ async def test_what_is_no_json_is_told_with_its_place(database: Database, tmp_pa
     outcome = await take(database, path)
 
     assert [str(document) for document in outcome.refused] == [
-        f"{path}: document 2 (line 2): is no JSON: Expecting value on line 2"
+        f"{path}: document 2 (line 2): is no JSON: Expecting value after `_id` on line 2"
     ]
     assert outcome.tallies == {"users": Tally(new=2, refused=1)}
 
