@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,21 +24,25 @@ from resolvers.api import make_engine, schema_definition
 from schema import graphiql
 from schema.context import Context
 from schema.execution.engine import Engine
-from schema.server import processes
-from schema.server.background import BackgroundTask, delete_old_keys, lifespan
+from schema.server import processes, supervisor
+from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
+from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.routes import add_routes, require_local_name
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import Operations
+from schema.transport.requests import TrustedDocuments
+from schema.transport.shares import Shares
 from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, retry_and_list
+from storage.outbox.server import mail_server
 from storage.repository import HomeVisits
 
 gc.freeze()
@@ -47,7 +52,6 @@ if TYPE_CHECKING:
     from resolvers.tokens import TokenRules, Tokens
 
 T = TypeVar("T")
-say = partial(typer.echo, err=True)
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
@@ -56,24 +60,31 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     tokens = _tokens(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
-    concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting)
+    shares = Shares(settings.share, others_wait=database.others_wait)
+    database.accounts = shares
+    concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting, shares=shares)
     metrics = Metrics(log, shared_metrics())
     engine = _engine(settings, introspection=settings.introspection or dev)
     export_gauges(metrics, concurrency, engine, database)
     operations = Operations(
         execute=engine.execute,
         authenticate=authenticate,
-        make_context=lambda caller, _id: Context(database, caller, clock, settings.default_time_zone, auth.allowed_operations),
+        make_context=lambda caller, _id: Context(
+            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes
+        ),
         present_error=errors.present,
         record=metrics.record,
         concurrency=concurrency,
         execution_seconds=settings.http.execution_seconds,
+        cost_limit=settings.limits.cost,
+        known_operation=engine.known_operation,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
     background = _background(settings, database, metrics, dev=dev)
     app = web.Application(middlewares=[] if tokens else [require_local_name])
     app[processes.DRAIN] = endpoint.drain
-    app.router.add_route("*", "/graphql", endpoint.handle)
+    app[processes.REFUSE_HEADER] = endpoint.refuse_header
+    app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
@@ -91,24 +102,40 @@ def _engine(settings: Settings, *, introspection: bool) -> Engine:
 def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql.Page | None) -> Endpoint:
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
-    return Endpoint(operations, limits=settings.http, trusted=trusted, origins=settings.allowed_origins, page=page)
+    return Endpoint(
+        operations,
+        limits=settings.http,
+        trusted=trusted,
+        origins=settings.allowed_origins,
+        page=page,
+        clients=ClientAddresses(settings.trusted_proxies),
+    )
 
 
 def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
-    tasks: list[BackgroundTask] = [metrics.keep_fresh, partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))]
+    tasks = [
+        BackgroundTask("metrics", metrics.keep_fresh),
+        BackgroundTask("file descriptors", report_exhaustion),
+        BackgroundTask("old idempotency keys", partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))),
+        BackgroundTask("notes to fold anew", partial(refold_notes, database)),
+    ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
-        tasks.append(partial(mailroom.deliver, database))
+        tasks.append(BackgroundTask("confirmation emails", partial(mailroom.deliver, database)))
         metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
     return tasks
 
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
+        from resolvers.key_sets import InsecureAddress
         from resolvers.tokens import Tokens
 
-        with naming_the_setting("HOME_VISITS_JWT_SECRET" if settings.jwt_secret else "HOME_VISITS_JWT_JWKS_URL"):
+        try:
             return Tokens(_token_rules(settings))
+        except ValueError as reason:
+            name = "JWT_JWKS_URL" if isinstance(reason, InsecureAddress) else "JWT_SECRET"
+            raise Unstartable(f"HOME_VISITS_{name}: {reason}") from None
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
@@ -129,8 +156,16 @@ def _token_rules(settings: Settings) -> "TokenRules":
 
 def _mailroom(settings: Settings) -> Mailroom:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with naming_the_setting("HOME_VISITS_SMTP_URL", "HOME_VISITS_MAIL_FROM"):
-        return Mailroom(url, settings.mail_from, settings.default_time_zone)
+    with naming_the_setting("HOME_VISITS_SMTP_URL"):
+        server = mail_server(url) if url else None
+    with naming_the_setting("HOME_VISITS_MAIL_FROM"):
+        return Mailroom(server, settings.mail_from, settings.default_time_zone)
+
+
+def say(sentence: str) -> None:
+    """Tell whoever has started this; that nobody reads it is no reason to fail."""
+    with suppress(OSError):
+        typer.echo(sentence, err=True)
 
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -139,7 +174,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 @cli.command()
 def serve(
     dev: Annotated[bool, typer.Option("--dev", help="To try out: no sign-in, explorer on, on this machine only.")] = False,
-    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with made-up visits.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="With --dev: fill an empty database with made-up visits.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")] = 8080,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many processes serve.")] = 1,
@@ -150,30 +185,40 @@ def serve(
     log = Log(settings.log_format or ("console" if dev else "json")).capture_logging()
     if dev and not processes.is_loopback(host):
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
+    if demo and not dev:
+        raise Unstartable("--demo fills a database with made-up visits, to try out: leave it out, or add --dev.")
     # What cannot start is refused before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
         uvloop.run(processes.serve(app, processes.inherit(inherited), settings.http))
         return
-    database = _migrated_database(settings, create=True)
-    if demo:
-        from storage.demo import fill_with_demo
+    with processes.listen(host, port) as listener:
+        database = _migrated_database(settings, create=True)
+        if demo:
+            from storage.demo import fill_with_demo
 
-        if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
-            say(f"Filled {database} with made-up visits.")
-    listener = processes.listen(host, port)
-    serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + ("" if settings.lets_sign_in else ANYBODY)
-    if workers == 1:
-        uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
-    else:
-        processes.supervise(workers, listener, settings.http, ready=partial(say, serving))
+            if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
+                say(f"Filled {database} with made-up visits.")
+        serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + (
+            "" if settings.lets_sign_in else ANYBODY
+        )
+        if workers == 1:
+            uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
+        else:
+            supervisor.supervise(workers, listener, settings.http, ready=partial(say, serving))
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
+    from storage.progress import progress_bar
+    from storage.refolding import refold_all_notes
+
     database = _configured_database(_settings())
-    say(f"{database} has been brought up to date." if database.migrate() else f"{database} is up to date.")
+    migrated = database.migrate()
+    with progress_bar("Folding notes anew") as bar:
+        refolded = asyncio.run(_with_database(database, partial(refold_all_notes, progress=bar.update)))
+    say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
 
 
 @cli.command()
@@ -225,7 +270,12 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     from storage.carehq.exporting import export_documents
 
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
-    say(f"{kind}: {asyncio.run(_with_database(_migrated_database(_settings()), work)):,} exported")
+    database = database_of(_settings().database_url)
+    with database.readable() as readable:
+        if readable.is_empty():
+            raise _nothing_in(database)
+        readable.migrate()
+        say(f"{kind}: {asyncio.run(_with_database(readable, work)):,} exported")
 
 
 @cli.command("backup")
@@ -233,7 +283,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
     """Copy the database, also while it is served."""
     from storage.progress import progress_bar
 
-    database = _configured_database(_settings())
+    database = database_of(_settings().database_url)
     with progress_bar("Copying") as bar:
         database.backup(file, bar.update)
     say(f"{database} was copied to {file}.")
@@ -296,7 +346,7 @@ def _settings() -> Settings:
 def _configured_database(settings: Settings) -> Database:
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
     if obstacle := database.obstacle():
-        raise Unstartable(f"{obstacle}: make it, or set HOME_VISITS_DATABASE_URL.")
+        raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
     return database
 
 
@@ -304,9 +354,13 @@ def _migrated_database(settings: Settings, *, create: bool = False) -> Database:
     """Return the database, brought up to date; raise Unstartable for one that is empty, unless `create`."""
     database = _configured_database(settings)
     if not create and database.is_empty():
-        raise Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
+        raise _nothing_in(database)
     database.migrate()
     return database
+
+
+def _nothing_in(database: Database) -> Unstartable:
+    return Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
 
 
 async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
@@ -318,6 +372,7 @@ async def _with_database(database: Database, work: Callable[[Database], Awaitabl
 
 
 def main() -> None:
+    occupy_standard_streams()
     try:
         cli()
     except (Unstartable, Refusal, OSError) as reason:

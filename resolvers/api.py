@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
+from schema.context import Context
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
@@ -24,7 +25,10 @@ DESCRIPTION = (
     "call.\n\n"
     "`homeVisits` lists and pages through visits, `homeVisit` reads one; `bookHomeVisit`, `updateHomeVisit`, `cancelHomeVisit` "
     "and `completeHomeVisit` change them. A mutation that changes nothing says why by a `UserError` in its result. All else that "
-    "goes wrong is in `errors`, with a code in `extensions.code`."
+    "goes wrong is in `errors`, with a code in `extensions.code`.\n\n"
+    "What an answer may cost is limited: one for each object in it, `first` and `last` counted in full; one more for each leaf "
+    "of an object beyond its first 20, aliases counted; two more for each page below an object. So are its bytes. The code "
+    "`QUERY_TOO_COMPLEX` says which limit was passed."
 )
 
 
@@ -52,10 +56,15 @@ def make_engine(
         may_introspect=may_introspect,
         planned=planned,
         suggest=suggest,
-        page_sizes=PageSizes(default=PAGE, largest=LARGEST_PAGE),
+        page_sizes=PageSizes(PAGE, LARGEST_PAGE, {"Viewer.locations": _location_count}),
         list_lengths=ListLengths(LIST_LENGTH, {"HomeVisitOrder": ORDER_KEYS}),
         scalars=STORED_SCALARS,
     )
+
+
+def _location_count(context: Context) -> int:
+    """Return how many locations `viewer` shows: none where the caller may see all."""
+    return len(context.caller.locations or ())
 
 
 def schema_definition() -> str:

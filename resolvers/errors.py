@@ -7,7 +7,9 @@ from typing import Any, TypeVar, cast
 from graphql import GraphQLError
 from strawberry import ID
 
+from resolvers.outcomes import with_outcome
 from schema import results
+from schema.context import Context
 from schema.enums import InputProblemCode
 from schema.types import HomeVisit
 from storage import errors, models
@@ -16,11 +18,13 @@ T = TypeVar("T")
 
 LONGEST = 500
 MASKED = "Something went wrong on our side, and it has been noted. Try again; if it happens again, report the request ID."
-# A database that is damaged or gone is none of these: its operators have to know, and clients can do nothing about it.
+UNAVAILABLE = "The visits cannot be reached for now. It has been noted: try again later, or report the request ID."
 CODES: dict[type, str] = {
     errors.InvalidPage: "BAD_USER_INPUT",
     errors.DatabaseBusy: "OVERLOADED",
-    errors.DatabaseFull: "OVERLOADED",
+    errors.DatabaseFull: "STORAGE_UNAVAILABLE",
+    errors.DatabaseUnusable: "STORAGE_UNAVAILABLE",
+    errors.WriteInDoubt: "IN_DOUBT",
 }
 
 
@@ -61,14 +65,22 @@ def unexpected(error: GraphQLError) -> Exception | None:
     return cause if isinstance(cause, Exception) else error
 
 
-def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """Return the error as clients see it: message, place, `extensions.code` and `extensions.requestId`."""
+def present(error: GraphQLError, request_id: str, context: Context | None = None) -> dict[str, Any]:
+    """Return the error as clients see it: message, place, `extensions.code` and `extensions.requestId`.
+
+    Of the changes that the request has started by then it says whether they were committed, and never to send those again.
+    """
     extensions = {**(error.extensions or {}), "requestId": request_id}
     message = error.message
     if code := CODES.get(type(error.original_error)):
-        extensions["code"], message = code, str(error.original_error)
+        # Why a database cannot be used is for its operators.
+        is_unusable = type(error.original_error) is errors.DatabaseUnusable
+        extensions["code"], message = code, UNAVAILABLE if is_unusable else str(error.original_error)
     elif unexpected(error):
         extensions, message = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}, MASKED
+    if context is not None and context.changes:
+        message, outcome = with_outcome(message, error.path, context.changes)
+        extensions |= outcome
     # graphql-core repeats the literal it refuses, however long it is.
     presented: dict[str, Any] = {
         "message": message if len(message) <= LONGEST else message[:LONGEST] + "…",

@@ -221,7 +221,9 @@ class PublishedKeys:
 def _secure_host(address: str) -> str:
     try:
         parts = urlsplit(address)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
+        if re.search(r"\s", address):
+            raise ValueError("a space in an address")
     except ValueError:
         raise InsecureAddress("The address of the keys cannot be read. Write it like https://issuer.example/keys.") from None
     if host and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):

@@ -8,17 +8,18 @@ from resolvers.errors import result_of
 from resolvers.queries import require_permission
 from schema import inputs, results
 from schema.context import Info
+from storage.repository import HomeVisits
 
 
-def begin_change(info: Info) -> None:
-    """Raise Forbidden unless the caller may do this; empty the data loaders, which earlier changes of the request have filled."""
+def begin_change(info: Info) -> HomeVisits:
+    """Return the repository to make one change with; raise Forbidden unless the caller may."""
     require_permission(info)
-    info.context.forget()
+    return info.context.begin_change(str(info.path.key), info.field_name)
 
 
 @strawberry.type(
     description="Writes. Each returns a union: the success type, or a `UserError`. A null field means that neither can be told: "
-    "`errors` says why."
+    "`errors` says why. Where such an error has `extensions.committed: true`, the change is saved: do not send it again."
 )
 class Mutation:
     @strawberry.mutation(
@@ -27,8 +28,7 @@ class Mutation:
     async def book_home_visit(
         self, info: Info, input: Annotated[inputs.BookHomeVisitInput, inputs.argument("The visit to book, and whom it is for.")]
     ) -> results.BookHomeVisitResult | None:
-        begin_change(info)
-        booked = info.context.visits.book(
+        booked = begin_change(info).book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
             idempotency_key=inputs.unset_to_none(input.idempotency_key),
@@ -44,8 +44,7 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.UpdateHomeVisitInput, inputs.argument("Which visit, and what to change about it.")],
     ) -> results.UpdateHomeVisitResult | None:
-        begin_change(info)
-        updated = info.context.visits.update(
+        updated = begin_change(info).update(
             input.id,
             inputs.changes_of(input),
             suppress_confirmation=input.suppress_confirmation,
@@ -54,13 +53,17 @@ class Mutation:
         return cast("results.UpdateHomeVisitResult", await result_of(results.UpdateHomeVisitSuccess, updated))
 
     @strawberry.mutation(
-        description="Cancel a pending home visit. No email tells of it, and a confirmation that still waits is not sent any more."
+        description="Cancel a pending home visit. A confirmation that still waits is not sent any more, and no email tells of it "
+        "unless `notifyCareSeeker` is set."
     )
     async def cancel_home_visit(
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
-        begin_change(info)
-        cancelled = info.context.visits.cancel(input.id, expected_version=inputs.unset_to_none(input.expected_version))
+        cancelled = begin_change(info).cancel(
+            input.id,
+            expected_version=inputs.unset_to_none(input.expected_version),
+            notify_care_seeker=input.notify_care_seeker,
+        )
         return cast("results.CancelHomeVisitResult", await result_of(results.CancelHomeVisitSuccess, cancelled))
 
     @strawberry.mutation(
@@ -70,6 +73,5 @@ class Mutation:
     async def complete_home_visit(
         self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, inputs.argument("Which visit to complete.")]
     ) -> results.CompleteHomeVisitResult | None:
-        begin_change(info)
-        completed = info.context.visits.complete(input.id, expected_version=inputs.unset_to_none(input.expected_version))
+        completed = begin_change(info).complete(input.id, expected_version=inputs.unset_to_none(input.expected_version))
         return cast("results.CompleteHomeVisitResult", await result_of(results.CompleteHomeVisitSuccess, completed))

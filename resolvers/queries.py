@@ -49,7 +49,11 @@ class Query:
     ) -> HomeVisitConnection:
         require_permission(info)
         window = window_of(first, after, last, before)
-        page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, columns_of(info))
+        columns = columns_of(info)
+        page = await info.context.visits.page(filter_of(filter), order_of(order_by), window, columns)
+        if columns is None:
+            # Nothing counts the bytes of the answer before all of it is there.
+            info.context.count_letters((page,))
         return cast("HomeVisitConnection", page)
 
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")

@@ -1,6 +1,7 @@
 """Verifies bearer tokens, and caches the caller of each until it expires."""
 
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from storage.caller import Caller, Role
 from storage.identifiers import is_identifier
 
 MAX_TOKENS: Final = 2_000
-HEADER_LENGTH: Final = 8_192
+MAX_BYTES: Final = 8 << 20
+# What an entry takes beside the texts and sets in it.
+ENTRY_BYTES: Final = 400
+HEADER_LENGTH: Final = 16_384
 SUBJECT_LENGTH: Final = 255
 
 _ABSENT: Final = object()
@@ -28,6 +32,14 @@ _SENTENCES: Final[dict[type[jwt.PyJWTError], str]] = {
     jwt.InvalidAudienceError: "The token was made for another audience. Ask its issuer for one made for this API.",
     jwt.MissingRequiredClaimError: "The token lacks one of the claims that are needed here: {claims}. Ask its issuer for them.",
     jwt.InvalidSignatureError: "The token was not signed by an issuer that is trusted here. Sign in again.",
+}
+_REASONS: Final[dict[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "expired",
+    jwt.ImmatureSignatureError: "not valid yet",
+    jwt.InvalidIssuerError: "wrong issuer",
+    jwt.InvalidAudienceError: "wrong audience",
+    jwt.MissingRequiredClaimError: "missing claim",
+    jwt.InvalidSignatureError: "wrong key",
 }
 _UNREADABLE: Final = "The token cannot be read. Sign in again for a new one, and send it as it was given to you."
 _UNKNOWN_KEY: Final = "The token was signed with a key that is not known here. Sign in again for a new one."
@@ -58,6 +70,7 @@ class _Verified(NamedTuple):
     caller: Caller
     until: float
     key: jwt.PyJWK
+    size: int
 
 
 class Tokens:
@@ -71,6 +84,7 @@ class Tokens:
         self._secret = None if rules.secret is None else secret_key(rules.secret)
         self._published = _published(rules, self._forget)
         self._verified: dict[str | None, _Verified] = {}
+        self._size = 0
 
     def cached(self, authorization: str | None) -> Caller | None:
         """Return the caller of a header that was verified before, while its token is valid."""
@@ -93,9 +107,11 @@ class Tokens:
             key = await self._key(jwt.get_unverified_header(token))
             claims = _claims(token, key, self._rules)
         except jwt.PyJWTError as refusal:
-            raise Unauthenticated(_sentence(refusal, self._rules)) from None
+            raise Unauthenticated(_sentence(refusal, self._rules), _REASONS.get(type(refusal), "malformed")) from None
         caller = _named(claims, self._rules)
-        self._remember(authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key))
+        self._remember(
+            authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key, _size(authorization, caller))
+        )
         return caller
 
     async def close(self) -> None:
@@ -108,21 +124,29 @@ class Tokens:
         if self._secret is not None and algorithm == "HS256":
             return self._secret
         if self._published is None or algorithm not in list(PUBLISHED_ALGORITHMS.values()):
-            raise Unauthenticated(_UNKNOWN_KEY)
+            raise Unauthenticated(_UNKNOWN_KEY, "wrong key")
         try:
             return await self._published.key(header.get("kid"), algorithm)
         except UnknownKey:
-            raise Unauthenticated(_UNKNOWN_KEY) from None
+            raise Unauthenticated(_UNKNOWN_KEY, "wrong key") from None
         except KeysUnavailable:
             raise SignInUnavailable from None
 
     def _remember(self, authorization: str | None, verified: _Verified) -> None:
-        if len(self._verified) >= MAX_TOKENS:
-            del self._verified[next(iter(self._verified))]
+        self._drop(authorization)
+        while self._verified and (len(self._verified) >= MAX_TOKENS or self._size + verified.size > MAX_BYTES):
+            self._drop(next(iter(self._verified)))
         self._verified[authorization] = verified
+        self._size += verified.size
+
+    def _drop(self, authorization: str | None) -> None:
+        verified = self._verified.pop(authorization, None)
+        if verified is not None:
+            self._size -= verified.size
 
     def _forget(self, withdrawn: Collection[jwt.PyJWK]) -> None:
-        self._verified = {header: verified for header, verified in self._verified.items() if verified.key not in withdrawn}
+        for header in [header for header, verified in self._verified.items() if verified.key in withdrawn]:
+            self._drop(header)
 
 
 def mint(rules: TokenRules, caller: Caller, lifetime: timedelta, now: datetime) -> str:
@@ -147,12 +171,19 @@ def _published(rules: TokenRules, withdrawn: Callable[[Collection[jwt.PyJWK]], N
     return PublishedKeys(rules.jwks_url, withdrawn, refresh_seconds=rules.refresh_seconds)
 
 
+def _size(authorization: str | None, caller: Caller) -> int:
+    parts = (authorization, caller.subject, caller.roles, caller.locations, *(caller.locations or ()))
+    return ENTRY_BYTES + sum(map(sys.getsizeof, parts))
+
+
 def _bearer(authorization: str | None) -> str:
     if not authorization:
-        raise Unauthenticated("Sign in first: send the header `Authorization: Bearer`, then a space and your token.")
+        raise Unauthenticated("Sign in first: send the header `Authorization: Bearer`, then a space and your token.", "missing")
     match = _is_bearer(authorization) if len(authorization) <= HEADER_LENGTH else None
     if match is None:
-        raise Unauthenticated("The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.")
+        raise Unauthenticated(
+            "The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.", "malformed"
+        )
     return match[1]
 
 
@@ -195,7 +226,8 @@ def _claim(claims: dict[str, Any], name: str) -> Any:
 def _subject(value: Any) -> str:
     if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= SUBJECT_LENGTH:
         return value
-    raise Unauthenticated(f"The token's `sub` must be a text of 1 to {SUBJECT_LENGTH} printable characters. Ask its issuer.")
+    message = f"The token's `sub` must be a text of 1 to {SUBJECT_LENGTH} printable characters. Ask its issuer."
+    raise Unauthenticated(message, "unusable claim")
 
 
 def _roles(value: Any) -> frozenset[Role]:
@@ -211,5 +243,6 @@ def _locations(value: Any, claim: str) -> frozenset[str] | None:
         return None
     identifiers = [item.lower() for item in value if isinstance(item, str)] if isinstance(value, list) else None
     if identifiers is None or len(identifiers) != len(value) or not all(map(is_identifier, identifiers)):
-        raise Unauthenticated(f"The token's `{claim}` must be a list of location IDs, 24 hexadecimal characters each, or absent.")
+        message = f"The token's `{claim}` must be a list of location IDs, 24 hexadecimal characters each, or absent."
+        raise Unauthenticated(message, "unusable claim")
     return frozenset(identifiers)

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 
 from schema.execution.hints import PagesLoader
+from schema.execution.limits import LARGEST_ANSWER
+from schema.execution.sizes import AnswerTooLarge
 from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
@@ -19,19 +21,45 @@ from storage.queries.paging import Window
 from storage.queries.references import Kind
 from storage.references import References
 from storage.repository import HomeVisits, OrderKeys
+from storage.writes import WriteState
 
 Permitted = Callable[[Caller, Iterable[HomeVisitOperation]], list[HomeVisitOperation]]
+# As many of the longest notes take a few megabytes.
+LONG_ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 2_500
+
 Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
+class Change(NamedTuple):
+    """A root field that writes, by its name in the schema, and how far its write has come."""
+
+    field: str
+    state: WriteState
+
+
 class Context:
-    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do."""
+    """The context of one request. `permitted` filters what can be done to a visit by what the caller may do.
+
+    `changes` has, by response key in the order of the document, each change that was started.
+    """
 
     def __init__(
-        self, database: Database, caller: Caller, clock: Callable[[], datetime], default_time_zone: str, permitted: Permitted
+        self,
+        database: Database,
+        caller: Caller,
+        clock: Callable[[], datetime],
+        default_time_zone: str,
+        permitted: Permitted,
+        largest_answer: int = LARGEST_ANSWER,
     ) -> None:
         self.caller = caller
+        self.changes: dict[str, Change] = {}
+        self._database = database
+        self._clock = clock
         self._permitted = permitted
+        self._largest_answer = largest_answer
+        self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
         self._references = References(database, caller, default_time_zone)
         self._loaders: dict[Any, _DataLoader] = {}
@@ -58,18 +86,42 @@ class Context:
         """Like `load_many` for one ID."""
         return (await self.load_many(kind, (id,), by_id=by_id))[id]
 
-    def pages_loader(self, parent: str, filter: HomeVisitFilter, order: OrderKeys, window: Window) -> PagesLoader:
-        """Return what loads, for IDs of records, a page each of the visits that refer to them in the column `parent`."""
+    def pages_loader(
+        self, parent: str, filter: HomeVisitFilter, order: OrderKeys, window: Window, columns: frozenset[str] | None = None
+    ) -> PagesLoader:
+        """Return what loads, for IDs of records, a page each of the visits that refer to them in the column `parent`.
+
+        Where `columns` names the attributes that will be read of the visits, they need not have others.
+        """
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            return dict(zip(ids, await self.visits.pages(parent, ids, filter, order, window), strict=True))
+            pages: dict[str, Any] = {}
+            with_notes = columns is None or "notes" in columns
+            # What one statement returns is in memory at once, and its rows are made while nobody else is served.
+            at_once = max(1, (LONG_ROWS_AT_ONCE if with_notes else ROWS_AT_ONCE) // (window.size + 1))
+            for start in range(0, len(ids), at_once):
+                if start:
+                    await asyncio.sleep(0)
+                some = ids[start : start + at_once]
+                pages |= zip(some, await self.visits.pages(parent, some, filter, order, window, columns), strict=True)
+                if with_notes:
+                    self.count_letters(pages[id] for id in some)
+            return pages
 
-        key = (parent, repr(sorted(filter.items())), tuple(order), window)
+        key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
         return self._loader(key, load).load_many
 
-    def forget(self) -> None:
-        """Load anew from now on: something was written."""
+    def count_letters(self, pages: Iterable[Any]) -> None:
+        """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""
+        self._letters += sum(len(visit.notes) for page in pages for visit in page.nodes)
+        if self._letters > self._largest_answer:
+            raise AnswerTooLarge
+
+    def begin_change(self, key: str, field: str) -> HomeVisits:
+        """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""
         self._loaders.clear()
+        change = self.changes[key] = Change(field, WriteState())
+        return HomeVisits(self._database, self.caller, self._clock, change.state)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":
         loader = self._loaders.get(key)

@@ -68,12 +68,13 @@ _described(
 _described(
     ConfirmationStatus,
     "What became of a confirmation email, or why there is none.",
-    NOT_REQUIRED="No email was due: the visit was imported, and has not been moved here.",
+    NOT_REQUIRED="No email was due: the visit was imported, its time had passed when it was booked or moved, or the care seeker "
+    "had last been sent the very same time.",
     SUPPRESSED="The request set `suppressConfirmation`.",
     NOT_POSSIBLE="The care seeker has no usable email address.",
     QUEUED="Waiting to be sent, or to be tried again.",
     SENT="Handed to the mail server.",
-    WITHDRAWN="The visit was cancelled, completed, moved or anonymized before the email went out.",
+    WITHDRAWN="The visit was moved, cancelled, completed or anonymized before the email went out.",
     FAILED="Given up. Whoever operates the gateway finds the reason in its outbox.",
 )
 _described(

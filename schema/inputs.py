@@ -53,7 +53,8 @@ class HomeVisitOrder:
 class BookHomeVisitInput:
     care_enquiry: ID = strawberry.field(description="The care enquiry to book for. The visit is to its location.")
     date_time: datetime = strawberry.field(
-        description="When the visit takes place. A past time is accepted: walk-ins are recorded later."
+        description="When the visit takes place, in whole seconds: what is below is cut. From 2000 to 2100, else INVALID. A past "
+        "time is accepted, and not confirmed: walk-ins are recorded later."
     )
     host: VisitHost = strawberry.field(description="The role of the staff member who will host the visit.")
     visit_type: VisitType = strawberry.field(description="Whether the visitors come in person or by video call.")
@@ -78,7 +79,9 @@ def _changed(description: str) -> Any:
 @strawberry.input(description="Changes to a pending home visit.")
 class UpdateHomeVisitInput:
     id: ID = strawberry.field(description="The visit to update.")
-    date_time: Maybe[datetime | None] = _changed("When the visit takes place. Absent: unchanged. Null is refused (REQUIRED).")
+    date_time: Maybe[datetime | None] = _changed(
+        "When the visit takes place, in whole seconds, from 2000 to 2100. Absent: unchanged. Null is refused (REQUIRED)."
+    )
     host: Maybe[VisitHost | None] = _changed("The role of the host. Absent: unchanged. Null is refused (REQUIRED).")
     notes: Maybe[str | None] = _changed("Notes, 10,000 characters at most. Absent: unchanged. Null: empty.")
     assigned_to: Maybe[ID | None] = _changed(
@@ -94,6 +97,11 @@ class UpdateHomeVisitInput:
 class CancelHomeVisitInput:
     id: ID = strawberry.field(description="The visit to cancel.")
     expected_version: int | None = _optional("Refuse to cancel if the visit's version is another by now.")
+    notify_care_seeker: bool = strawberry.field(
+        default=False,
+        description="True: tell the care seeker by an email that takes the visit out of their calendar, where an invitation was "
+        "sent and the visit's time has not passed.",
+    )
 
 
 @strawberry.input(description="A pending home visit to complete.")

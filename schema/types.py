@@ -53,6 +53,7 @@ def _reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by
 def _visits_of(parent: str, description: str) -> Any:
     def loader(
         context: Context,
+        columns: frozenset[str] | None,
         filter: Filter = UNSET,
         order_by: OrderBy = BY_TIME,
         first: First = UNSET,
@@ -61,7 +62,7 @@ def _visits_of(parent: str, description: str) -> Any:
         before: Before = UNSET,
     ) -> PagesLoader:
         window = window_of(first, after, last, before)
-        return context.pages_loader(parent, filter_of(filter), order_of(order_by), window)
+        return context.pages_loader(parent, filter_of(filter), order_of(order_by), window, columns)
 
     async def home_visits(
         root: Parent,
@@ -73,7 +74,7 @@ def _visits_of(parent: str, description: str) -> Any:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> "HomeVisitConnection":
-        pages = await loader(info.context, filter, order_by, first, after, last, before)((root.id,))
+        pages = await loader(info.context, None, filter, order_by, first, after, last, before)((root.id,))
         return cast("HomeVisitConnection", pages[root.id])
 
     return strawberry.field(resolver=home_visits, description=description, metadata=hinted(NestedPages(loader)))
@@ -106,6 +107,13 @@ class Location(Node):
     )
 
 
+async def _locations_of_user(root: Parent, info: Info) -> list[Location] | None:
+    if root.locations is None:
+        return None
+    records = await info.context.load_many("location", root.locations, by_id=True)
+    return [records[id] for id in root.locations if records[id] is not None]
+
+
 @strawberry.type(description="A user of the CRM. Details are null where only the ID is known.")
 class User(Node):
     is_type_of = _source(models.User)
@@ -113,6 +121,12 @@ class User(Node):
     first_name: str | None = _plain("The user's first name.")
     last_name: str | None = _plain("The user's last name.")
     email: str | None = _plain("The user's email address.")
+    location_role: VisitHost | None = strawberry.field(name="role", description="The user's role at their locations.")
+    locations: list[Location] | None = strawberry.field(
+        resolver=_locations_of_user,
+        description="Where the user works, as far as the caller may see. Null where that is not known.",
+    )
+    suspended: bool = _plain("Suspended users are not offered for new visits.")
     home_visits: "HomeVisitConnection" = _visits_of(
         "assigned_to", "A page of the visits assigned to this user, by time unless asked otherwise."
     )
@@ -146,7 +160,7 @@ class CareEnquiry(Node):
         needs=("first_name", "last_name", "email", "phone"),
     )
     assigned_to: User | None = _reference(
-        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", by_id=True
+        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked."
     )
     location: Location | None = _reference(
         "location", "location", Location | None, "The location that visits are booked to.", by_id=True
@@ -210,7 +224,9 @@ class HomeVisit(Node):
     completed: datetime | None = _plain("When the visit was recorded as completed. Null: it was not.")
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
     version: int = _plain("Grows by one with every change; pass it as `expectedVersion` to refuse a write based on a stale read.")
-    confirmation: ConfirmationStatus = _plain("What became of the last confirmation email, or why there is none.")
+    confirmation: ConfirmationStatus = _plain(
+        "What became of the last email to the care seeker, of a booking, a move or a cancellation, or why there is none."
+    )
     allowed_operations: list[HomeVisitOperation] = _derived(
         _allowed_operations,
         list[HomeVisitOperation],

@@ -2,6 +2,29 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Protocol
+
+# The subject for which the server itself reads; no caller has it.
+OURSELVES: Final = ""
+
+
+class Accounts(Protocol):
+    """What callers have used lately, by their subjects: reads of those who have overdrawn it are served last."""
+
+    def charge_reading(self, subject: str, seconds: float) -> None:
+        """Charge a caller with the seconds for which a read of theirs kept others from a thread."""
+
+    def is_overdrawn(self, subject: str) -> bool: ...
+
+
+class NoAccounts:
+    """All callers are alike, whatever they use."""
+
+    def charge_reading(self, _subject: str, _seconds: float) -> None:
+        return
+
+    def is_overdrawn(self, _subject: str) -> bool:
+        return False
 
 
 class Role(StrEnum):

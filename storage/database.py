@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
 from storage.reference_cache import ReferenceCache
+from storage.writes import WriteState
 
 T = TypeVar("T")
 
@@ -24,6 +26,7 @@ class Database(ABC):
     """Runs statements that read and transactions that write.
 
     `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
+    `accounts`, set before it opens, are charged with the time of reads.
     """
 
     dialect: Dialect
@@ -32,6 +35,7 @@ class Database(ABC):
         self.statement_count = 0
         self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
+        self.accounts: Accounts = NoAccounts()
 
     @abstractmethod
     def __str__(self) -> str:
@@ -49,17 +53,23 @@ class Database(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Raise DatabaseUnusable where it does not answer."""
+        """Raise DatabaseUnusable where it does not answer, or is no longer what was opened."""
 
     @abstractmethod
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Run one statement and return its rows."""
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> Sequence[Row]:
+        """Run one statement for the caller who has this subject, and return its rows."""
 
     @abstractmethod
-    async def write(self, work: Callable[[Session], T]) -> T:
+    def others_wait(self, subject: str) -> bool:
+        """Tell whether a read waits that is not for this caller."""
+
+    @abstractmethod
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction and commit it, also when the caller goes away.
 
-        `work` runs again from its start when the database was busy, or when it met another transaction.
+        `work` runs again from its start when the database was busy, or when it met another transaction. `state` says how far
+        the write has come. With it, a caller that goes away withdraws what has not begun, and waits a moment for what has.
+        Raises WriteInDoubt where nobody can say whether it was committed.
         """
 
     @abstractmethod
@@ -84,7 +94,7 @@ class Database(ABC):
 
     @abstractmethod
     def obstacle(self) -> str | None:
-        """Return why no database can be made where the URL says; None where one can, or where that is not for us to do."""
+        """Return why no database can be made or written where the URL says, and what to do; None where one can."""
 
     @abstractmethod
     def is_empty(self) -> bool:
@@ -97,6 +107,13 @@ class Database(ABC):
     @abstractmethod
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         """Copy it to a new file, also while it is served; raise DatabaseUnusable where that cannot be."""
+
+    @abstractmethod
+    def readable(self) -> AbstractContextManager["Database"]:
+        """Return it, or a copy of it where it could not be opened or brought up to date where it is.
+
+        Raises DatabaseUnusable where that cannot be.
+        """
 
     @abstractmethod
     def restore(self, source: Path) -> Path | None:

@@ -12,6 +12,8 @@ from sqlmodel import Session
 from storage.carehq.documents import KINDS
 from storage.carehq.merging import merge
 from storage.database import Database
+from storage.errors import DatabaseUnusable
+from storage.models import Location
 
 ENQUIRIES = 150
 CONTACTS = 70
@@ -26,7 +28,18 @@ LOCATIONS = [
     ("Corbière Grange (demo)", "corbiere.grange", "+44 1632 960005", "Europe/Jersey"),
     ("Rock Gardens (demo)", "rock.gardens", "+44 1632 960006", "Europe/Gibraltar"),
 ]
-USERS = ["Ada Okafor", "Brian Hughes", "Carys Bowen", "Declan Byrne", "Esme Carter", "Farid Khan", "Grace Murphy", "Huw Price"]
+# Where each works, by number, and as what. Grace advises families at several; Huw has left.
+USERS: list[tuple[str, list[int], str]] = [
+    ("Ada Okafor", [0], "manager"),
+    ("Brian Hughes", [1], "manager"),
+    ("Carys Bowen", [2], "deputy_manager"),
+    ("Declan Byrne", [3], "manager"),
+    ("Esme Carter", [4], "senior_carer"),
+    ("Farid Khan", [5], "administrator"),
+    ("Grace Murphy", [0, 1, 2], "customer_relations_adviser"),
+    ("Huw Price", [5], "nurse"),
+]
+SUSPENDED = "Huw Price"
 FIRST_NAMES = [
     "Agnes", "Albert", "Beryl", "Chidi", "Dilys", "Eoin", "Edith", "Farah", "George", "Gwen",
     "Hari", "Ines", "Jack", "Kemi", "Liam", "Mabel", "Nia", "Owen", "Pearl", "Ronald",
@@ -87,12 +100,19 @@ PENDING_VISIT = _identifier(_FIRST_VISIT + VISITS - 1)
 
 
 async def fill_with_demo(database: Database, now: datetime) -> bool:
-    """Fill an empty database, at once or not at all; leave any other as it is, and return whether it was empty."""
+    """Fill an empty database, at once or not at all, and return whether it was empty; leave one that was filled before.
+
+    Raises DatabaseUnusable for one that holds anything else.
+    """
 
     def work(session: Session) -> bool:
+        if session.get(Location, LOCATION) is not None:
+            return False
         for kind in KINDS.values():
             if session.scalar(sa.select(sa.exists().select_from(kind.table))):
-                return False
+                raise DatabaseUnusable(
+                    f"{database} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+                )
         for name, documents in demo_documents(now.astimezone(UTC).date()).items():
             document = KINDS[name].document
             merge(session, KINDS[name], [document.model_validate(values) for values in documents], now)
@@ -107,7 +127,7 @@ def demo_documents(today: date) -> dict[str, list[dict[str, Any]]]:
     enquiries = [_enquiry(rng, number) for number in range(ENQUIRIES)]
     contacts = [_contact(rng, number, enquiries) for number in range(CONTACTS)]
     return {
-        "users": [_person(_FIRST_USER + number, name, "homes.example") for number, name in enumerate(USERS)],
+        "users": [_user(number, *user) for number, user in enumerate(USERS)],
         "locations": [
             {"_id": _identifier(number), "name": name, "email": f"{mailbox}@homes.example", "phone": phone, "time_zone": zone}
             for number, (name, mailbox, phone, zone) in enumerate(LOCATIONS)
@@ -116,6 +136,11 @@ def demo_documents(today: date) -> dict[str, list[dict[str, Any]]]:
         "service_user_contacts": contacts,
         "home_visits": list(_visits(rng, today, enquiries, {contact["care_enquiry"]: contact["_id"] for contact in contacts})),
     }
+
+
+def _user(number: int, name: str, locations: list[int], role: str) -> dict[str, Any]:
+    works = {"locations": [_identifier(location) for location in locations], "location_role": role}
+    return _person(_FIRST_USER + number, name, "homes.example") | works | {"suspended": name == SUSPENDED}
 
 
 def _person(number: int, name: str, domain: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ Refusal                      nothing was read or written
 ├── UnknownKind              documents of a kind that there is not
 ├── UnreadableFile           a file of documents that cannot be read
 ├── NotDelivered             a mail server that takes nothing for now
-└── DatabaseUnusable         cannot be opened, is newer than the code, is full, is locked or too slow
+└── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
-    └── DatabaseBusy
+    ├── DatabaseBusy
+    └── WriteInDoubt         the one refusal of which it is not known whether anything was written
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -107,6 +108,13 @@ class DatabaseFull(DatabaseUnusable):
 
 class DatabaseBusy(DatabaseUnusable):
     """The database did not answer in time. Nothing was changed: try again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class WriteInDoubt(DatabaseUnusable):
+    """The database failed while it saved this, which may have been saved all the same. Look before you send it again."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)

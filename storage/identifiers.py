@@ -3,9 +3,12 @@
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 is_identifier = re.compile(r"[0-9a-f]{24}").fullmatch
+
+# A clock that is set back by more was wrong before: identifiers do not wait until it gets there again.
+LONGEST_STEP_BACK = timedelta(minutes=5)
 
 _last = 0
 
@@ -20,8 +23,15 @@ def identifiers(texts: Iterable[str]) -> list[str]:
 
 
 def new_identifier(now: datetime) -> str:
-    """Return 4 bytes of seconds, 3 of fractions of a second and 5 random ones; within a process, always more than the last."""
+    """Return 4 bytes of seconds, 3 of fractions of a second and 5 random ones.
+
+    Within a process it is always more than the last, also when the clock is set back a little.
+    """
     global _last  # noqa: PLW0603 - the order has to hold over everything that this process makes
-    ticks = int(now.timestamp() * (1 << 24))
-    _last = max(_last + 1, ticks << 40 | secrets.randbits(40))
+    present = _ticks(now) << 40 | secrets.randbits(40)
+    _last = max(_last + 1, present) if _last >> 40 <= _ticks(now + LONGEST_STEP_BACK) else present
     return f"{_last:024x}"
+
+
+def _ticks(instant: datetime) -> int:
+    return int(instant.timestamp() * (1 << 24))

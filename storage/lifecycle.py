@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserC
 
 NOTES_LENGTH = 10_000
 IDEMPOTENCY_KEY_LENGTH = 255
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 REQUIRED_MESSAGES = {
     "date_time": "A visit needs a time. Leave the field out to keep the time it has.",
@@ -34,7 +35,10 @@ class HomeVisitOperation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookingInput:
-    """The values of a booking. No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends."""
+    """The values of a booking, its time in whole seconds.
+
+    No `assigned_to`: the enquiry's user; no `service_user_contact`: the care seeker attends.
+    """
 
     care_enquiry: str
     date_time: datetime
@@ -44,8 +48,16 @@ class BookingInput:
     service_user_contact: str | None = None
     notes: str = ""
 
+    def __post_init__(self) -> None:
+        # Before anything is made of it, a fingerprint too: forms cut the seconds, or send them back as they came.
+        object.__setattr__(self, "date_time", in_whole_seconds(self.date_time))
+
     def values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def in_whole_seconds(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
 
 
 def allowed_operations(visit: HomeVisit) -> list[HomeVisitOperation]:
@@ -63,13 +75,14 @@ def require_version(visit: HomeVisit, expected: int | None) -> None:
 
 
 def booking_problems(
-    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_exists: bool
+    booking: BookingInput, enquiry: CareEnquiry | None, contact: ServiceUserContact | None, *, user_is_visible: bool
 ) -> list[Problem]:
     """Return all that is wrong with a booking, in view of the records it names."""
     problems = (
         _enquiry_problem(enquiry),
+        time_problem(booking.date_time),
         _contact_problem(enquiry, booking.service_user_contact, contact),
-        user_problem(booking.assigned_to, user_exists),
+        user_problem(booking.assigned_to, user_is_visible),
         notes_problem(booking.notes),
     )
     return [problem for problem in problems if problem]
@@ -106,10 +119,16 @@ def _contact_problem(enquiry: CareEnquiry | None, contact_id: str | None, contac
     return None
 
 
-def user_problem(user_id: str | None, user_exists: bool) -> Problem | None:
-    if user_id is None or user_exists:
+def time_problem(date_time: datetime) -> Problem | None:
+    if FIRST_YEAR <= date_time.astimezone(UTC).year <= LAST_YEAR:
         return None
-    return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+    return Problem("date_time", "INVALID", f"A visit takes place in a year from {FIRST_YEAR} to {LAST_YEAR}. Check the year.")
+
+
+def user_problem(user_id: str | None, user_is_visible: bool) -> Problem | None:
+    if user_id is None or user_is_visible:
+        return None
+    return Problem("assigned_to", "NOT_FOUND", "No user with this ID exists, or you may not see them. Check the ID.")
 
 
 def notes_problem(notes: str) -> Problem | None:
@@ -136,6 +155,11 @@ def new_visit(id: str, booking: BookingInput, enquiry: CareEnquiry, now: datetim
         raise ValueError("a booking without problems has a location")
     values = booking.values() | {"assigned_to": booking.assigned_to or enquiry.assigned_to}
     return HomeVisit(id=id, location=enquiry.location, created=now, modified=now, notes_folded=folded(booking.notes), **values)
+
+
+def time_of_change(visit: HomeVisit, now: datetime) -> datetime:
+    """Return the present, but no time before the visit was created: clocks are set back."""
+    return max(now, visit.created)
 
 
 def change(visit: HomeVisit, changes: Mapping[str, Any], now: datetime) -> list[list[str | None]]:

@@ -95,6 +95,9 @@ class User(SQLModel, table=True):
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = None
+    locations: list[str] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
+    location_role: VisitHost | None = _enum(VisitHost, default=None)
+    suspended: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
 
 
 class Location(SQLModel, table=True):
@@ -109,6 +112,7 @@ class Location(SQLModel, table=True):
 
 class CareEnquiry(SQLModel, table=True):
     __tablename__ = "care_enquiries"
+    __table_args__ = (sa.Index("care_enquiries_of_user", "assigned_to", "location"),)
 
     id: str = _id(primary_key=True)
     first_name: str | None = None
@@ -200,6 +204,20 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
     notes_folded: str = ""
 
 
+class Sighting(SQLModel, table=True):
+    """What is seen at a location because of a visit alone: neither its enquiry nor its contact's stands at this location.
+
+    Without it, to find out that a caller may not see a record would take all the visits that name it. The database keeps it by
+    triggers.
+    """
+
+    __tablename__ = "sightings"
+
+    record: str = _id(primary_key=True)
+    location: str = _id(primary_key=True)
+    home_visit: str = _reference("home_visits", primary_key=True, index=True)
+
+
 class HomeVisitEvent(SQLModel, table=True):
     """A change of a visit, kept for good.
 
@@ -233,3 +251,12 @@ class IdempotencyKey(SQLModel, table=True):
     fingerprint: str
     home_visit: str = _reference("home_visits")
     created: datetime = _instant(index=True)
+
+
+class NotesRefolding(SQLModel, table=True):
+    """There is one while notes are left that an older version folded. Those of visits up to this number were folded anew."""
+
+    __tablename__ = "notes_refolding"
+
+    id: int = Field(default=1, primary_key=True)
+    number: int = 0

@@ -1,9 +1,11 @@
 """Records to read: a row as the database returned it, with a name for each column, and decoded only where it is read by name."""
 
+import json
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
+import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from storage.instants import Instant, instant
@@ -33,6 +35,20 @@ def _decoded(index: int) -> Callable[[Record], Any]:
     return value
 
 
+def _reader(column: sa.Column[Any], index: int) -> Callable[[Any], Any]:
+    if isinstance(column.type, sa.JSON):
+        return _parsed(index)
+    return _decoded(index) if isinstance(column.type, Instant) else itemgetter(index)
+
+
+def _parsed(index: int) -> Callable[[Record], Any]:
+    def value(record: Record) -> Any:
+        text = record[index]
+        return None if text is None else json.loads(text)
+
+    return value
+
+
 def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[Iterable[Any]], T]:
     """Make the class of records with columns of `model`: it reads like an instance of it, and costs a tenth of one."""
     table = table_of(model)
@@ -41,7 +57,7 @@ def record_of(model: type[T], names: Iterable[str] | None = None) -> Callable[[I
     members["instants"] = frozenset(column.name for column in columns if isinstance(column.type, Instant))
     members["never_null"] = frozenset(column.name for column in columns if not column.nullable)
     for index, column in enumerate(columns):
-        members[column.name] = property(_decoded(index) if isinstance(column.type, Instant) else itemgetter(index))
+        members[column.name] = property(_reader(column, index))
     bases = (DerivedAttributes, Record) if issubclass(model, DerivedAttributes) else (Record,)
     return cast("Callable[[Iterable[Any]], T]", type(f"{model.__name__}Record", bases, members))
 

@@ -52,7 +52,7 @@ class References:
             "scope": dialect.list_value(identifiers(self._caller.locations or ())),
             "default_time_zone": self._default_time_zone,
         }
-        rows: Sequence[Any] = await self._database.fetch(by_id(dialect, kind, limited), values)
+        rows: Sequence[Any] = await self._database.fetch(by_id(dialect, kind, limited), values, self._caller.subject)
         record = RECORDS[kind]
         return {row[0]: record(row) for row in rows}
 

@@ -17,19 +17,20 @@ from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
 from storage.models import (
     CareEnquiry,
-    ConfirmationStatus,
     HomeVisit,
     HomeVisitEvent,
     HomeVisitEventType,
     IdempotencyKey,
 )
-from storage.outbox.messages import confirm_move, enqueue, initial_status, withdraw
+from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window
+from storage.queries.statements import COMPILING
+from storage.writes import WriteState
 
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
@@ -38,21 +39,26 @@ OrderKeys = Sequence[tuple[str, bool]]
 
 
 class HomeVisits:
-    """The visits that `caller` may see. `clock` tells the time of a change."""
+    """The visits that `caller` may see. `clock` tells the time of a change, `write_state` how far one has come."""
 
-    def __init__(self, database: Database, caller: Caller, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, caller: Caller, clock: Callable[[], datetime], write_state: WriteState | None = None
+    ) -> None:
         self._database = database
         self._dialect = database.dialect
         self._caller = caller
         self._clock = clock
+        self._write_state = write_state
 
     async def get(self, id: str, columns: frozenset[str] | None = None) -> HomeVisit | None:
         """Return the visit, or None. Where `columns` names the attributes that will be read of it, it need not have others."""
         where = by_id(id, self._caller.locations, self._dialect)
         if where is None:
             return None
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         one = listing.one(self._dialect, where.shape, columns)
-        rows = await self._database.fetch(one.statement, where.values)
+        rows = await self._database.fetch(one.statement, where.values, self._caller.subject)
         return one.record(rows[0]) if rows else None
 
     async def page(
@@ -64,28 +70,44 @@ class HomeVisits:
         """
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, columns=columns)
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
-            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values))[0]
+            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values, self._caller.subject))[0]
 
         async def total() -> int:
-            rows = await self._database.fetch(count(self._dialect, listing.Shape(where.shape)), where.values)
+            if COMPILING.is_taken:
+                await COMPILING.wait()
+            statement = count(self._dialect, listing.Shape(where.shape))
+            rows = await self._database.fetch(statement, where.values, self._caller.subject)
             return cast("int", rows[0][0])
 
         return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
 
     async def pages(
-        self, parent: str, ids: Sequence[str], filter: HomeVisitFilter, order: OrderKeys, window: Window
+        self,
+        parent: str,
+        ids: Sequence[str],
+        filter: HomeVisitFilter,
+        order: OrderKeys,
+        window: Window,
+        columns: frozenset[str] | None = None,
     ) -> list[Page[HomeVisit]]:
-        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
+        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement.
+
+        Where `columns` names the attributes that will be read of the visits, they need not have others.
+        """
         where = conditions(filter, self._caller.locations, self._dialect)
-        shape, values = self._shape(where, order, window, parent=parent)
+        shape, values = self._shape(where, order, window, parent=parent, columns=columns)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
+        if COMPILING.is_taken:
+            await COMPILING.wait()
         listed = listing.page(self._dialect, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values)
+        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         for row in rows:
             rows_of[row[0]].append(row[1:])
         total_of = self._total_of(where, parent, values["parents"])
@@ -100,8 +122,10 @@ class HomeVisits:
         """Return what counts the visits of one parent. The first call counts those of all, also for calls made meanwhile."""
 
         async def fetch() -> dict[str, int]:
+            if COMPILING.is_taken:
+                await COMPILING.wait()
             statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
-            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents})
+            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents}, self._caller.subject)
             return dict(rows)
 
         @cache
@@ -123,12 +147,14 @@ class HomeVisits:
         columns: frozenset[str] | None = None,
     ) -> tuple[listing.Shape, dict[str, Any]]:
         order = listing.order_of(keys)
-        values = {**where.values, "limit": window.size + 1}
-        for argument, cursor in (("after", window.after), ("before", window.before)):
-            if cursor is not None:
-                values |= order.position(cursor, argument)
-        is_bound = window.after is not None, window.before is not None
-        return listing.Shape(where.shape, order.keys, window.backward, *is_bound, parent, columns), values
+        size, backward, after, before = window
+        values = {**where.values, "limit": size + 1}
+        if after is not None:
+            values |= order.position(after, "after")
+        if before is not None:
+            values |= order.position(before, "before")
+        shape = listing.Shape(where.shape, order.keys, backward, after is not None, before is not None, parent, columns)
+        return shape, values
 
     async def book(
         self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
@@ -142,17 +168,16 @@ class HomeVisits:
             enquiry = self._bookable_enquiry(session, booking, idempotency_key)
             now = self._clock()
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
-            visit.confirmation = initial_status(enquiry, suppressed=suppress_confirmation)
+            visit.confirmation = initial_status(visit, enquiry, suppressed=suppress_confirmation, now=now)
             INSERT_VISIT(session, vars(visit))
             self._append_event(session, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
                 key = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": fingerprint}
                 INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
-            if visit.confirmation is ConfirmationStatus.QUEUED:
-                enqueue(session, visit, previous=None, now=now)
+            confirm_booking(session, visit, now)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     async def update(
         self, id: str, changes: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
@@ -165,19 +190,20 @@ class HomeVisits:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             previous, now = visit.date_time, self._clock()
-            entries = lifecycle.change(visit, self._checked_changes(session, visit, changes), now)
+            accepted = self._checked_changes(session, visit, changes)
+            entries = lifecycle.change(visit, accepted, lifecycle.time_of_change(visit, now))
             if visit.date_time != previous:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
-                confirm_move(session, visit, enquiry, previous=previous, suppressed=suppress_confirmation, now=now)
+                confirm_move(session, visit, enquiry, suppressed=suppress_confirmation, now=now)
             if entries:
                 self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
-    async def cancel(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
+    async def cancel(self, id: str, *, expected_version: int | None = None, notify_care_seeker: bool = False) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
-        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version)
+        return await self._end(id, "cancelled", HomeVisitEventType.CANCELLED, expected_version, notify_care_seeker)
 
     async def complete(self, id: str, *, expected_version: int | None = None) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
@@ -190,18 +216,23 @@ class HomeVisits:
             old = delete(IdempotencyKey).where(col(IdempotencyKey.created) < self._clock() - KEY_LIFETIME)
             return session.exec(old).rowcount
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
-    async def _end(self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None) -> HomeVisit:
+    async def _end(
+        self, id: str, field: str, type: HomeVisitEventType, expected_version: int | None, notify_care_seeker: bool = False
+    ) -> HomeVisit:
         def work(session: Session) -> HomeVisit:
             visit = self._locked_pending(session, id, expected_version)
             now = self._clock()
-            entries = lifecycle.change(visit, {field: now}, now)
+            ended = lifecycle.time_of_change(visit, now)
+            entries = lifecycle.change(visit, {field: ended}, ended)
             withdraw(session, visit, now)
+            if notify_care_seeker:
+                confirm_cancellation(session, visit, session.get_one(CareEnquiry, visit.care_enquiry), now)
             self._append_event(session, visit, type, entries)
             return visit
 
-        return await self._database.write(work)
+        return await self._database.write(work, self._write_state)
 
     def _locked_pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
         query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._in_scope(HomeVisit.location)).with_for_update()
@@ -215,12 +246,17 @@ class HomeVisits:
     def _checked_changes(self, session: Session, visit: HomeVisit, changes: Mapping[str, Any]) -> dict[str, Any]:
         accepted = dict(changes)
         problems: list[Problem | None] = [*lifecycle.required_problems(changes)]
+        if changes.get("date_time") is not None:
+            accepted["date_time"] = lifecycle.in_whole_seconds(changes["date_time"])
+            # A form may send back what was kept before there was this rule.
+            if accepted["date_time"] != visit.date_time:
+                problems.append(lifecycle.time_problem(accepted["date_time"]))
         if "notes" in changes:
             accepted["notes"] = changes["notes"] or ""
             problems.append(lifecycle.notes_problem(accepted["notes"]))
         if "assigned_to" in changes:
-            enquiry, _, user_exists = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
-            problems.append(lifecycle.user_problem(changes["assigned_to"], user_exists))
+            enquiry, _, user_is_visible = referenced_by_visit(session, self._caller, visit, user=changes["assigned_to"])
+            problems.append(lifecycle.user_problem(changes["assigned_to"], user_is_visible))
             accepted["assigned_to"] = changes["assigned_to"] or (enquiry and enquiry.assigned_to)
         if any(problems):
             raise InvalidInput(*(problem for problem in problems if problem))
@@ -240,8 +276,8 @@ class HomeVisits:
 
     def _bookable_enquiry(self, session: Session, booking: BookingInput, key: str | None) -> CareEnquiry:
         ids = {"service_user_contact": booking.service_user_contact, "user": booking.assigned_to}
-        enquiry, contact, user_exists = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
-        problems = lifecycle.booking_problems(booking, enquiry, contact, user_exists=user_exists)
+        enquiry, contact, user_is_visible = referenced(session, self._caller, care_enquiry=booking.care_enquiry, **ids)
+        problems = lifecycle.booking_problems(booking, enquiry, contact, user_is_visible=user_is_visible)
         if problem := lifecycle.key_problem(key):
             problems.append(problem)
         if problems or enquiry is None:

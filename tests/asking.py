@@ -59,8 +59,9 @@ class Ask:
         self, document: str, variables: dict[str, Any] | None = None, *, caller: Caller = world.EVERYBODY, name: str | None = None
     ) -> Response:
         reads, writes = self.database.statement_count, self.database.transaction_count
-        result = await execute(self.engine, Request(document, name, variables or {}), self.context(caller))
-        errors = [present(error, "the-request") for error in result.errors]
+        context = self.context(caller)
+        result = await execute(self.engine, Request(document, name, variables or {}), context)
+        errors = [present(error, "the-request", context) for error in result.errors]
         statements, transactions = self.database.statement_count - reads, self.database.transaction_count - writes
         return Response(result.data, errors, statements, transactions, result.served)
 

@@ -1,5 +1,6 @@
 """What any test may have: a server and commands as users start them, on a database of its own."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import app
+from storage.database import database_of
+from storage.demo import fill_with_demo
+from storage.instants import clock
 from tests import databases
 
 ROOT = Path(__file__).parent.parent
@@ -24,12 +29,13 @@ SQLITE = ROOT / "tests" / "storage" / "sqlite"
 
 @dataclass(frozen=True)
 class Server:
-    """`url` is that of GraphQL; `origin` that of everything. `folder` is where it was started, `log` what it writes."""
+    """`url` is that of GraphQL; `origin` that of everything. `log` is what it writes, `serving` the database as it says."""
 
     origin: str
     database: Path
     process: subprocess.Popen[str]
     log: Path
+    serving: str
 
     @property
     def url(self) -> str:
@@ -59,11 +65,18 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[StartServer]:
-    """Start servers in a folder: flags as on the command line, settings as keywords without their prefix."""
+    """Start servers in a folder: flags as on the command line, settings as keywords without their prefix.
+
+    With `--demo` there are made-up visits, in development or not.
+    """
     with contextlib.ExitStack() as ending:
 
         def start(*flags: str, **settings: str) -> Server:
-            command, variables = [sys.executable, APP, "serve", "--port", "0", *flags], environment(folder, **settings)
+            variables = environment(folder, **settings)
+            if "--demo" in flags and "--dev" not in flags:  # which is refused
+                fill(variables["HOME_VISITS_DATABASE_URL"])
+                flags = tuple(flag for flag in flags if flag != "--demo")
+            command = [sys.executable, APP, "serve", "--port", "0", *flags]
             log = ending.enter_context((folder / "server.log").open("a"))
             process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=subprocess.PIPE, text=True)
             ending.callback(end, process)
@@ -72,10 +85,24 @@ def serving(folder: Path) -> Iterator[StartServer]:
             for line in process.stderr:
                 output += line
                 if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
-                    return Server(found[2], folder / found[1], process, folder / "server.log")
+                    return Server(found[2], folder / found[1], process, folder / "server.log", found[1])
             raise AssertionError(f"the server did not start: {output}")
 
         yield start
+
+
+def fill(url: str) -> None:
+    """Fill a new database with made-up visits, also while another event loop runs."""
+    database = database_of(url)
+    database.migrate()
+
+    async def work() -> None:
+        await database.open()
+        await fill_with_demo(database, clock())
+        await database.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work()).result()
 
 
 @pytest.fixture(autouse=True)

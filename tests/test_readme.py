@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.app.calling import ask
+from tests.app.calling import ask, call
 from tests.conftest import ROOT, Server, StartServer, environment
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
@@ -96,6 +96,21 @@ def test_a_document_is_answered_without_errors(running_server: Server, example: 
     assert "problems" not in json.dumps(answer.json)
 
 
+def test_a_request_costs_what_is_said(running_server: Server) -> None:
+    [shown] = of("json", "Share")
+    document, *_ = re.findall(r"With `(\{.*?\})` the answer", (ROOT / "README.md").read_text())
+    body = json.dumps({"query": document, "extensions": {"cost": True}}).encode()
+
+    answer = call(running_server.port, "POST", "/graphql", body, {"Content-Type": "application/json"}).json
+
+    # It fills up again by the time that the answer is written.
+    share = answer["extensions"]["cost"]["share"]
+    expected = json.loads(shown.text)
+    assert expected["extensions"]["cost"]["share"]["available"] <= share.pop("available") <= share["quota"]
+    expected["extensions"]["cost"]["share"].pop("available")
+    assert {name: value for name, value in answer.items() if name != "data"} == expected
+
+
 def test_the_commands_do_what_is_said(folder: Path) -> None:
     commands = [example for example in of("sh", "Import and export", "Deploy", "Operate") if "serve" not in example.text]
 
@@ -164,6 +179,7 @@ def test_every_example_is_tried() -> None:
         "Query": {"sh"},
         "Page": {"graphql"},
         "Book, move, cancel, complete": {"graphql"},
+        "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},
         "Import and export": {"sh"},
         "Deploy": {"sh"},

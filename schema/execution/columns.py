@@ -28,7 +28,7 @@ def unchanged(values: Iterable[Any]) -> Values:
 STORED: StoredScalars = {"ID": unchanged, "String": unchanged, "Int": unchanged}
 
 
-def stored(source_class: type, attribute: str, type: GraphQLOutputType, scalars: StoredScalars) -> Column | None:
+def stored_column(source_class: type, attribute: str, type: GraphQLOutputType, scalars: StoredScalars) -> Column | None:
     """Return what reads a column of rows, where answers can be made of what is stored."""
     if not is_row(source_class) or attribute not in source_class.columns:
         return None

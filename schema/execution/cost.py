@@ -1,8 +1,10 @@
-"""The price of an answer: one for each object in it, as a function of the variables."""
+"""The price of an answer, as a function of the variables: one for each object in it, and more for what is dear besides."""
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -27,15 +29,24 @@ from graphql import (
     is_list_type,
 )
 
+# What a page below an object costs besides the objects in it: each parent has one, however small it is.
+PAGE_BELOW = 2
+
 
 class PageSizes(NamedTuple):
-    """How many objects a page has without `first` and `last`, and how many it may have at most."""
+    """How many objects a page has without `first` and `last`, and how many it may have at most.
+
+    `of_lists` tells, of a context, the size of a list that has no arguments, by its name like `Type.field`. `leaves` is how many
+    leaves of an object its own price covers.
+    """
 
     default: int = 10
     largest: int = 100
+    of_lists: Mapping[str, Callable[[Any], int]] = MappingProxyType({})
+    leaves: int = 20
 
 
-class Page(NamedTuple):
+class PageSize(NamedTuple):
     """A page size that is known only with the variables."""
 
     variables: tuple[tuple[str, int | None], ...]
@@ -58,18 +69,25 @@ class Page(NamedTuple):
         return self.default if size is None else min(max(size, 0), self.most)
 
 
+# how often what is multiplied by the same pages is in an answer
+Costs = Counter[tuple[PageSize, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """How many objects an answer may have: a number, and products of numbers with page sizes."""
+    """What an answer may cost: a number, and products of numbers with page sizes. `lists` are sizes that the context tells."""
 
     fixed: int
-    terms: tuple[tuple[int, tuple[Page, ...]], ...]
+    terms: tuple[tuple[int, tuple[PageSize, ...]], ...]
     defaults: Mapping[str, int | None]
+    lists: Mapping[str, Callable[[Any], int]] = field(default_factory=dict)
 
-    def of(self, variables: Mapping[str, Any]) -> int:
+    def of(self, variables: Mapping[str, Any], context: Any = None) -> int:
         """Return the price for these values of the variables, coerced or as they came."""
         total = self.fixed
         values = {**self.defaults, **variables} if self.defaults else variables
+        if self.lists:
+            values = {**values, **{name: size(context) for name, size in self.lists.items()}}
         for times, pages in self.terms:
             product = times
             for page in pages:
@@ -79,40 +97,49 @@ class Price:
 
 
 class _Selection(NamedTuple):
-    """Where a selection set stands: on which type, how often in an answer, and the size of its lists."""
+    """Where a selection set stands: on which type, how often in an answer, and the size of its lists.
+
+    `leaves` are the keys of the leaves of its object, wherever they are selected.
+    """
 
     selection_set: SelectionSetNode
     on: GraphQLNamedType | None
     times: int
-    pages: tuple[Page, ...]
-    size: int | Page
+    pages: tuple[PageSize, ...]
+    size: int | PageSize
+    leaves: set[str]
 
 
 # The page that a fragment is spread in, known only where it is spread.
-_SURROUNDING = Page((), None, 0, 0)
+_SURROUNDING = PageSize((), None, 0, 0)
 
 
 class PriceList:
     """Prices the definitions of a document; a fragment comes before those that spread it.
 
-    An object is counted each time it is selected, and on each type it may have: an answer never has more.
+    An object is counted each time it is selected, and on each type it may have: an answer never has more. Leaves of an object
+    beyond those that its price covers cost one each, an alias included. A page below an object costs `PAGE_BELOW` besides.
     A list without a page size counts as a page of the default size. What is unknown costs nothing.
     """
 
     def __init__(self, schema: GraphQLSchema, page_sizes: PageSizes) -> None:
         self._schema = schema
         self._sizes = page_sizes
-        self._fragments: dict[str, Counter[tuple[Page, ...]]] = {}
+        self._fragments: dict[str, tuple[Costs, set[str]]] = {}
 
     def add(self, fragment: FragmentDefinitionNode) -> None:
         """Price a fragment, once for all places."""
         on = self._schema.get_type(fragment.type_condition.name.value)
-        self._fragments[fragment.name.value] = self._costs(_Selection(fragment.selection_set, on, 1, (), _SURROUNDING))
+        leaves: set[str] = set()
+        costs = self._costs(_Selection(fragment.selection_set, on, 1, (), _SURROUNDING, leaves))
+        self._fragments[fragment.name.value] = costs, leaves
 
     def price(self, operation: OperationDefinitionNode) -> Price:
         """Price an operation."""
         on = self._schema.get_root_type(operation.operation)
-        costs = self._costs(_Selection(operation.selection_set, on, 1, (), self._sizes.default))
+        root = _Selection(operation.selection_set, on, 1, (), self._sizes.default, set())
+        costs = self._costs(root)
+        self._add_leaves(root, costs)
         fixed = costs.pop((), 0)
         used = {name for pages in costs for page in pages for name, _ in page.variables}
         defaults = {
@@ -120,11 +147,12 @@ class PriceList:
             for node in operation.variable_definitions or ()
             if node.default_value and node.variable.name.value in used
         }
-        return Price(fixed, tuple((times, pages) for pages, times in costs.items()), defaults)
+        lists = {name: size for name, size in self._sizes.of_lists.items() if name in used}
+        return Price(fixed, tuple((times, pages) for pages, times in costs.items()), defaults, lists)
 
-    def _costs(self, root: _Selection) -> Counter[tuple[Page, ...]]:
-        costs: Counter[tuple[Page, ...]] = Counter()
-        unread = [root]
+    def _costs(self, root: _Selection) -> Costs:
+        costs: Costs = Counter()
+        unread, objects = [root], []
         while unread:
             selection = unread.pop()
             for node in selection.selection_set.selections:
@@ -133,30 +161,50 @@ class PriceList:
                 elif isinstance(node, InlineFragmentNode):
                     on = self._schema.get_type(node.type_condition.name.value) if node.type_condition else selection.on
                     unread.append(selection._replace(selection_set=node.selection_set, on=on))
-                elif isinstance(node, FieldNode) and (inner := self._inner(node, selection)):
+                elif isinstance(node, FieldNode) and node.selection_set is None:
+                    selection.leaves.add(node.alias.value if node.alias else node.name.value)
+                elif isinstance(node, FieldNode) and (inner := self._inner(node, selection, costs)):
                     costs[inner.pages] += inner.times
                     unread.append(inner)
+                    objects.append(inner)
+        for selection in objects:
+            self._add_leaves(selection, costs)
         return costs
 
-    def _spread(self, node: FragmentSpreadNode, selection: _Selection, costs: Counter[tuple[Page, ...]]) -> None:
-        for pages, times in self._fragments.get(node.name.value, {}).items():
+    def _add_leaves(self, selection: _Selection, costs: Costs) -> None:
+        uncovered = len(selection.leaves) - self._sizes.leaves
+        if uncovered > 0:
+            costs[selection.pages] += selection.times * uncovered
+
+    def _spread(self, node: FragmentSpreadNode, selection: _Selection, costs: Costs) -> None:
+        if node.name.value not in self._fragments:
+            return
+        spread_costs, leaves = self._fragments[node.name.value]
+        selection.leaves.update(leaves)
+        for pages, times in spread_costs.items():
             spread = selection._replace(times=selection.times * times)
             for page in pages:
                 spread = _repeated(spread, selection.size if page is _SURROUNDING else page)
             costs[spread.pages] += spread.times
 
-    def _inner(self, node: FieldNode, selection: _Selection) -> _Selection | None:
+    def _inner(self, node: FieldNode, selection: _Selection, costs: Costs) -> _Selection | None:
         field = _field(self._schema, selection.on, node.name.value)
         if field is None or node.selection_set is None or is_leaf_type(get_named_type(field.type)):
             return None
         page = self._page_of(node, field)
+        if page is not None and selection.on is not self._schema.query_type:
+            costs[selection.pages] += selection.times * PAGE_BELOW
         if is_list_type(get_nullable_type(field.type)):
-            selection = _repeated(selection, selection.size if page is None else page)
-            page = None
+            size = self._size_of_list(node, selection) if page is None else page
+            selection, page = _repeated(selection, size), None
         size = self._sizes.default if page is None else page
-        return _Selection(node.selection_set, get_named_type(field.type), selection.times, selection.pages, size)
+        return _Selection(node.selection_set, get_named_type(field.type), selection.times, selection.pages, size, set())
 
-    def _page_of(self, node: FieldNode, field: GraphQLField) -> int | Page | None:
+    def _size_of_list(self, node: FieldNode, selection: _Selection) -> int | PageSize:
+        name = f"{selection.on.name if selection.on else None}.{node.name.value}"
+        return PageSize(((name, None),), None, 0, sys.maxsize) if name in self._sizes.of_lists else selection.size
+
+    def _page_of(self, node: FieldNode, field: GraphQLField) -> int | PageSize | None:
         arguments = [(name, field.args[name]) for name in ("first", "last") if name in field.args]
         if not arguments:
             return None
@@ -170,7 +218,7 @@ class PriceList:
             else:
                 literals.append(self._literal(value) if value else self._default(argument))
         literal = max((size for size in literals if size is not None), default=None)
-        page = Page(tuple(variables), literal, self._sizes.default, self._sizes.largest)
+        page = PageSize(tuple(variables), literal, self._sizes.default, self._sizes.largest)
         return page if variables else page.size({})
 
     def _default(self, argument: GraphQLArgument) -> int | None:
@@ -187,8 +235,8 @@ class PriceList:
         return int(value.value[:11]) if isinstance(value, IntValueNode) else self._sizes.largest
 
 
-def _repeated(selection: _Selection, size: int | Page) -> _Selection:
-    if isinstance(size, Page):
+def _repeated(selection: _Selection, size: int | PageSize) -> _Selection:
+    if isinstance(size, PageSize):
         return selection._replace(pages=(*selection.pages, size))
     return selection._replace(times=selection.times * size)
 

@@ -1,30 +1,37 @@
 """Runs operations: documents prepared once, queries served by compiled root fields where they can be, all else by an executor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, VariableNode
 
+from schema.execution.coercion import Coercions
 from schema.execution.columns import STORED
 from schema.execution.documents import MAX_ERRORS, Documents, NotExecuted, Operation, coded
 from schema.execution.executors import PlannedExecutor, StandardExecutor
 from schema.execution.hints import LEFT_TO_EXECUTOR, StoredScalars
 from schema.execution.internals import Selections, VariableValues, core_schema, get_variable_values, require_no_extensions
-from schema.execution.limits import Limits, PageSizes, require_affordable
+from schema.execution.limits import Limits, PageSizes, answer_too_large, require_affordable
 from schema.execution.lists import DEFAULT_LENGTHS, ListLengths
 from schema.execution.root_fields import CompiledOperation, Resolved, compile_operation
+from schema.execution.runs import Run, TimeSlice
+from schema.execution.sizes import AnswerSize, AnswerTooLarge
 
 ROOT_FIELDS = "root fields"
 
 
 class Request(NamedTuple):
-    """A document, which of its operations to run, and the values of its variables."""
+    """A document, which of its operations to run, and the values of its variables.
+
+    `reports_cost`: the response is to say what it costs.
+    """
 
     document: str
     operation_name: str | None
     variables: dict[str, Any]
+    reports_cost: bool = False
 
 
 class Served(StrEnum):
@@ -40,6 +47,7 @@ class Result(NamedTuple):
     """`executed` is False for a request error: nothing was run, and the response has no `data`.
 
     `faults` are exceptions of compiled code, after which the standard executor served: to be logged, never to be shown.
+    `cost` is the price that was compared with the limit, with the values of the variables; 0 where nothing was run.
     """
 
     data: dict[str, Any] | None
@@ -48,6 +56,7 @@ class Result(NamedTuple):
     operation: OperationDefinitionNode | None
     served: Served | None = None
     faults: tuple[Exception, ...] = ()
+    cost: int = 0
 
 
 class Engine:
@@ -76,9 +85,9 @@ class Engine:
         self._planned = planned
         self._suggest = suggest
         self._scalars = {**STORED, **(scalars or {})}
-        self._lengths = list_lengths
+        self._coercions = Coercions(list_lengths)
         self.documents = Documents(
-            self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=self._lengths
+            self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=list_lengths
         )
 
     async def execute(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
@@ -86,29 +95,44 @@ class Engine:
 
         `faults` takes those of the result as they occur: it has them also where this is cancelled, and there is no result.
         """
-        operation: Operation | None = None
+        operation, slice = None, TimeSlice()
         resolved: Resolved = {}
         faults = [] if faults is None else faults
         try:
             operation = self._prepare(request, context)
             if operation.answer is not None:
-                return Result(operation.answer, [], True, operation.node, Served.CONSTANT)
-            self._require_short_lists(operation, request.variables)
+                return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
+            values = self._values(operation, request.variables)
             try:
-                compiled, values = self._compiled(operation, request.variables)
-                if compiled is not None:
-                    data = await compiled.execute(context, values, resolved)
-                    return Result(data, [], True, operation.node, Served.ROOT_FIELDS)
+                if values is not None:
+                    cost = self._affordable(operation, values, context)
+                    if (compiled := await self._compiled(operation, request.variables, values, slice)) is not None:
+                        run = Run(context, values, AnswerSize(self._limits.answer_bytes), slice)
+                        data = await compiled.execute(run, resolved)
+                        return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
             except LEFT_TO_EXECUTOR:
                 pass
             except NotExecuted:
                 raise
+            except AnswerTooLarge:
+                return Result(None, [answer_too_large(self._limits)], False, operation.node, Served.ROOT_FIELDS, (), cost)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
                 faults.append(fault)
-            variables = self._admit(operation, request.variables)
+            variables = self._variables(operation, request.variables)
+            cost = self._affordable(operation, variables.coerced, context)
         except NotExecuted as refusal:
             return Result(None, refusal.errors, False, operation.node if operation else None)
-        return await self._run(operation, variables, context, resolved, faults)
+        await slice.give_way()
+        run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
+        return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
+
+    def known_operation(self, request: Request) -> OperationDefinitionNode | None:
+        """Return the operation that a request names, where its document is kept: of one that never got its result."""
+        prepared = self.documents.cached(request.document)
+        try:
+            return prepared.operation(request.operation_name).node if prepared else None
+        except NotExecuted:
+            return None
 
     def _prepare(self, request: Request, context: Any) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
@@ -120,58 +144,84 @@ class Engine:
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
-    def _require_short_lists(self, operation: Operation, raw: Mapping[str, Any]) -> None:
+    def _values(self, operation: Operation, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the values of the variables of a query; None: graphql-core has to coerce them, or to say what is wrong."""
+        variables = operation.variables(self._schema, self._coercions)
         try:
-            operation.variables(self._schema, self._lengths).require_short_lists(raw)
+            values = variables.coerced(raw) if self._planned and operation.is_query else None
+            if values is None:
+                variables.require_short_lists(raw)
         except GraphQLError as error:
             raise NotExecuted(error) from None
+        return values
 
-    def _compiled(self, operation: Operation, raw: Mapping[str, Any]) -> tuple[CompiledOperation | None, Mapping[str, Any]]:
-        """Return a query with compiled root fields, and the values of its variables; None: an executor has to run it."""
-        if not self._planned or operation.node.operation is not OperationType.QUERY:
-            return None, raw
-        values = operation.variables(self._schema, self._lengths).coerced(raw)
-        if values is None or operation.price.of(values) > self._limits.cost:
-            return None, raw
-        plans = operation.plans(values)
-        if ROOT_FIELDS not in plans:
-            selections = Selections(self._schema, operation.node, operation.prepared.fragments, self._admit(operation, raw))
-            compiled = plans[ROOT_FIELDS] = compile_operation(self._schema, selections, self._scalars)
-            operation.count_planned(compiled.size if compiled else 0)
-        return plans[ROOT_FIELDS], values
-
-    def _admit(self, operation: Operation, raw: Mapping[str, Any]) -> VariableValues:
-        """Return the values of the variables; raise NotExecuted where the operation may not be run with them."""
+    def _variables(self, operation: Operation, raw: Mapping[str, Any]) -> VariableValues:
+        """Coerce the variables as graphql-core does; raise NotExecuted with what is wrong with them."""
         definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(
             self._schema, definitions, dict(raw), max_errors=MAX_ERRORS, hide_suggestions=not self._suggest
         )
         if isinstance(variables, list):
             raise NotExecuted(*(coded(error, "BAD_USER_INPUT") for error in variables[:MAX_ERRORS]))
-        try:
-            require_affordable(operation.price, variables.coerced, self._limits)
-        except GraphQLError as error:
-            raise NotExecuted(error) from None
         return variables
 
+    def _affordable(self, operation: Operation, values: Mapping[str, Any], context: Any) -> int:
+        """Return the price with these values of the variables; raise NotExecuted where it is too high."""
+        try:
+            return require_affordable(operation.price, values, self._limits, context)
+        except GraphQLError as error:
+            raise NotExecuted(error) from None
+
+    async def _compiled(
+        self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any], slice: TimeSlice
+    ) -> CompiledOperation | None:
+        """Return a query with compiled root fields; None: an executor has to run it."""
+        plans = operation.plans(values)
+        if ROOT_FIELDS not in plans:
+            variables = self._variables(operation, raw)
+            selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
+            compiled = await compile_operation(self._schema, selections, self._scalars, slice)
+            # Another request may have compiled the same meanwhile.
+            if ROOT_FIELDS not in plans:
+                plans[ROOT_FIELDS] = compiled
+                operation.count_planned(compiled.size if compiled else 0)
+        return cast("CompiledOperation | None", plans[ROOT_FIELDS])
+
     async def _run(
-        self, operation: Operation, variables: VariableValues, context: Any, resolved: Resolved, faults: list[Exception]
+        self, operation: Operation, variables: VariableValues, run: Run, resolved: Resolved, faults: list[Exception]
     ) -> Result:
         if faults or not self._planned:
             # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
-            executor = StandardExecutor(self._schema, operation, variables, context)
+            executor = StandardExecutor(self._schema, operation, variables, run.context)
         else:
-            executor = PlannedExecutor(self._schema, operation, variables, context, resolved, self._scalars, faults)
+            executor = PlannedExecutor(self._schema, operation, variables, run, resolved, self._scalars, faults)
         result: Any = executor.execute_operation()
         if executor.is_awaitable(result):
             result = await result
         served = Served.EXECUTOR
         if isinstance(executor, PlannedExecutor) and executor.planned:
             served = Served.PLANS
+        try:
+            _require_within(run.size, result.data, result.errors or [])
+        except AnswerTooLarge:
+            return self._too_large(operation, executor, served)
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
         return Result(result.data, errors, True, operation.node, served, tuple(faults))
+
+    def _too_large(self, operation: Operation, executor: StandardExecutor, served: Served) -> Result:
+        """Refuse the request; where it has changed something, say so."""
+        error = answer_too_large(self._limits, committed=executor.committed)
+        return Result(None, [error], operation.node.operation is OperationType.MUTATION, operation.node, served)
+
+
+def _require_within(size: AnswerSize, data: Any, errors: Sequence[GraphQLError]) -> None:
+    """Raise AnswerTooLarge for an answer that is, or that would be if all of it had been read."""
+    for error in errors:
+        if isinstance(error.original_error, AnswerTooLarge):
+            raise AnswerTooLarge
+    size.recount(data)
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

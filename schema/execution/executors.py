@@ -19,7 +19,7 @@ from graphql import (
 
 from schema.execution.arguments import Arguments, compile_arguments
 from schema.execution.documents import Operation
-from schema.execution.hints import LEFT_TO_EXECUTOR, NestedPages, NotCompilable, PagesLoader, StoredScalars, hint_in
+from schema.execution.hints import LEFT_TO_EXECUTOR, NestedPages, NotCompilable, StoredScalars, hint_in
 from schema.execution.internals import (
     Executor,
     MiddlewareManager,
@@ -32,12 +32,16 @@ from schema.execution.internals import (
 from schema.execution.plans import Compilation, Plan
 from schema.execution.root_fields import Resolved
 from schema.execution.runs import Run
+from schema.execution.sizes import AnswerTooLarge
 
 Answers = list[dict[str, Any]]
 
 
 class StandardExecutor(Executor):
-    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again."""
+    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again.
+
+    `committed`: an object has said by an attribute of this name that something was changed.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,19 @@ class StandardExecutor(Executor):
     ) -> None:
         middleware = MiddlewareManager(_ResolvedBefore(resolved)) if resolved else None
         super().__init__(schema, operation.node, operation.prepared.fragments, variables, context, middleware)
+        self.committed = False
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: list[Any],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        self.committed = self.committed or getattr(result, "committed", False)
+        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
 
 class _ResolvedBefore:
@@ -77,16 +94,16 @@ class PlannedExecutor(StandardExecutor):
         schema: GraphQLSchema,
         operation: Operation,
         variables: VariableValues,
-        context: Any,
+        run: Run,
         resolved: Resolved,
         scalars: StoredScalars,
         faults: list[Exception],
     ) -> None:
-        super().__init__(schema, operation, variables, context, resolved)
+        super().__init__(schema, operation, variables, run.context, resolved)
         self.planned = False
         self._faults = faults
-        self._run = self._new_run()
-        self._prepared = operation
+        self._run = run
+        self._operation = operation
         self._plans = operation.plans(variables.coerced)
         selections = Selections(schema, operation.node, operation.prepared.fragments, variables)
         self._compilation = Compilation(selections.of_object, scalars)
@@ -95,9 +112,9 @@ class PlannedExecutor(StandardExecutor):
         self, parent_type: GraphQLObjectType, source: Any, field_details_list: list[Any], path: Path, position_context: Any
     ) -> Any:
         """Serve pages below objects that no plan serves: their arguments are coerced once, not for each object."""
-        if path.prev is None and self._prepared.node.operation is OperationType.MUTATION:
+        if path.prev is None and self._operation.node.operation is OperationType.MUTATION:
             # Each root field of a mutation reads what the one before it has changed.
-            self._run = self._new_run()
+            self._run = self._run.beside()
         field = parent_type.fields.get(field_details_list[0].node.name.value)
         definition = definition_of(field)
         hint = hint_in(definition.metadata) if definition else None
@@ -105,29 +122,27 @@ class PlannedExecutor(StandardExecutor):
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         nodes = [part.node for part in field_details_list]
         try:
-            load = self._run.pages_loader(hint, nodes[0], self._arguments(field, definition, nodes[0]))
+            arguments = self._arguments(field, definition, nodes[0])
+            # What is wrong with the arguments is found out here.
+            self._run.pages_loader(hint, nodes[0], arguments, None)
+            # So that fields beside one that has failed for all parents are not begun.
+            self._run.require_not_failed(nodes[0])
         except NotCompilable:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         except Exception as error:  # noqa: BLE001 - as the parent does
             self.handle_field_error(error, field.type, field_details_list, path)
             return None
         info = self.build_resolve_info(field, nodes, parent_type, path)
-        id = getattr(source, hint.id_attribute)
-        return self._completed_page(load, id, field_details_list, info, path, position_context)
+        run, parent = self._run, getattr(source, hint.id_attribute)
 
-    async def _completed_page(
-        self,
-        load: PagesLoader,
-        id: str,
-        details: list[Any],
-        info: GraphQLResolveInfo[Any],
-        path: Path,
-        position_context: Any,
-    ) -> Any:
         async def page() -> Any:
-            return (await load((id,)))[id]
+            return (await run.load_pages(hint, nodes[0], arguments, None, {parent}))[parent]
 
-        return await self.complete_awaitable_value(info.return_type, details, info, path, page(), position_context)
+        async def completed() -> Any:
+            # Where this is cancelled before it begins, there is no page yet that is never awaited.
+            return await self.complete_awaitable_value(field.type, field_details_list, info, path, page(), position_context)
+
+        return completed()
 
     async def complete_awaitable_value(
         self,
@@ -156,6 +171,7 @@ class PlannedExecutor(StandardExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
+        self.committed = self.committed or getattr(result, "committed", False)
         plan = self._plan(return_type, field_details_list)
         standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
         if plan is None:
@@ -191,9 +207,6 @@ class PlannedExecutor(StandardExecutor):
             return self._load_before(plan, result, standard) if plan.loads else standard()
         return self._serve(plan, result, lambda built: built, standard)
 
-    def _new_run(self) -> Run:
-        return Run(self.context_value, self.variable_values.coerced, self.variable_values)
-
     def _arguments(self, field: GraphQLField, definition: StrawberryField, node: FieldNode) -> Arguments:
         key = ("arguments", id(node))
         if key not in self._plans:
@@ -218,7 +231,7 @@ class PlannedExecutor(StandardExecutor):
             plan = Plan(type, details, self._compilation)
         except NotCompilable:
             return None
-        self._prepared.count_planned(plan.size)
+        self._operation.count_planned(plan.size)
         return plan
 
     def _serve(self, plan: Plan, sources: Sequence[Any], finish: Callable[[Answers], Any], standard: Callable[[], Any]) -> Any:
@@ -244,6 +257,8 @@ class PlannedExecutor(StandardExecutor):
             await plan.load(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return False
+        except AnswerTooLarge:
+            raise
         except Exception as fault:  # noqa: BLE001 - as above
             self._faults.append(fault)
             return False
@@ -254,6 +269,8 @@ class PlannedExecutor(StandardExecutor):
             built = plan.build(sources, self._run)
         except LEFT_TO_EXECUTOR:
             return None
+        except AnswerTooLarge:
+            raise
         except Exception as fault:  # noqa: BLE001 - as above
             self._faults.append(fault)
             return None

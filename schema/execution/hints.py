@@ -62,7 +62,8 @@ PagesLoader = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
 class NestedPages:
     """A field that is a page for each parent, which the attribute `id_attribute` tells apart; those of many are read together.
 
-    `loader` takes the context and the arguments of the field. What it returns must raise the same again for the same parent.
+    `loader` takes the context, the attributes that will be read of the pages and of what they hold (None: any), and the arguments
+    of the field. What it returns must raise the same again for the same parent.
     """
 
     loader: Callable[..., PagesLoader]

@@ -4,6 +4,7 @@ Seen on Strawberry 0.341.2 and graphql-core 3.3.2. Who raises either version rea
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -27,7 +28,7 @@ from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.middleware import MiddlewareManager
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
-from graphql.utilities import coerce_input_value
+from graphql.utilities.coerce_input_value import coerce_default_value
 from strawberry import Some
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.base import StrawberryList, StrawberryMaybe, StrawberryOptional, has_object_definition
@@ -42,7 +43,7 @@ __all__ = [
     "Path",
     "StrawberryField",
     "VariableValues",
-    "coerce_input_value",
+    "coerce_default_value",
     "get_variable_signature",
     "get_variable_values",
 ]
@@ -236,7 +237,9 @@ def converter(type_: Any) -> Convert:
     return _input_converter(type_)
 
 
+@cache
 def _input_converter(type_: Any) -> Convert:
+    # As many are kept as a schema has input types: there are 29 aliases of a field to be compiled for.
     definition = type_.__strawberry_definition__
     if definition.from_input is not None or definition.is_one_of:
         raise NotCompilable

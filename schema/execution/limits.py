@@ -26,7 +26,10 @@ from graphql import (
 from schema.execution.cost import PageSizes, Price, PriceList
 from schema.execution.internals import unchain_tokens
 
-__all__ = ["Limits", "PageSizes", "Price", "measure", "parse_within", "require_affordable"]
+__all__ = ["Limits", "PageSizes", "Price", "answer_too_large", "measure", "parse_within", "require_affordable"]
+
+
+LARGEST_ANSWER = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Limits:
     mutation_root_fields: int = 5
     operations: int = 10
     cost: int = 10_000
+    answer_bytes: int = LARGEST_ANSWER
 
 
 # Introspection is priced apart, in objects of a nominal schema: a large one, so that the price depends on the document alone.
@@ -70,7 +74,8 @@ _REFUSALS = {
     "root_fields": "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
     "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
-    "cost": "The answer may have {count:,} objects; {allowed:,} are allowed. Ask for smaller pages, or nest fewer lists.",
+    "cost": "The answer may cost {count:,}; {allowed:,} is allowed. Ask for smaller pages, nest fewer lists or select less.",
+    "answer_bytes": "The answer has more than {allowed:,} bytes. Ask for smaller pages, or for fewer long texts.",
 }
 
 
@@ -108,40 +113,51 @@ def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_
         extents[fragment.name.value] = _extent(fragment, extents)
         _require_within(limits, fragment, extents[fragment.name.value])
         price_list.add(fragment)
-    _require_few_unused(limits, operations, fragments, extents)
-    prices: dict[str | None, Price] = {}
-    for operation in operations:
-        _require_within(limits, operation, _extent(operation, extents))
-        prices[operation.name.value if operation.name else None] = _price_within(limits, operation, price_list)
-    return prices
+    operation_extents = [_extent(operation, extents) for operation in operations]
+    for operation, extent in zip(operations, operation_extents, strict=True):
+        _require_within(limits, operation, extent)
+    unused = _unused(operations, fragments)
+    _require_few_fields(limits, [*operation_extents, *(extents[fragment.name.value] for fragment in unused)], definitions)
+    names = (operation.name.value if operation.name else None for operation in operations)
+    return {name: _price_within(limits, operation, price_list) for name, operation in zip(names, operations, strict=True)}
 
 
-def _require_few_unused(
-    limits: Limits,
-    operations: Iterable[OperationDefinitionNode],
-    fragments: Iterable[FragmentDefinitionNode],
-    extents: Mapping[str, "_Extent"],
-) -> None:
-    """Refuse many fields in fragments that nothing runs: validation compares them all the same, each with each."""
+def _require_few_fields(limits: Limits, extents: Iterable["_Extent"], nodes: list[ExecutableDefinitionNode]) -> None:
+    """Refuse many fields over the whole document: validation looks at all, also at what is not run."""
+    count = sum(extent.fields for extent in extents)
+    if count > limits.fields:
+        raise _refusal("fields", count, limits.fields, nodes=nodes)
+
+
+def _unused(
+    operations: Iterable[OperationDefinitionNode], fragments: Iterable[FragmentDefinitionNode]
+) -> list[FragmentDefinitionNode]:
     selections = {fragment.name.value: fragment.selection_set for fragment in fragments}
     used: set[str] = set()
-    unread = [name for operation in operations for name in _spreads(operation.selection_set)]
+    unread = [name for operation in operations for name in spreads(operation.selection_set)]
     while unread:
         name = unread.pop()
         if name in selections and name not in used:
             used.add(name)
-            unread += _spreads(selections[name])
-    unused = [fragment for fragment in fragments if fragment.name.value not in used]
-    count = sum(extents[fragment.name.value].fields for fragment in unused)
-    if count > limits.fields:
-        raise _refusal("fields", count, limits.fields, nodes=unused)
+            unread += spreads(selections[name])
+    return [fragment for fragment in fragments if fragment.name.value not in used]
 
 
-def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits) -> None:
-    """Refuse an operation whose answer may have too many objects."""
-    count = price.of(variables)
+def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limits, context: Any = None) -> int:
+    """Return the price with these values of the variables; refuse an operation whose answer may cost too much."""
+    count = price.of(variables, context)
     if count > limits.cost:
         raise _refusal("cost", count, limits.cost)
+    return count
+
+
+def answer_too_large(limits: Limits, *, committed: bool = False) -> GraphQLError:
+    """Return the refusal of an answer; `committed`: what the mutation was to change has been changed all the same."""
+    error = _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
+    if committed:
+        error.message = f"{error.message} What was to be changed has been changed: do not send it again."
+        error.extensions = {**(error.extensions or {}), "committed": True}
+    return error
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:
@@ -151,10 +167,10 @@ def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError
 
 
 def _innermost_first(fragments: Iterable[FragmentDefinitionNode]) -> list[FragmentDefinitionNode]:
-    spreads: dict[str, set[str]] = {}
+    graph: dict[str, set[str]] = {}
     for fragment in fragments:
-        spreads.setdefault(fragment.name.value, set()).update(_spreads(fragment.selection_set))
-    sorter = TopologicalSorter(spreads)
+        graph.setdefault(fragment.name.value, set()).update(spreads(fragment.selection_set))
+    sorter = TopologicalSorter(graph)
     # Cycles are for validation to tell; what has no part in one is still sorted.
     with suppress(CycleError):
         sorter.prepare()
@@ -165,7 +181,8 @@ def _innermost_first(fragments: Iterable[FragmentDefinitionNode]) -> list[Fragme
     return sorted(fragments, key=lambda fragment: rank.get(fragment.name.value, len(rank)))
 
 
-def _spreads(selection_set: SelectionSetNode) -> Iterator[str]:
+def spreads(selection_set: SelectionSetNode) -> Iterator[str]:
+    """Yield the names of the fragments that are spread in a selection set, at whatever depth."""
     unread = [selection_set]
     while unread:
         for node in unread.pop().selections:

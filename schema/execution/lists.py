@@ -49,7 +49,7 @@ def _check_of_list(type: Any, lengths: ListLengths) -> Check:
     def check(value: Any) -> None:
         items = value if isinstance(value, list) else (value,)
         if len(items) > allowed:
-            raise _refusal(len(items), allowed)
+            raise list_too_long(len(items), allowed)
         if check_item:
             for item in items:
                 check_item(item)
@@ -97,11 +97,11 @@ def list_length_rule(lengths: ListLengths) -> type[ValidationRule]:
             type = self.context.get_parent_input_type()
             allowed = lengths.allowed(type) if type else lengths.longest
             if len(node.values) > allowed:
-                self.report_error(_refusal(len(node.values), allowed, node))
+                self.report_error(list_too_long(len(node.values), allowed, node))
 
     return ListLengthRule
 
 
-def _refusal(count: int, allowed: int, node: ListValueNode | None = None) -> GraphQLError:
+def list_too_long(count: int, allowed: int, node: ListValueNode | None = None) -> GraphQLError:
     message = f"A list may have at most {allowed} values here: this one has {count}. Send fewer, or split the request."
     return GraphQLError(message, node, extensions={"code": "BAD_USER_INPUT"})

@@ -15,6 +15,7 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
+    get_named_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -22,11 +23,13 @@ from graphql import (
 )
 
 from schema.execution.arguments import compile_arguments
-from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored
+from schema.execution.assembly import assembler
+from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored_column
 from schema.execution.hints import (
     Awaited,
     Derived,
     FieldFailed,
+    Hint,
     NestedPages,
     NotCompilable,
     Reference,
@@ -39,6 +42,7 @@ from schema.execution.hints import (
 from schema.execution.internals import FieldSet, StrawberryField, definition_of
 from schema.execution.nested_pages import NestedPagesField
 from schema.execution.runs import Run
+from schema.execution.sizes import PER_VALUE, AnswerSize, ColumnSize, Counted, ObjectSizes, copies_of, leaf_size, outer_size
 
 # the class of sources to what reads one of their fields
 Maker = Callable[[type], Column]
@@ -66,21 +70,20 @@ class Plan:
         self.size = len(fields)
         self.columns: set[str] = set()
         self.uncompiled: FieldSet = {}
-        self._names = tuple(fields)
         self._makers: list[Maker] = []
         self._readers: dict[Any, list[Column]] = {}
         self._awaited: list[Awaited] = []
         self._references: list[tuple[Reference, Plan]] = []
         self._nested: list[tuple[str, Plan]] = []
         self._pages: list[NestedPagesField] = []
-        for name, parts in fields.items():
-            try:
-                self._makers.append(self._maker(type, parts))
-            except NotCompilable:
-                self.uncompiled[name] = parts
-                self._makers.append(lambda _source_class: _nothing)
+        # the number of the column that a field is read of: leaves that are selected under several names share one
+        leaves: dict[str, int] = {}
+        numbers = [self._number(type, name, parts, leaves) for name, parts in fields.items()]
         if fields and len(self.uncompiled) == len(fields):
             raise NotCompilable
+        self._numbers = numbers if len(self._makers) < len(fields) else None
+        self._sizes = ObjectSizes({name: self._column_size(type, parts) for name, parts in fields.items()})
+        self._assemble = assembler(tuple(fields))
 
     @property
     def loads(self) -> bool:
@@ -91,17 +94,15 @@ class Plan:
         """Return the answers for these sources, in their order."""
         if not sources:
             return []
-        kind, *others = set(map(type, sources))
-        if others:
+        kinds = set(map(type, sources))
+        if len(kinds) > 1:
             return [self.build((source,), run)[0] for source in sources]
-        columns = [column(sources, run) for column in self._readers_of(kind)]
-        if len(sources) == 1:
-            return [{name: value for name, (value,) in zip(self._names, columns, strict=True)}]
-        answers: list[dict[str, Any]] = [{} for _ in sources]
-        for name, values in zip(self._names, columns, strict=True):
-            for answer, value in zip(answers, values):  # noqa: B905 - each column is as long as the sources
-                answer[name] = value
-        return answers
+        kind = kinds.pop()
+        columns = [column(sources, run) for column in self._readers.get(kind) or self._readers_of(kind)]
+        if self._numbers is not None:
+            columns = [columns[number] for number in self._numbers]
+        self._sizes.add(run.size, columns, len(sources))
+        return self._assemble(*columns) if columns else [{} for _ in sources]
 
     async def load(self, sources: Sequence[Any], run: Run) -> None:
         """Load, level by level, all the records that the answers for these sources show; raise FieldFailed."""
@@ -128,13 +129,38 @@ class Plan:
             await plan.load(_children(attribute, sources), run)
 
     def _readers_of(self, kind: type) -> list[Column]:
-        readers = self._readers.get(kind)
-        if readers is None:
-            if len(self._readers) >= CLASSES:
-                # Records of few columns have a class for each choice of them, which may be made anew.
-                self._readers.clear()
-            readers = self._readers[kind] = [make(kind) for make in self._makers]
+        if len(self._readers) >= CLASSES:
+            # Records of few columns have a class for each choice of them, which may be made anew.
+            self._readers.clear()
+        readers = self._readers[kind] = [make(kind) for make in self._makers]
         return readers
+
+    def _number(self, type: GraphQLObjectType, name: str, details: list[Any], leaves: dict[str, int]) -> int:
+        field, is_leaf = details[0].node.name.value, details[0].node.selection_set is None
+        if is_leaf and field in leaves:
+            return leaves[field]
+        try:
+            maker = self._maker(type, details)
+            if is_leaf:
+                leaves[field] = len(self._makers)
+        except NotCompilable:
+            self.uncompiled[name] = details
+            maker = _nothing_of
+        self._makers.append(maker)
+        return len(self._makers) - 1
+
+    def _column_size(self, type: GraphQLObjectType, details: list[Any]) -> ColumnSize:
+        name = details[0].node.name.value
+        if name == "__typename":
+            return ColumnSize(Counted.VALUES)
+        field = type.fields[name]
+        if is_leaf_type(get_named_type(field.type)):
+            return leaf_size(field.type, self._compilation.scalars)
+        definition = definition_of(field)
+        if definition and _shows_only_id(hint_in(definition.metadata), details):
+            names = self._compilation.collect(get_named_type(field.type), details)
+            return ColumnSize(Counted.VALUES, 1 + sum(len(name) + 4 + PER_VALUE for name in names))
+        return outer_size(field.type)
 
     def _maker(self, type: GraphQLObjectType, details: list[Any]) -> Maker:
         name = details[0].node.name.value
@@ -173,7 +199,9 @@ class Plan:
         self.columns.add(attribute)
         if plan and plan.loads:
             self._nested.append((attribute, plan))
-        return lambda source_class: stored(source_class, attribute, type, scalars) or read(source_class, attribute, complete)
+        return lambda source_class: (
+            stored_column(source_class, attribute, type, scalars) or read(source_class, attribute, complete)
+        )
 
     def _nested_pages(self, hint: NestedPages, field: GraphQLField, definition: StrawberryField, details: list[Any]) -> Maker:
         node = details[0].node
@@ -181,7 +209,7 @@ class Plan:
         if plan.uncompiled:
             raise NotCompilable
         arguments = compile_arguments(field, definition, node)
-        pages = NestedPagesField(hint, node, arguments, plan, is_non_null_type(field.type))
+        pages = NestedPagesField(hint, node, arguments, plan, frozenset(plan.columns), is_non_null_type(field.type))
         self.size += plan.size
         self.columns.add(hint.id_attribute)
         self._pages.append(pages)
@@ -189,7 +217,7 @@ class Plan:
 
     def _reference(self, hint: Reference, type: GraphQLOutputType, details: list[Any]) -> Maker:
         named, required, id_attribute = _object(type), is_non_null_type(type), hint.id_attribute
-        if not hint.by_id and selects_only_id(part.node for part in details):
+        if _shows_only_id(hint, details):
             # The record that refers has all that is selected.
             selected = {key: parts[0].node.name.value for key, parts in self._compilation.collect(named, details).items()}
             self.size += len(selected)
@@ -206,10 +234,18 @@ class Plan:
             loaded = run.context.loaded(hint.kind, by_id=hint.by_id)
             # One that many refer to is built once.
             records = {id: loaded[id] for id in ids if id is not None and loaded[id] is not None}
+            size: AnswerSize = run.size
+            before = size.bounds + size.reused
             built = dict(zip(records, plan.build(list(records.values()), run), strict=True))
+            if len(ids) > len(built):
+                size.add_copies(built, copies_of(ids, built), size.bounds + size.reused - before)
             return checked([built.get(id) for id in ids], required)
 
         return lambda _source_class: column
+
+
+def _shows_only_id(hint: Hint | None, details: list[Any]) -> bool:
+    return isinstance(hint, Reference) and not hint.by_id and selects_only_id(part.node for part in details)
 
 
 def _only_id(answers: dict[str, str | None], id_of: Callable[[Any], Any], required: bool) -> Column:
@@ -230,7 +266,7 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
     """Return what turns values of this type into answers, and the plan of the objects in it."""
     if is_non_null_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
-        return lambda values, run: checked(complete(values, run), True), plan
+        return _required(complete), plan
     if is_list_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
         return lambda values, run: [None if value is None else complete(list_of(value), run) for value in values], plan
@@ -248,6 +284,16 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
         return [None if value is None else next(built) for value in values]
 
     return objects, plan
+
+
+def _required(complete: Column) -> Column:
+    def column(values: Values, run: Any) -> Values:
+        answers = complete(values, run)
+        if None in answers:
+            raise NotCompilable
+        return answers
+
+    return column
 
 
 def _children(attribute: str, sources: Sequence[Any]) -> list[Any]:
@@ -273,6 +319,6 @@ def _object(type: GraphQLOutputType) -> GraphQLObjectType:
     return named
 
 
-def _nothing(sources: Sequence[Any], _run: Any) -> Values:
+def _nothing_of(_source_class: type) -> Column:
     """Hold the place of a field that the standard executor serves."""
-    return [None] * len(sources)
+    return lambda sources, _run: [None] * len(sources)

@@ -5,7 +5,7 @@ both are known. What cannot be compiled is left to the standard executor, which 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType, is_non_null_type, is_object_type
@@ -14,7 +14,8 @@ from schema.execution.arguments import compile_arguments, composed_arguments
 from schema.execution.hints import LEFT_TO_EXECUTOR, FieldFailed, NotCompilable, StoredScalars
 from schema.execution.internals import RootInfos, Selections, definition_of, resolver_of
 from schema.execution.plans import Compilation, Plan
-from schema.execution.runs import Run
+from schema.execution.runs import Run, TimeSlice
+from schema.execution.sizes import AnswerTooLarge, ObjectSizes, outer_size
 
 # response keys to what resolvers of root fields returned, or the exceptions that they raised
 Resolved = dict[str, Any]
@@ -35,6 +36,7 @@ class CompiledRootField:
         if not is_object_type(named):
             raise NotCompilable
         self.key = key
+        self.type = field.type
         self._required = is_non_null_type(field.type)
         self._plan = Plan(named, details, compilation)
         if self._plan.uncompiled:
@@ -44,9 +46,12 @@ class CompiledRootField:
         self._arguments = compile_arguments(field, definition, node)
         self._infos = RootInfos(schema, parent, key, [part.node for part in details], self._plan.columns)
 
-    async def execute(self, context: Any, variables: Mapping[str, Any], resolved: Resolved) -> Any:
-        """Return the answer, and keep in `resolved` what it is built of; raise NotCompilable, FieldFailed, or a fault."""
-        call = self._resolve(None, info=self._infos.info(context, variables), **self._arguments(variables, None))
+    async def execute(self, run: Run, resolved: Resolved) -> Any:
+        """Return the answer, and keep in `resolved` what it is built of.
+
+        Raises NotCompilable, FieldFailed, AnswerTooLarge, or a fault.
+        """
+        call = self._resolve(None, info=self._infos.info(run.context, run.variables), **self._arguments(run.variables, None))
         try:
             source = resolved[self.key] = await call
         except Exception as error:
@@ -56,7 +61,6 @@ class CompiledRootField:
             if self._required:
                 raise NotCompilable
             return None
-        run = Run(context, variables)
         if self._plan.loads:
             await self._plan.load((source,), run)
         return self._plan.build((source,), run)[0]
@@ -69,28 +73,57 @@ class CompiledOperation:
         self._fields = fields
         self._keys = [field.key for field in fields]
         self.size = sum(field.size for field in fields)
+        self._sizes = ObjectSizes({field.key: outer_size(field.type) for field in fields})
 
-    async def execute(self, context: Any, variables: Mapping[str, Any], resolved: Resolved) -> dict[str, Any]:
-        """Return the data; raise NotCompilable, FieldFailed, or a fault, after all fields have come to their end."""
+    async def execute(self, run: Run, resolved: Resolved) -> dict[str, Any]:
+        """Return the data; raise NotCompilable, FieldFailed, AnswerTooLarge, or a fault, after all fields have ended."""
         if len(self._fields) == 1:
-            return {self._keys[0]: await self._fields[0].execute(context, variables, resolved)}
-        fields = (field.execute(context, variables, resolved) for field in self._fields)
-        answers = await asyncio.gather(*fields, return_exceptions=True)
-        failures = [answer for answer in answers if isinstance(answer, BaseException)]
-        if failures:
-            # A fault before what is left to the executor, and before both whatever is no failure of a field at all.
-            raise max(failures, key=lambda error: (not isinstance(error, Exception), not isinstance(error, LEFT_TO_EXECUTOR)))
+            answers: list[Any] = [await self._fields[0].execute(run, resolved)]
+        else:
+            answers = await self._answers(run, resolved)
+        # The last to be counted: it need not be kept where all fits.
+        if run.size.bounds + self._sizes.bound > run.size.ceiling:
+            self._sizes.add(run.size, [(answer,) for answer in answers], 1)
         return dict(zip(self._keys, answers, strict=True))
 
+    async def _answers(self, run: Run, resolved: Resolved) -> list[Any]:
+        tasks: list[asyncio.Task[Any]] = []
 
-def compile_operation(schema: GraphQLSchema, selections: Selections, scalars: StoredScalars) -> CompiledOperation | None:
-    """Compile a query; None where one of its root fields cannot be."""
+        async def answer(field: CompiledRootField) -> Any:
+            try:
+                return await field.execute(run.beside(), resolved)
+            except AnswerTooLarge:
+                # The others need not read any more.
+                for task in tasks:
+                    task.cancel()
+                raise
+
+        tasks += [asyncio.ensure_future(answer(field)) for field in self._fields]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        if failures:
+            raise max(failures, key=_precedence)
+        return answers
+
+
+def _precedence(error: BaseException) -> tuple[bool, bool, bool]:
+    """A fault comes before what is left to the executor, and before both whatever is no failure of a field at all."""
+    return isinstance(error, AnswerTooLarge), not isinstance(error, Exception), not isinstance(error, LEFT_TO_EXECUTOR)
+
+
+async def compile_operation(
+    schema: GraphQLSchema, selections: Selections, scalars: StoredScalars, slice: TimeSlice
+) -> CompiledOperation | None:
+    """Compile a query, and let others be served between its root fields; None where one of them cannot be compiled."""
     parent = schema.get_root_type(OperationType.QUERY)
     if parent is None:
         return None
     compilation = Compilation(selections.of_object, scalars)
+    fields = []
     try:
-        fields = selections.of_root(parent).items()
-        return CompiledOperation([CompiledRootField(schema, parent, key, details, compilation) for key, details in fields])
+        for key, details in selections.of_root(parent).items():
+            await slice.give_way()
+            fields.append(CompiledRootField(schema, parent, key, details, compilation))
     except NotCompilable:
         return None
+    return CompiledOperation(fields)

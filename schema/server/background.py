@@ -5,19 +5,29 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from storage.database import Database
 from storage.errors import DatabaseUnusable
+from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
 
 HOUSEKEEPING_SECONDS = 3600.0
+REFOLDING_SHARE = 0.2
+RETRY_SECONDS = 10.0
+RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
-BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
+
+class BackgroundTask(NamedTuple):
+    """`run` runs from the start of a server to its end; `name` says in the log what has stopped."""
+
+    name: str
+    run: Callable[[], Coroutine[Any, Any, None]]
 
 
 def lifespan(
@@ -29,9 +39,7 @@ def lifespan(
         await database.open()
         # What was created so far lives as long as the process: the collector need not traverse it again and again.
         gc.freeze()
-        tasks = [asyncio.create_task(run()) for run in background]
-        for task in tasks:
-            task.add_done_callback(_log_failure)
+        tasks = [asyncio.create_task(_keep_running(task)) for task in background]
         try:
             yield
         finally:
@@ -46,9 +54,18 @@ def lifespan(
     return span
 
 
-def _log_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception():
-        log.error("A background task has failed: restart the server", exc_info=task.exception())
+async def _keep_running(task: BackgroundTask) -> None:
+    """Run a task again when it has stopped, as what it lacked, such as a file descriptor, may be there again; log its name."""
+    pause = RESTART_SECONDS
+    while True:
+        try:
+            await task.run()
+            failure = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on, and the log says what and where
+            failure = error
+        log.error("The background task %r has stopped, and starts again in %g s", task.name, pause, exc_info=failure)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_RESTART_SECONDS)
 
 
 async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEEPING_SECONDS) -> None:
@@ -57,3 +74,15 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
         with contextlib.suppress(DatabaseUnusable):
             await visits.delete_old_keys()
         await asyncio.sleep(interval_seconds)
+
+
+async def refold_notes(database: Database) -> None:
+    """Fold anew the notes that an older version folded, a batch at a time, in a fifth of the time."""
+    while True:
+        try:
+            if notes := await refold_all_notes(database, share=REFOLDING_SHARE):
+                log.info("Notes folded anew: %d", notes)
+            # Whatever is folded from now on is folded so.
+            await asyncio.Event().wait()
+        except DatabaseUnusable:
+            await asyncio.sleep(RETRY_SECONDS)

@@ -4,14 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import starmap
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from schema.execution.engine import Engine
 from schema.server.logs import Line, Log, where
+from schema.server.sharing import SharedMetrics, use_files
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import RequestRecord
 from storage.database import Database
@@ -21,23 +21,21 @@ from storage.queries.counts import cached_shapes
 # Clients make names of operations up: so many get a label of their own, the others share one.
 MAX_OPERATION_NAMES = 200
 LONGEST_NAME = 100
+# Names with types and outcomes: as many as the file of a worker's counters has room for.
+MAX_LABELLED = 4_000
 REFRESH_SECONDS = 0.5
 FLUSH_SECONDS = 0.02
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def forget_process(folder: Path, process: int) -> None:
-    """Drop the gauges of a process that has ended; what it counted stays counted."""
-    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # prometheus-client's own
-
-
 class Metrics:
-    """Counts and times the requests of one process; workers of one server share their counts through the folder `shared`.
+    """Counts and times the requests of one process; workers of one server share their counts through files.
 
     Buffered: log lines and counters are flushed every 20 ms, a third of the cost of writing each at once.
     """
 
-    def __init__(self, log: Log, shared: Path | None = None) -> None:
+    def __init__(self, log: Log, shared: SharedMetrics | None = None) -> None:
+        use_files(shared)
         self.registry = CollectorRegistry()
         self._log = log
         self._shared = shared
@@ -53,13 +51,20 @@ class Metrics:
         self._faults = Counter(
             "home_visits_fast_path_faults", "Faults that made the standard executor serve instead.", registry=self.registry
         )
+        self._lost_lines = Counter(
+            "home_visits_log_lines_dropped",
+            "Log lines that nobody took in time, or that could not be written.",
+            registry=self.registry,
+        )
         self._outbox = {
             "waiting": self._common_gauge("outbox_waiting", "Confirmation emails that wait to be sent."),
             "oldest_seconds": self._common_gauge("outbox_oldest_seconds", "How long the oldest of them has waited."),
             "given_up": self._common_gauge("outbox_given_up", "Confirmation emails of pending visits that were given up."),
         }
+        self._dropped = 0
         self._records: list[RequestRecord] = []
         self._names: set[str] = set()
+        self.gauge("processes", "Processes whose metrics these are.", lambda: 1)
         self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
 
     def record(self, record: RequestRecord) -> None:
@@ -100,8 +105,12 @@ class Metrics:
         if self._shared is None:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
-        MultiProcessCollector(merged, str(self._shared))  # type: ignore[no-untyped-call]  # prometheus-client's own
-        return generate_latest(merged)
+        try:
+            MultiProcessCollector(merged, str(self._shared.folder))  # type: ignore[no-untyped-call]  # prometheus-client's own
+            return generate_latest(merged)
+        except (OSError, ValueError):
+            # No descriptor is left to read the others' files, or somebody removed them.
+            return generate_latest(self.registry)
 
     async def keep_fresh(self) -> None:
         """Refresh the gauges and measure the loop's lag, until cancelled; then flush what is left."""
@@ -120,12 +129,16 @@ class Metrics:
         return Gauge(f"home_visits_{name}", help, registry=self.registry, multiprocess_mode="livemostrecent")
 
     def _refresh(self) -> None:
+        self._lost_lines.inc(self._log.dropped - self._dropped)
+        self._dropped = self._log.dropped
         for gauge, value in self._gauges:
             gauge.set(value())
 
     def _labelled(self, name: str, type: str, outcome: str) -> tuple[Any, Any]:
         children = self._children.get((name, type, outcome))
         if children is None:
+            if len(self._children) >= MAX_LABELLED:
+                name = "other"
             children = self._requests.labels(name, type, outcome), self._seconds.labels(type)
             self._children[name, type, outcome] = children
         return children
@@ -149,10 +162,15 @@ def _request_line(record: RequestRecord) -> Line:
         "operation": record.operation_name and record.operation_name[:LONGEST_NAME],
         "type": record.operation_type,
         "caller": record.caller,
+        "client": record.client,
         "outcome": record.outcome,
         "status": record.status,
         "milliseconds": int(record.seconds * 100_000) / 100,
     }
+    if record.trace_id is not None:
+        fields["trace_id"] = record.trace_id
+    if record.reason is not None:
+        fields["reason"] = record.reason
     if record.failure is None:
         return Line("info", fields)
     return Line("error", {**fields, "failure": where(record.failure)})

@@ -1,5 +1,6 @@
 """Routes beside GraphQL: the explorer's files, health, readiness, and metrics."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -11,14 +12,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from schema.graphiql import asset
 from schema.server.metrics import Metrics
 from schema.server.processes import is_loopback
-from schema.transport.errors import status_of
+from schema.transport.errors import RequestError, status_of
 from schema.transport.http.files import TimedFile
+from schema.transport.http.requests import authorization
 from schema.transport.http.responses import SECURITY_HEADERS
 from storage.caller import Caller
 from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import clock
 from storage.outbox.overview import figures
+
+# An address of IPv6 is in brackets, as it has colons of its own.
+_host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?").fullmatch
 
 
 @web.middleware
@@ -27,9 +32,18 @@ async def require_local_name(request: web.Request, handler: Handler) -> web.Stre
 
     Where nobody signs in, nothing else stops the scripts of a site whose name was pointed here (DNS rebinding).
     """
-    if not is_loopback(request.url.host or ""):
+    name = _name(request.host)
+    if name is None:
+        raise web.HTTPBadRequest(text="The Host header is no name or address with, perhaps, a port.\n", headers=SECURITY_HEADERS)
+    if not is_loopback(name):
         raise web.HTTPForbidden(text="In development this server answers only to the name localhost.\n")
     return await handler(request)
+
+
+def _name(host: str) -> str | None:
+    """Return the name or address of a Host header without its port; None where it is none."""
+    match = _host(host)
+    return match and (match[1] or match[2])
 
 
 def add_routes(
@@ -81,10 +95,12 @@ def _exposition(
 ) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         try:
-            caller = authenticate(request.headers.get(hdrs.AUTHORIZATION))
+            caller = authenticate(authorization(request.headers))
             require_operator(caller if isinstance(caller, Caller) else await caller)
         except GraphQLError as refused:
-            status = status_of((refused.extensions or {}).get("code", ""))
+            status = (
+                refused.status if isinstance(refused, RequestError) else status_of((refused.extensions or {}).get("code", ""))
+            )
             return _text(status, refused.message, {hdrs.WWW_AUTHENTICATE: "Bearer"} if status == 401 else None)
         # The other metrics matter most while the database does not answer.
         with suppress(DatabaseUnusable):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -15,7 +16,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.execution.limits import Limits
 from schema.scalars import parse_time_zone
+from schema.server.sharing import SharedMetrics
+from schema.transport.http.clients import Network
 from schema.transport.http.connections import HTTPLimits
+from schema.transport.shares import ShareLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,8 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 PREFIX = "HOME_VISITS_"
-# prometheus-client's own: the folder in which the workers of one server keep their metrics together.
+# prometheus-client's own: the folder in which the workers of one server keep their metrics together; and which of them this is.
 _SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_WORKER = "PROMETHEUS_MULTIPROC_WORKER"
 
 _is_origin = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?").fullmatch
 
@@ -42,6 +47,11 @@ def _parse_origins(text: str) -> frozenset[str]:
     return origins
 
 
+def _parse_networks(text: str) -> tuple[Network, ...]:
+    """Parse addresses and networks separated by spaces or commas."""
+    return tuple(ip_network(part) for part in re.split(r"[\s,]+", text.strip()))
+
+
 def _require_positive(limits: T) -> T:
     for name, value in asdict(limits).items():
         if not 0 < value < math.inf:
@@ -57,6 +67,7 @@ def _nested(value: Any) -> Any:
 
 
 _Origins = Annotated[frozenset[str], NoDecode, BeforeValidator(_parse_origins)]
+_Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_parse_networks)]
 _Group = (NoDecode, BeforeValidator(_nested), AfterValidator(_require_positive))
 
 
@@ -85,12 +96,14 @@ class Settings(BaseSettings):
     default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
     allowed_origins: _Origins = frozenset()
     trusted_documents: Path | None = None
+    trusted_proxies: _Networks = ()
     explorer: bool = False
     introspection: bool = False
     plans: bool = True
     log_format: Literal["console", "json"] | None = None
     executing: PositiveInt = 64
     waiting: PositiveInt = 128
+    share: Annotated[ShareLimits, *_Group] = ShareLimits()
     limits: Annotated[Limits, *_Group] = Limits()
     http: Annotated[HTTPLimits, *_Group] = HTTPLimits()
 
@@ -121,15 +134,16 @@ def unknown_variables() -> list[str]:
     return sorted(name for name in names - variables().keys() if name.startswith(PREFIX))
 
 
-def shared_metrics() -> Path | None:
-    """Return the folder in which a worker shares its metrics with the others."""
-    folder = os.environ.get(_SHARED_METRICS)
-    return Path(folder) if folder else None
+def shared_metrics() -> SharedMetrics | None:
+    """Return where a worker shares its metrics with the others, if it does."""
+    folder, worker = os.environ.get(_SHARED_METRICS), os.environ.get(_WORKER)
+    return SharedMetrics(Path(folder), int(worker)) if folder and worker else None
 
 
-def worker_environment(folder: Path) -> dict[str, str]:
-    """Return our environment for workers that share their metrics in a folder."""
-    return {**os.environ, _SHARED_METRICS: str(folder)}
+def worker_environment(folder: Path | None, worker: int) -> dict[str, str]:
+    """Return our environment for a worker that shares its metrics in a folder."""
+    others = {name: value for name, value in os.environ.items() if name not in (_SHARED_METRICS, _WORKER)}
+    return others | {_SHARED_METRICS: str(folder), _WORKER: str(worker)} if folder else others
 
 
 @contextmanager

@@ -1,32 +1,106 @@
-"""A concurrency limit with a bounded queue: what exceeds both is refused at once, before it costs anything."""
+"""A concurrency limit with a bounded queue, shared out fairly: what exceeds both is refused at once, before it costs anything."""
 
 import asyncio
+from collections import deque
+from collections.abc import Awaitable
 
 from schema.transport.errors import RequestError
+from schema.transport.shares import Shares
 
 
 class ConcurrencyLimiter:
-    """Admits, with `async with`, so many operations at once and queues so many more, first come, first served.
+    """Admits so many operations at once and queues so many more; callers who wait are admitted in turn.
 
-    One is shared by all transports of a process.
+    A caller may have as many executing as there are places left, and one more: whatever one does, there is room for the next.
+    While others wait, who has overdrawn their share is refused; where the queue is full, it is who has most in it.
+    One limiter is shared by all transports of a process.
     """
 
-    def __init__(self, *, max_executing: int = 64, max_queued: int = 128) -> None:
-        self._slots = asyncio.Semaphore(max_executing)
-        self._max_requests = max_executing + max_queued
+    def __init__(self, *, max_executing: int = 64, max_queued: int = 128, shares: Shares | None = None) -> None:
+        self.shares = Shares() if shares is None else shares
         self.executing = 0
         self.queued = 0
+        self._max_executing = max_executing
+        self._max_queued = max_queued
+        self._executing_of: dict[str, int] = {}
+        # In the order in which callers are next.
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def __aenter__(self) -> None:
-        if self.executing + self.queued >= self._max_requests:
-            raise RequestError("OVERLOADED", "The server is busy. Try again in a second.")
+    def enter(self, subject: str) -> Awaitable[None] | None:
+        """Admit a caller's operation and return None, or return what to await; raise RequestError. Each ends in `leave`."""
+        if (self._others_queue(subject) or self.shares.others_wait(subject)) and self.shares.is_overdrawn(subject):
+            raise self.shares.throttled(subject)
+        if self._may_execute(subject):
+            self._admit(subject)
+            return None
+        if self.queued >= self._max_queued:
+            self._make_room(subject)
+        return self._turn(subject)
+
+    def leave(self, subject: str, cost: int) -> None:
+        """End an operation, charge its caller with what it cost, and admit who is next."""
+        self.executing -= 1
+        remaining = self._executing_of[subject] - 1
+        if remaining:
+            self._executing_of[subject] = remaining
+        else:
+            del self._executing_of[subject]
+        self.shares.charge(subject, cost)
+        if self._queues:
+            self._admit_next()
+
+    def _others_queue(self, subject: str) -> bool:
+        return len(self._queues) > (subject in self._queues)
+
+    def _may_execute(self, subject: str) -> bool:
+        free = self._max_executing - self.executing
+        return free > 0 and self._executing_of.get(subject, 0) <= free
+
+    def _admit(self, subject: str) -> None:
+        self.executing += 1
+        self._executing_of[subject] = self._executing_of.get(subject, 0) + 1
+
+    async def _turn(self, subject: str) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(subject, deque()).append(turn)
         self.queued += 1
         try:
-            await self._slots.acquire()
-        finally:
-            self.queued -= 1
-        self.executing += 1
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._remove(subject, turn)
+            elif turn.exception() is None:
+                self.leave(subject, 0)
+            raise
 
-    async def __aexit__(self, *_: object) -> None:
-        self.executing -= 1
-        self._slots.release()
+    def _remove(self, subject: str, turn: "asyncio.Future[None]") -> None:
+        queue = self._queues.get(subject, ())
+        if turn in queue:
+            self._queues[subject].remove(turn)
+            self.queued -= 1
+            if not queue:
+                del self._queues[subject]
+
+    def _admit_next(self) -> None:
+        while (subject := next(filter(self._may_execute, self._queues), None)) is not None:
+            queue = self._queues.pop(subject)
+            turn = queue.popleft()
+            self.queued -= 1
+            if queue:
+                self._queues[subject] = queue
+            if not turn.done():
+                self._admit(subject)
+                turn.set_result(None)
+
+    def _make_room(self, subject: str) -> None:
+        """Refuse the latest operation of the caller who has most in the queue; that may be this one."""
+        busiest = max(self._queues, key=lambda other: len(self._queues[other]), default=subject)
+        own = len(self._queues.get(subject, ()))
+        if len(self._queues.get(busiest, ())) > own + 1:
+            turn = self._queues[busiest][-1]
+            self._remove(busiest, turn)
+            turn.set_exception(self.shares.throttled(busiest))
+        elif own and self._others_queue(subject):
+            raise self.shares.throttled(subject)
+        else:
+            raise RequestError("OVERLOADED", "The server is busy. Try again in a second.")

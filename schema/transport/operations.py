@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -12,9 +12,11 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import RequestError, status_of
+from schema.transport.errors import NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
+# Faults that operators have to know of, other than refusals.
+_FAILURES = frozenset({"INTERNAL_SERVER_ERROR", "STORAGE_UNAVAILABLE", "IN_DOUBT"})
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,8 @@ C = TypeVar("C", bound=Caller)
 class RequestRecord(NamedTuple):
     """A request that was answered. `operation_name` is the client's word.
 
-    `failure` and `faults` never reach the client: what the response only says in general, and what the fast path raised
-    before the standard executor served the operation.
+    `failure`, `faults` and `reason` never reach the client: what the response only says in general, what the fast path raised
+    before the standard executor served the operation, and why the client could not sign in.
     """
 
     request_id: str
@@ -45,6 +47,9 @@ class RequestRecord(NamedTuple):
     seconds: float
     failure: BaseException | None
     faults: tuple[Exception, ...] = ()
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
 
 class RequestState:
@@ -56,6 +61,10 @@ class RequestState:
     operation: OperationDefinitionNode | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
+    context: Any = None
+    client: str | None = None
+    trace_id: str | None = None
+    reason: str | None = None
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -68,12 +77,15 @@ class Response(NamedTuple):
     """A GraphQL response, its errors as clients see them. `executed`: it has data, if only null.
 
     `refused_status` is HTTP's of a request that was never parsed, allowed or finished; None where its document was looked at.
+    `extensions` are those of the whole response, where there are any; `headers` are HTTP's.
     """
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]]
     executed: bool
     refused_status: int | None
+    extensions: dict[str, Any] | None = None
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 class Operations(Generic[C]):
@@ -88,10 +100,12 @@ class Operations(Generic[C]):
         execute: Callable[[Request, Any, list[Exception]], Awaitable[Result]],
         authenticate: Callable[[str | None], C | Awaitable[C]],
         make_context: Callable[[C, str], Any],
-        present_error: Callable[[GraphQLError, str], dict[str, Any]],
+        present_error: Callable[[GraphQLError, str, Any], dict[str, Any]],
         record: Callable[[RequestRecord], object],
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
+        cost_limit: int,
+        known_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -100,6 +114,8 @@ class Operations(Generic[C]):
         self._record = record
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
+        self._cost_limit = cost_limit
+        self._known_operation = known_operation
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -115,8 +131,16 @@ class Operations(Generic[C]):
                 caller = await authenticated if hasattr(authenticated, "__await__") else authenticated
             state.caller = caller
             state.request = request = parse()
-            async with self._concurrency:
-                return await self._execute(request, self._make_context(caller, state.id), state.faults)
+            if (queued := self._concurrency.enter(caller.subject)) is not None:
+                await queued
+            cost = 0
+            try:
+                state.context = self._make_context(caller, state.id)
+                result = await self._execute(request, state.context, state.faults)
+                cost = result.cost
+                return result
+            finally:
+                self._concurrency.leave(caller.subject, cost)
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.
@@ -127,8 +151,9 @@ class Operations(Generic[C]):
             result = await running
             state.operation = result.operation
             errors = self._presented(state, result.errors) if result.errors else []
-            return Response(result.data, errors, result.executed, None)
+            return Response(result.data, errors, result.executed, None, self._extensions(state, result))
         except GraphQLError as error:
+            state.reason = getattr(error, "reason", None)
             return self._refused(state, error)
         except asyncio.CancelledError:
             if _is_cancelled():
@@ -146,6 +171,9 @@ class Operations(Generic[C]):
     def record(self, state: RequestState, status: int) -> None:
         """Hand the request to metrics and log, once it is answered."""
         operation, request, caller = state.operation, state.request, state.caller
+        if operation is None and request is not None:
+            # Given up, left or refused before there was a result.
+            operation = self._known_operation(request)
         name = operation.name.value if operation and operation.name else None
         record = RequestRecord(
             state.id,
@@ -157,6 +185,9 @@ class Operations(Generic[C]):
             perf_counter() - state.started,
             state.failure,
             tuple(state.faults),
+            state.client,
+            state.trace_id,
+            state.reason,
         )
         try:
             self._record(record)
@@ -166,18 +197,37 @@ class Operations(Generic[C]):
 
     def _refused(self, state: RequestState, error: GraphQLError) -> Response:
         errors = self._presented(state, [error])
+        if isinstance(error, PersistedQueryError):
+            return Response(None, errors, executed=False, refused_status=None)
         status = error.status if isinstance(error, RequestError) else status_of(state.outcome)
-        return Response(None, errors, executed=False, refused_status=status)
+        headers = error.headers if isinstance(error, RequestError) else NO_HEADERS
+        return Response(None, errors, False, status, self._extensions(state, None), headers)
+
+    def _extensions(self, state: RequestState, result: Result | None) -> dict[str, Any] | None:
+        """Return what a request costs and what its caller has left, where it asks for that."""
+        if state.request is None or not state.request.reports_cost or state.caller is None:
+            return None
+        share = self._concurrency.shares.share(state.caller.subject)
+        return {"cost": {"requested": _requested(result), "limit": self._cost_limit, "share": share._asdict()}}
 
     def _presented(self, state: RequestState, errors: list[GraphQLError]) -> list[dict[str, Any]]:
-        presented = [self._present_error(error, state.id) for error in errors]
+        presented = [self._present_error(error, state.id, state.context) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
-            if code == "INTERNAL_SERVER_ERROR":
+            if code in _FAILURES:
                 state.failure, state.outcome = error.original_error or error, code
             elif state.outcome == "ok":
                 state.outcome = code
         return presented
+
+
+def _requested(result: Result | None) -> int | None:
+    """Return the price of a request, also of one that was refused for it; None where it was not priced."""
+    if result is None:
+        return None
+    refused = (error.extensions or {} for error in result.errors if not result.executed)
+    asked = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
+    return asked if asked is not None or not result.executed else result.cost
 
 
 def _is_cancelled() -> bool:

@@ -3,18 +3,17 @@
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 
 from storage.errors import UnknownKind
 from storage.identifiers import is_identifier
-from storage.lifecycle import NOTES_LENGTH
+from storage.lifecycle import FIRST_YEAR, LAST_YEAR, NOTES_LENGTH, in_whole_seconds, time_problem
 from storage.models import VisitHost, VisitType, metadata
+from storage.time_zones import is_time_zone
 
 _is_instant = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
@@ -39,6 +38,17 @@ def _text(value: Any) -> str:
     return value
 
 
+# Far more than any has, and little enough for letters, lists and logs.
+TEXT_LENGTH = 300
+
+
+def _short_text(value: Any) -> str:
+    text = _text(value)
+    if len(text) > TEXT_LENGTH:
+        raise ValueError(f"must have at most {TEXT_LENGTH} characters: it has {len(text):,}")
+    return text
+
+
 def _notes(value: Any) -> str:
     notes = "" if value is None else _text(value)
     if len(notes) > NOTES_LENGTH:
@@ -57,22 +67,19 @@ def _instant(value: Any) -> datetime:
     raise ValueError("must be an instant like 2024-11-03 11:00:00 in UTC, or with an offset like 2024-11-03T11:00:00+01:00")
 
 
-# Twice the longest name.
-TIME_ZONE_LENGTH = 64
+def _visit_time(value: Any) -> datetime:
+    instant = in_whole_seconds(_instant(value))
+    if time_problem(instant):
+        raise ValueError(f"must be in a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return instant
 
 
-@lru_cache(maxsize=1000)
-def _is_time_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+_ROLES = {role.lower(): role for role in VisitHost}
 
 
 def _time_zone(value: Any) -> str:
-    if isinstance(value, str) and len(value) <= TIME_ZONE_LENGTH and _is_time_zone(value):
-        return value
+    if is_time_zone(value):
+        return str(value)
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 
 
@@ -87,8 +94,30 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
     return PlainValidator(member)
 
 
+def _identifiers(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
+        return list(dict.fromkeys(value))
+    raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
+
+
+def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
+    """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
+    role = _ROLES.get(value) if isinstance(value, str) else None
+    if role is None and value is not None and info.context is not None:
+        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    return role
+
+
+def _flag(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ValueError("must be true, false or null")
+
+
 Identifier = Annotated[str, PlainValidator(_identifier)]
-Text = Annotated[str, PlainValidator(_text)]
+Text = Annotated[str, PlainValidator(_short_text)]
 Instant = Annotated[datetime, PlainValidator(_instant)]
 
 
@@ -101,9 +130,14 @@ class Document(BaseModel):
 
 
 class UserDocument(Document):
+    only_when_set = frozenset({"locations", "location_role", "suspended"})
+
     first_name: Text | None = None
     last_name: Text | None = None
     email: Text | None = None
+    locations: Annotated[list[str] | None, PlainValidator(_identifiers)] = None
+    location_role: Annotated[VisitHost | None, PlainValidator(_role)] = None
+    suspended: Annotated[bool, PlainValidator(_flag)] = False
 
 
 class LocationDocument(Document):
@@ -140,7 +174,7 @@ class HomeVisitDocument(Document):
     care_enquiry: Identifier
     completed: Instant | None = None
     created: Instant
-    date_time: Instant
+    date_time: Annotated[datetime, PlainValidator(_visit_time)]
     host: Annotated[VisitHost, _one_of(VisitHost)]
     location: Identifier
     modified: Instant
@@ -150,10 +184,12 @@ class HomeVisitDocument(Document):
 
     @field_validator("completed")
     @classmethod
-    def _not_both(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
-        if completed is not None and info.data.get("cancelled") is not None:
-            raise ValueError("must be null where `cancelled` is set: a visit ends only once")
-        return completed
+    def _not_beside_cancelled(cls, completed: datetime | None, info: ValidationInfo) -> datetime | None:
+        """Leave out when a visit was completed that has been cancelled since: the source's screens cancel completed ones."""
+        if completed is None or info.data.get("cancelled") is None:
+            return completed
+        warn(info, "completed is left out, for `cancelled` is set: the visit is CANCELLED")
+        return None
 
 
 class Kind(NamedTuple):
@@ -191,6 +227,18 @@ def kind_of(path: Path) -> Kind:
         if re.match(rf"{name}(?![a-z])", path.name.lower()):
             return kind
     raise UnknownKind(f"{path} does not tell what it holds: name its kind with --kind, one of {', '.join(KINDS)}.")
+
+
+def read_document(kind: Kind, value: Any) -> tuple[Document, list[str]]:
+    """Return a document, and a warning for each of its values that is not taken as it is; raise ValidationError."""
+    warnings: list[str] = []
+    return kind.document.model_validate(value, context=warnings), warnings
+
+
+def warn(info: ValidationInfo, warning: str) -> None:
+    """Tell whoever imports a document that one of its values is not taken as it is."""
+    if info.context is not None:
+        info.context.append(warning)
 
 
 def problems(error: ValidationError) -> list[str]:

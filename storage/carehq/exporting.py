@@ -14,6 +14,7 @@ from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
 BATCH = 1000
+WHOLE_SECONDS = len("2024-11-03T11:00:00")
 
 
 async def export_documents(database: Database, out: BinaryIO, kind: str = "home_visits") -> int:
@@ -43,7 +44,9 @@ async def _documents(database: Database, kind: Kind) -> AsyncIterator[dict[str, 
             values = (None if value is None else form(value) for form, value in zip(forms, row, strict=True))
             document = dict(zip(fields, values, strict=True))
             yield {
-                name: value for name, value in document.items() if value is not None or name not in kind.document.only_when_set
+                name: value
+                for name, value in document.items()
+                if name not in kind.document.only_when_set or (value is not None and value is not False)
             }
         after = str(rows[-1][0])
 
@@ -57,15 +60,20 @@ def _page(dialect: Dialect, kind: Kind) -> Statement:
     table, columns = kind.table, _columns(kind)
     rows = sa.select(*columns).where(table.c.id > sa.bindparam("after", type_=sa.String()))
     details = [column for column in columns if column is not table.c.id]
-    if all(column.nullable for column in details):
-        rows = rows.where(sa.or_(*(column.is_not(None) for column in details)))
+    if all(column.nullable or column.server_default is not None for column in details):
+        rows = rows.where(sa.or_(*(column.is_not(None) if column.nullable else column for column in details)))
     # Without an offset SQLAlchemy would put one into the statement, as a value.
     rows = rows.order_by(table.c.id).limit(sa.literal_column(str(BATCH))).offset(sa.literal_column("0"))
     return compiled(dialect, rows)
 
 
-def _form(column: sa.Column[Any]) -> Callable[[Any], str]:
+def _form(column: sa.Column[Any]) -> Callable[[Any], Any]:
     """Return what turns a value of the column, as stored, into what the source writes."""
+    if isinstance(column.type, sa.JSON):
+        return orjson.loads
+    if isinstance(column.type, sa.Boolean):
+        return bool
     if isinstance(column.type, Instant):
-        return lambda text: text.replace("T", " ")
+        # Cut, not rounded: who asks again for what was modified since then misses nothing.
+        return lambda text: text[:WHOLE_SECONDS].replace("T", " ")
     return str.lower if isinstance(column.type, sa.Enum) else str

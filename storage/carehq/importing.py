@@ -8,26 +8,29 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems
+from storage.carehq.documents import KINDS, Document, Kind, kind_named, kind_of, problems, read_document
 from storage.carehq.merging import Tally, merge
 from storage.carehq.reading import Documents, RawDocument
 from storage.database import Database
 from storage.errors import UnreadableFile
 
-BATCH = 5000
+# Others that write wait for so many at most: some 200 ms. With fewer, more pages of the indexes are written over and over.
+BATCH = 700
 LARGE = 1 << 25
 
 
 class RefusedDocument(NamedTuple):
-    """A document that was not imported, and why. `number` counts the documents of a file from 1."""
+    """A document that was not imported, and why; or a warning about one that was. `number` counts those of a file from 1."""
 
     path: Path
     number: int
     line: int
     problem: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path}: document {self.number} (line {self.line}): {self.problem}"
+        warning = "warning: " if self.is_warning else ""
+        return f"{self.path}: document {self.number} (line {self.line}): {warning}{self.problem}"
 
 
 @dataclass
@@ -64,7 +67,8 @@ async def import_documents(
 ) -> ImportReport:
     """Import files of documents, of one `kind` or of those that their names begin with, and report what became of them.
 
-    After each batch `progress` is called with the bytes read and those of all files, `refuse` for each one refused.
+    After each batch `progress` is called with the bytes read and those of all files, `refuse` for each one refused
+    and for each warning.
     Each batch is a transaction: where an import ends early, what it wrote stays, and a repeat completes it.
     Raises UnknownKind or UnreadableFile, before anything is written, and DatabaseUnusable.
     """
@@ -110,15 +114,18 @@ def _batches(file: _File, documents: Iterable[RawDocument], refuse: Callable[[Re
             batch.refused += 1
             refuse(RefusedDocument(file.path, number, document.line, read))
         else:
-            batch.documents.append(read)
+            document_read, warnings = read
+            batch.documents.append(document_read)
+            for warning in warnings:
+                refuse(RefusedDocument(file.path, number, document.line, warning, is_warning=True))
         if len(batch.documents) + batch.refused == BATCH:
             yield batch
             batch = _Batch()
     yield batch
 
 
-def _read(kind: Kind, value: Any) -> Document | str:
+def _read(kind: Kind, value: Any) -> tuple[Document, list[str]] | str:
     try:
-        return kind.document.model_validate(value)
+        return read_document(kind, value)
     except ValidationError as error:
         return "; ".join(problems(error))

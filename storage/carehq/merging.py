@@ -21,6 +21,8 @@ Row = dict[str, Any]
 
 CARE_ENQUIRIES = metadata.tables["care_enquiries"]
 CONTACTS = metadata.tables["service_user_contacts"]
+LOCATIONS = metadata.tables["locations"]
+USERS = metadata.tables["users"]
 VISITS = metadata.tables["home_visits"]
 EVENTS = metadata.tables["home_visit_events"]
 
@@ -66,8 +68,12 @@ def merge(session: Session, kind: Kind, documents: Sequence[Document], now: date
     rows = [vars(document) for document in documents]
     batch = _Batch(_stored(connection, kind.table, {row["id"] for row in rows}))
     if kind.table is VISITS:
+        final = _final_states(rows)
         for row in rows:
-            _merge_visit(session, batch, row, now)
+            if row is final[row["id"], row["modified"]]:
+                _merge_visit(session, batch, row, now)
+            else:
+                batch.tally.unchanged += 1
     else:
         anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
@@ -82,6 +88,16 @@ def _stored(connection: sa.Connection, table: sa.Table, ids: Iterable[str]) -> d
     return {row["id"]: dict(row) for row in found.mappings()}
 
 
+def _final_states(rows: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
+    """Return the last document of each visit and second, which a repeat finds kept; what is anonymized stays so."""
+    final: dict[tuple[str, datetime], Row] = {}
+    for row in rows:
+        before = final.get((row["id"], row["modified"]))
+        if before is None or before["anonymized"] is None:
+            final[row["id"], row["modified"]] = row
+    return final
+
+
 def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> None:
     before = batch.rows.get(row["id"])
     if before is None:
@@ -92,13 +108,25 @@ def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> No
         }
         batch.insert(after)
         batch.tally.new += 1
-    elif before["anonymized"] is not None or row["modified"] <= before["modified"]:
+    elif before["anonymized"] is not None or not _is_newer(row, before):
         batch.tally.unchanged += 1
     else:
         after, changes = _updated(session, before, row, now)
         batch.update(after)
         batch.events.append(_event(after, changes, now))
         batch.tally.updated += 1
+
+
+def _is_newer(row: Row, before: Row) -> bool:
+    """Tell whether a document says more than is kept. The source's clock shows whole seconds, and much happens within one."""
+    if row["modified"] != before["modified"]:
+        return bool(row["modified"] > before["modified"])
+    return not row.items() <= before.items() and any(not _is_kept(value, before[name]) for name, value in row.items())
+
+
+def _is_kept(value: Any, kept: Any) -> bool:
+    # Exports have whole seconds: what comes back from one is nothing new.
+    return bool(value == kept) or (isinstance(kept, datetime) and value == kept.replace(microsecond=0))
 
 
 def _updated(session: Session, before: Row, row: Row, now: datetime) -> tuple[Row, list[list[str | None]]]:
@@ -152,7 +180,7 @@ def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
 
 
 def _is_stub(row: Row) -> bool:
-    return all(value is None for name, value in row.items() if name != "id")
+    return not any(value is not None and value is not False for name, value in row.items() if name != "id")
 
 
 def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datetime) -> None:
@@ -189,6 +217,8 @@ def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
     named: defaultdict[sa.Table, set[str]] = defaultdict(set)
     for key in table.foreign_keys:
         named[key.column.table].update(row[key.parent.name] for row in rows if row[key.parent.name] is not None)
+    if table is USERS:
+        named[LOCATIONS].update(location for row in rows for location in row["locations"] or ())
     for referred, ids in named.items():
         stored = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
         if missing := ids - stored:

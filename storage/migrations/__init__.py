@@ -1,6 +1,7 @@
 """The tables as they grew: each change as a step that Alembic applies once, one history for every database."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,29 +10,49 @@ from storage.errors import DatabaseUnusable
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0006"
 FOLDER = Path(__file__).parent
 
 # Of a step, by its revision, what only one database needs done: its SQL, in order.
 Statements = Mapping[str, Sequence[str]]
 
 
-def require_not_newer(revision: str | None, description: str) -> None:
-    """Raise DatabaseUnusable for a database at a step that is not one of these."""
-    steps = {step.name.split("_")[0] for step in (FOLDER / "versions").glob("[0-9]*.py")}
-    if revision is not None and revision not in steps:
+@cache
+def _steps(folder: Path) -> frozenset[str]:
+    return frozenset(step.name.split("_")[0] for step in (folder / "versions").glob("[0-9]*.py"))
+
+
+def is_newer(revision: str | None) -> bool:
+    """Tell whether a database is at a step that is not one of these."""
+    return revision is not None and revision not in _steps(FOLDER)
+
+
+def is_served(revision: str | None, serves_from: str | None) -> bool:
+    """Tell whether this code can use a database: at a step of its own, or at one that serves code from `serves_from` on."""
+    return not is_newer(revision) or (serves_from is not None and serves_from <= HEAD)
+
+
+def require_served(revision: str | None, serves_from: str | None, description: str) -> None:
+    """Raise DatabaseUnusable for a database that this code cannot use."""
+    if not is_served(revision, serves_from):
         raise DatabaseUnusable(
             f"{description} was made by a newer version of this program (step {revision}): install that one or a later one."
         )
 
 
-def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> None:
-    """Apply the steps up to this one, in the transaction of the connection; `statements` are those of its database alone."""
+def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> str:
+    """Apply the steps up to this one, in the transaction of the connection; `statements` are those of its database alone.
+
+    Return the step from which on code can use the result. A step that says nothing by `serves_from` serves no older code.
+    """
     # An up-to-date database, the usual case, starts faster without Alembic.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     config.attributes.update(connection=connection, statements=statements)
     command.upgrade(config, step)
+    applied = ScriptDirectory.from_config(config).iterate_revisions(step, "base")
+    return max(getattr(script.module, "serves_from", script.revision) for script in applied)

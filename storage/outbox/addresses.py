@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from storage.outbox.characters import without_invisible
+
 if TYPE_CHECKING:
     from email_validator import ValidatedEmail
 
@@ -17,10 +19,11 @@ class Sender(NamedTuple):
 def usable_address(text: str | None) -> str | None:
     """Return the one address that mail can be sent to, as servers take it; None where there is none.
 
-    A list of addresses, a display name, and a mailbox whose name is not ASCII, which many servers refuse, are not usable.
+    Invisible characters, which come with what is pasted, are no part of it. A list of addresses, a display name, and a mailbox
+    whose name is not ASCII, which many servers refuse, are not usable.
     """
     try:
-        return _validated((text or "").strip()).ascii_email
+        return _validated(without_invisible(text or "").strip()).ascii_email
     except ValueError:
         return None
 

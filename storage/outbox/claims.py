@@ -11,13 +11,18 @@ from sqlmodel import Session, col, select
 from storage.instants import Instant, rfc3339
 from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitStatus, Location
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.messages import CalendarMethod, OutboxMessage, give_up_at, next_sequence, time_in_calendar
+from storage.outbox.wording import read_alike
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
+# How far the clocks of those who send may be apart. What is due or leased until later than it could be by any of them, was
+# written while a clock was wrong.
+CLOCK_SKEW = timedelta(minutes=5)
+LATEST_DUE = LONGEST_DELAY * 5 / 4 + CLOCK_SKEW
 MAX_REASONS = 10
 # Anything else was decided about a visit after its last message.
 UNSENT = frozenset({ConfirmationStatus.QUEUED, ConfirmationStatus.WITHDRAWN, ConfirmationStatus.FAILED})
@@ -40,18 +45,37 @@ class _Terminal(NamedTuple):
     reason: str = ""
 
 
+class Moments(NamedTuple):
+    """What decides whether a message is due: `now`, what was due by `due_by`, and how late one can be due or be leased until."""
+
+    now: datetime
+    due_by: datetime
+    latest_due: datetime
+    latest_lease: datetime
+
+    @classmethod
+    def at(cls, now: datetime, due_by: datetime, lease: timedelta) -> "Moments":
+        return cls(now, due_by, now + LATEST_DUE, now + lease + CLOCK_SKEW)
+
+
 def _is_due() -> sa.ColumnElement[bool]:
-    now: sa.BindParameter[datetime] = sa.bindparam("now", type_=Instant)
-    due_by: sa.BindParameter[datetime] = sa.bindparam("due_by", type_=Instant)
+    now, due_by, latest_due, latest_lease = (sa.bindparam(name, type_=Instant()) for name in Moments._fields)
     other = aliased(OutboxMessage)
     is_being_sent = sa.exists().where(
-        col(other.home_visit) == OutboxMessage.home_visit, col(other.id) != OutboxMessage.id, col(other.leased_until) > now
+        col(other.home_visit) == OutboxMessage.home_visit,
+        col(other.id) != OutboxMessage.id,
+        col(other.leased_until) > now,
+        col(other.leased_until) <= latest_lease,
     )
     return sa.and_(
         # Spelt out, not a parameter: the index on what waits serves only conditions that say so.
         col(OutboxMessage.status) == sa.literal_column("'QUEUED'"),
-        col(OutboxMessage.due) <= due_by,
-        sa.or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) <= now),
+        sa.or_(col(OutboxMessage.due) <= due_by, col(OutboxMessage.due) > latest_due, col(OutboxMessage.created) > latest_lease),
+        sa.or_(
+            col(OutboxMessage.leased_until).is_(None),
+            col(OutboxMessage.leased_until) <= now,
+            col(OutboxMessage.leased_until) > latest_lease,
+        ),
         ~is_being_sent,
     )
 
@@ -77,29 +101,63 @@ NEXT_DUE = (
 
 def claim(session: Session, now: datetime, *, due_by: datetime, lease: timedelta = LEASE) -> Claimed | None:
     """Take the message that has been due for longest, or close it where it must not be sent: then its status says so."""
-    row = session.exec(NEXT_DUE, params={"now": now, "due_by": due_by}).first()
+    row = session.exec(NEXT_DUE, params=Moments.at(now, due_by, lease)._asdict()).first()
     if row is None:
         return None
     claimed = Claimed(*row)
-    if terminal := _terminal_status(claimed, now):
-        _close(claimed.message, terminal.status, now, terminal.reason)
-        claimed.visit.confirmation = terminal.status
+    message, visit = claimed.message, claimed.visit
+    _bring_to_the_present(message, now)
+    in_calendar = time_in_calendar(session, visit.id)
+    if terminal := _terminal_status(claimed, in_calendar, now):
+        _close(message, terminal.status, now, terminal.reason)
+        visit.confirmation = terminal.status
         return claimed
-    claimed.message.attempts += 1
-    claimed.message.leased_until = now + lease
+    _decide_what_it_tells(message, in_calendar, now)
+    message.attempts += 1
+    message.leased_until = now + lease
     return claimed
 
 
-def _terminal_status(claimed: Claimed, now: datetime) -> _Terminal | None:
+def _bring_to_the_present(message: OutboxMessage, now: datetime) -> None:
+    """Take a message that was queued while a clock was ahead for one that is queued now: its letter has that date."""
+    if message.created > now + CLOCK_SKEW:
+        message.created = now
+        message.give_up = give_up_at(message.date_time, now)
+
+
+def _terminal_status(claimed: Claimed, in_calendar: datetime | None, now: datetime) -> _Terminal | None:
     message, visit, enquiry, _ = claimed
-    moved = visit.date_time != message.date_time
-    if visit.status is not HomeVisitStatus.PENDING or moved or enquiry.anonymized is not None:
+    if not _is_true(message, visit) or enquiry.anonymized is not None:
         return _Terminal(ConfirmationStatus.WITHDRAWN)
+    if not _is_news(message, in_calendar):
+        return _Terminal(ConfirmationStatus.NOT_REQUIRED)
     if message.give_up <= now:
         return _Terminal(ConfirmationStatus.FAILED, "There was no time left to send it.")
     if usable_address(enquiry.email) is None:
         return _Terminal(ConfirmationStatus.FAILED, "The care seeker has no usable email address any more.")
     return None
+
+
+def _is_true(message: OutboxMessage, visit: HomeVisit) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return visit.status is HomeVisitStatus.CANCELLED
+    return visit.status is HomeVisitStatus.PENDING and visit.date_time == message.date_time
+
+
+def _is_news(message: OutboxMessage, in_calendar: datetime | None) -> bool:
+    if message.method is CalendarMethod.CANCEL:
+        return in_calendar is not None
+    return in_calendar is None or not read_alike(in_calendar, message.date_time)
+
+
+def _decide_what_it_tells(message: OutboxMessage, in_calendar: datetime | None, now: datetime) -> None:
+    if message.method is CalendarMethod.REQUEST:
+        message.previous = in_calendar
+    elif in_calendar is not None:
+        message.date_time = in_calendar
+    # A backup that is restored may hold it although it was sent since, and others after it. Copies have one number.
+    if not message.attempts and not message.reasons:
+        message.sequence = next_sequence(message.sequence - 1, now)
 
 
 def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime:
@@ -119,6 +177,17 @@ def mark_sent(session: Session, claimed: Claimed, now: datetime) -> None:
     _close(message, ConfirmationStatus.SENT, now)
     if newest and visit.confirmation in UNSENT:
         visit.confirmation = ConfirmationStatus.SENT
+    if not newest and visit.confirmation is ConfirmationStatus.NOT_REQUIRED:
+        _decide_again(session, visit, now)
+
+
+def _decide_again(session: Session, visit: HomeVisit, now: datetime) -> None:
+    """Queue the last message again where it was not required beside one that was sent by a courier whose lease was lost."""
+    last = select(OutboxMessage).where(OutboxMessage.home_visit == visit.id).order_by(col(OutboxMessage.sequence).desc())
+    message = session.exec(last).first()
+    if message and message.status is ConfirmationStatus.NOT_REQUIRED:
+        message.status = visit.confirmation = ConfirmationStatus.QUEUED
+        message.due, message.ended = now, None
 
 
 def mark_unsent(session: Session, claimed: Claimed, reason: str, now: datetime, retry_at: datetime | None) -> bool:

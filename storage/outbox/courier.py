@@ -14,7 +14,7 @@ from storage.errors import DatabaseUnusable
 from storage.instants import clock as system_clock
 from storage.instants import stored
 from storage.models import ConfirmationStatus
-from storage.outbox.claims import LEASE, Claimed, any_due, claim, mark_sent, mark_unsent, next_attempt
+from storage.outbox.claims import LEASE, Claimed, Moments, any_due, claim, mark_sent, mark_unsent, next_attempt
 from storage.outbox.letter import Letterhead, compose
 from storage.outbox.transports import NotSent, Refused, Transport, Unreachable
 
@@ -85,9 +85,9 @@ class Courier:
         return self.sent - before
 
     async def _any_due(self, due_by: datetime) -> bool:
-        rows = await self._database.fetch(
-            any_due(self._database.dialect), {"now": stored(self._clock()), "due_by": stored(due_by)}
-        )
+        moments = Moments.at(self._clock(), due_by, self._lease)._asdict()
+        texts = {name: stored(moment) for name, moment in moments.items()}
+        rows = await self._database.fetch(any_due(self._database.dialect), texts)
         return bool(rows[0][0])
 
     async def _deliver_next(self, due_by: datetime) -> None:

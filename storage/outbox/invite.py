@@ -1,13 +1,14 @@
 """The invitation: a visit as calendars take it in, and move it when another one comes."""
 
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from icalendar import STATUS, Calendar, Event, vCalAddress
 
 from storage.models import HomeVisit, Location
 from storage.outbox import wording
 from storage.outbox.addresses import Sender
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.messages import CalendarMethod, OutboxMessage
 
 VISIT_LASTS = timedelta(hours=1)
 PRODUCT = "-//Home visits//Confirmation//EN"
@@ -20,9 +21,9 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
     is the sender of all letters, because calendars ignore a change that comes from anybody else. Times are UTC, which
     every calendar shows in the zone of its reader.
     """
-    host = vCalAddress(f"mailto:{organizer.address}")
+    host = vCalAddress(_mailto(organizer.address))
     host.params["CN"] = wording.home_name(location) if location.name else organizer.name
-    guest = vCalAddress(f"mailto:{attendee}")
+    guest = vCalAddress(_mailto(attendee))
     guest.params.update({"ROLE": "REQ-PARTICIPANT", "PARTSTAT": "NEEDS-ACTION", "RSVP": "FALSE"})
     event = Event.new(
         uid=f"home-visit-{visit.id}",
@@ -32,17 +33,22 @@ def invitation(message: OutboxMessage, visit: HomeVisit, location: Location, org
         end=_end(message.date_time),
         summary=wording.invitation_title(location),
         location=wording.invitation_place(visit, location),
-        description=wording.rearranging(location),
+        description=wording.rearranging(location, message.method),
         organizer=host,
         attendees=[guest],
-        status=STATUS.CONFIRMED,
+        status=STATUS.CANCELLED if message.method is CalendarMethod.CANCEL else STATUS.CONFIRMED,
     )
     # Not Calendar.new: it makes up an ID, and a copy sent twice must be the same.
     calendar = Calendar()
-    for name, value in (("prodid", PRODUCT), ("version", "2.0"), ("method", "REQUEST")):
+    for name, value in (("prodid", PRODUCT), ("version", "2.0"), ("method", message.method.value)):
         calendar.add(name, value)
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _mailto(address: str) -> str:
+    """Write an address as a URL (RFC 6068): after a `?` in one, a calendar would read further recipients."""
+    return "mailto:" + quote(address, safe="@!$'*+-._~")
 
 
 def _end(start: datetime) -> datetime | None:

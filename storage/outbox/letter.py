@@ -4,19 +4,17 @@ import textwrap
 from collections.abc import Iterable
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from html import escape
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.models import CareEnquiry, HomeVisit, Location
 from storage.outbox.addresses import Sender, usable_address
+from storage.outbox.headers import POLICY
 from storage.outbox.invite import invitation
 from storage.outbox.messages import OutboxMessage
 from storage.outbox.wording import Wording, letter_wording
 
-# Seven bits pass through every mail server.
-POLICY = SMTP.clone(cte_type="7bit")
 PAGE = """\
 <!doctype html>
 <html lang="en-GB">
@@ -60,7 +58,7 @@ def compose(
         letter[name] = value
     letter.set_content(_text(wording))
     letter.add_alternative(_html(wording), subtype="html")
-    letter.add_alternative(calendar.decode(), subtype="calendar", params={"method": "REQUEST"})
+    letter.add_alternative(calendar.decode(), subtype="calendar", params={"method": message.method.value})
     letter.set_boundary(f"=_{message.id}_alternative")
     # Calendars read the part above; where a mail program does not, this is what can be opened.
     letter.add_attachment(calendar, maintype="application", subtype="ics", filename="visit.ics")
@@ -86,7 +84,9 @@ def _headers(
     yield "Subject", subject
     yield "Date", f"{message.created:%a, %d %b %Y %H:%M:%S +0000}"
     yield "Message-ID", f"<{message.id}@{sender.address.rpartition('@')[2]}>"
+    # Replies of absent readers help nobody: the first keeps most from it, the second those on Exchange.
     yield "Auto-Submitted", "auto-generated"
+    yield "X-Auto-Response-Suppress", "All"
 
 
 def _text(wording: Wording) -> str:

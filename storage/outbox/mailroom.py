@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.errors import NotDelivered
 from storage.outbox import overview
 from storage.outbox.messages import OutboxMessage
-from storage.outbox.server import mail_server
+from storage.outbox.server import MailServer
 
 if TYPE_CHECKING:
     from storage.outbox.courier import Courier
@@ -22,18 +22,18 @@ NOBODY = "Home visits <visits@homes.example>"
 
 
 class Mailroom:
-    """Sends what is due over a mail server, or without one into a folder. Raises ValueError for settings that cannot be used."""
+    """Sends what is due over a mail server, or without one into a folder. Raises ValueError for a sender that cannot be used."""
 
     _running: "Courier | None" = None
 
-    def __init__(self, smtp_url: str | None, mail_from: str | None, time_zone: str) -> None:
-        self._server = mail_server(smtp_url) if smtp_url else None
+    def __init__(self, server: MailServer | None, mail_from: str | None, time_zone: str) -> None:
+        self._server = server
         self._mail_from = mail_from
         self._time_zone = time_zone
         if self._server is None:
             return
         if mail_from is None:
-            raise ValueError("A mail server needs an address that confirmations come from: set both.")
+            raise ValueError("A mail server needs an address that confirmations come from: set it.")
         # Only who sends mail waits for the library that knows addresses.
         from storage.outbox.addresses import sender  # noqa: PLC0415
 

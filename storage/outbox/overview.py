@@ -11,15 +11,14 @@ from sqlmodel import Session, col, select
 from storage.database import Database
 from storage.identifiers import identifiers
 from storage.instants import instant
-from storage.models import PENDING, ConfirmationStatus, HomeVisit, table_of
+from storage.models import ConfirmationStatus, HomeVisit
 from storage.outbox.claims import NO_NOTES
-from storage.outbox.messages import OPEN, WAITING, OutboxMessage, give_up_at
+from storage.outbox.messages import MESSAGES, OPEN, WAITING, OutboxMessage, give_up_at
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import record_of
 
 OutboxMessageRecord = record_of(OutboxMessage)
-MESSAGES = table_of(OutboxMessage)
 
 
 class Figures(NamedTuple):
@@ -33,8 +32,10 @@ class Figures(NamedTuple):
     given_up: int
 
 
+# An invitation to a pending visit, or the news that one is cancelled.
+IS_OF_USE = sa.text("completed IS NULL AND (cancelled IS NOT NULL) = (method = 'CANCEL')")
 # A few of very many: said in the words of the indexes that hold only those.
-IS_GIVEN_UP = sa.and_(OPEN, sa.text("status = 'FAILED'"), PENDING)
+IS_GIVEN_UP = sa.and_(OPEN, sa.text("status = 'FAILED'"), IS_OF_USE)
 WITH_VISITS = MESSAGES.join(HomeVisit, col(HomeVisit.id) == MESSAGES.c.home_visit)
 
 
@@ -44,14 +45,14 @@ async def waiting(database: Database) -> list[OutboxMessage]:
 
 
 async def given_up(database: Database) -> list[OutboxMessage]:
-    """Return the messages of pending visits that will not be tried again unless `retry` says so, oldest first."""
+    """Return the messages still of use that will not be tried again unless `retry` says so, oldest first."""
     return [OutboxMessageRecord(row) for row in await database.fetch(_given_up(database.dialect), {})]
 
 
 async def figures(database: Database, now: datetime) -> Figures:
     row: Any = (await database.fetch(_figures(database.dialect), {}))[0]
     waiting, oldest, given_up = row
-    return Figures(waiting, (now - instant(oldest)).total_seconds() if oldest else 0.0, given_up)
+    return Figures(waiting, max(0.0, (now - instant(oldest)).total_seconds()) if oldest else 0.0, given_up)
 
 
 async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[str]:
@@ -61,7 +62,7 @@ async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[s
         query = (
             select(OutboxMessage, HomeVisit)
             .join(HomeVisit, col(HomeVisit.id) == OutboxMessage.home_visit)
-            .where(col(OutboxMessage.id).in_(identifiers(ids)), OutboxMessage.status == ConfirmationStatus.FAILED, PENDING)
+            .where(col(OutboxMessage.id).in_(identifiers(ids)), OutboxMessage.status == ConfirmationStatus.FAILED, IS_OF_USE)
             .options(*NO_NOTES)
         )
         again = session.exec(query).all()
@@ -69,7 +70,7 @@ async def retry(database: Database, ids: Sequence[str], now: datetime) -> list[s
             message.status = visit.confirmation = ConfirmationStatus.QUEUED
             message.due = now
             message.attempts = 0
-            message.give_up = give_up_at(message.date_time, now)
+            message.give_up = give_up_at(visit.date_time, now)
             message.ended = None
         return [message.id for message, _ in again]
 

@@ -113,8 +113,12 @@ class Folder:
         log.info("An email that would have been sent is in %s", file)
 
     def _write(self, file: Path, content: bytes) -> None:
-        self._path.mkdir(parents=True, exist_ok=True)
+        # Letters name people: they are for the owner of the process alone.
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.chmod(0o700)
         unfinished = file.with_suffix(".part")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(0o600)
         unfinished.write_bytes(content)
         unfinished.replace(file)
 

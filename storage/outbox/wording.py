@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from storage.models import CareEnquiry, HomeVisit, Location, VisitType
 from storage.outbox.addresses import usable_address
-from storage.outbox.messages import OutboxMessage
+from storage.outbox.characters import fitted, visible
+from storage.outbox.messages import CalendarMethod, OutboxMessage
 
-LONGEST_NAME = 100
 NAMELESS_HOME = "the care home"
 VISIT_TYPES = {VisitType.IN_PERSON: "In person, at {home}", VisitType.VIRTUAL: "By video call"}
 
@@ -25,7 +25,7 @@ class Wording(NamedTuple):
 
 
 def letter_wording(message: OutboxMessage, visit: HomeVisit, enquiry: CareEnquiry, location: Location, zone: ZoneInfo) -> Wording:
-    """Word the email that confirms a booking, or a move where the message has a previous time."""
+    """Word the email that confirms a booking, a move where the message has a previous time, or a cancellation."""
     home = home_name(location)
     local, when = _local(message.date_time, zone), moment(message.date_time, zone)
     # The year would make the line too long for the screen of a phone.
@@ -33,16 +33,18 @@ def letter_wording(message: OutboxMessage, visit: HomeVisit, enquiry: CareEnquir
     facts = [("When", when)]
     subject, opening = f"Your visit to {home} on {time}", f"Your visit to {home} is booked."
     calendar = "The invitation in this email puts the visit in your calendar."
-    if message.previous is not None:
+    if message.method is CalendarMethod.CANCEL:
+        subject, opening = f"Your visit to {home} on {time} is cancelled", f"Your visit to {home} is cancelled."
+        calendar = "The invitation in this email takes the visit out of your calendar."
+    elif message.previous is not None:
         facts = [("New time", when), ("Old time", moment(message.previous, zone))]
         subject, opening = f"New time for your visit to {home}: {time}", f"Your visit to {home} has moved to another time."
         calendar = "The invitation in this email moves the visit in your calendar."
     facts.append(("How", VISIT_TYPES[visit.visit_type].format(home=home)))
     if phone := plain(location.phone):
         facts.append(("Phone", phone))
-    return Wording(
-        subject, _greeting(enquiry), opening, facts, [rearranging(location), calendar], ("Kind regards", _capital(home))
-    )
+    paragraphs = [rearranging(location, message.method), calendar]
+    return Wording(subject, _greeting(enquiry), opening, facts, paragraphs, ("Kind regards", _capital(home)))
 
 
 def invitation_title(location: Location) -> str:
@@ -53,16 +55,17 @@ def invitation_place(visit: HomeVisit, location: Location) -> str:
     return "Video call" if visit.visit_type is VisitType.VIRTUAL else _capital(home_name(location))
 
 
-def rearranging(location: Location) -> str:
+def rearranging(location: Location, method: CalendarMethod = CalendarMethod.REQUEST) -> str:
     """Say how to reach the care home, by what is stored of it."""
     home, phone, email = home_name(location), plain(location.phone), usable_address(location.email)
+    aim = "To arrange another visit" if method is CalendarMethod.CANCEL else "To change or cancel the visit"
     if phone and email:
-        return f"To change or cancel the visit, phone {home} on {phone} or write to {email}."
+        return f"{aim}, phone {home} on {phone} or write to {email}."
     if phone:
-        return f"To change or cancel the visit, phone {home} on {phone}."
+        return f"{aim}, phone {home} on {phone}."
     if email:
-        return f"To change or cancel the visit, write to {home} at {email}."
-    return f"To change or cancel the visit, please get in touch with {home}."
+        return f"{aim}, write to {home} at {email}."
+    return f"{aim}, please get in touch with {home}."
 
 
 def home_name(location: Location) -> str:
@@ -77,6 +80,11 @@ def moment(instant: datetime, zone: ZoneInfo) -> str:
     return f"{local:%A} {local.day} {local:%B %Y at %H:%M} ({', '.join(dict.fromkeys(names))})"
 
 
+def read_alike(one: datetime, other: datetime) -> bool:
+    """Tell whether letters write two times alike: to the minute, in whatever zone."""
+    return one.replace(second=0, microsecond=0) == other.replace(second=0, microsecond=0)
+
+
 def _local(instant: datetime, zone: ZoneInfo) -> datetime:
     try:
         return instant.astimezone(zone)
@@ -85,12 +93,9 @@ def _local(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def plain(text: str | None) -> str:
-    """Return what fits on one line of an email: no line breaks, no control characters, not endless."""
-    # Two joiners cannot be seen, but Persian and Indic names are not written right without them.
-    seen = "".join(letter if letter.isprintable() or letter in "\u200c\u200d" else " " for letter in text or "")
+    """Return what fits on one line of an email, and in an invitation."""
     # icalendar takes a backslash before an N for a line break.
-    words = " ".join(seen.replace("\\N", "\\ N").split())
-    return words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1].rstrip()}…"
+    return fitted(visible(text or "").replace("\\N", "\\ N"))
 
 
 def _greeting(enquiry: CareEnquiry) -> str:

@@ -56,7 +56,12 @@ class Connections:
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(size)
         self._idle: list[PooledConnection] = []
+        self._waiting = 0
         self._lent: set[PooledConnection] = set()
+
+    @property
+    def is_waited_for(self) -> bool:
+        return self._waiting > 0
 
     async def acquire(self) -> PooledConnection:
         """Return a connection; raise DatabaseBusy where none gets free, and what the driver raises where none can be made."""
@@ -110,11 +115,14 @@ class Connections:
         return connection
 
     async def _wait(self) -> None:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._free.acquire()
         except TimeoutError:
             raise DatabaseBusy from None
+        finally:
+            self._waiting -= 1
 
 
 async def rows_of(connection: PooledConnection, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:

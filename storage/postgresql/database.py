@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -12,19 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
+from storage.caller import OURSELVES
 from storage.database import Database, Progress
-from storage.errors import DatabaseUnusable, Refusal
+from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import indexes, migrating
 from storage.postgresql.connecting import connect, dsn_of, without_password
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
-from storage.postgresql.refusals import REPEATABLE, STALE, is_lost, sqlstate, translate_errors
+from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
+from storage.writes import WriteState
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
+# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
+END_SECONDS = 1.0
 _KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
 
 
@@ -73,7 +77,8 @@ class PostgreSQLDatabase(Database):
         with translate_errors():
             await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
+        del subject
         self.statement_count += 1
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
         try:
@@ -98,28 +103,34 @@ class PostgreSQLDatabase(Database):
         finally:
             self._connections.release(connection)
 
+    def others_wait(self, subject: str) -> bool:
+        del subject
+        return self._connections.is_waited_for
+
     def version(self) -> int | None:
         return None
 
-    async def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction, and again from its start where it met another one.
-
-        It goes on to its end when the caller goes away.
-        """
-        task = asyncio.ensure_future(self._attempts(work))
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
+        """Run `work` in one transaction, and again from its start where it met another one; see `Database.write`."""
+        task = asyncio.ensure_future(self._attempts(work, state or WriteState()))
         self._writing.add(task)
         task.add_done_callback(self._end_of_write)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if state is not None and not state.withdraw():
+                await asyncio.wait({task}, timeout=END_SECONDS)
+            raise
 
     def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
         self._writing.discard(task)
         if not task.cancelled():
             task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
 
-    async def _attempts(self, work: Callable[[Session], T]) -> T:
+    async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                result = await self._attempt(work)
+                result = await self._attempt(work, state)
             except Exception as error:
                 if is_lost(error):
                     self._connections.drop_idle()
@@ -134,12 +145,22 @@ class PostgreSQLDatabase(Database):
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[Session], T]) -> T:
+    async def _attempt(self, work: Callable[[Session], T], state: WriteState) -> T:
         if self._engine is None:
             raise DatabaseUnusable(f"{self} is not open.")
         options: Any = {"sync_session_class": Session, "expire_on_commit": False, "info": {"dialect": DIALECT}}
-        async with AsyncSession(self._engine, **options) as session, session.begin():
-            return await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
+        async with AsyncSession(self._engine, **options) as session:
+            try:
+                await session.connection()  # waits for one that is free
+                state.begin()
+                result = await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
+                await session.flush()
+            except BaseException:
+                # Whatever the server was told, it commits nothing without being told so.
+                state.rolled_back()
+                raise
+            await _commit(session, state)
+        return result
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
         return indexes.indexes_built_after(self._dsn, large=large and not self._pooled)
@@ -178,6 +199,10 @@ class PostgreSQLDatabase(Database):
         del progress
         _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={target} '{self}'")
 
+    @contextmanager
+    def readable(self) -> Iterator[Database]:
+        yield self
+
     def restore(self, source: Path) -> Path | None:
         _refuse(f"Put it back with PostgreSQL's own tool: pg_restore --clean --if-exists --dbname='{self}' {source}")
 
@@ -189,6 +214,18 @@ def _run(work: Callable[[Session], T], session: Session) -> T:
         # It carries records as they were read: the rollback would empty those of the session.
         session.expunge_all()
         raise
+
+
+async def _commit(session: AsyncSession, state: WriteState) -> None:
+    """Raise WriteInDoubt where the connection is lost on the way: nobody can say whether the server heard it."""
+    try:
+        await session.commit()
+    except Exception as error:
+        if sqlstate(error)[:2] not in ROLLED_BACK:
+            raise WriteInDoubt from error
+        state.rolled_back()
+        raise
+    state.committed()
 
 
 def _refuse(advice: str) -> NoReturn:

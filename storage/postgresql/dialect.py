@@ -36,6 +36,11 @@ class PostgreSQLDialect(Dialect):
     def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return column == sa.func.any(_texts(parameter))
 
+    def shares_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        texts = sa.case((sa.func.json_typeof(column) == sa.literal_column("'array'"), column))
+        member = sa.func.json_array_elements_text(texts).table_valued("value", name="members").render_derived().c.value
+        return sa.exists(sa.select(sa.literal_column("1")).where(self.is_member(member, parameter)))
+
     def numbered(self, parameter: str, name: str) -> sa.FromClause:
         return sa.func.unnest(_texts(parameter)).table_valued("value", with_ordinality="key", name=name).render_derived()
 
@@ -55,6 +60,9 @@ class PostgreSQLDialect(Dialect):
         if few and order and order[0][0] == "date_time":
             return [AccessPath(Access.MERGED, mergeable=few)]
         return [AccessPath(Access.IN_ORDER)]
+
+    def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.IN_ORDER)]
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]

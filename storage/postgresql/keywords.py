@@ -6,12 +6,10 @@ import asyncpg
 import sqlalchemy as sa
 
 from storage.errors import DatabaseUnusable
-from storage.migrations import Statements
 from storage.models import HomeVisit, table_of
 
 NAME = "home_visits_notes"
 INDEX = f"CREATE INDEX {NAME} ON home_visits USING gin (notes_folded gin_trgm_ops)"
-STATEMENTS: Statements = {"0003": (INDEX,)}
 
 sa.event.listen(table_of(HomeVisit), "after_create", sa.DDL(INDEX).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 

@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from storage import migrations
 from storage.errors import DatabaseUnusable
-from storage.postgresql import indexes, keywords
+from storage.postgresql import indexes, keywords, steps
 from storage.postgresql.connecting import connect
 from storage.postgresql.dialect import register
 from storage.postgresql.locks import locked
@@ -36,8 +36,8 @@ async def migrate(dsn: str, name: str) -> bool:
         async with locked(dsn) as connection:
             await _require_usable(connection)
             current = await _revision(connection)
-            migrations.require_not_newer(current, name)
-            if current == migrations.HEAD:
+            migrations.require_served(*await _schema(connection), name)
+            if current == migrations.HEAD or migrations.is_newer(current):
                 return False
             await _upgrade(dsn)
             await indexes.build(connection)
@@ -46,9 +46,14 @@ async def migrate(dsn: str, name: str) -> bool:
 
 async def require_up_to_date(dsn: str, name: str) -> None:
     """Raise DatabaseUnusable for a database behind PgBouncer that is not at the last step: its lock lasts for a session."""
-    current = await revision(dsn, pooled=True)
-    migrations.require_not_newer(current, name)
-    if current != migrations.HEAD:
+    with translate_errors():
+        connection = await connect(dsn, pooled=True)
+    try:
+        current, serves_from = await _schema(connection)
+    finally:
+        await connection.close()
+    migrations.require_served(current, serves_from, name)
+    if current != migrations.HEAD and not migrations.is_newer(current):
         raise DatabaseUnusable(
             f"{name} is not up to date: run `migrate` with the URL of PostgreSQL itself and HOME_VISITS_PGBOUNCER off."
         )
@@ -61,7 +66,8 @@ async def _upgrade(dsn: str, step: str = "head") -> None:
     )
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(migrations.upgrade, step, keywords.STATEMENTS)
+            serves_from = await connection.run_sync(migrations.upgrade, step, steps.STATEMENTS)
+            await connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{int(serves_from):04}'")
     finally:
         await engine.dispose()
 
@@ -74,6 +80,13 @@ async def _revision(connection: Any) -> str | None:
         raise DatabaseUnusable("The database holds other tables: name one of its own for the home visits.")
     found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return found
+
+
+async def _schema(connection: Any) -> tuple[str | None, str | None]:
+    """Return the step that a database is at, and that of the oldest code that can use it."""
+    current = await _revision(connection)
+    served = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+    return current, await connection.fetchval(served) if current else None
 
 
 async def _require_usable(connection: asyncpg.Connection) -> None:

@@ -12,6 +12,8 @@ from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 REPEATABLE = frozenset({"40001", "40P01", "23505", "55P03"})
 # The schema changed under a statement that was prepared before.
 STALE = frozenset({"0A000", "26000"})
+# Of a commit that fails so it is known that nothing is left: a constraint that is checked last, a conflict, a full disk.
+ROLLED_BACK = frozenset({"23", "40", "53"})
 _FULL = frozenset({"53100", "53200"})
 _BUSY = frozenset({"57014", "55P03", "40001", "40P01", "53300", "57P03"})
 # What a connection that is gone raises: the server stopped, restarted, or cut it.

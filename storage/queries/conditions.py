@@ -134,13 +134,22 @@ def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Conditio
     value: Any = filter.get(name)
     if value is None or name in NO_CONDITION:
         return None
+    if name in LISTS:
+        return _list(name, value, dialect)
+    if name == "status":
+        return _status(value)
     if name in FLAGS:
         return Condition(name, "set" if value else "unset")
     if name in ("start_date", "end_date"):
         return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
-    if name == "status":
-        return None if len(set(value)) == len(HomeVisitStatus) else Condition(name, " ".join(sorted(set(value))))
-    return _list(name, value, dialect) if name in LISTS else Condition(name, "", stored(value))
+    return Condition(name, "", stored(value))
+
+
+def _status(statuses: list[HomeVisitStatus]) -> Condition | None:
+    if len(statuses) == 1:
+        return Condition("status", statuses[0])
+    distinct = sorted(set(statuses))
+    return None if len(distinct) == len(HomeVisitStatus) else Condition("status", " ".join(distinct))
 
 
 def _list(name: str, values: list[str], dialect: Dialect) -> Condition:

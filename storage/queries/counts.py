@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from storage.queries import listing
 from storage.queries.conditions import VISITS
 from storage.queries.dialect import Access, AccessPath, Dialect
-from storage.queries.listing import SHAPES, Shape, clauses, parents_of
+from storage.queries.listing import SHAPES, Shape, clauses, matches_of_parents, parents_of
 from storage.queries.statements import Statement, compiled, with_fallbacks
 
 
@@ -17,9 +17,7 @@ def count(dialect: Dialect, shape: Shape) -> Statement:
     if shape.parent is None:
         paths = dialect.count_paths(shape.conditions)
         return with_fallbacks(paths, lambda path: _along(dialect, path, shape))
-    parents = parents_of(dialect)
-    visits = _number().where(*clauses(dialect, shape, Access.IN_ORDER), VISITS.c[shape.parent] == parents.c.value)
-    return compiled(dialect, sa.select(parents.c.value, visits.correlate(parents).scalar_subquery()).select_from(parents))
+    return with_fallbacks(dialect.nested_paths(shape.conditions), lambda path: _of_parents_along(dialect, path, shape))
 
 
 def cached_shapes() -> int:
@@ -31,6 +29,20 @@ def cached_shapes() -> int:
 def _along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:
     query = _number().where(*clauses(dialect, shape, path.access))
     return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
+
+
+def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:
+    parents = parents_of(dialect)
+    parent = VISITS.c[shape.parent or ""]
+    if path.access is Access.SCAN:
+        number = sa.func.count().label("number")
+        counts = matches_of_parents(dialect, shape, [parent.label("parent"), number]).group_by(parent).subquery("counts")
+        joined = parents.outerjoin(counts, counts.c.parent == parents.c.value)
+        return compiled(
+            dialect, sa.select(parents.c.value, sa.func.coalesce(counts.c.number, sa.literal_column("0"))).select_from(joined)
+        )
+    visits = _number().where(*clauses(dialect, shape, path.access), parent == parents.c.value)
+    return compiled(dialect, sa.select(parents.c.value, visits.correlate(parents).scalar_subquery()).select_from(parents))
 
 
 def _number() -> sa.Select[int]:

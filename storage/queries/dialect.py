@@ -47,6 +47,10 @@ class Dialect(ABC):
         """Hold where the column is one of the list that is the parameter."""
 
     @abstractmethod
+    def shares_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Hold where the list that the JSON of the column is and the one that is the parameter have a member in common."""
+
+    @abstractmethod
     def numbered(self, parameter: str, name: str) -> sa.FromClause:
         """Return the list that is the parameter as a table `name`: `value`, and `key`, which grows along the list."""
 
@@ -65,6 +69,10 @@ class Dialect(ABC):
     @abstractmethod
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         """Return how a page is found, the path to be tried first at the front."""
+
+    @abstractmethod
+    def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        """Return how a list for each of many parents is found or counted, the path to be tried first at the front."""
 
     @abstractmethod
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:

@@ -1,6 +1,6 @@
 """Lists of visits as SQL: a page, and one page for each of many parents; compiled once for each dialect and shape."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ from storage.records import HomeVisitRecord, record_of
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
 # The dearest is kept in some 50 KB.
 SHAPES = 512
+
+_ZERO: sa.ColumnElement[int] = sa.literal_column("0")
+_ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
 
 class Shape(NamedTuple):
@@ -46,7 +49,13 @@ class Listing(NamedTuple):
 
 def order_of(keys: Sequence[tuple[str, bool]]) -> Order:
     """Return the order of full rows; raise InvalidPage for more keys than a list can be ordered by."""
-    return _canonical_order(canonical(keys))
+    # One key, the most usual by far, is short and distinct as it is.
+    return _order_by_one(keys[0]) if len(keys) == 1 else _canonical_order(canonical(keys))
+
+
+@lru_cache(SHAPES)
+def _order_by_one(key: tuple[str, bool]) -> Order:
+    return _canonical_order(canonical((key,)))
 
 
 @lru_cache(SHAPES)
@@ -64,7 +73,8 @@ def page(dialect: Dialect, shape: Shape) -> Listing:
     if shape.parent is None:
         paths = dialect.page_paths(shape.conditions, shape.order)
         return _listing(with_fallbacks(paths, lambda path: _along(dialect, path, shape, names)), shape, names)
-    return _listing(compiled(dialect, _of_parents(dialect, shape, names)), shape, names)
+    paths = dialect.nested_paths(shape.conditions)
+    return _listing(with_fallbacks(paths, lambda path: _of_parents_along(dialect, path, shape, names)), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -93,6 +103,12 @@ def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = 
 
 def parents_of(dialect: Dialect) -> sa.FromClause:
     return dialect.numbered("parents", "parents")
+
+
+def matches_of_parents(dialect: Dialect, shape: Shape, columns: Iterable[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Select from all visits of the parents that meet the conditions, as the index of keywords finds them."""
+    is_of_parent = dialect.is_member(VISITS.c[shape.parent or ""], "parents")
+    return dialect.scanning(sa.select(*columns).where(*clauses(dialect, shape, Access.SCAN), is_of_parent), VISITS)
 
 
 def _names(columns: frozenset[str] | None, order: OrderShape) -> tuple[str, ...]:
@@ -125,6 +141,11 @@ def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str
     return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
 
 
+def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
+    select = _of_parents_by_keyword if path.access is Access.SCAN else _of_parents
+    return compiled(dialect, select(dialect, shape, names))
+
+
 def _of_parents(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     parents, found = parents_of(dialect), VISITS.alias("found")
     numbers = sa.select(VISITS.c.number).where(VISITS.c[shape.parent or ""] == parents.c.value)
@@ -134,14 +155,34 @@ def _of_parents(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Sele
     return query.order_by(parents.c.key, *order_of(shape.order).sorting(found, backward=shape.backward))
 
 
+def _of_parents_by_keyword(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+    """Rank what the index of keywords finds within each parent: one look at each, however many parents there are."""
+    parents, found, order = parents_of(dialect), VISITS.alias("found"), order_of(shape.order)
+    parent = VISITS.c[shape.parent or ""].label("parent")
+    keys = [VISITS.c[name] for name, _ in order.keys]
+    matches = matches_of_parents(dialect, shape, [VISITS.c.number, parent, *keys]).cte("matches")
+    sorting = order.sorting(matches, backward=shape.backward)
+    position = sa.func.row_number().over(partition_by=matches.c.parent, order_by=sorting).label("position")
+    ranked = sa.select(matches.c.number, matches.c.parent, position).where(*_bounds(shape, order, matches)).subquery("ranked")
+    first = sa.select(ranked.c.number, ranked.c.parent).where(ranked.c.position <= _limit()).subquery("first")
+    joined = parents.outerjoin(first, first.c.parent == parents.c.value).outerjoin(found, found.c.number == first.c.number)
+    columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in names)]
+    if shape.after or shape.before:
+        beyond = sa.select(matches.c.parent, *_any_beyond(shape, order, matches)).group_by(matches.c.parent).subquery("beyond")
+        joined = joined.outerjoin(beyond, beyond.c.parent == parents.c.value)
+        columns += [sa.func.coalesce(beyond.c[f"beyond_{argument}"], _ZERO) for argument, _ in _cursors(shape)]
+    query = sa.select(*columns).select_from(joined)
+    return query.order_by(parents.c.key, *order.sorting(found, backward=shape.backward))
+
+
 def _limited(dialect: Dialect, shape: Shape, query: sa.Select[Any], access: Access) -> sa.Select[Any]:
     order = order_of(shape.order)
-    query = query.where(*clauses(dialect, shape, access))
-    if shape.after:
-        query = query.where(order.beyond(VISITS, "after", backward=False))
-    if shape.before:
-        query = query.where(order.beyond(VISITS, "before", backward=True))
+    query = query.where(*clauses(dialect, shape, access), *_bounds(shape, order, VISITS))
     return _first(query.order_by(*order.sorting(VISITS, backward=shape.backward)), _limit())
+
+
+def _bounds(shape: Shape, order: Order, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    return [order.beyond(table, argument, backward=not backward) for argument, backward in _cursors(shape)]
 
 
 def _limit() -> sa.BindParameter[int]:
@@ -150,7 +191,21 @@ def _limit() -> sa.BindParameter[int]:
 
 def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:
     # Without an offset of our own SQLAlchemy adds one as a parameter.
-    return query.limit(number).offset(sa.literal_column("0"))
+    return query.limit(number).offset(_ZERO)
+
+
+def _cursors(shape: Shape) -> Iterator[tuple[str, bool]]:
+    """Yield the cursors of a page, each with whether what lies beyond it comes before it."""
+    if shape.after:
+        yield "after", True
+    if shape.before:
+        yield "before", False
+
+
+def _any_beyond(shape: Shape, order: Order, table: sa.FromClause) -> Iterator[sa.ColumnElement[int]]:
+    for argument, backward in _cursors(shape):
+        is_beyond = order.beyond(table, argument, backward=backward, inclusive=True)
+        yield sa.func.max(sa.case((is_beyond, _ONE), else_=_ZERO)).label(f"beyond_{argument}")
 
 
 def _beyond_cursors(
@@ -159,11 +214,9 @@ def _beyond_cursors(
     """Select whether rows stand before the page that `after` begins, and behind the one that `before` ends."""
     order = order_of(shape.order)
     columns: list[sa.ColumnElement[bool]] = []
-    for argument, is_bound, backward in (("after", shape.after, True), ("before", shape.before, False)):
-        if not is_bound:
-            continue
+    for argument, backward in _cursors(shape):
         conditions = clauses(dialect, shape, access, along=order.keys[0][0])
-        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(VISITS).where(*conditions)
+        query: sa.Select[Any] = sa.select(_ONE).select_from(VISITS).where(*conditions)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)
@@ -172,7 +225,7 @@ def _beyond_cursors(
         else:
             # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. A planner that
             # is only asked whether one exists takes no notice of an order.
-            nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), sa.literal_column("1"))
+            nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), _ONE)
             exists = nearest.scalar_subquery().is_not(None)
         columns.append(exists.label(f"beyond_{argument}"))
     return columns

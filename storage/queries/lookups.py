@@ -32,7 +32,7 @@ class Referenced(NamedTuple):
 
     care_enquiry: CareEnquiry | None
     service_user_contact: ServiceUserContact | None
-    user_exists: bool
+    user_is_visible: bool
 
 
 def find_idempotent_booking(session: Session, caller: Caller, key: str) -> IdempotentBooking | None:
@@ -49,18 +49,20 @@ def referenced(
     session: Session, caller: Caller, *, care_enquiry: str, service_user_contact: str | None, user: str | None
 ) -> Referenced:
     """Look records up by ID, within the caller's scope: a visit would stand at the location of its enquiry."""
-    return _look_up(session, caller, caller.locations is not None, care_enquiry, service_user_contact, user)
+    return _look_up(session, caller, True, care_enquiry, service_user_contact, user)
 
 
 def referenced_by_visit(session: Session, caller: Caller, visit: HomeVisit, *, user: str | None) -> Referenced:
-    """Look up the enquiry of a visit that the caller sees, whatever its location by now, and whether a user exists."""
+    """Look up the enquiry of a visit that the caller sees, whatever its location by now, and a user within the caller's scope."""
     return _look_up(session, caller, False, visit.care_enquiry, None, user)
 
 
-def _look_up(session: Session, caller: Caller, limited: bool, *ids: str | None) -> Referenced:
+def _look_up(session: Session, caller: Caller, enquiry_limited: bool, *ids: str | None) -> Referenced:
     dialect = dialect_of(session)
     values: dict[str, Any] = dict(zip(("care_enquiry", "contact", "user"), map(identifier, ids), strict=True))
-    (row,) = execute_in_session(session, _referenced(dialect, limited), values | {"scope": _scope(dialect, caller)})
+    limited = caller.locations is not None
+    statement = _referenced(dialect, limited, limited and enquiry_limited)
+    (row,) = execute_in_session(session, statement, values | {"scope": _scope(dialect, caller)})
     split = len(ENQUIRIES.columns)
     enquiry, contact, user = row[:split], row[split:-1], row[-1]
     return Referenced(
@@ -83,16 +85,18 @@ def _idempotent_booking(dialect: Dialect, limited: bool) -> Statement:
 
 
 @lru_cache
-def _referenced(dialect: Dialect, limited: bool) -> Statement:
+def _referenced(dialect: Dialect, limited: bool, enquiry_limited: bool) -> Statement:
     enquiries = sa.select(ENQUIRIES).where(ENQUIRIES.c.id == _parameter("care_enquiry"))
-    contact = CONTACTS.c.id == _parameter("contact")
-    if limited:
+    contact, user = CONTACTS.c.id == _parameter("contact"), USERS.c.id == _parameter("user")
+    if enquiry_limited:
         enquiries = enquiries.where(_in_scope(dialect, ENQUIRIES))
+    if limited:
         contact = sa.and_(contact, visible(dialect, "service_user_contact"))
+        user = sa.and_(user, visible(dialect, "user"))
     # Nobody anonymizes the enquiry, or moves it, before what is decided by it is committed.
     enquiry = enquiries.with_for_update(read=True).subquery("care_enquiries")
     once = sa.select(sa.literal_column("1")).subquery()
-    joined = once.outerjoin(enquiry, sa.true()).outerjoin(CONTACTS, contact).outerjoin(USERS, USERS.c.id == _parameter("user"))
+    joined = once.outerjoin(enquiry, sa.true()).outerjoin(CONTACTS, contact).outerjoin(USERS, user)
     return compiled(dialect, sa.select(*enquiry.c, *CONTACTS.columns, USERS.c.id).select_from(joined))
 
 

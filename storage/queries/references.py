@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from storage.models import CareEnquiry, Location, ServiceUserContact, User, table_of
-from storage.queries.conditions import VISITS
+from storage.models import CareEnquiry, Location, ServiceUserContact, Sighting, User, table_of
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
@@ -27,7 +26,8 @@ TABLES: dict[Kind, sa.Table] = {
     "user": table_of(User),
     "service_user_contact": table_of(ServiceUserContact),
 }
-VISIT_COLUMNS = {"care_enquiry": "care_enquiry", "user": "assigned_to", "service_user_contact": "service_user_contact"}
+ENQUIRIES = TABLES["care_enquiry"]
+SIGHTINGS = table_of(Sighting)
 
 
 @lru_cache
@@ -45,13 +45,12 @@ def visible(dialect: Dialect, kind: Kind) -> sa.ColumnElement[bool]:
     table = TABLES[kind]
     if kind == "location":
         return dialect.is_member(table.c.id, "scope")
-    is_visited = VISITS.c[VISIT_COLUMNS[kind]] == table.c.id
-    visited = sa.exists().where(is_visited, dialect.is_member(VISITS.c.location, "scope")).correlate(table)
+    is_sighted = SIGHTINGS.c.record == table.c.id
+    sighted = sa.exists().where(is_sighted, dialect.is_member(SIGHTINGS.c.location, "scope")).correlate(table)
     if kind == "care_enquiry":
-        return sa.or_(dialect.is_member(table.c.location, "scope"), visited)
+        return sa.or_(dialect.is_member(table.c.location, "scope"), sighted)
+    names = ENQUIRIES.c.id == table.c.care_enquiry if kind == "service_user_contact" else ENQUIRIES.c.assigned_to == table.c.id
+    enquired = sa.exists().where(names, dialect.is_member(ENQUIRIES.c.location, "scope")).correlate(table)
     if kind == "service_user_contact":
-        enquiries = TABLES["care_enquiry"]
-        is_own = enquiries.c.id == table.c.care_enquiry
-        enquired = sa.exists().where(is_own, dialect.is_member(enquiries.c.location, "scope")).correlate(table)
-        return sa.or_(enquired, visited)
-    return visited
+        return sa.or_(enquired, sighted)
+    return sa.or_(dialect.shares_member(table.c.locations, "scope"), enquired, sighted)

@@ -1,5 +1,6 @@
 """SQL as a driver takes it: built by SQLAlchemy, compiled once for each dialect and shape, when it is first run."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,8 +29,37 @@ class Statement(NamedTuple):
         return [values[name] for name in self.names]
 
 
+class CompilingTurn:
+    """Has a request with many forms of lists give way: one is compiled in each turn of the event loop, some milliseconds long."""
+
+    def __init__(self) -> None:
+        self.is_taken = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def take(self) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread of its own keeps nobody waiting
+            return
+        if not self.is_taken:
+            self.is_taken = True
+            self._loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self.is_taken = False
+
+    async def wait(self) -> None:
+        """Return in a turn in which nothing was compiled yet."""
+        while self.is_taken and self._loop is asyncio.get_running_loop():  # noqa: ASYNC110 - an event would wake all in one turn
+            await asyncio.sleep(0)
+
+
+COMPILING = CompilingTurn()
+
+
 def compiled(dialect: Dialect, query: sa.Select[*tuple[Any, ...]]) -> Statement:
     """Compile what runs often: values that differ between calls must be named parameters."""
+    COMPILING.take()
     result = query.compile(dialect=dialect.sqlalchemy)
     if result.positiontup is None:
         raise TypeError("the dialect must number its parameters")

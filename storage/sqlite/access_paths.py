@@ -18,18 +18,26 @@ COUNTED = [
     {"modified_after", "modified_before"},
 ]
 
+# A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
+WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
+LONGER_WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
+
 
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     condition = mergeable(conditions, order)
     merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
     if _has_indexed_keyword(conditions):
-        # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
-        start = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
-        return [*start, *merged, AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
+        return [*WALK_OR_LOOK_UP, *merged, *LONGER_WALK_OR_LOOK_UP]
     if merged:
         return merged
     if _page_may_take_long(conditions):
         return [AccessPath(Access.IN_ORDER, SHORT_STEPS), AccessPath(Access.SCAN)]
+    return [AccessPath(Access.IN_ORDER)]
+
+
+def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
+    if _has_indexed_keyword(conditions):
+        return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
     return [AccessPath(Access.IN_ORDER)]
 
 

@@ -1,7 +1,9 @@
 """Copies of the database: one taken while it is served, one put back."""
 
 import contextlib
+import fcntl
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -9,16 +11,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from storage import migrations
 from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.migrations import require_not_newer
-from storage.sqlite.connecting import connected
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable
+from storage.sqlite.files import close_to_others, put_foreign_log_aside
 from storage.sqlite.migrating import revision
+from storage.sqlite.schemas import strangeness
 
 PAGES_AT_ONCE = 4096
 # What SQLite keeps beside a database, and would apply to another one that takes its place.
 COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# As `tempfile` names them, with what SQLite keeps beside.
+IS_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished").fullmatch
 IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -30,12 +36,12 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
     """
     if target.exists():
         raise DatabaseUnusable(f"{target} exists already: name a new file for the backup.")
-    if revision(path) is None:
-        raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
-    with _translate_errors(f"{path} cannot be backed up to {target}"), _unfinished(target) as copy:
-        _copy(path, copy, progress)
-        if problem := _problem(copy, "PRAGMA quick_check(1)"):
-            raise DatabaseUnusable(f"{path} is damaged ({problem}): restore the last backup.")
+    with _translate_errors(f"{path} cannot be backed up to {target}"), _readable(path) as source, _unfinished(target) as copy:
+        if revision(source) is None:
+            raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
+        _copy(source, copy, progress)
+        if found := problem(copy, "PRAGMA quick_check(1)"):
+            raise DatabaseUnusable(f"{path} is damaged ({found}): restore the last backup.")
         _publish(copy, target)
 
 
@@ -46,19 +52,22 @@ def restore(source: Path, path: Path) -> Path | None:
     database of ours or of a newer version, or where the old one is in use.
     """
     _require_restorable(source, path)
+    put_foreign_log_aside(path)
     with _translate_errors(f"{source} cannot be restored to {path}"), _unfinished(path) as copy:
         _copy(source, copy)
-        if problem := _problem(copy, "PRAGMA integrity_check(1)"):
-            raise DatabaseUnusable(f"{source} is damaged ({problem}): restore another backup.")
+        if found := strangeness(copy):
+            raise DatabaseUnusable(f"{source} is no backup of this program's: {found}. Name a file that the command backup made.")
+        if found := problem(copy, "PRAGMA integrity_check(1)"):
+            raise DatabaseUnusable(f"{source} is damaged ({found}): restore another backup.")
         with _nobody_else_using(path):
             return _replace(path, copy)
 
 
 def _require_restorable(source: Path, path: Path) -> None:
-    step = revision(source)
+    step = revision(source) if source.is_file() else None
     if step is None:
         raise DatabaseUnusable(f"{source} is no backup: name a file that the command backup made.")
-    require_not_newer(step, str(source))
+    migrations.require_served(step, None, str(source))
     if path.exists() and path.samefile(source):
         raise DatabaseUnusable(f"{source} is the database itself: name a backup of it.")
 
@@ -74,15 +83,43 @@ def _translate_errors(failed: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Return the database, or a copy of its files where it has a log that SQLite could not read beside it."""
+    if is_writable(path) or not has_log(path) or has_index(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", Path(folder, path.name + suffix))
+        yield Path(folder, path.name)
+
+
+@contextlib.contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
-    """Make a file beside `target` that is gone afterwards, unless it got a name of its own."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".unfinished", dir=target.absolute().parent)
-    os.close(handle)
+    """Make a file beside `target` that is gone afterwards, unless it got another name; remove those of runs that were killed."""
+    folder = target.absolute().parent
+    _remove_leftovers(folder)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".unfinished", dir=folder)
     try:
+        # For as long as it is locked, no other run takes it for a leftover.
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield Path(name)
     finally:
-        for leftover in ("", *COMPANIONS):
-            Path(name + leftover).unlink(missing_ok=True)
+        _remove(Path(name))
+        os.close(handle)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in [file for file in folder.iterdir() if IS_UNFINISHED(file.name)]:
+        with contextlib.suppress(OSError), leftover.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(leftover)
+
+
+def _remove(copy: Path) -> None:
+    # Itself last: without it, nobody would look for the others.
+    for suffix in (*COMPANIONS, ""):
+        Path(f"{copy}{suffix}").unlink(missing_ok=True)
 
 
 def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
@@ -91,7 +128,7 @@ def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:
             progress(total - left, total)
 
     with (
-        closing(connected(path, "rw")) as source,
+        closing(connected(path, "rw" if is_writable(path) else "ro")) as source,
         closing(sqlite3.connect(copy, isolation_level=None)) as target,
     ):
         # Who moves what out of the log, and when: see storage.sqlite.checkpoints.
@@ -124,8 +161,10 @@ def _publish(copy: Path, target: Path) -> None:
     _flush(target.absolute().parent)
 
 
-def _problem(copy: Path, check: str) -> str | None:
+def problem(copy: Path, check: str) -> str | None:
+    """Return what a check of SQLite's, or of references, finds wrong."""
     with closing(sqlite3.connect(copy)) as connection:
+        apply(connection, EVERY_CONNECTION)
         try:
             (answer,) = connection.execute(check).fetchone()
             dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
@@ -173,6 +212,7 @@ def _replace(path: Path, copy: Path) -> Path | None:
     existed = path.exists()
     if existed:
         _link_or_copy(path, old)
+        close_to_others(path)
         shutil.copymode(path, copy)
         with contextlib.suppress(PermissionError):
             os.chown(copy, path.stat().st_uid, path.stat().st_gid)
@@ -184,6 +224,9 @@ def _replace(path: Path, copy: Path) -> Path | None:
 def _free_name(path: Path) -> Path:
     number = 1
     while (old := Path(f"{path}.before-restore" + (f"-{number}" if number > 1 else ""))).exists():
+        if path.exists() and old.samefile(path):  # by a run that was killed before it put the backup in its place
+            old.unlink()
+            break
         number += 1
     return old
 

@@ -7,26 +7,49 @@ connection, because the first cannot within a transaction.
 """
 
 import contextlib
+import logging
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from storage.sqlite.files import programs_with
+from storage.sqlite.locking import begin
+
 # A thousand pages, as SQLite would have it.
 LOG_BYTES = 1000 * 4096
+# From then on it is worth an operator's look.
+WARNING_BYTES = 256 << 20
+WARNING_SECONDS = 60.0
 # Cut to its limit when it is begun anew, the file is longer only while what it holds is.
 PRAGMAS = ("wal_autocheckpoint = 0", f"journal_size_limit = {LOG_BYTES}")
+
+
+logger = logging.getLogger(__name__)
 
 
 def keep_log_short(engine: sa.Engine, path: Path) -> None:
     """Before each transaction of `engine`, make a checkpoint where the log has grown too long."""
     log = Path(f"{path}-wal")
+    warned = -WARNING_SECONDS
 
     def before_begin(connection: sa.Connection) -> None:
-        if not _is_long(log):
+        nonlocal warned
+        size = _size(log)
+        if size <= LOG_BYTES:
             return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if size > WARNING_BYTES and time.monotonic() >= warned + WARNING_SECONDS:
+            warned = time.monotonic()
+            logger.warning(
+                "The log %s has grown to %d MB: somebody has been reading for long, and keeps it from being moved into the "
+                "database: a backup, an export or another program. These have it open: %s",
+                log,
+                size >> 20,
+                ", ".join(programs_with(log)) or "nobody that can be seen",
+            )
+        begin(connection)
         try:
             _checkpoint(path)
         finally:
@@ -35,11 +58,18 @@ def keep_log_short(engine: sa.Engine, path: Path) -> None:
     sa.event.listen(engine, "begin", before_begin)
 
 
-def _is_long(log: Path) -> bool:
+def move_leftovers(engine: sa.Engine, path: Path) -> None:
+    """Make a checkpoint of what a crash left: until then, nobody can tell a checkpoint's writes from those of others."""
+    if Path(f"{path}-wal").stat().st_size:
+        with contextlib.suppress(sa.exc.OperationalError), engine.begin():
+            _checkpoint(path)
+
+
+def _size(log: Path) -> int:
     try:
-        return log.stat().st_size > LOG_BYTES
+        return log.stat().st_size
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def _checkpoint(path: Path) -> None:

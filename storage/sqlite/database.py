@@ -1,35 +1,41 @@
 """The embedded database: one writer, a few readers, what each may do and for how long."""
 
 import asyncio
-import os
-import random
 import sqlite3
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from storage.caller import OURSELVES
 from storage.database import Database, Progress
-from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal
+from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, indexes, migrating
-from storage.sqlite.connecting import BUSY_SECONDS, writer_of
+from storage.sqlite import backup, files, indexes, migrating
+from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
+from storage.sqlite.files import OpenFiles
+from storage.sqlite.health import Health
 from storage.sqlite.keywords import optimize_index
-from storage.sqlite.readers import InlineReader, Reader
+from storage.sqlite.migrating import Schema
+from storage.sqlite.reader_pool import ReaderPool
+from storage.sqlite.readers import InlineReader, Read, Reader
+from storage.sqlite.writing import Writer
+from storage.writes import WriteState
 
 T = TypeVar("T")
 
 READERS = 2
 STATEMENT_SECONDS = 3.0
 WAIT_SECONDS = 2.0
-MAX_ATTEMPTS = 5
+WATCH_SECONDS = 1.0
+
+SCHEMA = Statement(migrating.SCHEMA, ())
 
 
 class SQLiteDatabase(Database):
@@ -45,12 +51,12 @@ class SQLiteDatabase(Database):
         self._wait_seconds = wait_seconds
         self._inline_reader: InlineReader | None = None
         self._readers: list[Reader] = []
-        self._idle: list[Reader] = []
-        self._free = asyncio.Semaphore(READERS)
-        self._writing: set[asyncio.Task[Any]] = set()
-        self._may_write = asyncio.Lock()
-        self._writer = ThreadPoolExecutor(1, "writer")
+        self._pool = ReaderPool([], self.accounts, wait_seconds=wait_seconds)
         self._engine = writer_of(self.path)
+        self._writer = Writer(self._engine, self.path, wait_seconds, self._count_commit)
+        self._files: OpenFiles | None = None
+        self._health: Health | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, url: sa.URL) -> Self:
@@ -60,120 +66,116 @@ class SQLiteDatabase(Database):
         return cls(Path(url.database))
 
     def __str__(self) -> str:
-        return str(self._path)
+        return str(self.path)
 
     async def open(self) -> Self:
-        """Connect; raise DatabaseUnusable where the file cannot be opened or is no database."""
+        """Connect; raise DatabaseUnusable where the file cannot be opened or written, or is no database."""
+        files.put_foreign_log_aside(self.path)
         try:
             with translate_errors():
-                await self._in_writer_thread(lambda: self._engine.connect().close())
+                await self._writer.open()
                 for _ in range(READERS):
                     self._readers.append(await Reader.open(self.path))
                 self._inline_reader = InlineReader(self.path)
+            self._pool = ReaderPool(self._readers, self.accounts, wait_seconds=self._wait_seconds)
+            await self._begin_watching()
         except BaseException:
             await self.close()
             raise
-        self._idle = list(self._readers)
         return self
 
+    async def _begin_watching(self) -> None:
+        if obstacle := self.obstacle():
+            raise DatabaseUnusable(f"{obstacle}.")
+        self._files = OpenFiles(self.path)
+        self._health = Health(self._files)
+        self._writer.begin_watching(self._health)
+        self._watching = asyncio.create_task(self._watch())
+
     async def close(self) -> None:
-        while self._writing:
-            await asyncio.wait(self._writing)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+        await self._writer.finish()
         for reader in self._readers:
             await reader.close()
         self._readers.clear()
         if self._inline_reader is not None:
             self._inline_reader.close()
             self._inline_reader = None
-        self._engine.dispose()
-        self._writer.shutdown()
+        await self._writer.close(keep_log=self._files is not None and self._files.is_overwritten)
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(DatabaseUnusable):
+                await self.check()
 
     async def check(self) -> None:
-        await self.fetch(Statement("SELECT 1", ()), {})
+        if self._health is None or self._files is None:
+            raise DatabaseUnusable("The database is not open.")
+        if self._health.look() is files.OVERWRITTEN and not self._files.is_overwritten:
+            await asyncio.to_thread(self._examine, self._files)
+        self._health.require_writable()
+        try:
+            [schema] = await self._rows(SCHEMA, {})
+        except (sqlite3.Error, ValueError):
+            raise DatabaseUnusable("The database no longer holds the tables of this program. Restore a backup.") from None
+        self._health.note_schema(Schema.of(*schema).fault())
+        self._health.require_usable()
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+    def _examine(self, opened: OpenFiles) -> None:
+        """Find out whether a file was damaged that something else than SQLite has touched."""
+        if backup.problem(self.path, "PRAGMA quick_check(1)"):
+            opened.condemn()
+        else:
+            opened.accept()
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         self.statement_count += 1
+        if self._health is not None and self._health.fault is not None:
+            self._health.require_readable()
+        try:
+            return await self._rows(statement, values, subject)
+        except sqlite3.OperationalError:
+            # A newer version of the program may have changed the tables a moment ago.
+            await self.check()
+            raise
+
+    async def _rows(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         try:
             if (
                 self._inline_reader is not None
                 and (rows := self._inline_reader.fetch(statement.text, statement.arguments(values))) is not None
             ):
                 return rows
-            reader = await self._free_reader()
-            try:
-                return await reader.fetch(statement, values, self._statement_seconds)
-            finally:
-                self._idle.append(reader)
-                self._free.release()
+            return await self._pool.fetch(statement, values, Read(subject, self._statement_seconds))
         except sqlite3.Error as error:
-            if refusal := unusable(error):
+            if refusal := self._refusal_for(error):
                 raise refusal from error
             raise
 
-    async def _free_reader(self) -> Reader:
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise DatabaseBusy from None
-        return self._idle.pop()
+    def others_wait(self, subject: str) -> bool:
+        return self._pool.others_wait(subject)
+
+    def _refusal_for(self, error: sqlite3.Error) -> DatabaseUnusable | None:
+        refusal = unusable(error)
+        if refusal and self._health and not isinstance(refusal, DatabaseBusy):
+            self._health.note_failure(refusal)
+        return refusal
 
     def version(self) -> int | None:
         return self._inline_reader.version() if self._inline_reader is not None else None
 
-    async def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction that nobody else writes beside, in the writer's thread, and commit it.
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
+        return await self._writer.write(work, state)
 
-        It goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
-        `work` runs again from its start when the database was busy.
-        """
-        task = asyncio.ensure_future(self._attempts(work))
-        self._writing.add(task)
-        task.add_done_callback(self._end_of_write)
-        return await asyncio.shield(task)
-
-    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
-        self._writing.discard(task)
-        if not task.cancelled():
-            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
-
-    async def _attempts(self, work: Callable[[Session], T]) -> T:
-        # Whoever has waited for the lock gives up: SQLite does so some milliseconds before its time-out is over.
-        deadline = time.monotonic() + 0.9 * BUSY_SECONDS
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                return await self._attempt(work)
-            except DatabaseBusy:
-                if attempt == MAX_ATTEMPTS or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _attempt(self, work: Callable[[Session], T]) -> T:
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._may_write.acquire()
-        except TimeoutError:
-            raise DatabaseBusy from None
-        try:
-            with translate_errors():
-                result = await self._in_writer_thread(lambda: self._committed(work))
-        finally:
-            self._may_write.release()
+    def _count_commit(self) -> None:
         self.transaction_count += 1
-        return result
-
-    def _committed(self, work: Callable[[Session], T]) -> T:
-        with Session(self._engine, expire_on_commit=False, info={"dialect": DIALECT}) as session, session.begin():
-            try:
-                return work(session)
-            except Refusal:
-                # It carries records as they were read: the rollback would empty those of the session.
-                session.expunge_all()
-                raise
-
-    async def _in_writer_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
         return indexes.indexes_built_after(self, large=large)
@@ -185,8 +187,7 @@ class SQLiteDatabase(Database):
         """SQLite numbers from the largest number that there is."""
 
     def obstacle(self) -> str | None:
-        parent = self._path.parent
-        return None if os.access(parent, os.W_OK) else f"{parent} is no folder that can be written to"
+        return files.obstacle(self._path)
 
     def is_empty(self) -> bool:
         return migrating.revision(self._path) is None
@@ -196,6 +197,16 @@ class SQLiteDatabase(Database):
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         backup.backup(self._path, target, progress)
+
+    @contextmanager
+    def readable(self) -> Iterator[Database]:
+        if is_writable(self.path) or not self.path.exists():
+            yield self
+            return
+        with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+            copy = Path(folder, self.path.name)
+            backup.backup(self.path, copy)
+            yield SQLiteDatabase(copy)
 
     def restore(self, source: Path) -> Path | None:
         return backup.restore(source, self._path)

@@ -38,6 +38,10 @@ class SQLiteDialect(Dialect):
     def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return column.in_(sa.select(sa.func.json_each(_text(parameter)).table_valued("value").c.value))
 
+    def shares_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        member = sa.func.json_each(column).table_valued("value").c.value
+        return sa.exists(sa.select(sa.literal_column("1")).where(self.is_member(member, parameter)))
+
     def numbered(self, parameter: str, name: str) -> sa.FromClause:
         return sa.func.json_each(_text(parameter)).table_valued("key", "value").alias(name)
 
@@ -52,6 +56,9 @@ class SQLiteDialect(Dialect):
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
+
+    def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
+        return access_paths.nested_paths(conditions)
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)

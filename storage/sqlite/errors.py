@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 
@@ -15,7 +15,7 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
     match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
             return DatabaseFull()
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_INTERRUPT | sqlite3.SQLITE_PROTOCOL:
             return DatabaseBusy()
         case (
             sqlite3.SQLITE_CANTOPEN
@@ -23,9 +23,15 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
             | sqlite3.SQLITE_CORRUPT
             | sqlite3.SQLITE_READONLY
             | sqlite3.SQLITE_IOERR
+            | sqlite3.SQLITE_PERM
         ):
             return DatabaseUnusable(f"The database cannot be used: {cause}. Check the file, its folder and their permissions.")
     return None
+
+
+def is_rolled_back(error: BaseException) -> bool:
+    """Tell whether a commit that fails so has left nothing behind; what fails as the log is synced may be found after a crash."""
+    return isinstance(error, IntegrityError) or isinstance(unusable(error), DatabaseBusy | DatabaseFull)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The index by which a keyword is found in notes: their trigrams, which SQLite keeps in step with the visits by triggers."""
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 SHORTEST = 3
 MOST = 20
 MERGED_PAGES = 500
+PAUSE_SECONDS = 0.02
 
 # With `detail=none` it takes a third of the room; which of its finds hold the keyword as a whole, the notes tell.
 TABLES = (
@@ -74,6 +76,8 @@ async def optimize_index(database: "Database") -> None:
     pages = -MERGED_PAGES
     while await database.write(partial(_merge, pages)):
         pages = MERGED_PAGES
+        # Whoever waits for the lock gets it now.
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _merge(pages: int, session: Session) -> bool:

@@ -35,4 +35,75 @@ _KEYWORDS = (
     """,
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS}
+# What the visits that `of` holds for show where nothing else does: a visit's own enquiry and contact are seen at their location
+# anyway, and so is whom the enquiry is assigned to.
+_FIND = """
+    INSERT INTO sightings (record, location, home_visit)
+    SELECT v.care_enquiry, v.location, v.id
+    FROM home_visits v JOIN care_enquiries e ON e.id = v.care_enquiry
+    WHERE {of} AND v.location IS NOT e.location
+    UNION SELECT e.assigned_to, v.location, v.id
+    FROM home_visits v JOIN care_enquiries e ON e.id = v.care_enquiry
+    WHERE {of} AND v.location IS NOT e.location AND e.assigned_to IS NOT NULL
+    UNION SELECT v.assigned_to, v.location, v.id
+    FROM home_visits v JOIN care_enquiries e ON e.id = v.care_enquiry
+    WHERE {of} AND (v.location IS NOT e.location OR v.assigned_to IS NOT e.assigned_to) AND v.assigned_to IS NOT NULL
+    UNION SELECT c.id, v.location, v.id
+    FROM home_visits v
+    JOIN care_enquiries e ON e.id = v.care_enquiry
+    JOIN service_user_contacts c ON c.id = v.service_user_contact
+    WHERE {of} AND (v.location IS NOT e.location OR c.care_enquiry IS NOT e.id);
+"""
+_FORGET = "DELETE FROM sightings WHERE home_visit IN (SELECT v.id FROM home_visits v WHERE {of});"
+
+_NEW_VISIT = """
+    CREATE TRIGGER sightings_of_new_visit AFTER INSERT ON home_visits WHEN NOT EXISTS (
+        SELECT 1 FROM care_enquiries e LEFT JOIN service_user_contacts c ON c.id = new.service_user_contact
+        WHERE e.id = new.care_enquiry AND new.location IS e.location AND new.assigned_to IS e.assigned_to
+            AND (c.id IS NULL OR c.care_enquiry IS e.id)
+    )
+    BEGIN {find} END
+"""
+_CHANGED_VISIT = """
+    CREATE TRIGGER sightings_of_changed_visit
+    AFTER UPDATE OF care_enquiry, location, assigned_to, service_user_contact ON home_visits
+    WHEN new.care_enquiry IS NOT old.care_enquiry OR new.location IS NOT old.location
+        OR new.assigned_to IS NOT old.assigned_to OR new.service_user_contact IS NOT old.service_user_contact
+    BEGIN {find} END
+"""
+_DELETED_VISIT = """
+    CREATE TRIGGER sightings_of_deleted_visit BEFORE DELETE ON home_visits
+    BEGIN DELETE FROM sightings WHERE home_visit = old.id; END
+"""
+_CHANGED_ENQUIRY = """
+    CREATE TRIGGER sightings_of_changed_enquiry AFTER UPDATE OF location, assigned_to ON care_enquiries
+    WHEN new.location IS NOT old.location OR new.assigned_to IS NOT old.assigned_to
+    BEGIN {find} END
+"""
+_CHANGED_CONTACT = """
+    CREATE TRIGGER sightings_of_changed_contact AFTER UPDATE OF care_enquiry ON service_user_contacts
+    WHEN new.care_enquiry IS NOT old.care_enquiry
+    BEGIN {find} END
+"""
+_ANEW = _FORGET + _FIND
+
+
+_SIGHTINGS = (
+    _NEW_VISIT.format(find=_FIND.format(of="v.number = new.number")),
+    _CHANGED_VISIT.format(find=_ANEW.format(of="v.number = new.number")),
+    _DELETED_VISIT,
+    _CHANGED_ENQUIRY.format(find=_ANEW.format(of="v.care_enquiry = new.id")),
+    _CHANGED_CONTACT.format(find=_ANEW.format(of="v.service_user_contact = new.id")),
+    _FIND.format(of="TRUE"),
+)
+
+# The text of an instant has 19 characters up to its seconds.
+_WHOLE_SECONDS = (
+    "UPDATE home_visits SET date_time = substr(date_time, 1, 19) WHERE length(date_time) > 19",
+    """
+    UPDATE outbox_messages SET date_time = substr(date_time, 1, 19), previous = substr(previous, 1, 19)
+    WHERE length(date_time) > 19 OR length(previous) > 19
+    """,
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import time
 from collections import Counter
 from contextlib import suppress
@@ -110,6 +111,22 @@ def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.
     assert seconds < 8
 
 
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_a_reader_that_stalls_does_not_hold_up_the_end(start_server: StartServer, flags: tuple[str, ...]) -> None:
+    server = start_server("--dev", *flags, HTTP__SHUTDOWN_SECONDS="1")
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", server.port))
+        stalled.settimeout(2)
+        with suppress(TimeoutError):
+            while True:
+                stalled.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+
+        code = server.stop()
+
+    assert (code, server.process.stderr.read() if server.process.stderr else None) == (0, "")
+
+
 async def test_what_waits_for_the_database_is_still_answered(start_server: StartServer) -> None:
     server = start_server("--dev", "--demo")
     with inspect(server.database).locked():
@@ -138,3 +155,18 @@ async def test_a_worker_that_takes_seconds_to_finish_what_it_accepted_is_not_kil
     code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
 
     assert (answer.status, answer.json["errors"][0]["extensions"]["code"], code) == (200, "OVERLOADED", 0)
+
+
+async def test_what_still_waits_to_be_written_when_a_server_gives_up_waiting_is_never_done(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo", HTTP__SHUTDOWN_SECONDS="1")
+    before = inspect(server.database).records("home_visits")
+
+    with inspect(server.database).locked():
+        booking = asyncio.create_task(asyncio.to_thread(ask, server.port, BOOK, {"key": "patience"}))
+        await asyncio.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionError):
+            await booking
+    code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS)
+
+    assert (inspect(server.database).records("home_visits"), code) == (before, 0)

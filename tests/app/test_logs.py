@@ -4,18 +4,29 @@ import json
 import logging
 import re
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from resolvers.tokens import TokenRules, mint
 from schema.server.logs import Line, Log
-from storage.caller import Role
-from tests.app.calling import SECRET, Answer, ask, call, get, token
-from tests.conftest import Server, StartServer
+from storage.caller import Caller, Role
+from storage.instants import clock
+from tests.app.calling import COUNT, SECRET, Answer, ask, call, get, token
+from tests.conftest import Server, StartServer, serving
 from tests.inspection import inspect
 
 CANARY = "canary-7d1e"
+
+
+def minted(*, hours: float = 1, issuer: str = "issuer", audience: str = "ours") -> str:
+    rules = TokenRules(SECRET, issuer=issuer, audience=audience)
+    return mint(rules, Caller("amy", frozenset({Role.VIEWER})), timedelta(hours=hours), clock())
+
+
 PRIVATE = "private-53ab"
 ENQUIRY = "67251cbede305d547963780e"
 BOOK = """
@@ -68,6 +79,7 @@ def test_a_request_is_one_line_of_json(start_server: StartServer) -> None:
         "operation": "Coming",
         "type": "query",
         "caller": "amy",
+        "client": "127.0.0.1",
         "outcome": "ok",
         "status": 200,
     }
@@ -95,6 +107,68 @@ def test_a_refused_request_is_one_line_as_well(
     assert (logged["type"], logged["caller"], logged["outcome"], logged["status"]) == line
 
 
+REASONS = {
+    "missing": (None, "missing"),
+    "no token": ("Bearer", "malformed"),
+    "not a token": ("Bearer a.b.c", "malformed"),
+    "expired": (f"Bearer {minted(hours=-2)}", "expired"),
+    "another key": (f"Bearer {token(Role.VIEWER, secret='s' + SECRET[1:] + 'x')}", "wrong key"),
+    "another audience": (f"Bearer {minted(audience='theirs')}", "wrong audience"),
+    "another issuer": (f"Bearer {minted(issuer='theirs')}", "wrong issuer"),
+}
+
+
+@pytest.fixture(scope="module")
+def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("strict")) as start:
+        yield start(JWT_SECRET=SECRET, JWT_AUDIENCE="ours", JWT_ISSUER="issuer", TRUSTED_PROXIES="127.0.0.0/8")
+
+
+@pytest.mark.parametrize(("authorization", "reason"), REASONS.values(), ids=REASONS)
+def test_why_a_sign_in_failed_is_in_the_log_alone(strict_server: Server, authorization: str | None, reason: str) -> None:
+    headers = {
+        "Content-Type": "application/json",
+        "X-Request-Id": f"reason-{list(REASONS.values()).index((authorization, reason))}",
+    }
+    headers |= {"Authorization": authorization} if authorization else {}
+
+    answer = call(strict_server.port, "POST", "/graphql", b'{"query":"{ viewer { subject } }"}', headers)
+
+    line = request(strict_server, headers["X-Request-Id"])
+    assert (line["outcome"], line["reason"]) == ("UNAUTHENTICATED", reason)
+    assert answer.json["errors"][0]["extensions"] == {"code": "UNAUTHENTICATED", "requestId": headers["X-Request-Id"]}
+
+
+def test_a_line_says_the_client_behind_a_proxy_and_the_trace(strict_server: Server) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"X-Request-Id": "traced", "X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
+    headers["traceparent"] = f"00-{trace}-00f067aa0ba902b7-01"
+
+    ask(strict_server.port, COUNT, headers=headers)
+
+    line = request(strict_server, "traced")
+    assert (line["client"], line["trace_id"]) == ("198.51.100.7", trace)
+
+
+# Controls of a terminal, its own and those of Unicode: of colours, lines, directions.
+CONTROLS = "\x00\x07\x1b[31m\r\n\x7f\x85\x9b31m\u2028\u2029\u202e\u2066\u200f\ufeff\U000e0041é"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_a_terminal_would_obey_is_escaped(start_server: StartServer, form: str) -> None:
+    server = start_server("--dev", LOG_FORMAT=form)
+    body = json.dumps({"query": "{", "operationName": CONTROLS}).encode()
+
+    call(server.port, "POST", "/graphql", body, {"Content-Type": "application/json"})
+    server.stop()
+
+    [line] = server.log.read_bytes().decode().split("\n")[:-1]
+    assert line.isprintable()
+    assert "é" in line
+    assert r"\u001b[31m" in line.replace(r"\\", "\\")
+    assert form == "console" or json.loads(line)["operation"] == CONTROLS
+
+
 def test_health_and_readiness_are_not_logged(signed_in_server: Server) -> None:
     before = len(lines(signed_in_server))
 
@@ -113,35 +187,40 @@ def test_what_is_no_http_is_not_logged(start_server: StartServer) -> None:
     assert (answer.status, server.log.read_text()) == (400, "")
 
 
-def test_what_libraries_log_comes_without_the_words_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("json").capture_logging()
+def test_what_libraries_log_comes_without_the_words_of_exceptions(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json").capture_logging()
     try:
         raise ValueError(CANARY) from RuntimeError(CANARY)
     except ValueError as failure:
         logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", failure, exc_info=failure)
+    log.flush()
 
-    line = json.loads(capsys.readouterr().out)
+    line = json.loads(capfd.readouterr().out)
     types = [entry for entry in line.pop("failure") if "test_logs.py" not in entry]
     assert types == ["builtins.ValueError", "builtins.RuntimeError"]
     del line["timestamp"]
     assert line == {"level": "error", "event": "Task exception was never retrieved", "logger": "asyncio"}
 
 
-def test_a_line_for_a_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("console").write([Line("info", {"event": "request", "outcome": "ok", "milliseconds": 1.25})])
+def test_a_line_for_a_console_is_for_people(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("console")
+    log.write([Line("info", {"event": "request", "outcome": "ok", "milliseconds": 1.25})])
+    log.flush()
 
-    line = capsys.readouterr().out
+    line = capfd.readouterr().out
 
     assert re.fullmatch(r"\S+Z \[info +\] request +milliseconds=1.25 outcome=ok\n", line)
 
 
 @pytest.mark.parametrize(("form", "caller"), [("json", r'"caller": "\ud800"'), ("console", r"caller=\ud800")])
-def test_half_a_character_costs_no_line(form: str, caller: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Log(form).write(
+def test_half_a_character_costs_no_line(form: str, caller: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(form)
+    log.write(
         [Line("info", {"event": name, "caller": who}) for name, who in [("one", "amy"), ("two", "\ud800"), ("three", "bob")]]
     )
+    log.flush()
 
-    written = capsys.readouterr().out.splitlines()
+    written = capfd.readouterr().out.splitlines()
 
     assert [name in line for name, line in zip(("one", "two", "three"), written, strict=True)] == [True] * 3
     assert caller in written[1]

@@ -12,7 +12,7 @@ import pytest
 from storage.caller import Role
 from tests.app.calling import SECRET, ask, get, token
 from tests.conftest import APP, RunCommand, Server, StartServer, environment
-from tests.storage.outbox.post_office import PostOffice
+from tests.storage.outbox.post_office import PostOffice, entry
 
 SEEKER = "agnes.young@family.example"
 MAIL_FROM = "Our Homes <visits@homes.example>"
@@ -20,6 +20,12 @@ BOOK = """mutation {
   bookHomeVisit(input: {
     careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON
   }) { ... on BookHomeVisitSuccess { homeVisit { id confirmation } } }
+}"""
+
+CANCEL = """mutation {
+  cancelHomeVisit(input: { id: "%s", notifyCareSeeker: true }) {
+    ... on CancelHomeVisitSuccess { homeVisit { status confirmation } }
+  }
 }"""
 
 
@@ -61,6 +67,21 @@ async def test_a_server_sends_what_is_booked(start_server: StartServer, post_off
     [letter] = post_office.letters
     assert (letter["To"], letter["From"]) == (SEEKER, MAIL_FROM)
     assert b"home_visits_outbox_sent 1.0" in numbers.body
+
+
+async def test_a_visit_that_is_cancelled_is_taken_out_of_the_calendar_when_asked(
+    start_server: StartServer, post_office: PostOffice
+) -> None:
+    mail = {"SMTP_URL": f"smtp://127.0.0.1:{post_office.port}?tls=off", "MAIL_FROM": MAIL_FROM}
+    server, bearer = start_server("--demo", JWT_SECRET=SECRET, **mail), token(Role.COORDINATOR)
+    visit = book(server, bearer)
+    await until(lambda: confirmation(server, visit, bearer) == "SENT")
+
+    answer = ask(server.port, CANCEL % visit, bearer=bearer)
+    await until(lambda: confirmation(server, visit, bearer) == "SENT")
+
+    assert answer.json["data"]["cancelHomeVisit"]["homeVisit"] == {"status": "CANCELLED", "confirmation": "QUEUED"}
+    assert [entry(letter)[0] for letter in post_office.letters] == ["REQUEST", "CANCEL"]
 
 
 async def test_development_leaves_letters_in_a_folder(start_server: StartServer, tmp_path: Path) -> None:

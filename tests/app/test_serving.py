@@ -1,6 +1,8 @@
 """What a server answers to whom, as it is set up."""
 
+import asyncio
 import hashlib
+import http.client
 import json
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from storage.caller import Role
 from tests.app.calling import COUNT, INTROSPECTION, SECRET, ask, call, get, token
 from tests.conftest import Server, StartServer
+from tests.inspection import inspect
 
 BROWSER = "text/html,application/xhtml+xml"
 VISITS_SITE, OTHER_SITE = "https://visits.example", "https://evil.example"
@@ -69,6 +72,35 @@ def test_development_answers_no_site_whose_name_leads_here(development_server: S
     answer = ask(development_server.port, COUNT, headers={"Host": host})
 
     assert (answer.status, answer.body.decode()) == (403, "In development this server answers only to the name localhost.\n")
+
+
+@pytest.mark.parametrize(
+    "host", ["::1", "localhost:abc", "[::1", "[::1]:x", "local host", "user@localhost", "a/b", "[localhost]"]
+)
+def test_development_refuses_what_is_no_host(development_server: Server, host: str) -> None:
+    answer = ask(development_server.port, COUNT, headers={"Host": host})
+
+    assert (answer.status, answer.body.decode()) == (400, "The Host header is no name or address with, perhaps, a port.\n")
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/metrics"])
+def test_two_signatures_are_refused(signed_in_server: Server, path: str) -> None:
+    bearer = token(Role.ADMIN)
+    connection = http.client.HTTPConnection("127.0.0.1", signed_in_server.port, timeout=30)
+    connection.putrequest("POST" if path == "/graphql" else "GET", path)
+    for name, value in [("Authorization", f"Bearer {bearer}")] * 2 + [
+        ("Content-Type", "application/json"),
+        ("Content-Length", "2"),
+    ]:
+        connection.putheader(name, value)
+    connection.endheaders(b"{}")
+
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+
+    assert response.status == 400
+    assert "Send one Authorization header" in body
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
@@ -177,6 +209,18 @@ def test_only_listed_sites_may_send_requests_from_a_browser(start_server: StartS
     assert {site: answer.headers[name] for site, answer in preflights.items()} == {VISITS_SITE: VISITS_SITE, OTHER_SITE: None}
 
 
+def test_a_slash_at_the_end_of_the_address_changes_nothing(running_server: Server) -> None:
+    body, headers = json.dumps({"query": COUNT}).encode(), {"Content-Type": "application/json"}
+
+    with_slash = call(running_server.port, "POST", "/graphql/", body, headers)
+    page = call(running_server.port, "GET", "/graphql/", b"", {"Accept": "text/html"})
+    beyond = call(running_server.port, "POST", "/graphql//", body, headers)
+
+    assert with_slash.json == ask(running_server.port, COUNT).json
+    assert (page.status, page.headers["Location"]) == (308, "../graphql")
+    assert beyond.status == 404
+
+
 def test_only_trusted_documents_run_where_they_are_set(start_server: StartServer, tmp_path: Path) -> None:
     document_id = hashlib.sha256(COUNT.encode()).hexdigest()
     (tmp_path / "documents.json").write_text(json.dumps({document_id: COUNT}))
@@ -200,3 +244,24 @@ def test_limits_are_settings(start_server: StartServer) -> None:
 
     assert deep.json["errors"][0]["extensions"].items() >= {"limit": "depth", "allowed": 1, "asked": 2}.items()
     assert (long.status, long.json["errors"][0]["message"]) == (413, "The body is larger than 200 bytes. Split the request.")
+
+
+async def test_what_waits_to_be_written_when_its_time_is_over_is_never_done(start_server: StartServer) -> None:
+    server = start_server("--dev", "--demo", HTTP__EXECUTION_SECONDS="1.5")
+    document = """mutation { bookHomeVisit(input: {
+        careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: VIRTUAL
+    }) { ... on BookHomeVisitSuccess { homeVisit { id } } } }"""
+    before = inspect(server.database).records("home_visits")
+
+    with inspect(server.database).locked():
+        late = await asyncio.to_thread(ask, server.port, document)
+    in_time = await asyncio.to_thread(ask, server.port, document)
+
+    [error] = late.json["errors"]
+    booked = in_time.json["data"]["bookHomeVisit"]["homeVisit"]["id"]
+    assert (late.status, error["extensions"]["code"]) == (504, "TIMEOUT")
+    assert error["message"] == "Given up after 1.5 seconds. Nothing was changed. Ask for less, or again later."
+    assert [visit["id"] for visit in inspect(server.database).records("home_visits")] == [
+        *(visit["id"] for visit in before),
+        booked,
+    ]

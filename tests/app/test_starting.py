@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.app.calling import COUNT, SECRET, ask
-from tests.conftest import RunCommand, StartServer
+from tests.conftest import ROOT, RunCommand, StartServer
 from tests.inspection import inspect
 
+SAMPLES = ROOT / "tests/storage/carehq/samples"
 CANARY = "canary-5f0c"
 EXAMPLE = 'such as this prints: python -c "import secrets; print(secrets.token_urlsafe(48))"'
 UNUSABLE_SETTINGS = "Settings that cannot be used: HOME_VISITS_"
-UNUSABLE_MAIL = "HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM: "
+UNUSABLE_SERVER, UNUSABLE_SENDER = "HOME_VISITS_SMTP_URL: ", "HOME_VISITS_MAIL_FROM: "
+MAIL_EXAMPLE = (
+    "write it like smtp://user:password@mail.homes.example:587, in the user and the password % as %25, "
+    "and in the user : as %3A (so may be written what else there is, such as / as %2F)"
+)
 NO_NUMBER = "Input should be a valid number, unable to parse string as a number"
 
 REFUSED_SETTINGS = {
@@ -34,6 +39,18 @@ REFUSED_SETTINGS = {
         {"JWT_SECRET": "", "JWT_JWKS_URL": f"http://{CANARY}.example/keys"},
         "HOME_VISITS_JWT_JWKS_URL: The address of the keys must begin with https:// (or http:// for a server on this machine).",
     ),
+    "keys over plain HTTP beside a secret": (
+        {"JWT_JWKS_URL": f"http://{CANARY}.example/keys"},
+        "HOME_VISITS_JWT_JWKS_URL: The address of the keys must begin with https:// (or http:// for a server on this machine).",
+    ),
+    "keys at no port": (
+        {"JWT_JWKS_URL": f"https://{CANARY}.example:port/keys"},
+        "HOME_VISITS_JWT_JWKS_URL: The address of the keys cannot be read. Write it like https://issuer.example/keys.",
+    ),
+    "a short secret beside keys": (
+        {"JWT_SECRET": CANARY, "JWT_JWKS_URL": "https://issuer.example/keys"},
+        f"HOME_VISITS_JWT_SECRET: The secret for tokens has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}",
+    ),
     "another kind of database": (
         {"DATABASE_URL": f"mysql://user:{CANARY}@db/visits"},
         "mysql databases are not served: give a URL like sqlite:///home_visits.db.",
@@ -48,20 +65,24 @@ REFUSED_SETTINGS = {
     ),
     "a mail server without a sender": (
         {"SMTP_URL": f"smtp://user:{CANARY}@mail.homes.example"},
-        f"{UNUSABLE_MAIL}A mail server needs an address that confirmations come from: set both.",
+        f"{UNUSABLE_SENDER}A mail server needs an address that confirmations come from: set it.",
     ),
     "no URL of a mail server": (
         {"SMTP_URL": f"mail.homes.example:{CANARY}", "MAIL_FROM": "visits@homes.example"},
-        f"{UNUSABLE_MAIL}The mail server's URL cannot be read: write it like smtp://user:password@mail.homes.example:587.",
+        f"{UNUSABLE_SERVER}The mail server's URL cannot be read: {MAIL_EXAMPLE}.",
+    ),
+    "a mail server's password alone": (
+        {"SMTP_URL": f"smtp://{CANARY}@mail.homes.example", "MAIL_FROM": "visits@homes.example"},
+        f"{UNUSABLE_SERVER}The mail server needs both a user and a password, or neither: {MAIL_EXAMPLE}.",
     ),
     "a mail server elsewhere without TLS": (
         {"SMTP_URL": "smtp://mail.homes.example?tls=off", "MAIL_FROM": "visits@homes.example"},
-        f"{UNUSABLE_MAIL}A mail server elsewhere must use TLS: remove ?tls=off from its URL.",
+        f"{UNUSABLE_SERVER}A mail server elsewhere must use TLS: remove ?tls=off from its URL.",
     ),
     "a sender that is no address": (
         {"SMTP_URL": "smtp://mail.homes.example", "MAIL_FROM": "Our Homes"},
         (
-            f"{UNUSABLE_MAIL}The sender must be one address: write it like `Our Homes <visits@homes.example>`. "
+            f"{UNUSABLE_SENDER}The sender must be one address: write it like `Our Homes <visits@homes.example>`. "
             "An email address must have an @-sign."
         ),
     ),
@@ -94,6 +115,10 @@ REFUSED_SETTINGS = {
     ),
     "a zone that is nowhere": (
         {"DEFAULT_TIME_ZONE": "Europe/Atlantis"},
+        f"{UNUSABLE_SETTINGS}DEFAULT_TIME_ZONE: A TimeZone is an IANA name, like Europe/London.",
+    ),
+    "a zone of no place": (
+        {"DEFAULT_TIME_ZONE": "localtime"},
         f"{UNUSABLE_SETTINGS}DEFAULT_TIME_ZONE: A TimeZone is an IANA name, like Europe/London.",
     ),
     "an origin with a path": (
@@ -177,6 +202,43 @@ def test_a_port_in_use_is_reported(run_command_here: RunCommand) -> None:
 
     sentence = f"Cannot listen at 127.0.0.1:{port}: Address already in use. Choose another --host or --port."
     assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+
+
+def test_a_demo_on_a_port_in_use_makes_nothing(run_command_here: RunCommand, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+
+        ended = run_command_here("serve", "--dev", "--demo", "--port", str(port))
+
+    sentence = f"Cannot listen at 127.0.0.1:{port}: Address already in use. Choose another --host or --port."
+    assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2"), ("--host", "0.0.0.0")])  # noqa: S104 - it is refused
+def test_only_development_has_made_up_visits(run_command_here: RunCommand, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    ended = run_command_here("serve", "--demo", "--port", "0", *flags, JWT_SECRET=SECRET)
+
+    sentence = "--demo fills a database with made-up visits, to try out: leave it out, or add --dev."
+    assert (ended.code, ended.err) == (1, f"home-visits: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_made_up_visits_are_not_put_beside_real_ones(run_command_here: RunCommand, tmp_path: Path) -> None:
+    run_command_here("import", str(SAMPLES / "home_visits.json"))
+    before = inspect(tmp_path / "visits.db").everything()
+
+    ended = run_command_here("serve", "--dev", "--demo", "--port", "0")
+
+    sentence = "holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+    assert (ended.code, ended.err) == (1, f"home-visits: {tmp_path}/visits.db {sentence}\n")
+    assert inspect(tmp_path / "visits.db").everything() == before
+
+
+def test_where_the_database_is_is_told_in_full(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server("--dev", DATABASE_URL="sqlite:///relative.db")
+
+    assert server.serving == f"{tmp_path}/relative.db"
 
 
 def no_database(path: Path) -> None:

@@ -1,8 +1,12 @@
 """Several processes behind one address."""
 
+import json
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +15,7 @@ import pytest
 
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, get, token
-from tests.conftest import Server, StartServer
+from tests.conftest import APP, Server, StartServer, environment
 
 COUNTED = 'home_visits_requests_total{operation="Counted",outcome="ok",type="query"} '
 
@@ -89,6 +93,83 @@ def test_workers_end_when_their_supervisor_is_gone(start_server: StartServer) ->
     server.process.wait()
 
     until(lambda: not any(is_running(pid) for pid in workers))
+
+
+def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    killed = start_server("--workers", "2", JWT_SECRET=SECRET)
+    workers, [left] = children(killed), tmp_path.glob("home-visits-*")
+    killed.process.kill()
+    killed.process.wait()
+    until(lambda: not any(is_running(pid) for pid in workers))
+
+    start_server("--workers", "2", JWT_SECRET=SECRET)
+
+    [folder] = tmp_path.glob("*home-visits-*")
+    assert folder != left
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_a_terminal_that_closes_ends_a_server_as_any_stop(start_server: StartServer, flags: tuple[str, ...]) -> None:
+    server = start_server(*flags, JWT_SECRET=SECRET)
+
+    code = server.stop(signal.SIGHUP)
+
+    assert (code, server.log.read_text()) == (0, "")
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_a_server_of_nohup_outlives_its_terminal(
+    start_server: StartServer, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What nohup does: children inherit what is ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = start_server(*flags, JWT_SECRET=SECRET)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    for pid in (server.process.pid, *children(server)):
+        os.kill(pid, signal.SIGHUP)
+    statuses = [ask(server.port, COUNT, bearer=token(Role.VIEWER)).status for _ in range(5)]
+
+    assert (statuses, server.stop()) == ([200] * 5, 0)
+
+
+def test_a_supervisor_none_of_whose_workers_can_start_gives_up_and_says_so(tmp_path: Path) -> None:
+    # Workers see settings of their own: those of the supervisor are right.
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text("import sys\nif '--inherited' in sys.orig_argv: sys.exit('not today')\n")
+    variables = environment(tmp_path, JWT_SECRET=SECRET) | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, APP, "serve", "--port", "0", "--workers", "2"]
+
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+    pauses = [float(pause) for pause in re.findall(r"is replaced in ([\d.]+) s", ended.stdout)]
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("home-visits: No worker could start, 3 times each;")
+    assert ended.stderr.count("SystemExit: not today") == 6
+    assert "Serving" not in ended.stderr
+    assert sorted(pauses) == [0.5, 0.5, 1, 1, 2, 2]
+
+
+@pytest.mark.slow
+def test_workers_have_all_of_a_long_time_to_finish_what_they_accepted(start_server: StartServer) -> None:
+    server = start_server("--workers", "2", JWT_SECRET=SECRET, HTTP__BODY_SECONDS="60", HTTP__SHUTDOWN_SECONDS="40")
+    body = json.dumps({"query": COUNT}).encode()
+    head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(f"{head}Authorization: Bearer {token(Role.VIEWER)}\r\n\r\n".encode() + body[:5])
+        time.sleep(1)
+        server.process.terminate()
+        time.sleep(27)
+        connection.sendall(body[5:])
+        answer = connection.recv(10_000)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert server.process.wait(10) == 0
 
 
 def test_workers_leave_nothing_behind(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

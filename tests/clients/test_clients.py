@@ -1,8 +1,10 @@
 """Each example client is generated, type-checked strictly and put through the same day at a small visits screen."""
 
+import hashlib
 import json
 import shutil
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from aiohttp import ClientSession
 
 from tests.clients.bench import PutOnBench
 from tests.clients.examples import APOLLO, ARIADNE, CODEGEN, GQL, RELAY, URQL, Example
-from tests.conftest import Server
+from tests.conftest import Server, StartServer
 
 pytestmark = pytest.mark.slow
 
@@ -145,3 +147,33 @@ async def test_types_read_from_a_server_in_development_are_those_of_the_schema_f
 
     assert {file.name: file.read_text() for file in generated.iterdir()} == from_file
     assert sorted(from_file) == ["gql.ts", "graphql.ts", "index.ts"]
+
+
+@pytest.mark.parametrize(
+    ("client", "unstored", "stored"),
+    [
+        pytest.param("apollo", ["POST hash", "POST text", "POST text"], ["POST hash", "POST hash"], id="apollo"),
+        pytest.param("urql", ["POST hash", "POST text", "POST text"], ["POST hash", "POST hash"], id="urql"),
+        pytest.param("urql-by-get", None, ["GET hash", "GET hash"], id="urql-by-get"),
+    ],
+)
+async def test_a_client_that_asks_by_hash_gets_its_answers(
+    client: str,
+    unstored: list[str] | None,
+    stored: list[str],
+    start_server: StartServer,
+    put_on_bench: PutOnBench,
+    tmp_path: Path,
+) -> None:
+    bench = await put_on_bench("persisted")
+    document = "{\n  __typename\n}"
+    (tmp_path / "documents.json").write_text(json.dumps({hashlib.sha256(document.encode()).hexdigest(): document}))
+    storing = start_server("--dev", TRUSTED_DOCUMENTS="documents.json")
+    answers = [{"__typename": "Query"}] * 2
+
+    ran = await bench.run(f"node ask.mjs {client}", HOME_VISITS_URL=storing.url)
+    assert (ran.err, json.loads(ran.out)) == ("", {"answers": answers, "requests": stored})
+
+    if unstored is not None:
+        ran = await bench.run(f"node ask.mjs {client}", HOME_VISITS_URL=start_server("--dev").url)
+        assert (ran.err, json.loads(ran.out)) == ("", {"answers": answers, "requests": unstored})

@@ -19,6 +19,7 @@ REFUSALS = {
     "IdempotencyConflictError": "idempotencyKey",
     "InvalidInputError": "problems { path code message }",
 }
+NO_USER = "No user with this ID exists, or you may not see them. Check the ID."
 BOOKING = {"careEnquiry": FOR_WILLOWS, "dateTime": "2024-11-20T15:00:00+01:00", "host": "NURSE", "visitType": "VIRTUAL"}
 
 

@@ -38,9 +38,10 @@ def make(path: Path) -> None:
 def _two_halves() -> Iterator[list[SQLModel]]:
     s, h = SEEN, HIDDEN
     yield [_filled(Location, "ours", id=OURS), _filled(Location, CANARY, id=h["location"])]
-    yield [_filled(User, "ours", id=s["user"]), _filled(User, CANARY, id=h["user"])]
+    works = {"locations": [h["location"], OURS], "location_role": "OTHER"}
+    yield [_filled(User, "ours", id=s["user"], **works), _filled(User, CANARY, id=h["user"], locations=[h["location"]])]
     yield [
-        _filled(CareEnquiry, "ours", id=s["enquiry"], location=OURS, assigned_to=h["user"]),
+        _filled(CareEnquiry, "ours", id=s["enquiry"], location=OURS, assigned_to=s["user"]),
         _filled(CareEnquiry, "ours", id=s["moved"], location=h["location"], assigned_to=s["user"]),
         _filled(CareEnquiry, CANARY, id=h["enquiry"], location=h["location"], assigned_to=s["user"]),
     ]

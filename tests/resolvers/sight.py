@@ -23,7 +23,7 @@ NOBODY = f"{0xFF:024x}"
 FRAGMENTS = """
 fragment Page on HomeVisitConnection { totalCount nodes { id } }
 fragment OfLocation on Location { id name homeVisits(first: 100) { ...Page } }
-fragment OfUser on User { id firstName homeVisits(first: 100) { ...Page } }
+fragment OfUser on User { id firstName locations { id } homeVisits(first: 100) { ...Page } }
 fragment OfEnquiry on CareEnquiry {
   id careSeeker { firstName } assignedTo { ...OfUser } location { ...OfLocation } homeVisits(first: 100) { ...Page }
 }
@@ -56,13 +56,14 @@ class Sight:
     scope: frozenset[str] | None
     enquiries: dict[str, CareEnquiry]
     contacts: dict[str, ServiceUserContact]
+    users: dict[str, User]
     visits: list[HomeVisit] = field(default_factory=list)
 
     def keep(self, path: Path) -> None:
         """Put this world into an empty database."""
         engine = engine_at(path)
         with Session(engine, expire_on_commit=False) as session:
-            session.add_all([*(Location(id=id, name=id) for id in LOCATIONS), *(User(id=id, first_name=id) for id in USERS)])
+            session.add_all([*(Location(id=id, name=id) for id in LOCATIONS), *self.users.values()])
             for records in (self.enquiries.values(), self.contacts.values(), self.visits):
                 session.flush()
                 session.add_all(records)
@@ -84,7 +85,14 @@ class Sight:
         )
 
     def sees_user(self, id: str | None) -> bool:
-        return id in USERS and (self.scope is None or any(one.assigned_to == id for one in self.seen))
+        if id not in self.users:
+            return False
+        return (
+            self.scope is None
+            or any(self.has(location) for location in self.users[id].locations or ())
+            or any(one.assigned_to == id for one in self.seen)
+            or any(one.assigned_to == id and self.sees_enquiry(enquiry) for enquiry, one in self.enquiries.items())
+        )
 
     def sees_contact(self, id: str) -> bool:
         if id not in self.contacts:
@@ -108,7 +116,9 @@ class Sight:
         return {"id": id, "name": id, "homeVisits": self.page(location=id)}
 
     def of_user(self, id: str) -> dict[str, Any]:
-        return {"id": id, "firstName": id, "homeVisits": self.page(assigned_to=id)}
+        locations = self.users[id].locations
+        works = None if locations is None else [{"id": one} for one in locations if one in LOCATIONS and self.has(one)]
+        return {"id": id, "firstName": id, "locations": works, "homeVisits": self.page(assigned_to=id)}
 
     def of_enquiry(self, id: str) -> dict[str, Any]:
         enquiry = self.enquiries[id]
@@ -170,7 +180,9 @@ def _drawn(draw: Any) -> Sight:
     }
     scope = draw(st.none() | st.frozensets(st.sampled_from([*LOCATIONS, NOBODY])))
     visits = [_visit(draw, n, draw(location), draw(user)) for n in range(draw(st.integers(0, len(VISITS))))]
-    return Sight(scope, enquiries, contacts, visits)
+    works = st.none() | st.lists(st.sampled_from([*LOCATIONS, NOBODY]), max_size=2, unique=True)
+    users = {id: User(id=id, first_name=id, locations=draw(works)) for id in USERS}
+    return Sight(scope, enquiries, contacts, users, visits)
 
 
 def _visit(draw: Any, n: int, location: str, user: str | None) -> HomeVisit:

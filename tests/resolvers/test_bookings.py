@@ -6,7 +6,7 @@ import pytest
 
 from tests import world
 from tests.asking import Ask
-from tests.resolvers.changing import BOOKING, change, problem, refused
+from tests.resolvers.changing import BOOKING, NO_USER, change, problem, refused
 from tests.world import ANNA, BEN, DAUGHTER, FOR_WILLOWS, SON, UNKNOWN
 
 
@@ -85,7 +85,7 @@ async def test_a_booked_visit_is_found_at_once(ask: Ask) -> None:
             {"careEnquiry": world.ANONYMIZED_ENQUIRY},
             problem("careEnquiry", "INVALID", "This care enquiry has been anonymized. Book for a current one."),
         ),
-        ({"assignedTo": UNKNOWN}, problem("assignedTo", "NOT_FOUND", "No user with this ID exists. Check the ID.")),
+        ({"assignedTo": UNKNOWN}, problem("assignedTo", "NOT_FOUND", NO_USER)),
         (
             {"serviceUserContact": UNKNOWN},
             problem("serviceUserContact", "NOT_FOUND", "No contact with this ID exists, or you may not see it. Check the ID."),

@@ -9,7 +9,7 @@ import pytest
 from graphql import GraphQLError, located_error
 
 from resolvers.auth import Forbidden
-from resolvers.errors import MASKED, present, result_of, unexpected
+from resolvers.errors import MASKED, UNAVAILABLE, present, result_of, unexpected
 from storage import errors
 from tests import world
 from tests.asking import Ask, engine
@@ -55,8 +55,17 @@ def test_what_an_exception_says_of_itself_is_not_believed() -> None:
         ),
         (
             errors.DatabaseFull(),
-            "OVERLOADED",
+            "STORAGE_UNAVAILABLE",
             "There is no room left to save this. Nothing was changed: try again once space has been freed.",
+        ),
+        (errors.DatabaseUnusable(f"/data/{CANARY}.db cannot be opened."), "STORAGE_UNAVAILABLE", UNAVAILABLE),
+        (
+            errors.WriteInDoubt(),
+            "IN_DOUBT",
+            (
+                "This may have been saved, or not: the disk failed meanwhile. "
+                "Look first; the same idempotency key is safe to use again."
+            ),
         ),
         (Forbidden("Ask for a role."), "FORBIDDEN", "Ask for a role."),
     ],
@@ -68,10 +77,9 @@ def test_a_refusal_is_told_with_its_code(refusal: Exception, code: str, message:
     assert unexpected(located_error(refusal)) is None
 
 
-@pytest.mark.parametrize(
-    "refusal", [errors.DatabaseUnusable(f"/data/{CANARY}.db cannot be opened."), errors.HomeVisitNotFound(CANARY)]
-)
-def test_a_refusal_that_no_client_can_mend_is_masked_and_noted(refusal: errors.Refusal) -> None:
+def test_a_refusal_that_no_client_can_mend_is_masked_and_noted() -> None:
+    refusal = errors.HomeVisitNotFound(CANARY)
+
     assert presented(refusal)["message"] == MASKED
     assert unexpected(located_error(refusal)) is refusal
 
@@ -179,7 +187,7 @@ def test_messages_are_looked_for_where_they_are() -> None:
 
     # One of each kind: a call, a table, a named sentence, a docstring, a call of the parent.
     assert found >= {
-        "Send the request by POST.",
+        "Send the request by POST: by GET only stored documents are taken.",
         "The token has expired. Sign in again for a new one.",
         MASKED,
         "No home visit with this ID exists, or you may not see it. Check the ID.",

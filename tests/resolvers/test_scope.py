@@ -13,6 +13,7 @@ from storage.caller import Caller, Role
 from tests import world
 from tests.asking import Ask, Response, engine
 from tests.databases import copied, database_at
+from tests.inspection import inspect
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
 from tests.resolvers.reach import ROOTS, document_of, everything, fields, legible, met
@@ -131,18 +132,15 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert set(found.values()) == {None}
 
 
-async def test_whom_an_enquiry_is_assigned_to_is_seen_with_the_visit_that_is_booked_for_it(ask_ours: Ask) -> None:
-    assert (await read(ask_ours, "user", HIDDEN["user"], "{ id }")).data == {"user": None}
+async def test_where_a_user_works_is_told_as_far_as_the_caller_sees(ask_ours: Ask) -> None:
+    inspect(ask_ours.database.path).execute("UPDATE users SET suspended = TRUE")
+    selection = "{ role suspended locations { id } }"
 
-    booked = await change(
-        ask_ours,
-        "bookHomeVisit",
-        {"careEnquiry": SEEN["enquiry"]},
-        "{ ... on BookHomeVisitSuccess { homeVisit { assignedTo { firstName } } } }",
-    )
+    ours = await read(ask_ours, "user", SEEN["user"], selection)
+    everything = await read(ask_ours, "user", SEEN["user"], selection, world.EVERYBODY)
 
-    assert booked.data == {"bookHomeVisit": {"homeVisit": {"assignedTo": {"firstName": CANARY}}}}
-    assert (await read(ask_ours, "user", HIDDEN["user"], "{ id }")).data == {"user": {"id": HIDDEN["user"]}}
+    assert ours.data == {"user": {"role": "OTHER", "suspended": True, "locations": [{"id": OURS}]}}
+    assert everything.data["user"]["locations"] == [{"id": HIDDEN["location"]}, {"id": OURS}]
 
 
 UNKNOWN = f"abe{9:021}"
@@ -185,6 +183,8 @@ async def test_out_of_sight_is_changed_as_not_found(ask_ours: Ask, name: str, ki
         ("serviceUserContact", "contact", {"careEnquiry": SEEN["enquiry"]}),
         ("serviceUserContact", "contact", {"careEnquiry": UNKNOWN}),
         ("serviceUserContact", "contact", {"careEnquiry": HIDDEN["enquiry"]}),
+        ("assignedTo", "user", {"careEnquiry": SEEN["enquiry"]}),
+        ("assignedTo", "user", {"careEnquiry": SEEN["enquiry"], "idempotencyKey": "k"}),
     ],
 )
 async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str, kind: str, more: dict[str, Any]) -> None:
@@ -194,6 +194,19 @@ async def test_out_of_sight_is_booked_for_as_not_found(ask_ours: Ask, field: str
         -1 if kind == "contact" else 0
     ].items()
     assert alike(hidden, unknown, HIDDEN[kind])
+
+
+@pytest.mark.parametrize("more", [{}, {"notes": "x" * 10_001}, {"host": None}])
+async def test_out_of_sight_is_assigned_as_not_found(ask_ours: Ask, more: dict[str, Any]) -> None:
+    input = {"id": SEEN["visit"]} | more
+
+    hidden, unknown = [
+        await change(ask_ours, "updateHomeVisit", input | {"assignedTo": id}, REFUSED) for id in (HIDDEN["user"], UNKNOWN)
+    ]
+
+    problems = hidden.data["updateHomeVisit"]["problems"]
+    assert [(one["path"], one["code"]) for one in problems][-1] == (["input", "assignedTo"], "NOT_FOUND")
+    assert alike(hidden, unknown, HIDDEN["user"])
 
 
 def alike(hidden: Response, unknown: Response, id: str) -> bool:

@@ -1,8 +1,10 @@
 """Tokens: whom they name, how long they are remembered, how they are minted."""
 
 import asyncio
+import gc
 import secrets
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -218,6 +220,47 @@ async def test_a_bounded_number_is_remembered_the_newest_ones(monkeypatch: pytes
         await tokens.caller(header)
 
     assert [tokens.cached(header) is not None for header in headers] == [False] * 15 + [True] * 10
+
+
+@pytest.mark.parametrize("locations", [0, 200])
+async def test_what_is_remembered_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, locations: int) -> None:
+    monkeypatch.setattr(tokens_module, "MAX_BYTES", 1 << 20)
+    headers = [
+        bearer(sub=f"{number} {'x' * 200}", locations=[f"{number:04x}{n:020x}" for n in range(locations)])
+        for number in range(1_500 if locations == 0 else 60)
+    ]
+    tokens = Tokens(RULES)
+    await tokens.caller(headers[0])
+
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for header in headers:
+        await tokens.caller(("x" + header)[1:])
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    remembered = [tokens.cached(header) is not None for header in headers]
+    first = remembered.index(True)
+    print(f"{len(headers) - first} tokens of {len(headers[-1])} characters take {taken / 1024:.0f} KiB")
+    assert 0 < first < len(headers) - 20
+    assert all(remembered[first:])
+    assert 0.8 * (1 << 20) < taken < 1.1 * (1 << 20)
+
+
+async def test_what_is_forgotten_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [time.time()]
+    tokens = Tokens(RULES, now=lambda: clock[0])
+    header = bearer(exp=int(clock[0]) + 60)
+    monkeypatch.setattr(tokens_module, "MAX_BYTES", 2_000)
+
+    for _ in range(5):
+        await tokens.caller(header)
+        tokens._forget([tokens._verified[header].key])
+    await tokens.caller(header)
+    await tokens.caller(bearer(sub="bob"))
+
+    assert tokens.cached(header) == AMY
 
 
 async def test_a_remembered_token_is_answered_within_3_microseconds() -> None:

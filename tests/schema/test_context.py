@@ -5,7 +5,9 @@ from typing import cast
 
 import pytest
 
+from resolvers.auth import allowed_operations
 from schema.context import Context
+from schema.execution.sizes import AnswerTooLarge
 from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.models import HomeVisit
@@ -123,12 +125,48 @@ async def test_pages_asked_for_differently_are_read_apart(ask: Ask) -> None:
     assert ask.database.statement_count == 3
 
 
-async def test_what_is_forgotten_is_read_anew(ask: Ask) -> None:
+async def test_what_a_change_may_have_changed_is_read_anew(ask: Ask) -> None:
     context = ask.context()
     before = await page_of(context, world.WILLOWS, {})
-    await context.visits.cancel(world.PENDING)
 
-    context.forget()
+    await context.begin_change("first", "cancelHomeVisit").cancel(world.PENDING)
     after = await page_of(context, world.WILLOWS, {})
 
     assert [page.nodes[0].status for page in (before, after)] == ["PENDING", "CANCELLED"]
+
+
+PARENTS = [world.WILLOWS, world.BEECHES, world.STUB_HOME, world.UNKNOWN, "1" * 24]
+HUNDRED = Window.of(100, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "statements"), [(None, 2), (frozenset({"nodes", "notes"}), 2), (frozenset({"nodes", "id"}), 1)]
+)
+async def test_rows_with_notes_are_read_a_few_pages_at_a_time(ask: Ask, columns: frozenset[str] | None, statements: int) -> None:
+    pages = await ask.context().pages_loader("location", {}, [("id", False)], HUNDRED, columns)(PARENTS)
+
+    assert ask.database.statement_count == statements
+    assert [bool(pages[id].nodes) for id in PARENTS] == [True, True, False, False, False]
+
+
+async def test_only_what_will_be_read_of_visits_is_read(ask: Ask) -> None:
+    pages = await ask.context().pages_loader("location", {}, [("id", False)], TEN, frozenset({"nodes", "host"}))(PARENTS)
+
+    assert set(type(pages[world.WILLOWS].nodes[0]).columns) == {"id", "host"}
+
+
+async def test_more_notes_than_an_answer_may_have_are_not_read_on(ask: Ask, database: Database) -> None:
+    visits = inspect(database.path).records("home_visits")
+    letters = sum(len(visit["notes"]) for visit in visits if visit["location"] == world.WILLOWS)
+    load = [
+        Context(database, world.EVERYBODY, lambda: world.NOW, "Europe/London", allowed_operations, largest).pages_loader(
+            "location", {}, [("id", False)], HUNDRED
+        )
+        for largest in (letters, letters - 1)
+    ]
+
+    pages = await load[0]((world.WILLOWS,))
+    with pytest.raises(AnswerTooLarge):
+        await load[1]((world.WILLOWS,))
+
+    assert sum(len(visit.notes) for visit in pages[world.WILLOWS].nodes) == letters > 0

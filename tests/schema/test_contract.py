@@ -47,9 +47,6 @@ STILL_TO_COME = [
     "Field Query.source was removed.",
     "Field HomeVisit.history was removed.",
     "Field CareEnquiry.serviceUserContacts was removed.",
-    "Field User.role was removed.",
-    "Field User.locations was removed.",
-    "Field User.suspended was removed.",
     "Field HomeVisitFilter.attendee was removed.",
     "Field HomeVisitFilter.dateTimeFrom was removed.",
     "Field HomeVisitFilter.dateTimeBefore was removed.",
@@ -57,7 +54,6 @@ STILL_TO_COME = [
     "Field HomeVisitFilter.createdBefore was removed.",
     "Field HomeVisitFilter.assigned was removed.",
     "Field HomeVisitFilter.confirmation was removed.",
-    "Field CancelHomeVisitInput.notifyCareSeeker was removed.",
     "Field BookHomeVisitSuccess.conflicts was removed.",
     "Field UpdateHomeVisitSuccess.conflicts was removed.",
 ]

@@ -15,6 +15,7 @@ from storage import demo
 from storage.caller import Caller, Role
 from storage.database import Database
 from storage.demo import demo_documents, fill_with_demo
+from storage.errors import DatabaseUnusable
 from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserContact, User
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
@@ -55,6 +56,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "locations": 6,
         "outbox_messages": 0,
         "service_user_contacts": 70,
+        "sightings": 0,
         "users": 8,
     }
 
@@ -85,8 +87,23 @@ async def test_a_second_time_changes_nothing(database: Database) -> None:
     [User(id=NOBODY), Location(id=NOBODY), CareEnquiry(id=NOBODY), ServiceUserContact(id=NOBODY)],
     ids=lambda r: type(r).__name__,
 )
-async def test_a_database_that_holds_anything_is_left_as_it_is(database: Database, record: SQLModel) -> None:
+async def test_a_database_that_holds_anything_else_is_refused_and_left_as_it_is(database: Database, record: SQLModel) -> None:
     await keep(database, type(record)(**record.model_dump()))
+    before = everything_in(database.path)
+
+    with pytest.raises(DatabaseUnusable) as refused:
+        await fill_with_demo(database, NOW)
+
+    assert str(refused.value) == (
+        f"{database.path} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+    )
+    assert everything_in(database.path) == before
+
+
+async def test_a_demo_that_was_used_is_still_one(database: Database) -> None:
+    await fill_with_demo(database, NOW)
+    await keep(database, User(id=NOBODY, first_name="Amy"))
+    await HomeVisits(database, EVERYTHING, lambda: NOW).book(booking(care_enquiry=demo.CARE_ENQUIRY))
     before = everything_in(database.path)
 
     filled = await fill_with_demo(database, NOW)

@@ -1,5 +1,6 @@
 """A text is folded as a whole would be, in a time and to a length that it cannot drive up."""
 
+import re
 import time
 import unicodedata
 
@@ -8,15 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import folding
-from storage.folding import folded, has_further_marks, is_foldable
+from storage.folding import folded, has_further_marks, is_foldable, visible
 
 ACUTE, DOT_BELOW, SWASH = "\N{COMBINING ACUTE ACCENT}", "\N{COMBINING DOT BELOW}", "\ufdfa"
 # Letters that change when they are folded, that compose with what stands beside them, and marks of several kinds.
-TRICKY = "aßİẞﬁΐᾂÅ가\u1100\u1161\u11a8ㅏ\u0dd9\u0dca\u0dcf\u0b47\u0b3e\u0f71\u0f73\u0f77\u0344ｶﾞ㌁\u0345" + ACUTE + DOT_BELOW
+SPACES = " \t\r\n\u00a0\u2003\u3000\u00a8"
+UNSEEN = "\u00ad\u200b\u200d\ufeff\U000e0067"
+TRICKY = (
+    SPACES + UNSEEN + "iİ\N{COMBINING DOT ABOVE}\u2019\u2018\u201caßİẞﬁΐᾂÅ가\u1100\u1161\u11a8"
+    "ㅏ\u0dd9\u0dca\u0dcf\u0b47\u0b3e\u0f71\u0f73\u0f77\u0344ｶﾞ㌁\u0345" + ACUTE + DOT_BELOW
+)
 
 
 def at_once(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    lower = unicodedata.normalize("NFKC", visible(text)).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    straight = re.sub("[\u2018-\u201b\u02bc]", "'", re.sub("[\u201c-\u201f]", '"', lower))
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", straight))
 
 
 @given(st.text(st.one_of(st.sampled_from(TRICKY), st.characters()), max_size=30))
@@ -24,6 +32,46 @@ def test_pieces_fold_to_what_the_whole_folds_to(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folding, "PIECE", 1)
         assert folded(text) == at_once(text)
+
+
+@given(st.text(st.one_of(st.sampled_from(TRICKY), st.characters()), max_size=30))
+def test_what_is_folded_folds_to_itself(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("istanbul", "İstanbul"),
+        ("istanbul", "I\N{COMBINING DOT ABOVE}stanbul"),
+        ("mother's", "mother\u2019s"),
+        ("'no'", "\u201ano\u2018"),
+        ('"yes"', "\u201eYes\u201c"),
+        ("a\nb", "a\r\nb"),
+        ("a b", "a \t\u00a0 b"),
+        ("a b", "a\u2028b"),
+        ("wheelchair", "wheel\u00adchair"),
+        ("ada", "\ufeffa\u200bd\u2060a\u202c"),
+        ("👩🚒", "👩\u200d🚒"),
+    ],
+)
+def test_a_text_is_found_as_people_type_it(typed: str, written: str) -> None:
+    assert folded(typed) == folded(written)
+
+
+def test_every_format_character_is_nothing_but_those_that_are_seen() -> None:
+    formats = {chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}
+
+    seen = {character for character in formats if visible(character)}
+
+    assert seen == set("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+
+
+def test_marks_are_counted_without_what_is_not_seen_between_them() -> None:
+    row = f"e{ACUTE * 20}\u200b{ACUTE * 11}"
+
+    assert has_further_marks(row)
+    assert folded(row) == "é" + ACUTE * 29
 
 
 def test_what_composes_with_something_before_it_begins_no_piece() -> None:

@@ -60,11 +60,19 @@ async def test_one_instant_is_the_same_input_whatever_its_offset(visits: HomeVis
     assert again.id == first.id
 
 
+async def test_what_is_below_a_second_is_no_part_of_the_input(visits: HomeVisits) -> None:
+    first = await visits.book(booking(date_time=VISIT_TIME + timedelta(microseconds=999_999)), idempotency_key="k")
+
+    again = await visits.book(booking(date_time=VISIT_TIME + timedelta(milliseconds=1)), idempotency_key="k")
+
+    assert (again.id, again.date_time) == (first.id, VISIT_TIME)
+
+
 @pytest.mark.parametrize(
     ("changes", "suppress"),
     [
         ({"care_enquiry": EVANS}, False),
-        ({"date_time": VISIT_TIME + timedelta(microseconds=1)}, False),
+        ({"date_time": VISIT_TIME + timedelta(seconds=1)}, False),
         ({"host": VisitHost.OTHER}, False),
         ({"visit_type": VisitType.VIRTUAL}, False),
         ({"assigned_to": ALICE}, False),

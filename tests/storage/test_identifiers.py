@@ -61,3 +61,13 @@ def test_processes_do_not_make_the_same_identifier_at_the_same_time() -> None:
 )
 def test_anything_else_is_no_identifier(text: str) -> None:
     assert not is_identifier(text)
+
+
+def test_identifiers_come_back_to_the_present_once_a_clock_that_was_ahead_is_put_right() -> None:
+    ahead = new_identifier(NOW + timedelta(days=365))
+
+    present = [new_identifier(NOW + timedelta(milliseconds=number)) for number in range(100)]
+
+    assert ahead > present[-1]
+    assert present == sorted(set(present))
+    assert {datetime.fromtimestamp(int(identifier[:8], 16), UTC) for identifier in present} == {NOW}

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 
 import storage.outbox.messages
 import storage.sqlite.keywords
+import storage.sqlite.sightings
 from storage.errors import DatabaseUnusable
 from storage.migrations import HEAD
 from storage.models import metadata
@@ -173,6 +174,25 @@ def test_notes_that_were_there_before_their_index_are_in_it(tmp_path: Path) -> N
     assert inspect(path).query("SELECT rowid FROM home_visits_notes WHERE home_visits_notes MATCH 'hee'") == [(2,)]
 
 
+def test_times_are_cut_to_whole_seconds_those_of_mail_too(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate_to("0003", path)
+    times = ["2024-11-03T11:00:00.999", "2024-11-03T11:00:00.123456", "2024-11-03T11:00:00"]
+    for number, time in enumerate(times):
+        others = dict.fromkeys(inspect(path).columns("home_visits"), "2024-11-01T09:30:00.500") | {"cancelled": None}
+        inspect(path).insert("home_visits", others | {"number": number, "id": visit_id(number), "date_time": time, "version": 1})
+        message = dict.fromkeys(inspect(path).columns("outbox_messages"), "2024-11-01T09:30:00.500")
+        names = {"id": visit_id(number), "home_visit": visit_id(number), "sequence": number}
+        inspect(path).insert("outbox_messages", message | names | {"date_time": time, "previous": [*times, None][number + 1]})
+
+    migrate(path)
+
+    cut, first = "2024-11-03T11:00:00", "2024-11-01T09:30:00.500"
+    assert inspect(path).query("SELECT date_time, modified FROM home_visits") == [(cut, first)] * 3
+    messages = inspect(path).query("SELECT date_time, previous, created, method FROM outbox_messages ORDER BY sequence")
+    assert messages == [(cut, previous, first, "REQUEST") for previous in (cut, cut, None)]
+
+
 def test_indexes_that_a_killed_import_did_without_are_built(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     migrate(path)
@@ -194,3 +214,22 @@ def test_an_import_that_is_running_is_left_to_build_its_indexes_itself(tmp_path:
 
     assert done is False
     assert "home_visits_by_time" not in definitions_in(tmp_path, "visits.db")
+
+
+def test_users_and_visits_of_before_are_seen_as_if_they_had_been_kept_now(tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate_to("0003", path)
+    user, elsewhere, here = (f"{number:024}" for number in (1, 2, 3))
+    inspect(path).insert("users", {"id": user, "first_name": "Ada"})
+    inspect(path).insert("care_enquiries", {"id": here, "location": here})
+    others = dict.fromkeys(inspect(path).columns("home_visits"), "2024-11-03T11:00:00") | {"cancelled": None, "completed": None}
+    for number, location in enumerate([here, elsewhere]):
+        values = {"id": visit_id(number), "care_enquiry": here, "location": location, "notes_folded": "", "version": 1}
+        named = {"assigned_to": None, "service_user_contact": None}
+        inspect(path).insert("home_visits", others | values | named | {"number": number})
+
+    migrate(path)
+
+    kept = everything_in(path)
+    assert kept["users"] == [(user, "Ada", None, None, None, None, 0)]
+    assert kept["sightings"] == [(here, elsewhere, visit_id(1))]

@@ -50,7 +50,7 @@ async def test_without_visits_a_location_shows_its_enquiries_and_their_contacts(
     assert await seen(database, limited_to(WILLOW)) == {
         "care_enquiry": [REID, EVANS, FORGOTTEN],
         "location": [WILLOW],
-        "user": [],
+        "user": [ALICE],
         "service_user_contact": [DAUGHTER],
     }
 
@@ -65,13 +65,13 @@ async def test_a_visit_in_sight_shows_what_it_refers_to(database: Database) -> N
     assert await seen(database, limited_to(WILLOW)) == {
         "care_enquiry": [REID, EVANS, FROST, FORGOTTEN],
         "location": [WILLOW],
-        "user": [BOB],
+        "user": [ALICE, BOB],
         "service_user_contact": [DAUGHTER, SON, STRANGER][0::2],
     }
     assert await seen(database, limited_to(ROWAN)) == {
         "care_enquiry": [FROST, HOMELESS],
         "location": [ROWAN],
-        "user": [ALICE],
+        "user": [ALICE, BOB],
         "service_user_contact": [SON],
     }
 

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Mapping
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlmodel import Session, col, update
 
 from storage.database import Database
 from storage.errors import InvalidInput
+from storage.instants import stored
 from storage.models import CareEnquiry, VisitHost
 from storage.repository import HomeVisits
+from tests.inspection import inspect
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -29,13 +31,14 @@ from tests.storage.homes import (
 
 NO_TIME = ("date_time", "REQUIRED", "A visit needs a time. Leave the field out to keep the time it has.")
 NO_HOST = ("host", "REQUIRED", "A visit needs a host. Leave the field out to keep the host it has.")
-UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists. Check the ID.")
+UNKNOWN_USER = ("assigned_to", "NOT_FOUND", "No user with this ID exists, or you may not see them. Check the ID.")
 LONG_NOTES = ("notes", "TOO_LONG", "Notes may have at most 10,000 characters: these have 10,001.")
 MANY_MARKS = ("notes", "TOO_LONG", "Notes may have at most 30 accents in a row. Remove some.")
 SWOLLEN_NOTES = (
     "notes", "TOO_LONG",
     "Notes may have at most 30,000 characters with ligatures and symbols written out. Shorten them.",
 )  # fmt: skip
+WRONG_YEAR = ("date_time", "INVALID", "A visit takes place in a year from 2000 to 2100. Check the year.")
 BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (a lone surrogate). Remove it.")
 
 
@@ -49,9 +52,9 @@ BROKEN_NOTES = ("notes", "INVALID", "Notes cannot hold NUL or half a character (
         ({"assigned_to": ALICE}, {"assigned_to": ALICE}, [["assigned_to", BOB, ALICE]]),
         ({"assigned_to": None}, {"assigned_to": ALICE}, [["assigned_to", BOB, ALICE]]),
         (
-            {"date_time": VISIT_TIME + timedelta(milliseconds=1)},
-            {"date_time": "2024-11-03T11:00:00.001"},
-            [["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.001Z"]],
+            {"date_time": VISIT_TIME + timedelta(seconds=1, milliseconds=999)},
+            {"date_time": "2024-11-03T11:00:01"},
+            [["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:01Z"]],
         ),
         (
             {"date_time": VISIT_TIME - timedelta(days=1), "host": VisitHost.CARER, "notes": None, "assigned_to": None},
@@ -94,6 +97,7 @@ async def test_an_update_changes_what_was_given_and_tells_it(
         {"assigned_to": None},
         {"date_time": VISIT_TIME},
         {"date_time": VISIT_TIME.astimezone(timezone(timedelta(hours=5)))},
+        {"date_time": VISIT_TIME + timedelta(microseconds=999_999)},
         {"date_time": VISIT_TIME, "host": VisitHost.NURSE, "notes": "Ring twice.", "assigned_to": None},
     ],
     ids=str,
@@ -109,6 +113,15 @@ async def test_an_update_that_changes_nothing_touches_nothing(
 
     assert updated.version == 1
     assert everything_in(path) == before
+
+
+async def test_a_time_that_could_be_booked_once_may_come_back_as_it_is(visits: HomeVisits, path: Path) -> None:
+    id = (await visits.book(booking())).id
+    inspect(path).execute("UPDATE home_visits SET date_time = '1026-11-03T11:00:00'")
+
+    updated = await visits.update(id, {"date_time": datetime(1026, 11, 3, 11, tzinfo=UTC), "notes": "Ring twice."})
+
+    assert (updated.version, updated.notes) == (2, "Ring twice.")
 
 
 async def test_no_notes_stay_no_notes(visits: HomeVisits, path: Path) -> None:
@@ -147,6 +160,8 @@ async def test_a_visit_goes_back_to_the_enquirys_user_wherever_the_enquiry_is_no
     [
         ({"date_time": None}, [NO_TIME]),
         ({"host": None}, [NO_HOST]),
+        ({"date_time": datetime(1026, 11, 3, 11, tzinfo=UTC)}, [WRONG_YEAR]),
+        ({"date_time": datetime(2101, 1, 1, tzinfo=UTC), "host": None}, [NO_HOST, WRONG_YEAR]),
         ({"assigned_to": NOBODY}, [UNKNOWN_USER]),
         ({"assigned_to": ""}, [UNKNOWN_USER]),
         ({"assigned_to": "\ud800"}, [UNKNOWN_USER]),
@@ -180,3 +195,15 @@ def test_what_never_changes_is_no_part_of_what_a_client_may_update(name: str) ->
     from schema.inputs import UpdateHomeVisitInput
 
     assert name not in UpdateHomeVisitInput.__annotations__
+
+
+@pytest.mark.parametrize("change", ["update", "cancel", "complete"])
+async def test_no_change_is_dated_before_the_visit_was_created(visits: HomeVisits, clock: Clock, path: Path, change: str) -> None:
+    visit = await visits.book(booking())
+    clock.advance(hours=-1)
+
+    changed = await (visits.update(visit.id, {"notes": "Earlier"}) if change == "update" else getattr(visits, change)(visit.id))
+
+    assert changed.modified == changed.created == visit.created
+    assert {changed.cancelled, changed.completed} <= {None, visit.created}
+    assert [row["at"] for row in rows_of(path, "home_visit_events")] == [stored(visit.created)] * 2

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +11,14 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from schema.transport.http.protocol import RefuseHeader, Server
+
 # How aiohttp says that what came is not HTTP, at once or while a body is read.
 NOT_HTTP = (HttpProcessingError, web.RequestPayloadError)
 
-# An asyncio transport pauses its writer at 64 KiB; the headers need room too.
-_UNSENT_BYTES = 60 * 1024
+# Bytes of a request's first line, and of a header with its name: some more than Authorization may have.
+LONGEST_LINE = 8 * 1024
+LONGEST_HEADER = 17 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -30,46 +35,52 @@ class HTTPLimits:
     shutdown_seconds: float = 10.0
 
 
-def server_options(limits: HTTPLimits) -> dict[str, Any]:
-    """List the options of `aiohttp.web.AppRunner` that make these limits hold."""
-    return {
+class Runner(web.AppRunner):
+    """aiohttp's, whose connections are bounded on every path. `refuse_header` answers where a header is too long to be read."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        limits: HTTPLimits,
+        *,
+        max_connections: Callable[[], float] = lambda: math.inf,
+        refuse_header: RefuseHeader | None = None,
+    ) -> None:
         # A client that leaves frees what was working for it.
-        "handler_cancellation": True,
+        super().__init__(app, handler_cancellation=True, shutdown_timeout=limits.shutdown_seconds)
+        self._limits = limits
+        self._max_connections = max_connections
+        self._refuse_header = refuse_header
+
+    async def setup(self) -> None:
+        await super().setup()
+        if self.server:
+            options = _connection_options(self._limits)
+            # Counted once the database and all else is open.
+            most = self._max_connections()
+            self._server = Server(self.server, options=options, max_connections=most, refuse_header=self._refuse_header)
+
+
+def _connection_options(limits: HTTPLimits) -> dict[str, Any]:
+    return {
+        "write_seconds": limits.write_seconds,
         # Counted from the connection's start and from each answer until the next request's headers are complete.
         "keepalive_timeout": limits.keep_alive_seconds,
         # How long the rest of a body refused unread is taken in, so that its sender gets to read the refusal.
         "lingering_time": 2.0,
-        "shutdown_timeout": limits.shutdown_seconds,
         # A compressed body is refused: 256 KiB of it could hold gigabytes.
         "auto_decompress": False,
+        "max_line_size": LONGEST_LINE,
+        "max_field_size": LONGEST_HEADER,
         "access_log": None,
         "logger": logger,
     }
 
 
-async def deliver(request: web.Request, response: web.Response, limits: HTTPLimits) -> web.Response:
-    """Send a response, and abort the connection of a reader that stalls: aiohttp would wait for ever.
-
-    One that fits the connection's buffer is left to aiohttp.
-    """
-    transport = request.transport
-    size = len(response.body) if isinstance(response.body, bytes) else 0
-    if transport is None or transport.get_write_buffer_size() + size < _UNSENT_BYTES:
-        return response
-    try:
-        async with asyncio.timeout(limits.write_seconds):
-            await _send(request, response)
-    except TimeoutError:
-        transport.abort()
-    except ConnectionError:
-        # The reader left: aiohttp finds that out for itself.
-        pass
-    return response
-
-
 async def hang_up(request: web.Request, response: web.Response) -> web.Response:
     """Send a small response and close at once, without waiting for the rest of a body that does not come."""
-    await _send(request, response)
+    await response.prepare(request)
+    await response.write_eof()
     request.protocol.force_close()
     return response
 
@@ -85,11 +96,6 @@ async def drain(runner: web.AppRunner, seconds: float = 2.0) -> None:
         async with asyncio.timeout(seconds):
             while runner.server and runner.server.connections:  # noqa: ASYNC110 - aiohttp has no event for a connection's end
                 await asyncio.sleep(0.02)
-
-
-async def _send(request: web.Request, response: web.Response) -> None:
-    await response.prepare(request)
-    await response.write_eof()
 
 
 def _is_not_about_input(record: logging.LogRecord) -> bool:

@@ -1,20 +1,31 @@
 """GraphQL over HTTP, to the letter: JSON by POST, answered in the media type and with the status that the client can take."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from schema.execution.engine import Result
-from schema.transport.errors import bad_request
+from schema.execution.engine import Request, Result
+from schema.transport.errors import RequestError, bad_request
 from schema.transport.http import responses
-from schema.transport.http.connections import HTTPLimits, deliver, hang_up
+from schema.transport.http.clients import ClientAddresses, trace_id
+from schema.transport.http.connections import HTTPLimits, hang_up
 from schema.transport.http.negotiation import JSON, response_type, takes_html
-from schema.transport.http.requests import TrustedDocuments, parse_request, read_body
+from schema.transport.http.requests import (
+    authorization,
+    by_post,
+    names_stored_document,
+    parse_request,
+    parse_url,
+    read_body,
+    too_long,
+)
 from schema.transport.http.responses import REQUEST_ID, Reply
 from schema.transport.operations import Operations, RequestState, Response
+from schema.transport.requests import TrustedDocuments
 
+_METHODS = frozenset((hdrs.METH_POST, hdrs.METH_GET))
 _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -29,12 +40,14 @@ class Endpoint:
         trusted: TrustedDocuments | None = None,
         origins: frozenset[str] = frozenset(),
         page: tuple[bytes, Mapping[str, str]] | None = None,
+        clients: ClientAddresses | None = None,
     ) -> None:
         self._operations = operations
         self._limits = limits
         self._trusted = trusted
         self._origins = origins
         self._page = page
+        self._clients = clients or ClientAddresses()
         self._draining = False
 
     def drain(self) -> None:
@@ -43,32 +56,52 @@ class Endpoint:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
-        state = RequestState(_request_id(request))
+        state = self._state(request)
         if request.method == hdrs.METH_OPTIONS:
             preflight = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)
             return self._with_common_headers(state, request, preflight)
         if self._page and _accepts_page(request):
-            return self._with_common_headers(state, request, responses.page(*self._page))
-        media_type = (
-            response_type(", ".join(request.headers.getall(hdrs.ACCEPT, ()))) if request.method == hdrs.METH_POST else JSON
-        )
-        graphql_response = await self._operations.respond(state, self._execute(state, request, media_type))
-        reply = self._encoded(state, graphql_response, media_type or JSON)
+            # The page names its files relative to its own address.
+            page = responses.moved("../graphql") if request.path.endswith("/") else responses.page(*self._page)
+            return self._with_common_headers(state, request, page)
+        media_type = response_type(", ".join(request.headers.getall(hdrs.ACCEPT, ()))) if request.method in _METHODS else JSON
+        response = await self._respond(state, request, self._execute(state, request, media_type), media_type or JSON)
+        return await hang_up(request, response) if response.status == 408 else response
+
+    async def refuse_header(self, request: web.Request, limit: int) -> web.StreamResponse:
+        """Answer, like any other, a request whose first line or a header is too long to be read; its connection ends."""
+        state = self._state(request)
+        response = await self._respond(state, request, _failing(too_long(limit)), JSON)
+        response.force_close()
+        return response
+
+    def _state(self, request: web.Request) -> RequestState:
+        state = RequestState(_request_id(request))
+        state.client, state.trace_id = self._clients.address(request), trace_id(request)
+        return state
+
+    async def _respond(
+        self, state: RequestState, request: web.Request, running: Awaitable[Result], media_type: str
+    ) -> web.Response:
+        graphql_response = await self._operations.respond(state, running)
+        reply = self._encoded(state, graphql_response, media_type)
         self._operations.record(state, reply.status)
-        response = await responses.http_response(reply, request=request, media_type=media_type or JSON)
-        self._with_common_headers(state, request, response)
-        if reply.status == 408:
-            return await hang_up(request, response)
-        return await deliver(request, response, self._limits)
+        response = await responses.http_response(reply, request=request, media_type=media_type)
+        return self._with_common_headers(state, request, response)
 
     async def _execute(self, state: RequestState, request: web.Request, media_type: str | None) -> Result:
-        if request.method != hdrs.METH_POST:
-            raise bad_request("Send the request by POST.", status=405)
+        if request.method != hdrs.METH_POST and not names_stored_document(request):
+            raise by_post()
         if media_type is None:
             raise bad_request("Accept application/graphql-response+json or application/json.", status=406)
+        parse = await self._parser(request)
+        return await self._operations.execute(state, parse, authorization=authorization(request.headers))
+
+    async def _parser(self, request: web.Request) -> Callable[[], Request]:
+        if request.method != hdrs.METH_POST:
+            return lambda: parse_url(request.query, self._trusted)
         body = await read_body(request, self._limits)
-        authorization = request.headers.get(hdrs.AUTHORIZATION)
-        return await self._operations.execute(state, lambda: parse_request(body, self._trusted), authorization=authorization)
+        return lambda: parse_request(body, self._trusted)
 
     def _encoded(self, state: RequestState, response: Response, media_type: str) -> Reply:
         try:
@@ -83,6 +116,10 @@ class Endpoint:
         if self._draining:
             response.force_close()
         return response
+
+
+async def _failing(error: RequestError) -> Result:
+    raise error
 
 
 def _request_id(request: web.Request) -> str | None:

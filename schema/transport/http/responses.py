@@ -10,7 +10,7 @@ import orjson
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, istr
 
-from schema.transport.errors import status_of
+from schema.transport.errors import NO_HEADERS, status_of
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON, takes_gzip
 from schema.transport.operations import Response
 
@@ -60,28 +60,31 @@ _COMPRESSION_LEVEL = 1
 
 
 class Reply(NamedTuple):
-    """Status and body, before headers."""
+    """Status and body, and the headers that only this one has."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 def reply(response: Response, media_type: str) -> Reply:
     """Choose the status and write the body. By the older media type, a mistake in a document is a success of HTTP."""
-    data, errors, executed, refused_status = response
+    data, errors, executed, refused_status, extensions, headers = response
+    further = {"extensions": extensions} if extensions else {}
     if executed and not errors:
-        return Reply(200, _encoded({"data": data}))
+        return Reply(200, _encoded({"data": data, **further}))
     if executed:
-        return Reply(_PARTIAL_SUCCESS if media_type == GRAPHQL_RESPONSE else 200, _encoded({"errors": errors, "data": data}))
+        status = _PARTIAL_SUCCESS if media_type == GRAPHQL_RESPONSE else 200
+        return Reply(status, _encoded({"errors": errors, "data": data, **further}))
     if refused_status is not None:
-        return Reply(refused_status, _encoded({"errors": errors}))
+        return Reply(refused_status, _encoded({"errors": errors, **further}), headers)
     status = status_of(errors[0]["extensions"]["code"])
-    return Reply(200 if status == 400 and media_type == JSON else status, _encoded({"errors": errors}))
+    return Reply(200 if status == 400 and media_type == JSON else status, _encoded({"errors": errors, **further}))
 
 
 async def http_response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
     """Dress a reply in headers, compressed where that pays."""
-    status, body = reply
+    status, body, headers = reply
     compressed = len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
     if compressed:
         body = await _compressed(body)
@@ -92,12 +95,18 @@ async def http_response(reply: Reply, *, request: web.Request, media_type: str) 
         response.headers.update(_ADVICE[status])
     elif status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = _challenge(request)
+    if headers:
+        response.headers.update(headers)
     return response
 
 
 def page(body: bytes, headers: Mapping[str, str]) -> web.Response:
     """Serve a page under its own policy."""
     return web.Response(body=body, headers=_PAGE_HEADERS | dict(headers))
+
+
+def moved(location: str) -> web.Response:
+    return web.Response(status=308, headers=SECURITY_HEADERS | {hdrs.LOCATION: location})
 
 
 def preflight(*, allowed: bool) -> web.Response:
@@ -107,7 +116,7 @@ def preflight(*, allowed: bool) -> web.Response:
 
 def allow_origin(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Retry-After, X-Request-Id"
+    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

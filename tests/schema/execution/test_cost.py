@@ -37,6 +37,10 @@ def price(document: str, name: str | None = None) -> Price:
     return measure(parse(document), SCHEMA, LIMITS, PageSizes())[name]
 
 
+def leaves(number: int, letter: str = "a") -> str:
+    return " ".join(f"{letter}{n}:__typename" for n in range(number))
+
+
 @pytest.mark.parametrize(
     ("document", "objects"),
     [
@@ -58,13 +62,16 @@ def price(document: str, name: str | None = None) -> Price:
         ('{homeVisits(first:"7"){nodes{id}}}', 1 + 100),
         ("{homeVisits(first:7.0){nodes{id}}}", 1 + 100),
         ("{homeVisits(first:3,last:4){nodes{id}}}", 1 + 4),
-        ("{homeVisits(first:5){nodes{history(first:3){nodes{changes{field}}}}}}", 1 + 5 * (2 + 3 * 11)),
-        ("{homeVisits(first:5){nodes{location{homeVisits(first:7){nodes{id}}}}}}", 1 + 5 * (3 + 7)),
+        ("{homeVisits(first:5){nodes{history(first:3){nodes{changes{field}}}}}}", 1 + 5 * (2 + 2 + 3 * 11)),
+        ("{homeVisits(first:5){nodes{location{homeVisits(first:7){nodes{id}}}}}}", 1 + 5 * (2 + 3 + 7)),
         ("{viewer{locations{id}}}", 1 + 10),
         ("{events{id}}", 5),
         ("{events(first:30){id changes{field}}}", 30 * (1 + 10)),
         ("query($unused:Int=4){viewer{subject}}", 1),
-        ("{node(id:1){...on Location{homeVisits(first:4){nodes{id}}} ...on User{homeVisits(first:6){nodes{id}}}}}", 1 + 5 + 7),
+        (
+            "{node(id:1){...on Location{homeVisits(first:4){nodes{id}}} ...on User{homeVisits(first:6){nodes{id}}}}}",
+            1 + (2 + 5) + (2 + 7),
+        ),
         ("{...{viewer{...on Viewer{locations{id}}}}}", 1 + 10),
         ("{homeVisits(first:3){...P}} fragment P on HomeVisitConnection{nodes{id} edges{node{id}}}", 1 + 3 + 6),
         ("{a:homeVisits(first:3){...P} b:homeVisits(first:5){...P}} fragment P on HomeVisitConnection{nodes{id}}", 4 + 6),
@@ -73,9 +80,15 @@ def price(document: str, name: str | None = None) -> Price:
         ("{homeVisits(first:3){...{nodes{id}}}}", 1 + 3),
         ("mutation{cancelHomeVisit(input:{id:1}){...on CancelHomeVisitSuccess{homeVisit{id}}}}", 2),
         ("{__schema{types{name}} viewer{subject}}", 1),
+        (f"{{viewer{{{leaves(20)}}}}}", 1),
+        (f"{{viewer{{{leaves(27)}}}}}", 1 + 7),
+        ("{viewer{" + "subject " * 27 + "}}", 1),
+        (f"{{viewer{{{leaves(15)} ...{{{leaves(15, 'b')}}}}}}}", 1 + 10),
+        (f"{{viewer{{{leaves(15)} ...F}}}} fragment F on Viewer{{{leaves(15, 'b')}}}", 1 + 10),
+        (f"{{homeVisits(first:30){{nodes{{{leaves(25)}}}}}}}", 1 + 30 * (1 + 5)),
     ],
 )
-def test_an_answer_costs_one_for_each_object_in_it(document: str, objects: int) -> None:
+def test_an_answer_costs_one_for_each_object_and_for_further_leaves(document: str, objects: int) -> None:
     measured = price(document)
 
     assert measured == Price(objects, (), {})
@@ -105,16 +118,29 @@ def test_an_answer_costs_one_for_each_object_in_it(document: str, objects: int) 
         ("query($a:Int,$b:Int){homeVisits(first:$a,last:$b){nodes{id}}}", {"a": 9, "b": 8}, 1 + 9),
         ("query($b:Int){homeVisits(first:4,last:$b){nodes{id}}}", {"b": 8}, 1 + 8),
         ("query($b:Int){homeVisits(first:4,last:$b){nodes{id}}}", {}, 1 + 4),
-        ("query($a:Int,$b:Int){homeVisits(first:$a){nodes{history(last:$b){nodes{id}}}}}", {"a": 3, "b": 4}, 1 + 3 * (2 + 4)),
-        ("query($a:Int){homeVisits(first:$a){nodes{history(last:$a){nodes{id}}}}}", {"a": 3}, 1 + 3 * (2 + 3)),
+        ("query($a:Int,$b:Int){homeVisits(first:$a){nodes{history(last:$b){nodes{id}}}}}", {"a": 3, "b": 4}, 1 + 3 * (2 + 2 + 4)),
+        ("query($a:Int){homeVisits(first:$a){nodes{history(last:$a){nodes{id}}}}}", {"a": 3}, 1 + 3 * (2 + 2 + 3)),
         ("query($a:Int){homeVisits(first:$a){...P}} fragment P on HomeVisitConnection{nodes{id}}", {"a": 3}, 1 + 3),
-        ("query($a:Int){viewer{...F}} fragment F on Viewer{locations{homeVisits(first:$a){nodes{id}}}}", {"a": 3}, 1 + 10 * 5),
+        (
+            "query($a:Int){viewer{...F}} fragment F on Viewer{locations{homeVisits(first:$a){nodes{id}}}}",
+            {"a": 3},
+            1 + 10 * (2 + 5),
+        ),
     ],
 )
 def test_variables_and_their_defaults_set_the_size_of_a_page(document: str, variables: dict[str, Any], objects: int) -> None:
     measured = price(document)
 
     assert measured.of(variables) == objects
+
+
+def test_a_list_may_be_as_long_as_the_context_tells() -> None:
+    sizes = PageSizes(of_lists={"Viewer.locations": len})
+
+    measured = measure(parse("query($n:Int){viewer{locations{id homeVisits(first:$n){nodes{id}}}}}"), SCHEMA, LIMITS, sizes)[None]
+
+    assert [measured.of({"n": 3}, context) for context in ("", "a", "abc")] == [1, 1 + 7, 1 + 3 * 7]
+    assert measured.of({"n": 3, "Viewer.locations": 0}, "abc") == 1 + 3 * 7
 
 
 def test_each_operation_has_its_price_and_its_own_defaults_in_a_shared_fragment() -> None:
@@ -170,7 +196,7 @@ def test_the_price_of_a_page_is_told_in_two_microseconds() -> None:
     assert seconds < 2e-6
 
 
-FEW, DEFAULT_FEW = 4, 3
+FEW, DEFAULT_FEW, FEW_LEAVES = 4, 3, 1
 LOOSE = Limits(depth=99, fields=9_999, root_fields=99, aliases=9_999, directives=999, cost=10**9)
 PAGES = [
     "",
@@ -222,10 +248,14 @@ def documents(draw: st.DrawFn) -> str:
 
 
 def full_page(source: dict[str, int], info: GraphQLResolveInfo, **arguments: Any) -> Any:
-    """Answer every field in full: lists as long as they were asked for, and `DEFAULT_FEW` where nothing asks."""
+    """Answer every field in full: lists as long as they were asked for, and `DEFAULT_FEW` where nothing asks.
+
+    The context counts the pages below objects.
+    """
     field = info.parent_type.fields[info.field_name]
     if is_leaf_type(get_named_type(field.type)):
-        return [] if is_list_type(get_nullable_type(field.type)) else 1
+        return [1] if is_list_type(get_nullable_type(field.type)) else 1
+    info.context["pages"] += {"first", "last"} & field.args.keys() != set() and info.parent_type is not SCHEMA.query_type
     measured = [arguments[name] for name in ("first", "last") if arguments.get(name) is not None]
     size = min(max(*measured, 0), FEW) if measured else DEFAULT_FEW
     if not is_list_type(get_nullable_type(field.type)):
@@ -233,18 +263,25 @@ def full_page(source: dict[str, int], info: GraphQLResolveInfo, **arguments: Any
     return [{}] * (size if "first" in field.args else source.get("size", DEFAULT_FEW))
 
 
-def objects_in(answer: Any) -> int:
+def cost_of(answer: Any) -> int:
+    """Return the number of objects, and of the leaves of each beyond `FEW_LEAVES`."""
     if isinstance(answer, list):
-        return sum(map(objects_in, answer))
-    return 1 + sum(map(objects_in, answer.values())) if isinstance(answer, dict) else 0
+        return sum(map(cost_of, answer))
+    if not isinstance(answer, dict):
+        return 0
+    leaves = [
+        value for value in answer.values() if isinstance(value[0] if isinstance(value, list) and value else value, str | int)
+    ]
+    return 1 + max(0, len(leaves) - FEW_LEAVES) + sum(map(cost_of, answer.values()))
 
 
 @settings(max_examples=300, deadline=None)
 @given(documents(), st.fixed_dictionaries({}, optional={"a": SIZES, "b": SIZES, "c": SIZES}))
-def test_the_price_is_the_number_of_objects_in_an_answer_of_full_pages(document: str, variables: dict[str, int | None]) -> None:
-    measured = measure(parse(document), SCHEMA, LOOSE, PageSizes(default=DEFAULT_FEW, largest=FEW))[None].of(variables)
+def test_the_price_is_that_of_an_answer_of_full_pages(document: str, variables: dict[str, int | None]) -> None:
+    measured = measure(parse(document), SCHEMA, LOOSE, PageSizes(DEFAULT_FEW, FEW, leaves=FEW_LEAVES))[None].of(variables)
+    counts = {"pages": 0}
 
-    result = execute_sync(SCHEMA, parse(document), {}, variable_values=variables, field_resolver=full_page)
+    result = execute_sync(SCHEMA, parse(document), {}, counts, variables, field_resolver=full_page)
 
     assert result.errors is None
-    assert measured == objects_in(result.data) - 1
+    assert measured == cost_of(result.data) - 1 + 2 * counts["pages"]

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import strawberry
 
-from schema.execution.engine import Engine, Request, Result
+from resolvers.auth import allowed_operations
+from schema.context import Context
+from schema.execution.engine import Engine, Request, Result, Served
 from schema.execution.limits import Limits
 from storage.database import Database
 from tests import world
-from tests.asking import Ask, schema
+from tests.asking import Ask, engine, schema
 
 
 def codes(answer: Result) -> list[str]:
@@ -113,7 +115,7 @@ async def test_what_variables_make_too_dear_is_refused(ask: Ask) -> None:
     answer = await refused(ask, document, {"n": 100})
 
     assert codes(answer) == ["QUERY_TOO_COMPLEX"]
-    assert answer.errors[0].extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "cost", "allowed": 10_000, "asked": 10_301}
+    assert answer.errors[0].extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "cost", "allowed": 10_000, "asked": 10_501}
 
 
 NULLS = [
@@ -242,3 +244,77 @@ async def test_no_more_than_ten_errors_are_told_of_what_was_run(ask: Ask) -> Non
 
     assert response.data == {f"l{n}": None for n in range(15)}
     assert len(response.errors) == 10
+
+
+PAGE = "query ($n: Int) { homeVisits(first: $n) { nodes { id } } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "cost"),
+    [
+        (PAGE, {"n": 7}, 8),
+        (PAGE, {}, 11),
+        (PAGE, {"n": "7"}, 0),
+        ("{ viewer { subject } a: viewer { roles } }", {}, 2),
+        ('{ node(id: "1") { id } }', {}, 1),
+        ("{ viewer { nothing } }", {}, 0),
+        ('mutation { cancelHomeVisit(input: { id: "1" }) { ... on UserError { message } } }', {}, 1),
+        ("{ __typename }", {}, 0),
+    ],
+)
+async def test_a_result_tells_what_its_answer_may_have_cost(
+    ask: Ask, document: str, variables: dict[str, Any], cost: int
+) -> None:
+    answer = await ask.engine.execute(Request(document, None, variables), ask.context())
+
+    assert answer.cost == cost
+
+
+@pytest.mark.parametrize(
+    ("caller", "cost"),
+    [
+        (world.EVERYBODY, 1),
+        (world.limited_to(), 1),
+        (world.limited_to(world.WILLOWS), 5),
+        (world.limited_to(world.WILLOWS, world.BEECHES), 9),
+    ],
+)
+async def test_a_viewer_costs_as_many_locations_as_the_caller_is_limited_to(ask: Ask, caller: Any, cost: int) -> None:
+    document = "{ viewer { locations { homeVisits(first: 0) { totalCount } } } }"
+
+    answer = await ask.engine.execute(Request(document, None, {}), ask.context(caller))
+
+    assert (answer.errors, answer.cost) == ([], cost)
+
+
+async def test_aliases_of_a_field_are_computed_once(database: Database) -> None:
+    computed: list[int] = []
+
+    class Counting(Context):
+        def allowed_operations(self, visit: Any) -> Any:
+            computed.append(1)
+            return super().allowed_operations(visit)
+
+    document = f"{{ homeVisits(first: 5) {{ nodes {{ {' '.join(f'a{n}: allowedOperations' for n in range(27))} }} }} }}"
+    context = Counting(database, world.EVERYBODY, lambda: world.NOW, "Europe/London", allowed_operations)
+
+    answer = await engine(planned=True).execute(Request(document, None, {}), context)
+
+    assert (answer.served, len(computed)) == (Served.ROOT_FIELDS, 5)
+    nodes = (answer.data or {})["homeVisits"]["nodes"]
+    assert nodes[0]["a0"] == nodes[0]["a26"] == ["UPDATE", "CANCEL", "COMPLETE"]
+
+
+async def test_the_operation_of_a_request_is_known_while_its_document_is_kept(ask: Ask) -> None:
+    request = Request("query Count { homeVisits { totalCount } } query Other { viewer { subject } }", "Count", {})
+    before = ask.engine.known_operation(request)
+    await ask.engine.execute(request, ask.context())
+
+    known = ask.engine.known_operation(request)
+
+    assert before is None
+    assert known is not None
+    assert (known.name and known.name.value, ask.engine.known_operation(request._replace(operation_name="None"))) == (
+        "Count",
+        None,
+    )

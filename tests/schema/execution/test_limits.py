@@ -53,7 +53,7 @@ def fields_of_a_fragment_spread_often(times: int) -> str:
 
 
 def objects(times: int) -> str:
-    return "{homeVisits(first:99){nodes{history(first:99){nodes{id}}}}" + "viewer{subject}" * (times - 10_000) + "}"
+    return "{homeVisits(first:97){nodes{history(first:99){nodes{id}}}}" + "viewer{subject}" * (times - 9_992) + "}"
 
 
 def introspection_in_two_fragments(times: int) -> str:
@@ -143,7 +143,7 @@ def test_a_document_at_a_limit_passes_and_one_beyond_it_is_refused(limit: str, a
         ),
         (
             hostile.full_pages(2),
-            "The answer may have 20,301 objects; 10,000 are allowed. Ask for smaller pages, or nest fewer lists.",
+            "The answer may cost 20,501; 10,000 is allowed. Ask for smaller pages, nest fewer lists or select less.",
             [(1, 1)],
         ),
     ],
@@ -168,11 +168,11 @@ def test_a_syntax_error_is_coded_and_located() -> None:
 def test_variables_decide_whether_an_operation_is_affordable() -> None:
     price = prepare("query($n:Int){homeVisits(first:$n){nodes{history(first:99){nodes{id}}}}}")[None]
 
-    require_affordable(price, {"n": 99}, LIMITS)
+    require_affordable(price, {"n": 97}, LIMITS)
     with pytest.raises(GraphQLError) as refused:
-        require_affordable(price, {"n": 100}, LIMITS)
+        require_affordable(price, {"n": 98}, LIMITS)
 
-    assert refused.value.extensions == too_complex("cost", 10_000, 10_101)
+    assert refused.value.extensions == too_complex("cost", 10_000, 10_095)
 
 
 @pytest.mark.parametrize(("document", "variables", "price"), USUAL.values(), ids=USUAL)
@@ -300,7 +300,17 @@ def test_fields_of_fragments_that_nothing_spreads_count() -> None:
     with pytest.raises(GraphQLError) as refused:
         measure(parse(UNUSED), SCHEMA, Limits(), PageSizes())
 
-    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 1188}
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 1190}
+
+
+def test_fields_of_all_operations_count() -> None:
+    spread = " ".join(f"query Q{number} {{ homeVisits {{ nodes {{ ...F }} }} }}" for number in range(10))
+    fragment = f"fragment F on HomeVisit {{ {'location { id } ' * 19} }}"
+
+    with pytest.raises(GraphQLError) as refused:
+        measure(parse(f"{spread} {fragment} query R {{ viewer {{ subject }} }}"), SCHEMA, Limits(operations=11), PageSizes())
+
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX", "limit": "fields", "allowed": 400, "asked": 402}
 
 
 def test_fields_of_a_few_unused_fragments_are_for_validation_to_refuse() -> None:

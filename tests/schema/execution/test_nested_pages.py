@@ -36,7 +36,7 @@ class Page:
     mark: str
 
 
-def loader(context: Context, marks: list[Mark]) -> PagesLoader:
+def loader(context: Context, _columns: frozenset[str] | None, marks: list[Mark]) -> PagesLoader:
     texts = [mark.text for mark in marks]
     if "broken" in texts:
         raise LookupError("no such mark")
@@ -49,7 +49,7 @@ def loader(context: Context, marks: list[Mark]) -> PagesLoader:
 
 
 async def standard(root: strawberry.Parent[Any], info: strawberry.Info[Context, None], marks: list[Mark]) -> Page:
-    pages = await loader(info.context, marks)((root.id,))
+    pages = await loader(info.context, None, marks)((root.id,))
     page: Page = pages[root.id]
     return page
 

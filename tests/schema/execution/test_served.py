@@ -62,12 +62,12 @@ USUAL = {
     ),
     "a page and its count": Usual(PAGE % f"totalCount nodes {{ {ROW} }}", {"first": 5}, Served.ROOT_FIELDS, 2, 2),
     "a count alone": Usual(PAGE % "totalCount", {"filter": {"cancelled": False}, "first": 0}, Served.ROOT_FIELDS, 2, 2),
-    "a page with the people": Usual(PAGE % f"nodes {{ {ROW} {PEOPLE} }}", {"first": 20}, Served.ROOT_FIELDS, 6, 2),
+    "a page with the people": Usual(PAGE % f"nodes {{ {ROW} {PEOPLE} }}", {"first": 20}, Served.ROOT_FIELDS, 5, 1),
     "a page with IDs of what it refers to": Usual(
         PAGE % "nodes { id location { id } assignedTo { id } careEnquiry { id __typename } }", {}, Served.ROOT_FIELDS, 1, 1
     ),
     "a visit by its ID": Usual(VISIT % ROW, {"id": PENDING}, Served.ROOT_FIELDS, 1, 1),
-    "a visit with the people": Usual(VISIT % f"{ROW} {PEOPLE}", {"id": VISIT_IDS[1]}, Served.ROOT_FIELDS, 6, 2),
+    "a visit with the people": Usual(VISIT % f"{ROW} {PEOPLE}", {"id": VISIT_IDS[1]}, Served.ROOT_FIELDS, 5, 1),
     "several root fields": Usual(
         f'{{ viewer {{ subject roles locations {{ name }} }} homeVisit(id: "{PENDING}") {{ id }} homeVisits {{ totalCount }} }}',
         {},

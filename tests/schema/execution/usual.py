@@ -156,9 +156,9 @@ _TYPE_BY_NAME = (
 # Objects: the connection, its `pageInfo`, and per visit the edge, the visit and what it refers to.
 USUAL = {
     "Apollo, with __typename everywhere": (_APOLLO_SCREEN, {"first": 100, "filter": {"status": ["PENDING"]}}, 2 + 100 * 8),
-    "Relay, a refetched connection": (_RELAY_PAGINATION, {"id": "1", "cursor": "c"}, 1 + 2 + 100 * 4),
+    "Relay, a refetched connection": (_RELAY_PAGINATION, {"id": "1", "cursor": "c"}, 1 + (2 + 2) + 100 * 4),
     "pages forwards or backwards": (_BOTH_DIRECTIONS, {"first": None, "after": None, "last": 100, "before": "c"}, 2 + 100 * 2),
-    "a visit's history": (_HISTORY, {"id": "1"}, 1 + 2 + 50 * 11),
+    "a visit's history": (_HISTORY, {"id": "1"}, 1 + (2 + 2) + 50 * 11),
     "a type by its name": (_TYPE_BY_NAME, {}, 0),
     "a mutation with each result": (_CANCEL, {"input": {"id": "1"}}, 1 + 1 + 1 + 10),
 }

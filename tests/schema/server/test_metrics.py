@@ -10,7 +10,7 @@ from schema.server.logs import Log
 from schema.server.metrics import FLUSH_SECONDS, Metrics
 from schema.transport.operations import RequestRecord
 
-HELLO = RequestRecord("req-1", "amy", "Hello", "query", "ok", 200, 0.0123456, None)
+HELLO = RequestRecord("req-1", "amy", "Hello", "query", "ok", 200, 0.0123456, None, client="192.0.2.1")
 COUNTED = re.compile(r'home_visits_requests_total\{operation="(.+)",outcome="(.+)",type="(.+)"\} (.+)')
 
 
@@ -49,15 +49,17 @@ async def test_what_has_no_name_or_no_operation_takes_none_of_the_names() -> Non
     assert counts(metrics) == {("anonymous", "ok", "query"): 1, ("none", "BAD_REQUEST", "none"): 300, ("Hello", "ok", "query"): 1}
 
 
-async def test_records_are_flushed_together_within_moments(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = Metrics(Log("json"))
+async def test_records_are_flushed_together_within_moments(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json")
+    metrics = Metrics(log)
 
     for number in range(3):
         metrics.record(HELLO._replace(request_id=f"req-{number}"))
-    at_once = capsys.readouterr().out
+    at_once = capfd.readouterr().out
     await asyncio.sleep(2 * FLUSH_SECONDS)
+    log.flush()
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert at_once == ""
     assert [line["request_id"] for line in lines] == ["req-0", "req-1", "req-2"]
     assert len({line.pop("timestamp") for line in lines}) == 1
@@ -68,14 +70,16 @@ async def test_records_are_flushed_together_within_moments(capsys: pytest.Captur
         "operation": "Hello",
         "type": "query",
         "caller": "amy",
+        "client": "192.0.2.1",
         "outcome": "ok",
         "status": 200,
         "milliseconds": 12.34,
     }
 
 
-async def test_gauges_are_refreshed_and_the_last_records_flushed(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics, queued = Metrics(Log("json")), [3.0]
+async def test_gauges_are_refreshed_and_the_last_records_flushed(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json")
+    metrics, queued = Metrics(log), [3.0]
     metrics.gauge("queued", "How many are queued.", lambda: queued[0])
 
     task = asyncio.create_task(metrics.keep_fresh())
@@ -83,6 +87,7 @@ async def test_gauges_are_refreshed_and_the_last_records_flushed(capsys: pytest.
     metrics.record(HELLO)
     task.cancel()
     await asyncio.wait([task])
+    log.flush()
 
-    assert json.loads(capsys.readouterr().out)["request_id"] == "req-1"
+    assert json.loads(capfd.readouterr().out)["request_id"] == "req-1"
     assert "home_visits_queued 3.0" in metrics.export().decode().splitlines()

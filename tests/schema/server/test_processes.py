@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from schema.server.processes import Worker, is_loopback, stop_all, stop_seconds
+from schema.server.processes import is_loopback
+from schema.server.supervisor import Worker, stop_all, stop_seconds
 from schema.transport.http.connections import HTTPLimits
 
 DRAINING = """

@@ -1,6 +1,7 @@
 """Settings: what each variable sets, and the README's table of them."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def as_in_readme(name: str, default: Any) -> str:
             return LEFT_OPEN.get(name, "none")
         case bool():
             return "on" if default else "off"
-        case frozenset():
+        case frozenset() | tuple():
             return ", ".join(sorted(default)) or "none"
     return f"`{default}`"
 
@@ -70,6 +71,7 @@ SPECIAL = {
     "ALLOWED_ORIGINS": ("https://a.example, http://localhost:5173", frozenset({"https://a.example", "http://localhost:5173"})),
     "PGBOUNCER": ("on", True),
     "TRUSTED_DOCUMENTS": ("documents.json", Path("documents.json")),
+    "TRUSTED_PROXIES": ("10.0.0.0/8, 2001:db8::1", (ip_network("10.0.0.0/8"), ip_network("2001:db8::1"))),
 }
 
 

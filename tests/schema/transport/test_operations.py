@@ -14,6 +14,7 @@ from schema.server.logs import Log
 from schema.server.metrics import Metrics
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestRecord, RequestState, Response
+from schema.transport.shares import Shares
 
 CANARY = "hunter2"
 HELLO = Request("{ hello }", "Hello", {})
@@ -49,7 +50,7 @@ class Running:
         return response
 
 
-def present(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def present(error: GraphQLError, request_id: str, _context: object = None) -> dict[str, Any]:
     code = (error.extensions or {}).get("code", "INTERNAL_SERVER_ERROR")
     return {"message": error.message, "extensions": {"code": code, "requestId": request_id}}
 
@@ -64,7 +65,8 @@ def running(
     max_queued: int = 128,
 ) -> Running:
     steps, records = list[str](), list[RequestRecord]()
-    concurrency = ConcurrencyLimiter(max_executing=max_executing, max_queued=max_queued)
+    shares = Shares(clock=lambda: 0.0)
+    concurrency = ConcurrencyLimiter(max_executing=max_executing, max_queued=max_queued, shares=shares)
 
     async def hello() -> Result:
         return Result({"hello": "world"}, [], True, None)
@@ -87,6 +89,7 @@ def running(
         record=record or records.append,
         concurrency=concurrency,
         execution_seconds=seconds,
+        cost_limit=100,
     )
     return Running(operations, concurrency, records, steps)
 
@@ -94,6 +97,10 @@ def running(
 async def never() -> Result:
     await asyncio.sleep(10)
     raise AssertionError("It was not cancelled.")
+
+
+async def fail() -> Result:
+    raise RuntimeError(CANARY)
 
 
 def refusal(code: str, message: str, status: int) -> Response:
@@ -175,6 +182,60 @@ async def test_a_request_that_cannot_be_parsed_was_signed_in_and_never_executed(
     assert server.steps == ["authenticate None"]
 
 
+COST = HELLO._replace(reports_cost=True)
+TOO_MUCH = {"code": "QUERY_TOO_COMPLEX", "limit": "cost", "allowed": 100, "asked": 700}
+
+
+def refused(extensions: dict[str, Any]) -> Result:
+    return Result(None, [GraphQLError("No.", extensions=extensions)], False, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "requested", "available"),
+    [
+        (Result({"hello": "world"}, [], True, None, cost=21), 21, 199_979),
+        (Result({"hello": None}, [GraphQLError("No.", extensions={"code": "FORBIDDEN"})], True, None, cost=21), 21, 199_979),
+        (refused(TOO_MUCH), 700, 200_000),
+        (refused({"code": "GRAPHQL_PARSE_FAILED"}), None, 200_000),
+    ],
+    ids=["data", "data and errors", "too complex", "unreadable"],
+)
+async def test_a_response_tells_what_the_request_cost_where_it_asks(
+    result: Result, requested: int | None, available: int
+) -> None:
+    async def work() -> Result:
+        return result
+
+    server = running(work)
+
+    response = await server.run(COST)
+    other = await running(work).run()
+
+    share = {"available": available, "quota": 200_000, "seconds": 10}
+    assert response.extensions == {"cost": {"requested": requested, "limit": 100, "share": share}}
+    assert other.extensions is None
+    assert response._replace(extensions=None) == other
+
+
+async def test_a_refusal_tells_what_is_left_of_the_share() -> None:
+    server = running(never, seconds=0.05)
+
+    response = await server.run(COST)
+
+    share = {"available": 200_000, "quota": 200_000, "seconds": 10}
+    assert response.extensions == {"cost": {"requested": None, "limit": 100, "share": share}}
+
+
+@pytest.mark.parametrize("work", [None, fail, never], ids=["ok", "fails", "late"])
+async def test_an_operation_leaves_the_limiter_however_it_ends(work: Callable[[], Awaitable[Result]] | None) -> None:
+    server = running(work, seconds=0.05)
+
+    await asyncio.gather(*(server.run() for _ in range(70)))
+
+    assert (server.concurrency.executing, server.concurrency.queued) == (0, 0)
+    assert (server.concurrency._executing_of, server.concurrency._queues) == ({}, {})
+
+
 def raised(message: str) -> Exception:
     try:
         raise LookupError(message)
@@ -182,8 +243,9 @@ def raised(message: str) -> Exception:
         return fault
 
 
-async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics, faults = Metrics(Log("json")), list[Exception]()
+async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("json")
+    metrics, faults = Metrics(log), list[Exception]()
     [operation] = parse("query Greeting { hello }").definitions
 
     async def work() -> Result:
@@ -196,7 +258,8 @@ async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsy
         await server.run(id=f"req-{number}")
     exported = metrics.export().decode().splitlines()
 
-    out = capsys.readouterr().out
+    log.flush()
+    out = capfd.readouterr().out
     lines = [json.loads(line) for line in out.splitlines()]
     assert [(line["level"], line["event"], line["request_id"]) for line in lines] == [
         ("error", "fast path fault", "req-1"),
@@ -209,10 +272,6 @@ async def test_requests_and_faults_of_the_fast_path_are_logged_and_counted(capsy
     assert CANARY not in out
     assert "home_visits_fast_path_faults_total 2.0" in exported
     assert 'home_visits_requests_total{operation="Greeting",outcome="ok",type="query"} 3.0' in exported
-
-
-async def fail() -> Result:
-    raise RuntimeError(CANARY)
 
 
 @pytest.mark.parametrize(("work", "outcome"), [(fail, "INTERNAL_SERVER_ERROR"), (never, "TIMEOUT")])

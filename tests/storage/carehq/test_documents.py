@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems
+from storage.carehq.documents import KINDS, UnknownKind, kind_named, kind_of, problems, read_document
 from storage.models import VisitHost, VisitType
 from tests.memory import kept_memory
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, visit
@@ -134,9 +134,27 @@ def test_hosts_are_lower_case_in_documents(host: VisitHost) -> None:
     ],
 )
 def test_an_instant_without_an_offset_is_in_utc(text: str, instant: datetime) -> None:
-    read = kept("home_visits", visit(date_time=text))["date_time"]
+    read = kept("home_visits", visit(created=text))["created"]
 
     assert (read, read.tzinfo) == (instant, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2024-11-03 11:00:00.999999", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2024-11-03T12:00:00.5+01:00", datetime(2024, 11, 3, 11, tzinfo=UTC)),
+        ("2000-01-01 00:00:00", datetime(2000, 1, 1, tzinfo=UTC)),
+        ("2101-01-01T00:59:59+01:00", datetime(2100, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_the_time_of_a_visit_is_cut_to_whole_seconds(text: str, instant: datetime) -> None:
+    assert kept("home_visits", visit(date_time=text))["date_time"] == instant
+
+
+@pytest.mark.parametrize("text", ["1026-11-03 11:00:00", "1999-12-31 23:59:59.9", "2101-01-01 00:00:00", "9026-11-03 11:00:00"])
+def test_a_year_in_which_no_visit_can_be_is_refused(text: str) -> None:
+    assert problems_of("home_visits", visit(date_time=text)) == ["date_time must be in a year from 2000 to 2100"]
 
 
 @pytest.mark.parametrize(
@@ -170,13 +188,23 @@ def test_what_is_no_instant_is_refused(value: Any) -> None:
     assert problems_of("home_visits", visit(date_time=value)) == [f"date_time {NOT_AN_INSTANT}"]
 
 
-def test_a_visit_ends_only_once() -> None:
-    document = visit(cancelled="2024-11-02 09:00:00", completed="2024-11-03 12:00:00", created="early")
+def test_a_visit_that_was_completed_and_cancelled_is_cancelled_with_a_warning() -> None:
+    value = visit(cancelled="2024-11-02 09:00:00", completed="2024-11-03 12:00:00")
 
-    assert problems_of("home_visits", document) == [
-        "completed must be null where `cancelled` is set: a visit ends only once",
-        f"created {NOT_AN_INSTANT}",
-    ]
+    document, warnings = read_document(KINDS["home_visits"], value)
+
+    assert (vars(document)["cancelled"], vars(document)["completed"]) == (datetime(2024, 11, 2, 9, tzinfo=UTC), None)
+    assert warnings == ["completed is left out, for `cancelled` is set: the visit is CANCELLED"]
+
+
+def test_what_is_wrong_with_one_end_is_told_beside_the_other() -> None:
+    assert problems_of("home_visits", visit(cancelled="2024-11-02 09:00:00", completed="soon")) == [f"completed {NOT_AN_INSTANT}"]
+
+
+def test_a_sound_document_has_no_warnings() -> None:
+    _, warnings = read_document(KINDS["home_visits"], visit(cancelled="2024-11-02 09:00:00"))
+
+    assert warnings == []
 
 
 def test_notes_have_at_most_10000_characters() -> None:
@@ -202,7 +230,9 @@ def test_a_text_is_what_every_database_can_keep(kind: str, field: str, value: An
     assert problems_of(kind, document) == [f"{field} {problem}"]
 
 
-@pytest.mark.parametrize("value", [5, "", "Londen", "Europe", "../../etc/passwd", "/etc/localtime", "Europe/Lon\0don", "\ud800"])
+@pytest.mark.parametrize(
+    "value", [5, [], "", "Londen", "Europe", "../../etc/passwd", "/etc/localtime", "Europe/Lon\0don", "\ud800"]
+)
 def test_a_time_zone_has_an_iana_name(value: Any) -> None:
     document = {"_id": LOCATION, "time_zone": value}
 
@@ -213,7 +243,38 @@ def test_a_time_zone_has_an_iana_name(value: Any) -> None:
 def test_of_other_documents_only_the_id_is_needed(kind: str) -> None:
     values = kept(kind, {"_id": USER})
 
-    assert values == dict.fromkeys(KINDS[kind].document.model_fields) | {"id": USER}
+    defaults = {"suspended": False} if kind == "users" else {}
+    assert values == dict.fromkeys(KINDS[kind].document.model_fields) | defaults | {"id": USER}
+
+
+def test_a_user_has_locations_a_role_and_whether_they_are_suspended() -> None:
+    values = kept("users", {"_id": USER, "locations": [LOCATION, USER, LOCATION], "location_role": "nurse", "suspended": True})
+
+    assert (values["locations"], values["location_role"], values["suspended"]) == ([LOCATION, USER], VisitHost.NURSE, True)
+
+
+@pytest.mark.parametrize("role", ["regional_manager", "NURSE", "", None, 5, ["nurse"]])
+def test_a_role_that_is_unknown_is_null(role: Any) -> None:
+    warnings: list[str] = []
+    document = KINDS["users"].document.model_validate({"_id": USER, "location_role": role}, context=warnings)
+
+    known = "manager, deputy_manager, administrator, receptionist, senior_carer, carer, customer_relations_adviser, nurse, other"
+    assert vars(document)["location_role"] is None
+    assert warnings == ([] if role is None else [f"location_role is left out, for it is none of {known}"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("locations", LOCATION, "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("locations", [LOCATION, "5"], "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("locations", [None], "must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f"),
+        ("suspended", "yes", "must be true, false or null"),
+        ("suspended", 1, "must be true, false or null"),
+    ],
+)
+def test_what_a_user_cannot_have_is_refused(field: str, value: Any, problem: str) -> None:
+    assert problems_of("users", {"_id": USER, field: value}) == [f"{field} {problem}"]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)
@@ -271,3 +332,17 @@ def test_a_thousand_long_names_of_time_zones_leave_nothing_behind() -> None:
             ]
 
     assert kept.bytes < 50_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        (kind, field)
+        for kind in ("users", "locations", "care_enquiries", "service_user_contacts")
+        for field in ("first_name", "last_name", "name", "email", "phone")
+        if field in KINDS[kind].document.model_fields
+    ],
+)
+def test_a_text_over_300_characters_is_refused_by_the_name_of_its_field(kind: str, field: str) -> None:
+    assert kept(kind, {"_id": USER, field: "é" * 300})[field] == "é" * 300
+    assert problems_of(kind, {"_id": USER, field: "é" * 1001}) == [f"{field} must have at most 300 characters: it has 1,001"]

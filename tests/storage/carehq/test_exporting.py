@@ -121,7 +121,7 @@ async def test_an_enquiry_tells_that_it_was_anonymized_only_where_it_was(databas
 async def test_a_visit_that_was_booked_here_looks_like_any_other(database: Database, tmp_path: Path) -> None:
     await take(database, *write(tmp_path, care_enquiries=[enquiry(location=LOCATION)]))
     clock = Clock()
-    clock.advance(milliseconds=123)
+    clock.advance(milliseconds=999)
     booked = await HomeVisits(database, EVERYTHING, clock).book(booking(care_enquiry=ENQUIRY, notes="Ring twice."))
 
     (document,) = await give(database)
@@ -133,11 +133,11 @@ async def test_a_visit_that_was_booked_here_looks_like_any_other(database: Datab
         "cancelled": None,
         "care_enquiry": ENQUIRY,
         "completed": None,
-        "created": "2024-10-20 09:30:00.123",
+        "created": "2024-10-20 09:30:00",
         "date_time": "2024-11-03 11:00:00",
         "host": "nurse",
         "location": LOCATION,
-        "modified": "2024-10-20 09:30:00.123",
+        "modified": "2024-10-20 09:30:00",
         "notes": "Ring twice.",
         "service_user_contact": None,
         "visit_type": "in_person",

@@ -1,14 +1,18 @@
 """Files of documents become records, in any order, and once however often they are imported."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from sqlmodel import func, select
 
 from storage.carehq.documents import UnknownKind
-from storage.carehq.importing import UnreadableFile
+from storage.carehq.importing import BATCH, UnreadableFile
 from storage.carehq.merging import Tally
 from storage.database import Database
+from storage.models import HomeVisit
+from tests.databases import database_at
 from tests.storage.carehq.taking import (
     ENQUIRY,
     KINDS,
@@ -131,7 +135,7 @@ async def test_what_is_no_json_is_told_with_its_place(database: Database, tmp_pa
     outcome = await take(database, path)
 
     assert [str(document) for document in outcome.refused] == [
-        f"{path}: document 2 (line 2): is no JSON: Expecting value on line 2"
+        f"{path}: document 2 (line 2): is no JSON: Expecting value after `_id` on line 2"
     ]
     assert outcome.tallies == {"users": Tally(new=2, refused=1)}
 
@@ -167,7 +171,7 @@ async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Dat
     await take(database, *write(tmp_path, home_visits=[visit(assigned_to=USER, service_user_contact=contact)]))
 
     kept = everything_in(database.path)
-    assert kept["users"] == [(USER, None, None, None)]
+    assert kept["users"] == [(USER, None, None, None, None, None, 0)]
     assert kept["locations"] == [(LOCATION, None, None, None, None)]
     assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None)]
     assert kept["service_user_contacts"] == [(contact, None, None, None, None, None)]
@@ -246,3 +250,31 @@ async def test_documents_that_are_refused_fill_batches_too(
     outcome = await take(database, *write(tmp_path, users=[{"first_name": "Nobody"}] * 25))
 
     assert (len(outcome.refused), len(outcome.progress)) == (25, 3)
+
+
+async def test_a_name_that_is_too_long_costs_its_document_alone(database: Database, tmp_path: Path) -> None:
+    [path] = write(tmp_path, users=[{"_id": USER, "first_name": "A" * 301}, {"_id": VISIT, "first_name": "Ada"}])
+
+    outcome = await take(database, path)
+
+    reason = "first_name must have at most 300 characters: it has 301"
+    assert [str(document) for document in outcome.refused] == [f"{path}: document 1 (line 1): {reason}"]
+    assert outcome.tallies["users"] == Tally(new=1, refused=1)
+
+
+async def test_others_that_write_get_in_between_the_transactions_of_an_import(database: Database, tmp_path: Path) -> None:
+    files = write(tmp_path, home_visits=numbered(4 * BATCH))
+    other = await database_at(database.path).open()
+    stored: list[int] = []
+
+    async def write_beside() -> None:
+        while True:
+            stored.append(await other.write(lambda session: session.exec(select(func.count()).select_from(HomeVisit)).one()))
+
+    writing = asyncio.create_task(write_beside())
+    await take(database, *files)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await other.close()
+
+    assert set(stored) >= {BATCH, 2 * BATCH, 3 * BATCH}

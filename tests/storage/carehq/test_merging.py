@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from storage.carehq.merging import Tally
 from storage.database import Database
+from storage.models import HomeVisitStatus
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
@@ -37,7 +38,7 @@ async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None
     await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.")])
     newer = visit(
         modified=LATER,
-        date_time="2024-11-04 12:30:00.500",
+        date_time="2024-11-04 12:30:00",
         host="nurse",
         visit_type="virtual",
         location=24 * "9",
@@ -51,7 +52,9 @@ async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None
     assert tallies == {"home_visits": Tally(updated=1)}
     (row,) = rows_of(database.path, "home_visits")
     assert (row["version"], row["notes"], row["notes_folded"]) == (2, "KNOCK twice.", "knock twice.")
-    assert await give(database) == [visit(anonymized=None, cancelled=None, service_user_contact=None) | newer]
+    assert await give(database) == [
+        visit(anonymized=None, cancelled=None, service_user_contact=None) | newer | {"date_time": "2024-11-04 12:30:00"}
+    ]
 
 
 async def test_notes_that_no_booking_could_have_are_imported_and_found_by_the_first_part_of_them(
@@ -75,7 +78,7 @@ async def test_notes_that_no_booking_could_have_are_imported_and_found_by_the_fi
 
 async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(database: Database, tmp_path: Path) -> None:
     await taken(database, tmp_path, home_visits=[visit(notes="Ring the bell.", assigned_to=USER)])
-    changes = {"assigned_to": None, "date_time": "2024-11-03 11:00:00.5", "host": "nurse", "notes": "Knock."}
+    changes = {"assigned_to": None, "date_time": "2024-11-03 12:00:00.5", "host": "nurse", "notes": "Knock."}
 
     await taken(database, tmp_path, home_visits=[visit(modified=LATER, cancelled=LATER, **changes)])
 
@@ -90,7 +93,7 @@ async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(
     assert json.loads(event["changes"]) == [
         ["assigned_to", USER, None],
         ["cancelled", None, "2024-11-02T08:00:00Z"],
-        ["date_time", "2024-11-03T11:00:00Z", "2024-11-03T11:00:00.500Z"],
+        ["date_time", "2024-11-03T11:00:00Z", "2024-11-03T12:00:00Z"],
         ["host", "MANAGER", "NURSE"],
         ["notes", None, None],
     ]
@@ -107,8 +110,79 @@ async def test_a_newer_visit_with_nothing_else_new_is_a_version_without_changes(
     assert [(event["version"], event["changes"]) for event in events] == [(1, "[]"), (2, "[]")]
 
 
-@pytest.mark.parametrize("modified", ["2024-11-01 16:03:34", "2024-11-01 16:03:33.999999", "2023-11-01 16:03:34"])
-async def test_a_visit_that_is_no_newer_is_left(database: Database, tmp_path: Path, modified: str) -> None:
+ENDINGS = {
+    "cancelled": {"cancelled": "2024-11-01 16:03:34"},
+    "completed": {"completed": "2024-11-01 16:03:34"},
+    "moved": {"date_time": "2024-11-04 11:00:00"},
+    "wiped": {"anonymized": "2024-11-01 16:03:34", "notes": ""},
+    "of another home": {"location": 24 * "9"},
+    "of another user": {"assigned_to": USER},
+}
+
+
+@pytest.mark.parametrize("changes", ENDINGS.values(), ids=ENDINGS)
+async def test_of_the_same_second_other_content_is_newer_and_the_same_bytes_are_nothing(
+    database: Database, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    await taken(database, tmp_path, home_visits=[visit(notes="Pending")])
+    changed = visit(notes="Pending") | changes
+
+    first = await taken(database, tmp_path, home_visits=[changed])
+    before = everything_in(database.path)
+    second = await taken(database, tmp_path, home_visits=[changed])
+
+    (row,), (_, event) = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    assert (first, second) == ({"home_visits": Tally(updated=1)}, {"home_visits": Tally(unchanged=1)})
+    assert everything_in(database.path) == before
+    assert (row["version"], row["modified"], event["version"]) == (2, "2024-11-01T16:03:34", 2)
+    assert {name for name, *_ in json.loads(event["changes"])} == set(changes)
+    (exported,) = await give(database)
+    assert changed.items() <= exported.items()
+
+
+async def test_a_file_with_two_states_of_one_second_changes_nothing_when_it_comes_again(
+    database: Database, tmp_path: Path
+) -> None:
+    documents = [visit(), visit(cancelled="2024-11-01 16:03:34")]
+
+    first = await taken(database, tmp_path, home_visits=documents)
+    before = everything_in(database.path)
+    second = await taken(database, tmp_path, home_visits=documents)
+
+    assert (first, second) == ({"home_visits": Tally(new=1, unchanged=1)}, {"home_visits": Tally(unchanged=2)})
+    assert everything_in(database.path) == before
+    assert rows_of(database.path, "home_visits")[0]["cancelled"] == "2024-11-01T16:03:34"
+
+
+@pytest.mark.parametrize("end", ["cancelled", "completed"])
+async def test_what_the_source_takes_back_is_pending_again(database: Database, tmp_path: Path, end: str) -> None:
+    await taken(database, tmp_path, home_visits=[visit(**{end: "2024-11-01 16:03:34"})])
+
+    tallies = await taken(database, tmp_path, home_visits=[visit(modified=LATER)])
+
+    found = await HomeVisits(database, EVERYTHING, Clock()).get(VISIT)
+    assert found is not None
+    assert (tallies, found.status) == ({"home_visits": Tally(updated=1)}, HomeVisitStatus.PENDING)
+
+
+async def test_a_completed_visit_that_was_cancelled_is_cancelled_with_a_warning(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit(completed="2024-11-01 16:03:34")])
+    both = visit(completed="2024-11-01 16:03:34", cancelled=LATER, modified=LATER)
+    (path,) = write(tmp_path, home_visits=[both])
+
+    outcome = await take(database, path)
+
+    found = await HomeVisits(database, EVERYTHING, Clock()).get(VISIT)
+    assert found is not None
+    assert (found.status, found.completed) == (HomeVisitStatus.CANCELLED, None)
+    assert (outcome.tallies, outcome.report.refused) == ({"home_visits": Tally(updated=1)}, 0)
+    assert [str(one) for one in outcome.refused] == [
+        f"{path}: document 1 (line 1): warning: completed is left out, for `cancelled` is set: the visit is CANCELLED"
+    ]
+
+
+@pytest.mark.parametrize("modified", ["2024-11-01 16:03:33", "2024-11-01 16:03:33.999999", "2023-11-01 16:03:34"])
+async def test_a_visit_that_is_older_is_left(database: Database, tmp_path: Path, modified: str) -> None:
     await taken(database, tmp_path, home_visits=[visit()])
     before = everything_in(database.path)
 
@@ -185,6 +259,7 @@ async def test_what_the_source_anonymized_is_anonymized_here(database: Database,
     ("kind", "before", "after"),
     [
         ("users", {"_id": USER, "first_name": "Ada", "email": "ada@homes.example"}, {"_id": USER, "first_name": "Beth"}),
+        ("users", {"_id": USER, "suspended": True}, {"_id": USER, "locations": [LOCATION], "location_role": "nurse"}),
         ("locations", {"_id": LOCATION, "name": "Willow"}, {"_id": LOCATION, "name": "Rowan", "time_zone": "Europe/Dublin"}),
         ("care_enquiries", enquiry(location=LOCATION), enquiry(first_name="Beth", location=24 * "9")),
         ("service_user_contacts", contact(), contact(care_enquiry=None, phone="+44 1632 960100")),
@@ -210,14 +285,26 @@ async def test_the_last_of_several_documents_about_one_thing_counts(database: Da
     tallies = await taken(database, tmp_path, users=users)
 
     assert tallies == {"users": Tally(new=1, updated=2, unchanged=1)}
-    assert rows_of(database.path, "users") == [{"id": USER, "first_name": "Cleo", "last_name": None, "email": None}]
+    assert [row["first_name"] for row in rows_of(database.path, "users")] == ["Cleo"]
 
 
 async def test_a_document_that_holds_only_an_id_is_a_stub(database: Database, tmp_path: Path) -> None:
     tallies = await taken(database, tmp_path, users=[{"_id": USER}, {"_id": USER, "colour": "blue"}])
 
     assert tallies == {"users": Tally(new=1, unchanged=1)}
-    assert rows_of(database.path, "users") == [{"id": USER, "first_name": None, "last_name": None, "email": None}]
+    assert everything_in(database.path)["users"] == [(USER, None, None, None, None, None, 0)]
+
+
+async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: Path) -> None:
+    other = 24 * "9"
+    works = {"locations": [LOCATION, other], "location_role": "deputy_manager", "suspended": True}
+
+    await taken(database, tmp_path, users=[{"_id": USER, **works}], locations=[{"_id": other, "name": "Rowan"}])
+
+    kept = everything_in(database.path)
+    assert kept["users"] == [(USER, None, None, None, f'["{LOCATION}", "{other}"]', "DEPUTY_MANAGER", 1)]
+    assert [row[:2] for row in kept["locations"]] == [(LOCATION, None), (other, "Rowan")]
+    assert await give(database, "users") == [{"_id": USER, "first_name": None, "last_name": None, "email": None, **works}]
 
 
 @pytest.mark.parametrize(
@@ -243,9 +330,30 @@ async def test_an_update_withdraws_mail_that_it_makes_stale(
     assert (row["id"], row["confirmation"], message["status"]) == (booked.id, confirmation, confirmation)
 
 
-async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Database, tmp_path: Path) -> None:
+async def test_the_news_that_a_visit_is_cancelled_goes_out_though_the_source_has_cancelled_it_at_another_second(
+    database: Database, tmp_path: Path
+) -> None:
     await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
-    await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY, notes="Booked here"))
+    visits = HomeVisits(database, EVERYTHING, Clock())
+    booked = await visits.book(booking(care_enquiry=ENQUIRY))
+    await change(database, "UPDATE outbox_messages SET status = 'SENT'")
+    await visits.cancel(booked.id, notify_care_seeker=True)
+    (exported,) = await give(database)
+
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": LATER, "modified": LATER}])
+    again = [message["status"] for message in rows_of(database.path, "outbox_messages")]
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": None, "modified": "2024-11-03 08:00:00"}])
+
+    assert again == ["SENT", "QUEUED"]
+    assert [message["status"] for message in rows_of(database.path, "outbox_messages")] == ["SENT", "WITHDRAWN"]
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 999])
+async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Database, tmp_path: Path, milliseconds: int) -> None:
+    clock = Clock()
+    clock.advance(milliseconds=milliseconds)
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    await HomeVisits(database, EVERYTHING, clock).book(booking(care_enquiry=ENQUIRY, notes="Booked here"))
     before = everything_in(database.path)
 
     tallies = await taken(
@@ -253,6 +361,32 @@ async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Datab
     )
 
     assert tallies == {"care_enquiries": Tally(unchanged=1), "home_visits": Tally(unchanged=1)}
+    assert everything_in(database.path) == before
+
+
+async def test_a_visit_that_was_changed_here_within_a_second_of_its_export_is_left(database: Database, tmp_path: Path) -> None:
+    clock = Clock()
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    visits = HomeVisits(database, EVERYTHING, clock)
+    booked = await visits.book(booking(care_enquiry=ENQUIRY))
+    exported = await give(database)
+    clock.advance(milliseconds=500)
+    await visits.update(booked.id, {"notes": "Changed here"})
+    before = everything_in(database.path)
+
+    tallies = await taken(database, tmp_path, home_visits=exported)
+
+    assert tallies == {"home_visits": Tally(unchanged=1)}
+    assert everything_in(database.path) == before
+
+
+async def test_instants_that_were_kept_finer_than_an_export_has_them_are_nothing_new(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit(created="2024-11-01 16:03:33.250", completed="2024-11-01 16:03:33.999")])
+    before = everything_in(database.path)
+
+    tallies = await taken(database, tmp_path, home_visits=await give(database))
+
+    assert tallies == {"home_visits": Tally(unchanged=1)}
     assert everything_in(database.path) == before
 
 

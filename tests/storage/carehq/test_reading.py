@@ -1,5 +1,8 @@
+import bz2
+import gzip
 import io
 import json
+import lzma
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +10,8 @@ from typing import Any
 import pytest
 
 from storage.carehq.reading import LONGEST_DOCUMENT, Documents, RawDocument
+
+IN_LISTS = "a page has its documents in `items` or `data`"
 
 
 def found_in(text: str | bytes) -> list[RawDocument]:
@@ -31,7 +36,24 @@ def values_in(text: str | bytes) -> list[Any]:
         '{"items": [{"_id": 1}], "page": 1}\n{"items": [{"_id": 2}], "page": 2}\n',
         '[{"items": [{"_id": 1}]}, {"items": [{"_id": 2}]}]',
         json.dumps({"next": None, "self": "http://carehq.example/", "items": [{"_id": 1}, {"_id": 2}], "links": [{}]}, indent=1),
+        '{"meta": {"took": [1, NaN], "_id": 5}, "items": [{"_id": 1}, {"_id": 2}], "links": {"self": null, "next": NaN}}',
+        '{"data": [{"_id": 1}, {"_id": 2}]}',
+        '{"data": [{"_id": 1}], "items": [{"_id": 2}]}',
+        '{"data": null, "items": [{"_id": 1}, {"_id": 2}], "items": []}',
+        '{"data": [{"_id": 1}], "meta": {}}{"data": [{"_id": 2}], "meta": {}}',
+        '{"a \\"b": "items", "items" :\n[{"_id": 1}, {"_id": 2}]}',
         '{"_id": 1}\n{"_id": 2}\n',
+        '{"_id": 1},\n{"_id": 2},\n',
+        '{"_id": 1}\n,{"_id": 2}',
+        '[{"_id": 1},{"_id": 2},]',
+        '[{"_id": 1}]\n[{"_id": 2}]',
+        '[{"_id": 1}],\n[{"_id": 2}],\n',
+        '\ufeff{"_id": 1}\n\ufeff{"_id": 2}\n',
+        '\ufeff[{"_id": 1}]\ufeff[{"_id": 2}]',
+        '{"_id": 1}\u2028{"_id": 2}\u2029',
+        '{"_id": 1}\r{"_id": 2}\r',
+        '\x1e{"_id": 1}\n\x1e{"_id": 2}\n',
+        '[{"_id": 1},\x85\xa0\x0b\x0c{"_id": 2}]',
         '{"_id": 1}\r\n\r\n{"_id": 2}',
         '{"_id": 1}{"_id": 2}',
         '\ufeff[{"_id": 1}, {"_id": 2}]',
@@ -76,19 +98,29 @@ def test_what_is_cut_by_the_end_of_a_chunk_is_put_together(monkeypatch: pytest.M
         ("]", "is no JSON: Expecting value on line 1; nothing after it was read"),
         ('{"a": [1, 2]', "ends in the middle: is the file complete?"),
         ('{"a": "b', "ends in the middle: is the file complete?"),
-        ('{"a"\n:\noops}', "is no JSON: Expecting value on line 3; nothing after it was read"),
-        ('{"a": NaN}', "is no JSON that can be read: NaN is no number; nothing after it was read"),
+        ('{"a"\n:\noops}', "is no JSON: Expecting value after `a` on line 3"),
+        ('{"a": 1, oops}', "is no JSON: Expecting property name enclosed in double quotes after `a` on line 1"),
+        ('{"a": NaN}', "`a` is NaN, which is no number: write null"),
+        ('{"a": [1, [-Infinity]]}', "`a` is -Infinity, which is no number: write null"),
+        ('{"a": {"b": -' + "9" * 5000 + "}}", "`b` is a number of 5,000 digits, which is too long: write null"),
+        ('{"a": 1, "b": 2, "a": 1, "a": 3}', "`a` stands 3 times: leave one"),
+        ('{"a": {"b": 1, "b": 2}, "c": NaN}', "`b` stands twice: leave one; `c` is NaN, which is no number: write null"),
+        ('{"not a name": NaN}', "a field is NaN, which is no number: write null"),
+        ("NaN", "must be a JSON object, and is NaN, which is no number"),
         ('{"items": [] "page": 1}', "is no JSON: `}` is missing on line 1; nothing after it was read"),
         ('{"items": [], "page" 1}', "is no JSON: `:` is missing on line 1; nothing after it was read"),
-        ('{"a": "two\nlines"}', "is no JSON: Invalid control character at on line 1; nothing after it was read"),
-        ('{"a": "' + LONGEST_DOCUMENT * "b" + '"}', "is longer than 1,048,576 characters; nothing after it was read"),
+        ('{"b": 1,\n"a": "two\nlines"}', "`a` holds a control character on line 2: write it as \\n, or end the text"),
+        ('{"a": "\t"}', "`a` holds a control character on line 1: write it as \\u0009"),
+        ('["\0"]', "a text holds a control character on line 1: write it as \\u0000"),
+        ('{"a": "' + LONGEST_DOCUMENT * "b" + '"}', f"is longer than 1,048,576 characters: {IN_LISTS}"),
+        ('{"visits": [{"_id": 1}]}', f"has no `_id`, but a list of objects: {IN_LISTS}"),
     ],
 )
 def test_what_is_no_json_is_told(text: str, problem: str) -> None:
     assert found_in(text) == [RawDocument(1, None, problem)]
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '{"items":[' * 200_000, '{"a": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '{"items":[' * 200_000])
 def test_a_hostile_file_is_told_like_any_other(text: str) -> None:
     (one,) = found_in(text)
 
@@ -123,7 +155,99 @@ def test_reading_goes_on_at_the_next_line_that_begins_with_a_document(text: str)
     first, broken, last = found_in(text)
 
     assert (first, last) == (RawDocument(1, {"_id": 1}), RawDocument(3, {"_id": 3}))
-    assert (broken.line, broken.value, (broken.problem or "")[:10]) == (2, None, "is no JSON")
+    assert (broken.line, broken.value, bool(broken.problem)) == (2, None, True)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"_id": 2, "score": NaN}',
+        '{"_id": 2, "scores": [{"a": -Infinity}]}',
+        '{"_id": 2, "number": ' + 5000 * "9" + "}",
+        '{"_id": 2, "_id": 2}',
+        '{"_id": 2, "notes": "Line\nbreak {"}',
+        '{"_id": 2, "notes": "She said "hello, [you]" to us"}',
+        '{"_id": 2, "notes": "C:\\homes"}',
+        '{"_id": 2, "nested": {"a": [1, 2, {]}}}',
+        "{_id: 2, notes: 'A'}",
+        '{"_id": ObjectId("6724fbca4f73a2cebf63857b")}',
+        '{"_id": 2, "deep": ' + 100_000 * "[" + 100_000 * "]" + "}",
+        '{"_id": 2, "notes": "' + (LONGEST_DOCUMENT + 5) * "}" + '"}',
+        "NaN",
+        "undefined",
+    ],
+    ids=lambda broken: str(broken)[:40],
+)
+@pytest.mark.parametrize(
+    ("form", "between"),
+    [("[%s]", ", "), ("[\n  %s\n]", ",\n  "), ('{"items": [%s], "page": 1}', ","), ('[{"data": [%s]}]', ",\n")],
+    ids=["a line", "lines", "a page", "a page in a list"],
+)
+def test_one_bad_value_costs_one_document(form: str, between: str, broken: str) -> None:
+    text = form % between.join(['{"_id": 1}', broken, '{"_id": 3}', '{"_id": 4}', '{"_id": 5}'])
+
+    found = found_in(text)
+
+    assert [one.value for one in found] == [{"_id": 1}, None, {"_id": 3}, {"_id": 4}, {"_id": 5}]
+    assert [bool(one.problem) for one in found] == [False, True, False, False, False]
+    assert "nothing after it" not in str(found[1].problem)
+
+
+def test_a_brace_too_many_costs_no_document() -> None:
+    found = found_in('[{"_id": 1}}, {"_id": 2}]')
+
+    assert [one.value for one in found] == [{"_id": 1}, None, {"_id": 2}]
+
+
+def test_a_broken_document_that_never_ends_costs_no_page_after_it() -> None:
+    text = '{"items": [\n  {"_id": 1},\n  {"_id": 2, "notes": "cut},\n  {"_id": 3}\n], "page": 1}\n{"items": [{"_id": 4}]}\n'
+
+    found = found_in(text)
+
+    assert [one.value for one in found] == [{"_id": 1}, None, {"_id": 3}, {"_id": 4}]
+
+
+def test_objects_inside_a_broken_document_are_no_documents() -> None:
+    text = '[\n  {\n    "_id": 1,\n    "groups": [\n      {"_id": 9}\n    ],\n    "name: "a"\n  },\n  {\n    "_id": 2\n  }\n]'
+
+    found = found_in(text)
+
+    assert [one.value for one in found] == [None, {"_id": 2}]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1e400}', '{"a": -0}', '{"a": ' + 4000 * "9" + "}", '{"a": "\\ud800"}', '{"a": "\\u0000"}']
+)
+def test_what_json_may_hold_is_read(text: str) -> None:
+    assert values_in(text) == [json.loads(text)]
+
+
+BEGINNINGS = {
+    "UTF-16": (
+        json.dumps([{"_id": 1}]).encode("utf-16"),
+        "UTF-16, not UTF-8: convert it first, as with `iconv -f UTF-16 -t UTF-8`",
+    ),
+    "UTF-16, big end first": (b"\xfe\xff" + "[]".encode("utf-16-be"), "UTF-16, not UTF-8: "),
+    "UTF-16LE without a mark": ('[{"_id": 1}]'.encode("utf-16-le"), "UTF-16LE, not UTF-8: "),
+    "UTF-16BE without a mark": ("\n[{}]".encode("utf-16-be"), "UTF-16BE, not UTF-8: "),
+    "UTF-32": ("[]".encode("utf-32"), "UTF-32, not UTF-8: "),
+    "UTF-32 without a mark": ("[]".encode("utf-32-be"), "UTF-32, not UTF-8: "),
+    "gzip": (gzip.compress(b"[]"), "compressed (gzip): unpack it first"),
+    "bzip2": (bz2.compress(b"[]"), "compressed (bzip2): unpack it first"),
+    "xz": (lzma.compress(b"[]"), "compressed (xz): unpack it first"),
+    "a spreadsheet": (b"PK\x03\x04\x14\0\x06\0", "an archive or a spreadsheet: unpack it first, or save it as JSON"),
+    "a database": (b"SQLite format 3\0\x10\0", "a database: put a backup back with the command restore"),
+    "a page of the web": (b"\n<!doctype html>", "XML or HTML: save it as JSON"),
+    "a table": (b'\xef\xbb\xbf"_id","notes"\r\n"6724","A\r\nB"\r\n', "a table (CSV): save it as JSON"),
+    "a table with semicolons": (b"_id;notes\n6724;A\n", "a table (CSV): save it as JSON"),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), BEGINNINGS.values(), ids=BEGINNINGS)
+def test_a_file_of_another_kind_is_named_once_with_what_to_do(content: bytes, problem: str) -> None:
+    (one,) = found_in(content)
+
+    assert (one.line, one.value, (one.problem or "").startswith(f"the file is {problem}")) == (1, None, True)
 
 
 def test_what_is_not_utf8_stays_to_be_seen_and_the_rest_is_read() -> None:

@@ -100,9 +100,32 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def invitation(letter: EmailMessage) -> tuple[str, int]:
     """Return the visit that an invitation is for, and its number among those of the visit."""
-    [part] = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
-    [event] = Calendar.from_ical(part.get_content()).events
+    [event] = _calendar(letter).events
     return event["UID"].removeprefix("home-visit-"), event["SEQUENCE"]
+
+
+def entry(letter: EmailMessage) -> tuple[str, datetime.datetime]:
+    """Return what a letter does to a calendar, and for which time."""
+    calendar = _calendar(letter)
+    [event] = calendar.events
+    return str(calendar["METHOD"]), event.start
+
+
+def plain_text(letter: EmailMessage) -> str:
+    return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n")
+
+
+def facts(letter: EmailMessage) -> dict[str, str]:
+    """Return the table of a letter as its plain text has it."""
+    table = plain_text(letter).split("\n\n")[2]
+    return dict(line.split(": ", 1) for line in table.splitlines())
+
+
+def _calendar(letter: EmailMessage) -> Calendar:
+    [part] = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
+    calendar = Calendar.from_ical(part.get_content())
+    assert part.get_param("method") == calendar["METHOD"]
+    return calendar
 
 
 def only(user: str, password: str) -> Callable[..., AuthResult]:

@@ -56,6 +56,10 @@ class Practice:
         changes = {"date_time": current.date_time + timedelta(**by)}
         await self.visits.update(visit, changes, suppress_confirmation=suppressed)
 
+    async def cancel(self, visit: str) -> None:
+        """Cancel a visit and tell the family."""
+        await self.visits.cancel(visit, notify_care_seeker=True)
+
     async def anonymize(self, visit: str) -> None:
         def work(session: Session) -> None:
             found = session.exec(select(HomeVisit).where(HomeVisit.id == visit)).one()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.outbox.addresses import Sender, sender, usable_address
-from storage.outbox.letter import POLICY
+from storage.outbox.headers import POLICY
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ from storage.outbox.letter import POLICY
         ("o'brien@family.example", "o'brien@family.example"),
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
         ("ada@home.test", "ada@home.test"),
+        ("ada@family.example\u200b", "ada@family.example"),
+        ("\ufeffada@family.example\u2060", "ada@family.example"),
+        ("\u202aada@fam\xadily.example\u202c", "ada@family.example"),
+        ("ada\u200d@family.\u200cexample", "ada@family.example"),
+        ("\xa0ada@family.example\u3000", "ada@family.example"),
+        ("ada@b\u200bücher.example", "ada@xn--bcher-kva.example"),
     ],
 )
 def test_one_plain_address_is_usable(text: str, address: str) -> None:
@@ -35,6 +41,7 @@ def test_one_plain_address_is_usable(text: str, address: str) -> None:
         None,
         "",
         "   ",
+        "\u200b\ufeff",
         "none",
         "ada",
         "ada@",
@@ -55,6 +62,8 @@ def test_one_plain_address_is_usable(text: str, address: str) -> None:
         "ada\0@family.example",
         "ada@family.example\ud800",
         "zoë@family.example",
+        # Without its joiner this would be another domain.
+        "ada@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.example",
         "a" * 65 + "@family.example",
         "ada@family..example",
         "ada@@family.example",
@@ -65,7 +74,7 @@ def test_anything_else_is_not(unusable: str | None) -> None:
 
 
 @settings(deadline=None)
-@given(st.text() | st.text(alphabet='ab@.,;<>" \r\n\u2028é'))
+@given(st.text() | st.text(alphabet='ab@.,;<>" \r\n\u2028é\u200b\xad\u200d'))
 def test_a_usable_address_is_one_recipient_in_a_header(text: str) -> None:
     address = usable_address(f"{text}@family.example") or usable_address(text)
 

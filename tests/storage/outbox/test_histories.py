@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Coroutine
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,8 +21,8 @@ from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
 from tests.databases import copied, database_at
-from tests.storage.outbox.model import Model, Outcome, Visit
-from tests.storage.outbox.post_office import PostOffice, cut, invitation
+from tests.storage.outbox.model import Copy, Model, Outcome, Visit
+from tests.storage.outbox.post_office import PostOffice, cut, entry, facts, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -42,6 +42,10 @@ OUTCOMES: list[Outcome] = [
     "crash before",
     "crash after",
 ]
+
+
+def received(letter: EmailMessage) -> Copy:
+    return Copy(*entry(letter), facts(letter).get("Old time"))
 
 
 class Crash(BaseException):
@@ -92,29 +96,35 @@ class Histories(RuleBasedStateMachine):
             self.run(self.practice.visits.book(self.booking, idempotency_key="same"))
 
     @precondition(lambda self: any(visit.pending for visit in self.model.visits))
-    @rule(data=st.data(), suppressed=st.booleans(), hours=st.sampled_from([-1, 1, 24]))
-    def move(self, data: st.DataObject, suppressed: bool, hours: int) -> None:
+    @rule(data=st.data(), suppressed=st.booleans(), seconds=st.sampled_from([-3600, 3600, 24 * 3600, 20, -20]))
+    def move(self, data: st.DataObject, suppressed: bool, seconds: int) -> None:
         visit = self._pick(data)
-        self.run(self.practice.move(visit.id, suppressed=suppressed, hours=hours))
-        visit.time += timedelta(hours=hours)
-        visit.version += 1
+        self.run(self.practice.move(visit.id, suppressed=suppressed, seconds=seconds))
+        visit.time += timedelta(seconds=seconds)
         self.model.decide(visit, suppressed)
 
     @precondition(lambda self: any(visit.pending for visit in self.model.visits))
     @rule(data=st.data(), notes=st.sampled_from(["", "Uses a wheelchair"]))
     def note(self, data: st.DataObject, notes: str) -> None:
         visit = self._pick(data)
-        updated = self.run(self.practice.visits.update(visit.id, {"notes": notes}))
-        visit.version = updated.version
+        self.run(self.practice.visits.update(visit.id, {"notes": notes}))
 
     @precondition(lambda self: any(visit.pending for visit in self.model.visits))
-    @rule(data=st.data(), ending=st.sampled_from(["cancel", "complete"]), anonymized=st.booleans())
-    def end(self, data: st.DataObject, ending: str, anonymized: bool) -> None:
+    @rule(data=st.data(), ending=st.sampled_from(["cancelled", "completed"]), notify=st.booleans())
+    def end(self, data: st.DataObject, ending: Literal["cancelled", "completed"], notify: bool) -> None:
         visit = self._pick(data)
-        self.run(getattr(self.practice.visits, ending)(visit.id))
-        if anonymized:
-            self.run(self.practice.anonymize(visit.id))
-        self.model.end(visit)
+        if ending == "completed":
+            self.run(self.practice.visits.complete(visit.id))
+        else:
+            self.run(self.practice.visits.cancel(visit.id, notify_care_seeker=notify))
+        self.model.end(visit, ending, notify=notify and ending == "cancelled")
+
+    @precondition(lambda self: any(not visit.pending for visit in self.model.visits))
+    @rule(data=st.data())
+    def anonymize(self, data: st.DataObject) -> None:
+        visit = data.draw(st.sampled_from([visit for visit in self.model.visits if not visit.pending]))
+        self.run(self.practice.anonymize(visit.id))
+        self.model.anonymize(visit)
 
     @rule(has_address=st.booleans())
     def learn_or_lose_the_address(self, has_address: bool) -> None:
@@ -143,9 +153,13 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def the_outbox_is_as_it_must_be(self) -> None:
         messages = self.run(self.practice.messages())
-        assert [(message.home_visit, message.sequence, message.status) for message in messages] == [
-            (mail.visit.id, mail.number, mail.status) for mail in self.model.mails
+        assert [(message.home_visit, message.method == "CANCEL", message.status) for message in messages] == [
+            (mail.visit.id, mail.cancels, mail.status) for mail in self.model.mails
         ]
+        for visit in self.model.visits:
+            numbers = [message.sequence for message in messages if message.home_visit == visit.id]
+            assert numbers == sorted(set(numbers))
+            assert all(0 <= number < 2**31 for number in numbers)
 
     @invariant()
     def each_visit_tells_what_became_of_its_mail(self) -> None:
@@ -154,8 +168,16 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def what_arrived_is_what_had_to(self) -> None:
-        arrived = Counter(map(invitation, self.post_office.letters))
-        assert arrived == Counter({(mail.visit.id, mail.number): mail.copies for mail in self.model.mails if mail.copies})
+        messages = self.run(self.practice.messages())
+        expected = {
+            message.id: (mail.visit.id, mail.copies)
+            for message, mail in zip(messages, self.model.mails, strict=True)
+            if mail.copies
+        }
+        arrived: defaultdict[str, list[EmailMessage]] = defaultdict(list)
+        for letter in self.post_office.letters:
+            arrived[letter["Message-ID"].strip("<>").partition("@")[0]].append(letter)
+        assert {id: (invitation(copies[0])[0], list(map(received, copies))) for id, copies in arrived.items()} == expected
 
     def teardown(self) -> None:
         """Let the mail server recover and the leases end: nothing may be lost."""

@@ -91,3 +91,18 @@ def test_names_of_any_kind_stay_what_they_are(name: str, phone: str) -> None:
     assert event["ORGANIZER"].email == "visits@homes.example"
     assert (event.start, event.end, event.stamp) == (VISIT_TIME, VISIT_TIME + timedelta(hours=1), NOW)
     assert max(len(line) for line in written.split(b"\r\n")) <= 75
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("a?cc=e@x.test", "mailto:a%3Fcc%3De@x.test"),
+        ("a&b#c@x.test", "mailto:a%26b%23c@x.test"),
+        ("o'neil+visits@x.test", "mailto:o'neil+visits@x.test"),
+    ],
+)
+def test_an_address_is_one_recipient_whatever_characters_it_has(address: str, url: str) -> None:
+    written = invitation(message(), visit(), location(), SENDER, address)
+
+    [entry] = Calendar.from_ical(written).events
+    assert entry["ATTENDEE"] == url

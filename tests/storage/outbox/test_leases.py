@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP
 
 from storage.errors import DatabaseBusy
+from storage.instants import stored
 from storage.models import ConfirmationStatus
-from storage.outbox.claims import claim
+from storage.outbox.claims import LEASE, LONGEST_DELAY, claim
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
 from tests.inspection import inspect
 from tests.storage.homes import NOW
-from tests.storage.outbox.post_office import PostOffice, hang, invitation, until
+from tests.storage.outbox.post_office import PostOffice, entry, hang, invitation, until
 from tests.storage.outbox.practice import Practice
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -44,7 +45,9 @@ async def test_what_was_sent_although_the_visit_was_moved_meanwhile_is_told_in_o
     delivered = await first.deliver_once()
 
     assert (overtaken, delivered) == ([0], 2)
-    assert [sequence for _, sequence in map(invitation, post_office.letters)] == [0, 1]
+    first_number, second_number = [sequence for _, sequence in map(invitation, post_office.letters)]
+    assert first_number < second_number
+    assert [letter["Subject"].partition(" ")[0] for letter in post_office.letters] == ["Your", "New"]
     assert await practice.statuses() == ["SENT", "SENT"]
     assert [*confirmations, await practice.confirmation(visit)] == ["QUEUED", "QUEUED", "SENT"]
 
@@ -170,6 +173,35 @@ async def test_what_was_sent_twice_was_sent_the_first_time(practice: Practice, p
     assert (len(post_office.letters), message.status, message.ended) == (2, "SENT", NOW + timedelta(seconds=60))
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_needed_no_letter_is_decided_again_once_it_is_known_that_another_was_sent(
+    practice: Practice, post_office: PostOffice, cancelled: bool
+) -> None:
+    visit = await practice.book()
+    slow, other = practice.courier(post_office.mail_server), practice.courier(post_office.mail_server)
+    if not cancelled:
+        await slow.deliver_once()
+        await practice.move(visit, hours=1)
+    meanwhile: list[str] = []
+
+    async def too_slow(server: SMTP) -> str:
+        post_office.answers.clear()
+        await (practice.cancel(visit) if cancelled else practice.move(visit, hours=-1))
+        practice.clock.advance(seconds=60)
+        await other.deliver_once()
+        meanwhile.append(await practice.confirmation(visit))
+        return "250 OK"
+
+    post_office.answers["RCPT"] = too_slow
+    await slow.deliver_once()
+    await slow.deliver_once()
+
+    assert meanwhile == ["NOT_REQUIRED"]
+    expected = [("REQUEST", 11), ("CANCEL", 11)] if cancelled else [("REQUEST", 11), ("REQUEST", 12), ("REQUEST", 11)]
+    assert [(method, start.hour) for method, start in map(entry, post_office.letters)] == expected
+    assert (set(await practice.statuses()), await practice.confirmation(visit)) == ({"SENT"}, "SENT")
+
+
 async def test_a_courier_that_stood_still_beyond_its_lease_sends_nothing(practice: Practice, post_office: PostOffice) -> None:
     await practice.book()
 
@@ -289,3 +321,48 @@ async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twic
 
     assert (delivered, len(post_office.letters), await practice.statuses()) == (1, 1, ["SENT"])
     assert [message for message in caplog.messages if "is not written down yet" in message] != []
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(days=365 * 10)], ids=["half an hour", "ten years"])
+async def test_mail_that_was_queued_while_the_clock_was_ahead_goes_out_with_the_date_of_the_present(
+    practice: Practice, post_office: PostOffice, ahead: timedelta
+) -> None:
+    now = practice.clock.now
+    practice.clock.now = now + ahead
+    await practice.book()
+    practice.clock.now = now
+
+    delivered = await practice.courier(post_office.mail_server).deliver_once()
+
+    [letter], [message] = post_office.letters, await practice.messages()
+    assert (delivered, message.status, message.created) == (1, "SENT", now)
+    assert letter["Date"] == f"{now:%a, %d %b %Y %H:%M:%S +0000}"
+
+
+async def test_mail_that_was_claimed_or_put_off_while_the_clock_was_ahead_goes_out(
+    practice: Practice, post_office: PostOffice
+) -> None:
+    now = practice.clock.now
+    leased, late = await practice.book(), await practice.book()
+    practice.clock.advance(days=365)
+    moment = stored(practice.clock.now)
+    inspect(practice.database.path).execute(
+        f"UPDATE outbox_messages SET leased_until = '{moment}' WHERE home_visit = '{leased}';"  # noqa: S608 - ours
+        f"UPDATE outbox_messages SET due = '{moment}', attempts = 1 WHERE home_visit = '{late}'"
+    )
+    practice.clock.now = now
+
+    delivered = await practice.courier(post_office.mail_server).deliver_once()
+
+    assert (delivered, await practice.statuses()) == (2, ["SENT", "SENT"])
+
+
+async def test_mail_that_is_put_off_or_leased_as_usual_waits(practice: Practice, post_office: PostOffice) -> None:
+    leased, late = await practice.book(), await practice.book()
+    moments = [stored(practice.clock.now + by) for by in (LEASE, LONGEST_DELAY * 5 / 4)]
+    inspect(practice.database.path).execute(
+        f"UPDATE outbox_messages SET leased_until = '{moments[0]}' WHERE home_visit = '{leased}';"  # noqa: S608 - ours
+        f"UPDATE outbox_messages SET due = '{moments[1]}' WHERE home_visit = '{late}'"
+    )
+
+    assert await practice.courier(post_office.mail_server).deliver_once() == 0

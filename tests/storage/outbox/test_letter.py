@@ -2,18 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
 from storage.models import VisitType
 from storage.outbox.addresses import Sender
 from storage.outbox.letter import Letterhead, compose
+from storage.outbox.wording import plain
 from tests.storage.homes import VISIT_TIME
 from tests.storage.outbox.records import LETTERHEAD, SECRET, enquiry, location, message, stub_location, visit
 
@@ -25,6 +27,7 @@ Subject: Your visit to Willow Court on Sunday 3 November at 11:00
 Date: Sun, 20 Oct 2024 09:30:00 +0000
 Message-ID: <6716c9a8000000000000000d@homes.example>
 Auto-Submitted: auto-generated
+X-Auto-Response-Suppress: All
 MIME-Version: 1.0
 Content-Type: multipart/mixed; boundary="=_6716c9a8000000000000000d_mixed"
 
@@ -216,11 +219,43 @@ def test_whatever_the_names_the_letter_has_one_recipient_and_no_header_of_theirs
         "Date",
         "Message-ID",
         "Auto-Submitted",
+        "X-Auto-Response-Suppress",
         "MIME-Version",
         "Content-Type",
     ]
-    assert letter["Subject"].strip() == composed["Subject"]
+    assert letter["Subject"] == composed["Subject"]
     assert composed.as_bytes().isascii()
+    assert max(len(line) for line in composed.as_bytes().split(b"\r\n")) <= 78
+
+
+WORDS = [
+    "Résidence",
+    "São",
+    "José",
+    "\u2013",
+    "of",
+    "the",
+    "日本",
+    "👩\u200d👩\u200d👧",
+    "=?utf-8?q?x?=",
+    "?=",
+    "(Ö)",
+    "x" * 90,
+    "é" * 20,
+]
+
+
+@settings(deadline=None)
+@example("Résidence São José \u2013 São João")
+@example("x" * 90)
+@given(st.lists(st.sampled_from(WORDS) | st.text(), min_size=1, max_size=12).map(" ".join))
+def test_a_subject_is_read_as_it_was_written_by_old_and_new_readers(name: str) -> None:
+    composed = compose(message(), visit(), enquiry(), location(name=name), LETTERHEAD)
+
+    raw = message_from_bytes(composed.as_bytes())["Subject"]
+    by_an_old_reader = str(make_header(decode_header(raw.replace("\n ", " ").replace("\r", ""))))
+    expected = f"Your visit to {plain(name) or 'the care home'} on Sunday 3 November at 11:00"
+    assert (composed["Subject"], received(composed)["Subject"], by_an_old_reader) == (expected,) * 3
     assert max(len(line) for line in composed.as_bytes().split(b"\r\n")) <= 78
 
 

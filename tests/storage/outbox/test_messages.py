@@ -1,6 +1,6 @@
-"""Which messages are due, initial_status in the transaction of what they confirm."""
+"""Which messages are due, decided in the transaction of what they confirm."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlmodel import Session, select
@@ -9,11 +9,13 @@ from storage.errors import InvalidInput
 from storage.identifiers import is_identifier
 from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
-from storage.outbox.messages import enqueue, give_up_at
+from storage.outbox.messages import CalendarMethod, confirm_booking, give_up_at, next_sequence
 from tests.inspection import inspect
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
 from tests.storage.outbox.records import enquiry
+
+SEQUENCE = 25_349_400  # the seconds of NOW since 2024 began
 
 
 async def test_a_booking_queues_a_message(practice: Practice) -> None:
@@ -23,7 +25,7 @@ async def test_a_booking_queues_a_message(practice: Practice) -> None:
     assert is_identifier(queued.id)
     assert queued.model_dump(exclude={"id"}) == {
         "home_visit": visit,
-        "sequence": 0,
+        "sequence": SEQUENCE,
         "status": ConfirmationStatus.QUEUED,
         "date_time": VISIT_TIME,
         "previous": None,
@@ -34,6 +36,7 @@ async def test_a_booking_queues_a_message(practice: Practice) -> None:
         "attempts": 0,
         "leased_until": None,
         "reasons": "",
+        "method": CalendarMethod.REQUEST,
     }
     assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
 
@@ -69,12 +72,13 @@ async def test_a_move_withdraws_what_waits_and_queues_a_later_message(practice: 
 
     first, second = await practice.messages()
     assert (first.status, first.ended) == (ConfirmationStatus.WITHDRAWN, NOW + timedelta(minutes=5))
-    assert (second.status, second.sequence) == (ConfirmationStatus.QUEUED, 1)
-    assert (second.previous, second.date_time) == (VISIT_TIME, VISIT_TIME + timedelta(hours=2))
+    assert (second.status, second.sequence) == (ConfirmationStatus.QUEUED, SEQUENCE + 300)
+    # Whether there was another time is decided when it is sent.
+    assert (second.previous, second.date_time) == (None, VISIT_TIME + timedelta(hours=2))
     assert await practice.confirmation(visit) == ConfirmationStatus.QUEUED
 
 
-async def test_a_suppressed_move_withdraws_what_waits_and_counts_for_the_calendar(practice: Practice) -> None:
+async def test_a_suppressed_move_withdraws_what_waits(practice: Practice) -> None:
     visit = await practice.book()
 
     await practice.move(visit, hours=2, suppressed=True)
@@ -84,7 +88,7 @@ async def test_a_suppressed_move_withdraws_what_waits_and_counts_for_the_calenda
     first, second = await practice.messages()
     assert suppressed == ConfirmationStatus.SUPPRESSED
     assert first.status == ConfirmationStatus.WITHDRAWN
-    assert (second.sequence, second.previous) == (2, VISIT_TIME + timedelta(hours=2))
+    assert (second.sequence, second.date_time) == (SEQUENCE + 1, VISIT_TIME + timedelta(hours=4))
 
 
 async def test_a_move_withdraws_what_waits_whatever_the_visit_says_of_it(practice: Practice) -> None:
@@ -160,7 +164,8 @@ async def test_a_message_goes_with_the_transaction_that_fails(practice: Practice
 
     def fail_at_the_end(session: Session) -> None:
         found = session.exec(select(HomeVisit)).one()
-        enqueue(session, found, previous=None, now=NOW)
+        found.confirmation = ConfirmationStatus.QUEUED
+        confirm_booking(session, found, NOW)
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -197,9 +202,26 @@ async def test_an_anonymized_visit_leaves_no_words_in_the_outbox(practice: Pract
         (timedelta(hours=3), timedelta(hours=3)),
         (timedelta(hours=48), timedelta(hours=48)),
         (timedelta(days=14), timedelta(hours=48)),
-        (timedelta(0), timedelta(hours=48)),
-        (timedelta(days=-1), timedelta(hours=48)),
+        (timedelta(0), timedelta(0)),
     ],
 )
 def test_a_message_is_tried_until_its_visit_for_two_days_at_most(from_now: timedelta, expected: timedelta) -> None:
     assert give_up_at(NOW + from_now, NOW) == NOW + expected
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"),
+    [
+        (-1, NOW, SEQUENCE),
+        (-1, NOW + timedelta(milliseconds=999), SEQUENCE),
+        (0, NOW, SEQUENCE),
+        (SEQUENCE, NOW, SEQUENCE + 1),
+        (SEQUENCE + 7, NOW - timedelta(days=1), SEQUENCE + 8),
+        (-1, datetime(1970, 1, 1, tzinfo=UTC), 0),
+        (3, datetime(1970, 1, 1, tzinfo=UTC), 4),
+        (-1, datetime(9999, 1, 1, tzinfo=UTC), 2**31 - 2**16),
+        (2**31 - 2**16, datetime(9999, 1, 1, tzinfo=UTC), 2**31 - 2**16 + 1),
+    ],
+)
+def test_a_number_is_higher_than_the_last_and_follows_the_time_within_31_bits(last: int, now: datetime, expected: int) -> None:
+    assert next_sequence(last, now) == expected

@@ -4,6 +4,8 @@ import pytest
 
 from storage.outbox.server import Encryption, MailServer, mail_server
 
+HOST = "mail.homes.example"
+
 
 @pytest.mark.parametrize(
     ("url", "expected"),
@@ -16,6 +18,30 @@ from storage.outbox.server import Encryption, MailServer, mail_server
             "smtps://me%40homes.example:p%3Aw%2F%40%25@mail.homes.example",
             MailServer("mail.homes.example", 465, Encryption.TLS, "me@homes.example", "p:w/@%"),
         ),
+        *(
+            (f"smtp://me:{password}@{HOST}:2525", MailServer(HOST, 2525, Encryption.STARTTLS, "me", password))
+            for password in (
+                "a/b",
+                "a#b",
+                "a?b",
+                "a+b",
+                "a@b",
+                "a:b",
+                "/",
+                "#",
+                "?",
+                "+",
+                "@",
+                ":",
+                "a/@b?tls=off#c",
+                "50%",
+                "é ü",
+            )
+        ),
+        ("smtp://me:a%2Fb%23%3F%2B%25@localhost?tls=off", MailServer("localhost", 25, Encryption.OFF, "me", "a/b#?+%")),
+        ("smtp://me:a/b?c@localhost/?tls=off", MailServer("localhost", 25, Encryption.OFF, "me", "a/b?c")),
+        ("smtp://me@homes.example:a/b@" + HOST, MailServer(HOST, 587, Encryption.STARTTLS, "me@homes.example", "a/b")),
+        ("smtp://homes%3Ame:secret@" + HOST, MailServer(HOST, 587, Encryption.STARTTLS, "homes:me", "secret")),
         ("smtp://localhost?tls=off", MailServer("localhost", 25, Encryption.OFF)),
         ("smtp://127.0.0.1:1025?tls=off", MailServer("127.0.0.1", 1025, Encryption.OFF)),
         ("smtp://[::1]:1025?tls=off", MailServer("::1", 1025, Encryption.OFF)),
@@ -37,6 +63,11 @@ def test_a_url_names_a_server(url: str, expected: MailServer) -> None:
         ("smtp://me:secret@[mail", "write it like smtp://"),
         ("smtp://me:secret@mail.homes.example/path", "write it like smtp://"),
         ("smtp://me:secret@mail.homes.example#secret", "write it like smtp://"),
+        ("smtp://me:secret%FF@mail.homes.example", "% as %25"),
+        ("smtp://me:secret@mail homes.example", "write it like smtp://"),
+        ("smtp://me:secret@mail.homes\n.example", "write it like smtp://"),
+        ("smtp://@mail.homes.example", "both a user and a password"),
+        ("smtp://me:@mail.homes.example", "both a user and a password"),
         ("smtp://secret@mail.homes.example", "both a user and a password"),
         ("smtp://:secret@mail.homes.example", "both a user and a password"),
         ("smtp://me:secret@mail.homes.example?tls=off", "must use TLS"),

@@ -1,5 +1,6 @@
 """What families read."""
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,11 @@ from storage.outbox.wording import Wording, letter_wording, moment, plain, rearr
 from tests.storage.homes import VISIT_TIME
 from tests.storage.outbox.records import enquiry, location, message, stub_location, visit
 
+JOINERS, TAGS = "\u200c\u200d", "".join(map(chr, range(0xE0020, 0xE0080)))
 LONDON = ZoneInfo("Europe/London")
+PERSIAN = "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"
+# A black flag, and tags.
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 
 
 def test_a_booking_is_told_with_all_a_family_needs() -> None:
@@ -88,6 +93,20 @@ def test_a_care_home_of_which_nothing_is_known_still_reads_well() -> None:
         ("Ada", "Reid\u2028\u2029\x00\x1b[31m\u202e", "Dear Ada Reid [31m,"),
         ("क्\u200dष", None, "Dear क्\u200dष,"),
         ("A" * 200, None, f"Dear {'A' * 99}…,"),
+        ("A\xadda\u200b", "R\u2060ei\u2064d\ufeff", "Dear Ada Reid,"),
+        ("\u202aAda\u202c", "Re\u200f\u061cid\u180e", "Dear Ada Reid,"),
+        ("A\xa0da", "Re\u3000id\x85\x7f", "Dear A da Re id,"),
+        (PERSIAN, "ত্\u200d", f"Dear {PERSIAN} ত্\u200d,"),
+        ("👩\u200d👩\u200d👧", "❤\ufe0f", "Dear 👩\u200d👩\u200d👧 ❤\ufe0f,"),
+        ("Mac", SCOTLAND, f"Dear Mac {SCOTLAND},"),
+        ("👍🏽", "\U0001fae8", "Dear 👍🏽 \U0001fae8,"),
+        ("A\U000e0041\U000e007fda", "\u200d Reid \u200c", "Dear Ada Reid,"),
+        ("\ufeff\u200d", "\u200b", "Hello,"),
+        ("A" * 98, "👩\u200d👧", f"Dear {'A' * 98}…,"),
+        ("A" * 97 + "👩\u200d👧 Reid", None, f"Dear {'A' * 97}…,"),
+        ("A" * 98 + SCOTLAND, None, f"Dear {'A' * 98}…,"),
+        ("A" * 98 + "e\u0301" + "A", None, f"Dear {'A' * 98}…,"),
+        ("e" + "\u0301" * 200, None, f"Dear e{chr(0x301) * 98}…,"),
     ],
 )
 def test_a_name_is_written_on_one_line(first_name: str | None, last_name: str | None, greeting: str) -> None:
@@ -128,12 +147,17 @@ def test_a_time_names_its_zone_and_says_which_hour_when_clocks_go_back(instant: 
 
 
 @settings(deadline=None)
-@given(st.text(max_size=300))
-def test_plain_text_is_one_printable_line_that_fits(text: str) -> None:
+@given(
+    st.text(max_size=300)
+    | st.text(alphabet="ab é\\N\xad\u200b\u200c\u200d\u202e\u0301👩🏽\ufe0f🏴\U000e0067\U000e007f\x00\n", max_size=120)
+)
+def test_plain_text_is_one_line_that_fits_and_shows_all_that_it_holds(text: str) -> None:
     line = plain(text)
 
     assert len(line) <= 100
     assert line == line.strip()
-    assert line.replace("\u200c", "").replace("\u200d", "").isprintable()
+    assert {unicodedata.category(letter) for letter in line} & {"Cc", "Cs", "Zl", "Zp"} == set()
+    assert [letter for letter in line if unicodedata.category(letter) == "Cf" and letter not in f"{JOINERS}{TAGS}"] == []
     assert line.splitlines() in ([], [line])
+    assert "\\N" not in line
     assert plain(line) == line

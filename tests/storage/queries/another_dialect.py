@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
@@ -25,6 +26,9 @@ class AnotherDialect(Dialect):
     def is_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return column == sa.func.any(texts(parameter))
 
+    def shares_member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.jsonb_exists_any(sa.cast(column, JSONB), texts(parameter))
+
     def numbered(self, parameter: str, name: str) -> sa.FromClause:
         listed = sa.func.unnest(texts(parameter)).table_valued("value", with_ordinality="key", name=name)
         return listed.render_derived()
@@ -42,6 +46,9 @@ class AnotherDialect(Dialect):
         several = next((name for name, form in conditions if form == "few"), None)
         merged = [AccessPath(Access.MERGED, 2, several)] if several and order[0][0] == "date_time" else []
         return [AccessPath(Access.IN_ORDER, 1), *merged, AccessPath(Access.SCAN)]
+
+    def nested_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.IN_ORDER, 1), AccessPath(Access.SCAN)]
 
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]

@@ -43,7 +43,7 @@ CACHES = (listing.page, listing.beyond_cursors, listing.one, listing.record, cou
 
 @pytest.fixture(autouse=True)
 def empty_caches() -> Iterator[None]:
-    every = (*CACHES, listing._canonical_order, conditions_module._cached_scope)
+    every = (*CACHES, listing._canonical_order, listing._order_by_one, conditions_module._cached_scope)
     for cache in every:
         cache.cache_clear()
     yield
@@ -58,7 +58,11 @@ async def test_a_thousand_lists_of_order_keys_are_kept_as_the_few_orders_that_th
         for keys in itertools.islice(lists, 0, 8**8, 8**8 // 1_000):
             listing.order_of(keys)
 
+        for key in itertools.product(CURSOR_CODES, (True, False)):
+            listing.order_of([key])
+
     assert 50 < listing._canonical_order.cache_info().currsize <= 158
+    assert listing._order_by_one.cache_info().currsize == 2 * len(CURSOR_CODES)
     assert kept.bytes < 200_000
 
 

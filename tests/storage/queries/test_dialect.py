@@ -58,7 +58,7 @@ def lists() -> Iterator[Statement]:
 def others() -> Iterator[Statement]:
     for limited in (False, True):
         yield from (references.by_id(ANOTHER, kind, limited) for kind in references.TABLES)
-        yield lookups._referenced(ANOTHER, limited)
+        yield from (lookups._referenced(ANOTHER, limited, enquiry_limited) for enquiry_limited in {limited, False})
         yield lookups._idempotent_booking(ANOTHER, limited)
     yield from (exporting._page(ANOTHER, kind) for kind in KINDS.values())
     yield from (overview._waiting(ANOTHER), overview._given_up(ANOTHER), overview._figures(ANOTHER), any_due(ANOTHER))
@@ -74,7 +74,7 @@ def texts(statements: Iterator[Statement]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("statements", "number"), [(lists, 531), (others, 21)])
+@pytest.mark.parametrize(("statements", "number"), [(lists, 681), (others, 22)])
 def test_nothing_of_sqlite_is_in_what_another_dialect_compiles(statements: Any, number: int) -> None:
     compiled = texts(statements())
 
@@ -95,12 +95,12 @@ def test_a_row_is_inserted_without_the_number_that_the_database_gives_it(model: 
 
 
 def test_what_decides_a_write_is_locked_where_the_database_locks_rows() -> None:
-    enquiry = lookups._referenced(ANOTHER, True).text
+    enquiry = lookups._referenced(ANOTHER, True, True).text
     message = str(NEXT_DUE.compile(dialect=ANOTHER.sqlalchemy))
 
     assert "\nWHERE care_enquiries.id = $1::VARCHAR AND care_enquiries.location = any($2::VARCHAR[]) FOR SHARE) AS" in enquiry
     assert message.endswith("FOR UPDATE OF outbox_messages SKIP LOCKED")
-    assert " FOR " not in lookups._referenced(DIALECT, True).text + str(NEXT_DUE.compile(dialect=DIALECT.sqlalchemy))
+    assert " FOR " not in lookups._referenced(DIALECT, True, True).text + str(NEXT_DUE.compile(dialect=DIALECT.sqlalchemy))
 
 
 def test_a_value_is_compared_as_what_its_column_is() -> None:

@@ -148,8 +148,8 @@ class ByFallback:
         self.dialect = database.dialect
         self._database = database
 
-    async def fetch(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
-        return await self._database.fetch(statement.fallback or statement, values)
+    async def fetch(self, statement: Statement, values: dict[str, Any], subject: str) -> list[Any]:
+        return await self._database.fetch(statement.fallback or statement, values, subject)
 
 
 async def walk(ask: Callable[[Window], Any], size: int, *, backward: bool) -> list[str]:

@@ -73,7 +73,7 @@ async def test_an_update_takes_four_statements_and_one_more_to_look_a_user_up(vi
     assert sent == [BEGIN, READ_VISIT, "SELECT care_enquiries", UPDATE_VISIT, INSERT_EVENT]
 
 
-async def test_a_move_takes_three_more_to_replace_its_mail(visits: HomeVisits, sent: list[str]) -> None:
+async def test_a_move_takes_four_more_to_replace_its_mail(visits: HomeVisits, sent: list[str]) -> None:
     id = (await visits.book(booking())).id
     sent.clear()
 
@@ -87,6 +87,7 @@ async def test_a_move_takes_three_more_to_replace_its_mail(visits: HomeVisits, s
             UPDATE_VISIT,
             INSERT_EVENT,
             "UPDATE outbox_messages",
+            "SELECT max(outbox_messages",
             "INSERT INTO outbox_messages",
         ]
     )

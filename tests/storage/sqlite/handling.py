@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, update
 
+from storage.caller import Accounts
 from storage.database import Database
 from storage.models import User
 from storage.queries.statements import Statement
@@ -29,8 +30,10 @@ async def alices_name(database: Database) -> str:
 
 
 @asynccontextmanager
-async def opened(path: Path, **options: float) -> AsyncIterator[Database]:
-    database = await SQLiteDatabase(path, **options).open()
+async def opened(path: Path, accounts: Accounts | None = None, **options: float) -> AsyncIterator[Database]:
+    database = SQLiteDatabase(path, **options)
+    database.accounts = accounts or database.accounts
+    await database.open()
     try:
         yield database
     finally:

@@ -16,6 +16,7 @@ from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, ROWAN, WILLOW
 
 BY_TIME = (("date_time", False),)
+BY_TIME_AND_ID = (*BY_TIME, ("id", False))
 LATEST = (("date_time", True),)
 CHANGES = (("modified", False),)
 HOMES = [WILLOW, ROWAN]
@@ -96,6 +97,35 @@ def test_a_keyword_is_looked_up_where_a_short_walk_finds_too_few_and_walked_for_
     assert merged.startswith("SCAN lists VIRTUAL TABLE")
     assert (again, at_last) == (walked, looked_up)
     assert [one.max_steps for one in statements[:4]] == [10_000, 20_000, 50_000, 100_000]
+
+
+@pytest.mark.parametrize("parent", ["location", "assigned_to", "care_enquiry"])
+@pytest.mark.parametrize("counted", [False, True], ids=["pages", "counts"])
+def test_a_keyword_in_the_lists_of_many_parents_is_looked_up_once_for_all_of_them(path: Path, parent: str, counted: bool) -> None:
+    shape = listing.Shape(conditions({"keyword": "wheel"}, HOMES, DIALECT).shape, BY_TIME_AND_ID, parent=parent)
+    statement = count(DIALECT, shape) if counted else listing.page(DIALECT, shape).statement
+    statements = [statement]
+    while statements[-1].fallback:
+        statements.append(statements[-1].fallback)
+
+    walked, looked_up, again, at_last = (planned(path, one) for one in statements)
+
+    index = {"location": "home_visits_of_location", "assigned_to": "home_visits_of_user"}.get(parent, f"home_visits_of_{parent}")
+    assert f"SEARCH home_visits USING INDEX {index} ({parent}=?" in walked
+    assert "home_visits_notes" not in walked
+    assert looked_up.count("SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1") == 1
+    assert "SEARCH home_visits USING INTEGER PRIMARY KEY (rowid=?)" in looked_up
+    assert "CORRELATED" not in looked_up
+    assert (again, at_last) == (walked, looked_up)
+    assert [one.max_steps for one in statements] == [10_000, 20_000, 100_000, None]
+
+
+@pytest.mark.parametrize("filter", [{"keyword": "zq"}, {"status": PENDING}, {}], ids=str)
+def test_without_a_keyword_in_the_index_the_lists_of_many_parents_are_walked(filter: Any) -> None:
+    shape = listing.Shape(conditions(filter, None, DIALECT).shape, BY_TIME_AND_ID, parent="location")
+
+    assert listing.page(DIALECT, shape).statement.fallback is None
+    assert count(DIALECT, shape).fallback is None
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,34 @@ async def test_a_reader_that_still_needs_the_log_holds_up_no_write(database: Dat
     assert "Alice 4" in moved
 
 
-async def test_a_checkpoint_that_cannot_be_made_fails_no_write(database: Database, path: Path) -> None:
+async def test_a_checkpoint_that_cannot_be_made_fails_no_write(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         await rename_alice(database, f"Alice {number}")
-    elsewhere = path.with_name("elsewhere.db")
-    os.rename(path, elsewhere)  # noqa: PTH104 - a folder of the test's own, which blocks nobody
 
-    await rename_alice(database, "Alexa", length=5)
+    def refuse(*_arguments: object, **_options: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError
 
-    os.rename(elsewhere, path)  # noqa: PTH104 - see above
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", refuse)
+        await rename_alice(database, "Alexa", length=5)
+
     assert "'Alexa'" in str(everything_in(path)["users"])
+
+
+async def test_a_log_that_a_reader_keeps_from_being_moved_is_told_with_who_has_it_open(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoints, "WARNING_BYTES", 2 * LOG_BYTES)
+    with connected(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        for number in range(9):
+            await rename_alice(database, f"Alice {number}")
+
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    size, _, rest = message.removeprefix(f"The log {path}-wal has grown to ").partition(" MB: ")
+    assert int(size) in (7, 8, 9)
+    assert rest.startswith("somebody has been reading for long, and keeps it from being moved into the database: a backup, ")
+    assert f" {os.getpid()} (" in rest

@@ -17,7 +17,7 @@ from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries import listing
 from storage.queries.conditions import conditions
 from storage.queries.statements import Statement
-from storage.sqlite import readers
+from storage.sqlite import reader_pool, readers
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.readers import INLINE_SECONDS, InlineReader
 from tests.storage.homes import ALICE, everything_in, keep, visit
@@ -114,11 +114,17 @@ async def test_nothing_is_remembered_while_it_cannot_be_told_whether_anybody_has
     assert remembered == {}
 
 
+@pytest.fixture
+def _nothing_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that reads that go on keep their readers, whoever waits."""
+    monkeypatch.setattr(reader_pool, "SHORT_SECONDS", 60.0)
+
+
 @asynccontextmanager
 async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
     """Open a database both of whose reading threads are busy for longer than a test takes."""
     async with opened(path, statement_seconds=60, **options) as database:
-        reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS)) for _ in range(2)]
+        reads = [asyncio.ensure_future(database.fetch(COUNT, ENDLESS, f"busy {number}")) for number in range(2)]
         await asyncio.sleep(0.05)
         try:
             yield database
@@ -129,6 +135,7 @@ async def occupied(path: Path, **options: float) -> AsyncIterator[Database]:
             await asyncio.gather(*reads, return_exceptions=True)
 
 
+@pytest.mark.usefixtures("_nothing_is_long")
 async def test_a_read_waits_its_turn_but_not_for_ever(path: Path) -> None:
     async with occupied(path, wait_seconds=0.3) as database:
         with pytest.raises(DatabaseBusy):
@@ -154,7 +161,7 @@ async def test_short_reads_are_served_while_long_ones_run(path: Path) -> None:
         assert [await alices_name(database) for _ in range(20)] == ["Alice"] * 20
 
 
-@pytest.mark.usefixtures("_steps_alone_count")
+@pytest.mark.usefixtures("_steps_alone_count", "_nothing_is_long")
 async def test_the_loop_itself_reads_for_a_moment_only(path: Path) -> None:
     async with occupied(path, wait_seconds=0.3) as database:
         of_a_moment, longer = (COUNT._replace(text=f"{COUNT.text} -- {length}") for length in ("of a moment", "longer"))

@@ -86,9 +86,10 @@ async def test_a_write_waits_for_another_process(path: Path, database: Database)
     assert await alices_name(database) == "Alison"
 
 
-async def impatient(database: Database) -> None:
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the writer not wait for locks itself, so that only attempts count."""
-    await database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+    monkeypatch.setattr("storage.sqlite.locking.BUSY_SECONDS", 0)
 
 
 @pytest.fixture
@@ -105,11 +106,11 @@ def refusal() -> Iterator[tuple[threading.Event, threading.Event]]:
     sa.event.remove(sa.Engine, "handle_error", wait)
 
 
+@pytest.mark.usefixtures("_impatient")
 async def test_a_write_that_finds_the_database_busy_is_tried_again(
     path: Path, database: Database, refusal: tuple[threading.Event, threading.Event]
 ) -> None:
     refused, may_go_on = refusal
-    await impatient(database)
 
     with inspect(path).locked():
         writing = asyncio.ensure_future(database.write(lambda session: name_alice(session, "Alison")))
@@ -120,10 +121,10 @@ async def test_a_write_that_finds_the_database_busy_is_tried_again(
     assert (was_refused, await alices_name(database)) == (True, "Alison")
 
 
+@pytest.mark.usefixtures("_impatient")
 async def test_a_write_that_finds_the_database_busy_for_long_is_given_up_with_nothing_changed(
     path: Path, database: Database
 ) -> None:
-    await impatient(database)
     before, began = everything_in(path), time.monotonic()
 
     with inspect(path).locked(), pytest.raises(DatabaseBusy, match="Nothing was changed: try again in a moment"):

@@ -23,10 +23,10 @@ from graphql import (
 
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
-from schema.transport.http.connections import HTTPLimits, server_options
+from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import Operations, RequestRecord
+from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller, Role
 
 SCHEMA = build_schema("""
@@ -116,7 +116,7 @@ def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinit
     return Result(None, list(errors), False, operation)
 
 
-def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def present_error(error: GraphQLError, request_id: str, _context: object) -> dict[str, Any]:
     if "code" not in (error.extensions or {}):
         return {"message": "Unexpected error.", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}}
     return {"message": error.message, "extensions": {**(error.extensions or {}), "requestId": request_id}}
@@ -212,11 +212,12 @@ async def served(
         "record": records.append,
         "concurrency": concurrency,
         "execution_seconds": limits.execution_seconds,
+        "cost_limit": 10_000,
     }
     endpoint = Endpoint(Operations(**defaults | options), limits=limits, trusted=trusted, origins=origins, page=page)
     app = web.Application()
     app.router.add_route("*", "/graphql", endpoint.handle)
-    runner = web.AppRunner(app, **server_options(limits))
+    runner = Runner(app, limits, refuse_header=endpoint.refuse_header)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

@@ -49,7 +49,7 @@ async def test_a_script_of_a_listed_site_may_send_requests() -> None:
         "Access-Control-Allow-Origin": LISTED,
         "Access-Control-Allow-Methods": "POST",
         "Access-Control-Allow-Headers": "Authorization, *",
-        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+        "Access-Control-Expose-Headers": "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
         "Access-Control-Max-Age": "7200",
     }
 
@@ -78,7 +78,7 @@ async def test_a_script_of_a_listed_site_can_read_answers_and_errors(body: objec
 
     assert permission(response.headers) == {
         "Access-Control-Allow-Origin": LISTED,
-        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+        "Access-Control-Expose-Headers": "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
     }
 
 

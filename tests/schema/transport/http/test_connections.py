@@ -178,7 +178,7 @@ async def test_what_is_not_http_leaves_nothing_in_the_log(malformed: Malformed, 
 
 
 async def test_a_failure_of_the_server_itself_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    def fail(error: GraphQLError, request_id: str, context: object) -> dict[str, Any]:
         raise RuntimeError("no disk")
 
     async with served(present_error=fail) as server:

@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from schema.execution.engine import Request, Result
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
-from schema.transport.http.requests import TrustedDocuments
 from schema.transport.operations import RequestRecord
+from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller
 from tests.schema.transport.http.served import AMY, CANARY, HELLO, served
 
@@ -50,6 +50,22 @@ async def test_variables_and_the_operation_name_reach_the_operation() -> None:
         response = await server.ask(body)
 
     assert await response.json() == {"data": {"hello": "Hello, Zoë 🏡!"}}
+
+
+@pytest.mark.parametrize("accept", [MODERN, LEGACY])
+@pytest.mark.parametrize(
+    ("query", "members"),
+    [("{ hello }", ["data"]), ("{ hello broken }", ["errors", "data"]), ("{ unknown }", ["errors"]), ("{", ["errors"])],
+)
+async def test_a_response_has_its_cost_beside_what_else_it_has(accept: str, query: str, members: list[str]) -> None:
+    async with served() as server:
+        bodies = [
+            await (await server.ask({"query": query, "extensions": {"cost": cost}}, Accept=accept)).json(content_type=accept)
+            for cost in (True, False, 1, "true", None)
+        ]
+
+    assert [list(body) for body in bodies] == [[*members, "extensions"], *[members] * 4]
+    assert bodies[0]["extensions"]["cost"].keys() == {"requested", "limit", "share"}
 
 
 async def test_an_accept_in_two_lines_is_one() -> None:
@@ -242,7 +258,7 @@ async def test_a_request_is_recorded_once_with_what_it_was() -> None:
         await server.ask({"query": "query Greeting { hello }"}, X_Request_Id="req-1")
 
     assert [record._replace(seconds=0) for record in server.records] == [
-        RequestRecord("req-1", "amy", "Greeting", "query", "ok", 200, 0, None)
+        RequestRecord("req-1", "amy", "Greeting", "query", "ok", 200, 0, None, client="127.0.0.1")
     ]
     assert 0 < server.records[0].seconds < 10
 
@@ -263,7 +279,7 @@ async def test_a_document_that_cannot_be_parsed_is_recorded_by_the_name_of_its_o
         await server.ask({"query": "{", "operationName": "Greeting"}, X_Request_Id="req-1", Accept=MODERN)
 
     assert [record._replace(seconds=0) for record in server.records] == [
-        RequestRecord("req-1", "amy", "Greeting", None, "GRAPHQL_PARSE_FAILED", 400, 0, None)
+        RequestRecord("req-1", "amy", "Greeting", None, "GRAPHQL_PARSE_FAILED", 400, 0, None, client="127.0.0.1")
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from schema.transport.http.connections import HTTPLimits, server_options
+from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.files import TimedFile
 from tests.schema.transport.http.served import Connection, until
 
@@ -25,7 +25,7 @@ async def reading(path: Path, *, seconds: float) -> AsyncIterator[tuple[Connecti
 
     app = web.Application()
     app.router.add_get("/file", file)
-    runner = web.AppRunner(app, **server_options(HTTPLimits()))
+    runner = Runner(app, HTTPLimits())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

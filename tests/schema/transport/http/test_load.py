@@ -1,6 +1,7 @@
 """Deadlines, clients that leave, more requests than are admitted, the end of the server: nothing is left running or lost."""
 
 import asyncio
+import json
 import random
 import socket
 import struct
@@ -8,12 +9,14 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
+from graphql import OperationDefinitionNode, get_operation_ast, parse
 
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, drain
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE as MODERN
 from schema.transport.http.negotiation import JSON as LEGACY
+from schema.transport.shares import ShareLimits, Shares
 from storage.caller import Caller
 from tests.schema.transport.http.served import AMY, WAIT, Connection, Served, post, served, until
 
@@ -22,11 +25,15 @@ def admitted(server: Served) -> int:
     return server.concurrency.executing + server.concurrency.queued
 
 
-async def one_more(server: Served) -> asyncio.Task[int]:
+def caller_of(authorization: str | None) -> Caller:
+    return Caller(authorization or "somebody", AMY.roles)
+
+
+async def one_more(server: Served, caller: str = "amy") -> asyncio.Task[int]:
     """Send what does not end, see it executing or queued, and return the status to come."""
 
     async def status() -> int:
-        return (await server.ask(WAIT)).status
+        return (await server.ask(WAIT, Authorization=caller)).status
 
     goal = admitted(server) + 1
     task = asyncio.create_task(status())
@@ -54,6 +61,25 @@ async def test_what_takes_too_long_is_cancelled_and_cleaned_up(accept: str) -> N
     assert body == {"errors": [{"message": message, "extensions": {"code": "TIMEOUT", "requestId": "req-1"}}]}
     assert server.work.cleaned == ["wait"]
     assert [(record.caller, record.outcome, record.status) for record in server.records] == [("amy", "TIMEOUT", 504)]
+
+
+async def test_what_never_got_its_result_is_recorded_with_the_operation_that_it_named() -> None:
+    def known_operation(request: Request) -> OperationDefinitionNode | None:
+        return get_operation_ast(parse(request.document), request.operation_name)
+
+    limits = HTTPLimits(execution_seconds=0.3)
+    async with served(limits=limits, known_operation=known_operation) as server, await server.connect() as connection:
+        await connection.send(post(json.dumps(WAIT).encode()))
+        await until(lambda: server.work.ran)
+        crash(connection)
+        await until(lambda: server.records)
+        late = await server.ask(WAIT)
+
+    assert late.status == 504
+    assert [(record.outcome, record.operation_type, record.operation_name) for record in server.records] == [
+        ("DISCONNECTED", "query", "Patience"),
+        ("TIMEOUT", "query", "Patience"),
+    ]
 
 
 async def test_the_time_in_the_queue_counts() -> None:
@@ -138,7 +164,7 @@ async def test_300_clients_that_leave_at_any_moment_leave_nothing_behind() -> No
     chance = random.Random(14)  # noqa: S311 - the same moments in each run
     whole = post(b'{"query":"{ wait }"}')
 
-    async with served(concurrency=ConcurrencyLimiter(max_executing=4, max_queued=8)) as server:
+    async with served() as server:
         for _ in range(300):
             async with await server.connect() as connection:
                 await connection.send(whole[: chance.randrange(2 * len(whole))])
@@ -154,8 +180,8 @@ async def test_300_clients_that_leave_at_any_moment_leave_nothing_behind() -> No
 
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])
 async def test_more_than_64_executing_and_128_queued_are_refused_at_once(accept: str) -> None:
-    async with served() as server:
-        tasks = [await one_more(server) for _ in range(64 + 128)]
+    async with served(authenticate=caller_of) as server:
+        tasks = [await one_more(server, f"caller {number}") for number in range(64 + 128)]
         running = (server.concurrency.executing, server.concurrency.queued)
 
         refused = await server.ask(Accept=accept, X_Request_Id="req-1")
@@ -169,6 +195,35 @@ async def test_more_than_64_executing_and_128_queued_are_refused_at_once(accept:
     assert body == {"errors": [{"message": message, "extensions": {"code": "OVERLOADED", "requestId": "req-1"}}]}
     assert statuses == [200] * 192
     assert server.records[0].seconds < 1
+
+
+@pytest.mark.parametrize("accept", [MODERN, LEGACY])
+async def test_who_used_more_than_a_share_while_others_wait_is_told_when_to_come_again(accept: str) -> None:
+    shares = Shares(ShareLimits(rate=100, seconds=10), clock=lambda: 0.0)
+    limiter = ConcurrencyLimiter(max_executing=1, shares=shares)
+    shares.charge("amy", 1_250)
+    async with served(authenticate=caller_of, concurrency=limiter) as server:
+        tasks = [await one_more(server), await one_more(server)]
+        others = await one_more(server, "bob")
+
+        refused = await server.ask(Accept=accept, X_Request_Id="req-1", Authorization="amy")
+        body = await refused.json(content_type=accept)
+        server.work.released.set()
+        statuses = await asyncio.gather(*tasks, others)
+
+    message = (
+        "Others wait, and you have used more than your share of this server. "
+        "Send fewer requests at once, or smaller ones; this one again in 3 seconds."
+    )
+    advice = {name: refused.headers[name] for name in ("Retry-After", "RateLimit-Policy", "RateLimit")}
+    assert (refused.status, statuses, server.work.ran) == (429, [200] * 3, ["wait"] * 3)
+    assert advice == {
+        "Retry-After": "3",
+        "RateLimit-Policy": '"share";q=1000;w=10',
+        "RateLimit": '"share";r=0;t=3',
+    }
+    assert body == {"errors": [{"message": message, "extensions": {"code": "THROTTLED", "requestId": "req-1"}}]}
+    assert [(record.caller, record.outcome, record.status) for record in server.records[:1]] == [("amy", "THROTTLED", 429)]
 
 
 async def test_a_server_that_drains_finishes_what_it_accepted_and_sends_clients_elsewhere() -> None:

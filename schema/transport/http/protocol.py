@@ -1,0 +1,150 @@
+"""Connections of aiohttp's server, bounded where it would wait for ever: for a reader that stalls, or for a client that is gone.
+
+Leans on aiohttp's private parts (3.14.4): how it queues requests, waits for the next one, and answers what is not HTTP.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_request import BaseRequest
+
+# A client that only stopped sending may wait for its answer; one that is gone must not keep its request running. Most answers
+# come before the first probe, and whoever is gone is found out by the second.
+PROBE_SECONDS = 0.1
+_LOG_SECONDS = 60.0
+
+# Of a request that could not be read, only the connection is known.
+RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+
+class Connection(web.RequestHandler):
+    """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
+
+    __slots__ = ("_half_closed", "_probe", "_server", "_stalled", "_tcp", "_write_seconds")
+
+    def __init__(self, server: "Server", *, write_seconds: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._write_seconds = write_seconds
+        self._tcp: asyncio.Transport | None = None
+        self._half_closed = False
+        self._stalled: asyncio.TimerHandle | None = None
+        self._probe: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._tcp = tcp = cast(asyncio.Transport, transport)
+        # Whatever the socket does not take is a stall that has begun.
+        tcp.set_write_buffer_limits(high=0)
+        super().connection_made(transport)
+        self._server.admit(tcp)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._stalled, self._probe):
+            if timer is not None:
+                timer.cancel()
+        self._tcp = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # The transport, as aiohttp forgets its own when it closes, and what is unsent may still be there.
+        if self._tcp is not None:
+            self._stalled = self._loop.call_later(self._write_seconds, self._tcp.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's closes in any case; asyncio keeps it open for True
+        """Keep a connection whose client has only stopped sending until what it sent is answered."""
+        if self._half_closed:
+            return True
+        if not self._is_working() or self._payload_parser is not None:
+            return False
+        self._half_closed = True
+        self._probe = self._loop.call_later(PROBE_SECONDS, self._probe_client, PROBE_SECONDS)
+        return True
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        finished = await super().finish_response(request, resp, start_time)
+        if self._half_closed and not self._messages:
+            self.close()
+        return finished
+
+    def _is_working(self) -> bool:
+        """Tell whether a request came whole, and is not answered yet."""
+        if self._messages:
+            return True
+        request = self._current_request
+        if request is not None:
+            return request.content.is_eof()
+        return self._request_count > 0 and self._waiter is None
+
+    def _probe_client(self, pause: float) -> None:
+        """Send an interim response: it is harmless to a client that waits, and the system of one that is gone refuses it."""
+        if self._tcp is None:
+            return
+        connection: socket.socket = self._tcp.get_extra_info("socket")
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._tcp.abort()
+            return
+        request = self._current_request
+        if request is not None and not request.writer.output_size and request.version >= HttpVersion11:
+            self._tcp.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._probe = self._loop.call_later(pause, self._probe_client, 2 * pause)
+
+    def _make_error_handler(self, err_info: Any) -> Callable[[BaseRequest], Awaitable[web.StreamResponse]]:
+        refuse_header, error = self._server.refuse_header, err_info.exc
+
+        async def handle(request: BaseRequest) -> web.StreamResponse:
+            if refuse_header and isinstance(error, LineTooLong):
+                return await refuse_header(cast(web.Request, request), int(error.args[1]))
+            return self.handle_error(request, err_info.status, error, err_info.message)
+
+        return handle
+
+
+class Server(web.Server):
+    """Makes the connections, at most `max_connections`, so that files and the database have descriptors left."""
+
+    def __init__(
+        self, application: web.Server, *, options: dict[str, Any], max_connections: float, refuse_header: RefuseHeader | None
+    ) -> None:
+        super().__init__(
+            application.request_handler,
+            request_factory=application.request_factory,
+            handler_cancellation=application.handler_cancellation,
+        )
+        self.refuse_header = refuse_header
+        self.refused = 0
+        self._options = options
+        self._max_connections = max_connections
+        self._logged = float("-inf")
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop, **self._options)
+
+    def admit(self, transport: asyncio.Transport) -> None:
+        """Close a connection that has just been made, where there are too many; say so once a minute."""
+        if len(self._connections) <= self._max_connections:
+            return
+        self.refused += 1
+        transport.abort()
+        now = self._loop.time()
+        if now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            logger.warning(
+                "Connections are refused: %s are open, as many as the limit of open files leaves room for",
+                len(self._connections) - 1,
+            )

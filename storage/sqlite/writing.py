@@ -1,0 +1,180 @@
+"""Transactions that write: one after the other, each whole, and acknowledged only where a restart would find it."""
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from storage import migrations
+from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
+from storage.sqlite import migrating
+from storage.sqlite.checkpoints import move_leftovers
+from storage.sqlite.dialect import DIALECT
+from storage.sqlite.errors import is_rolled_back, translate_errors
+from storage.sqlite.health import Health
+from storage.sqlite.locking import BUSY_SECONDS, driver_connection
+from storage.sqlite.migrating import Schema
+from storage.writes import WriteState, WriteWithdrawn
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 5
+# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
+END_SECONDS = 1.0
+
+
+class Writer:
+    """Runs transactions in its thread; `committed` is called after each."""
+
+    def __init__(self, engine: sa.Engine, path: Path, wait_seconds: float, committed: Callable[[], None]) -> None:
+        self._engine = engine
+        self._path = path
+        self._wait_seconds = wait_seconds
+        self._committed = committed
+        self._health: Health | None = None
+        self._writing: set[asyncio.Task[Any]] = set()
+        self._may_write = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "writer")
+
+    async def open(self) -> None:
+        await self._in_thread(self._connect)
+
+    def _connect(self) -> None:
+        with self._engine.connect() as connection:
+            # The log is there from the first read on.
+            driver_connection(connection).execute("SELECT 1 FROM sqlite_schema").fetchone()
+        move_leftovers(self._engine, self._path)
+
+    def begin_watching(self, health: Health) -> None:
+        """From now on refuse what a restart would not find."""
+        self._health = health
+
+    async def finish(self) -> None:
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    async def close(self, *, keep_log: bool) -> None:
+        """Disconnect; where `keep_log`, without moving what is in the log into the database, as SQLite does otherwise."""
+        if keep_log:
+            await self._in_thread(self._interrupt)
+        self._engine.dispose()
+        self._thread.shutdown()
+
+    def _interrupt(self) -> None:
+        with self._engine.connect() as connection:
+            driver_connection(connection).interrupt()
+
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
+        """Run `work` in one transaction; see `Database.write`.
+
+        Once begun it goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
+        `work` runs again from its start when the database was busy.
+        """
+        task = asyncio.ensure_future(self._attempts(work, state or WriteState()))
+        self._writing.add(task)
+        task.add_done_callback(self._end_of_write)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if state is not None and not state.withdraw():
+                await asyncio.wait({task}, timeout=END_SECONDS)
+            raise
+
+    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
+
+    async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
+        # Whoever has waited for the lock gives up: SQLite does so some milliseconds before its time-out is over.
+        deadline = time.monotonic() + 0.9 * BUSY_SECONDS
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await self._attempt(work, state)
+            except DatabaseBusy:
+                if attempt == MAX_ATTEMPTS or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(self, work: Callable[[Session], T], state: WriteState) -> T:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._may_write.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            if state.is_withdrawn:
+                raise WriteWithdrawn
+            result = await self._in_thread(lambda: self._in_transaction(work, state))
+        finally:
+            self._may_write.release()
+        self._committed()
+        return result
+
+    def _in_transaction(self, work: Callable[[Session], T], state: WriteState) -> T:
+        health = self._health
+        try:
+            with translate_errors():
+                return self._run(work, state, health)
+        except DatabaseBusy:
+            raise
+        except DatabaseUnusable as refusal:
+            if health:
+                health.note_failure(refusal)
+            raise
+
+    def _run(self, work: Callable[[Session], T], state: WriteState, health: Health | None) -> T:
+        if health:
+            # Before a checkpoint, which would write into whatever file is open.
+            health.require_writable()
+        with Session(self._engine, expire_on_commit=False, info={"dialect": DIALECT}) as session:
+            try:
+                connection = driver_connection(session.connection())  # waits for the write lock
+                state.begin()
+                self._require_schema(connection, health)
+                result = work(session)
+                session.flush()
+                if health:
+                    health.require_writable()
+            except BaseException as error:
+                if isinstance(error, Refusal):
+                    # It carries records as they were read: the rollback would empty those of the session.
+                    session.expunge_all()
+                session.rollback()
+                state.rolled_back()
+                raise
+            self._commit(session, state, health)
+        return result
+
+    def _require_schema(self, connection: sqlite3.Connection, health: Health | None) -> None:
+        """Raise DatabaseUnusable where a newer version of the program has changed the schema, and left none for this one."""
+        (serves_from,) = connection.execute("PRAGMA user_version").fetchone()
+        if health and serves_from > int(migrations.HEAD):
+            health.note_schema(Schema.of(*connection.execute(migrating.SCHEMA).fetchone()).fault())
+            health.require_writable()
+
+    def _commit(self, session: Session, state: WriteState, health: Health | None) -> None:
+        """Raise WriteInDoubt where the commit fails, unless SQLite is sure to have rolled it back."""
+        try:
+            session.commit()
+        except Exception as error:
+            session.rollback()
+            if not is_rolled_back(error):
+                raise WriteInDoubt from error
+            state.rolled_back()
+            raise
+        if health:
+            health.require_kept()
+            health.note_commit()
+        state.committed()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,0 +1,114 @@
+"""Notes that an older version folded are folded anew: a batch at a time, resumed where it ended, found all the while."""
+
+from pathlib import Path
+
+import pytest
+
+from storage import refolding
+from storage.folding import folded, folded_before
+from storage.refolding import refold_all_notes
+from storage.sqlite.database import SQLiteDatabase
+from tests.databases import database_at
+from tests.inspection import inspect
+from tests.storage.homes import keep, migrate_to, prepare, visit
+
+NOTES = ["İstanbul", "her mother\N{RIGHT SINGLE QUOTATION MARK}s chair", "one\r\ntwo", "plain", "", "a  b"]
+
+
+async def filled(path: Path) -> SQLiteDatabase:
+    """Return a database whose notes an older version folded."""
+    prepare(path)
+    database = await database_at(path).open()
+    await keep(database, *(visit(number, notes=notes, notes_folded=folded_before(notes)) for number, notes in enumerate(NOTES)))
+    inspect(path).execute("INSERT INTO notes_refolding VALUES (1, 0)")
+    return database
+
+
+def kept(path: Path) -> list[str]:
+    return [row["notes_folded"] for row in inspect(path).records("home_visits")]
+
+
+async def test_all_notes_are_folded_anew_and_nothing_else_changes(tmp_path: Path) -> None:
+    database = await filled(tmp_path / "visits.db")
+    before = inspect(database.path).records("home_visits")
+
+    changed = await refold_all_notes(database)
+    again = await refold_all_notes(database)
+
+    assert (changed, again) == (4, 0)
+    assert inspect(database.path).records("home_visits") == [row | {"notes_folded": folded(row["notes"])} for row in before]
+    assert inspect(database.path).records("notes_refolding") == []
+    inspect(database.path).execute("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
+    await database.close()
+
+
+@pytest.mark.parametrize(("visits", "characters"), [(2, 100_000), (500, 1)])
+async def test_it_goes_on_where_it_was_ended(
+    visits: int, characters: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refolding, "VISITS", visits)
+    monkeypatch.setattr(refolding, "CHARACTERS", characters)
+    database = await filled(tmp_path / "visits.db")
+    steps = list[tuple[int, int]]()
+
+    def end_after_two(number: int, last: int) -> None:
+        steps.append((number, last))
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await refold_all_notes(database, end_after_two)
+    [state] = inspect(database.path).records("notes_refolding")
+    await refold_all_notes(database, lambda number, last: steps.append((number, last)))
+
+    assert state["number"] == steps[1][0] < 6
+    assert [number for number, _ in steps] == sorted({number for number, _ in steps})
+    assert steps[-1] == (6, 6)
+    assert kept(database.path) == [folded(notes) for notes in NOTES]
+    await database.close()
+
+
+async def test_two_processes_may_do_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refolding, "VISITS", 1)
+    database = await filled(tmp_path / "visits.db")
+    other = await database_at(database.path).open()
+    others = list[int]()
+
+    async def meanwhile() -> None:
+        others.append(await refold_all_notes(other))
+
+    changed = 0
+    while (batch := await database.write(refolding._refold_batch)) is not None:
+        changed += batch[2]
+        if not others and batch[0] == 2:
+            await meanwhile()
+
+    assert (changed, others) == (2, [2])
+    assert kept(database.path) == [folded(notes) for notes in NOTES]
+    await other.close()
+    await database.close()
+
+
+@pytest.mark.parametrize(("notes", "to_do"), [("her notes", 1), ("", 0)])
+async def test_the_step_that_brings_it_leaves_work_only_where_there_are_notes(notes: str, to_do: int, tmp_path: Path) -> None:
+    path = tmp_path / "visits.db"
+    migrate_to("0003", path)
+    inspect(path).insert("home_visits", OLD_VISIT | {"notes": notes, "notes_folded": notes})
+
+    migrate_to("head", path)
+
+    assert len(inspect(path).records("notes_refolding")) == to_do
+
+
+OLD_VISIT = {
+    "id": "5" * 24,
+    "care_enquiry": "3" * 24,
+    "location": "1" * 24,
+    "date_time": "2024-11-03 11:00:00.000000",
+    "visit_type": "IN_PERSON",
+    "host": "NURSE",
+    "created": "2024-10-20 09:30:00.000000",
+    "modified": "2024-10-20 09:30:00.000000",
+    "version": 1,
+    "confirmation": "NOT_REQUIRED",
+}
