@@ -46,6 +46,9 @@ LOG_CUT = Fault("The database's log (-wal) was cut off. Stop the server and rest
 OVERWRITTEN = Fault("Something else wrote into the database's file. Stop the server and restore a backup.")
 READ_ONLY = Fault("The database's files cannot be written to any more. Give the server's user permission to.", allows_reads=True)
 
+# Of the file, its log and the log's index: gone, or replaced.
+FAULTS = ((GONE, REPLACED), (LOG_GONE, LOG_REPLACED), (LOG_GONE, LOG_REPLACED))
+
 
 class _Index(NamedTuple):
     """What the index of the log says: how many frames the log has, and how many checkpoints have moved, or begun to."""
@@ -102,6 +105,7 @@ class OpenFiles:
             self._inodes = [_inode(path.stat()) for path in self._paths]
             if self._inodes[0] == _inode(os.fstat(self._main_descriptor)):
                 self.accept()
+                self._frame_bytes = FRAME_HEADER_BYTES + self._main.page_bytes
                 return
         raise DatabaseUnusable(REPLACED.reason)
 
@@ -118,9 +122,9 @@ class OpenFiles:
         """Return what keeps writes from being found by the next to open the database."""
         if self._overwritten:
             return OVERWRITTEN
-        for path, inode, gone, replaced in zip(
-            self._paths, self._inodes, (GONE, LOG_GONE, LOG_GONE), (REPLACED, LOG_REPLACED, LOG_REPLACED), strict=True
-        ):
+        # Before the files: what is then seen of them is at least as new.
+        index, sizes = self._read_index(), []
+        for path, inode, (gone, replaced) in zip(self._paths, self._inodes, FAULTS, strict=True):
             try:
                 stat = path.stat()
             except FileNotFoundError:
@@ -129,8 +133,8 @@ class OpenFiles:
                 return Fault(f"The database's files cannot be reached: {error.strerror}. Check their folder and its permissions.")
             if _inode(stat) != inode:
                 return replaced
-        index = self._read_index()
-        return self._overwriting(index) or self._cutting_of_log(index)
+            sizes.append(stat.st_size)
+        return self._overwriting(index) or self._cutting_of_log(index, sizes[1])
 
     def permission_fault(self) -> Fault | None:
         return None if all(os.access(path, os.W_OK) for path in self._paths) else READ_ONLY
@@ -168,9 +172,8 @@ class OpenFiles:
             return True
         return main.is_whole and not (self._index.is_settled and index.has_same_checkpoints(self._index))
 
-    def _cutting_of_log(self, index: _Index) -> Fault | None:
-        frame_bytes = FRAME_HEADER_BYTES + self._main.page_bytes
-        if self._paths[1].stat().st_size >= (LOG_HEADER_BYTES + index.frames * frame_bytes if index.frames else 0):
+    def _cutting_of_log(self, index: _Index, size: int) -> Fault | None:
+        if not index.frames or size >= LOG_HEADER_BYTES + index.frames * self._frame_bytes:
             return None
         # One that was begun anew meanwhile may be shorter.
         return LOG_CUT if self._read_index().salts == index.salts else None
