@@ -37,9 +37,11 @@ async def test_checkpoints_of_other_processes_beside_writes_are_no_fault(
             await asyncio.sleep(0)
 
     beside = [asyncio.create_task(asyncio.to_thread(checkpoint)), asyncio.create_task(look())]
-    for _ in range(60):
-        await visits.book(booking(notes="x" * 9_000))
-    done.set()
+    try:
+        for _ in range(60):
+            await visits.book(booking(notes="x" * 9_000))
+    finally:
+        done.set()
     await asyncio.gather(*beside)
 
     assert set(checkpoints) == {"PASSIVE", "FULL", "RESTART", "TRUNCATE"}
