@@ -20,7 +20,7 @@ MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 # As https://sqlite.org/walformat.html has them: the index of the log, and what checkpoints note in it.
 INDEX_BYTES = 136
-LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
+LOG_HEADER_BYTES, LOG_SALTS_AT, FRAME_HEADER_BYTES = 32, 16, 24
 NOT_WRITABLE = "cannot be written to: give this user permission to"
 # Where each connection holds a shared lock on a database that is written by way of a log, however idle it is.
 LOCK_START, LOCK_BYTES = 0x40000002, 510
@@ -101,6 +101,7 @@ class OpenFiles:
         self._overwritten = False
         with suppress(FileNotFoundError):
             self._main_descriptor = os.open(path, os.O_RDONLY)
+            self._log_descriptor = os.open(self._paths[1], os.O_RDONLY)
             self._index_descriptor = os.open(self._paths[2], os.O_RDONLY)
             self._inodes = [_inode(path.stat()) for path in self._paths]
             if self._inodes[0] == _inode(os.fstat(self._main_descriptor)):
@@ -111,6 +112,7 @@ class OpenFiles:
 
     def close(self) -> None:
         os.close(self._main_descriptor)
+        os.close(self._log_descriptor)
         os.close(self._index_descriptor)
 
     @property
@@ -173,7 +175,11 @@ class OpenFiles:
         return main.is_whole and not (self._index.is_settled and index.has_same_checkpoints(self._index))
 
     def _cutting_of_log(self, index: _Index, size: int) -> Fault | None:
-        if not index.frames or size >= LOG_HEADER_BYTES + index.frames * self._frame_bytes:
+        if not index.frames:
+            return None
+        # A write that was on its way makes a log long again that was cut off, without its beginning.
+        salts = os.pread(self._log_descriptor, len(index.salts), LOG_SALTS_AT)
+        if salts == index.salts and size >= LOG_HEADER_BYTES + index.frames * self._frame_bytes:
             return None
         # One that was begun anew meanwhile may be shorter.
         return LOG_CUT if self._read_index().salts == index.salts else None
