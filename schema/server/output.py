@@ -91,7 +91,12 @@ class Output:
                     time.sleep(_POLL_SECONDS)
             with self._changed:
                 self._bytes -= size
-                report = self._count(lost, b"", None)
+                # Lines that wait are older than those that were lost.
+                if self._blocks:
+                    self.dropped += lost
+                    report = b""
+                else:
+                    report = self._count(lost, b"", None)
             if report:
                 self._write(report, self._write_waiting)
 
