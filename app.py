@@ -49,7 +49,7 @@ gc.freeze()
 gc.enable()
 
 if TYPE_CHECKING:
-    from resolvers.tokens import TokenRules, Tokens
+    from resolvers.tokens import Tokens
 
 T = TypeVar("T")
 ANYBODY = " (development: everybody on this machine may do everything)"
@@ -128,30 +128,12 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if settings.lets_sign_in:
-        from resolvers.key_sets import InsecureAddress
-        from resolvers.tokens import Tokens
+        from resolvers.sign_in import tokens_of
 
-        try:
-            return Tokens(_token_rules(settings))
-        except ValueError as reason:
-            name = "JWT_JWKS_URL" if isinstance(reason, InsecureAddress) else "JWT_SECRET"
-            raise Unstartable(f"HOME_VISITS_{name}: {reason}") from None
+        return tokens_of(settings)
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
-
-
-def _token_rules(settings: Settings) -> "TokenRules":
-    from resolvers.tokens import TokenRules
-
-    return TokenRules(
-        settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
-        settings.jwt_jwks_url,
-        settings.jwt_issuer,
-        settings.jwt_audience,
-        settings.jwt_roles_claim,
-        settings.jwt_locations_claim,
-    )
 
 
 def _mailroom(settings: Settings) -> Mailroom:
@@ -235,6 +217,7 @@ def token(
     expires: Annotated[float, typer.Option(min=0, max=87_600, help="Hours until it expires, ten years at most.")] = 1,
 ) -> None:
     """Print a token for development or a machine client, signed with HOME_VISITS_JWT_SECRET."""
+    from resolvers.sign_in import token_rules
     from resolvers.tokens import mint
 
     caller = Caller(subject, frozenset(role), frozenset(location) if location else None)
@@ -242,7 +225,7 @@ def token(
     if settings.jwt_secret is None:
         raise Unstartable("Tokens are signed with HOME_VISITS_JWT_SECRET: set it, or ask the issuer whose keys are used for one.")
     with naming_the_setting("The token cannot be made"):
-        typer.echo(mint(_token_rules(settings), caller, timedelta(hours=expires), clock()))
+        typer.echo(mint(token_rules(settings), caller, timedelta(hours=expires), clock()))
 
 
 @cli.command("import")

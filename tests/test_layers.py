@@ -48,6 +48,7 @@ ALLOWED_IN = {
     "sqlalchemy": ("storage",),
     "alembic": ("storage/migrations",),
     "sqlite3": ("storage/sqlite",),
+    "aiosqlite": ("storage/sqlite",),
     "asyncpg": ("storage/postgresql",),
     "aiosmtplib": ("storage/outbox",),
     "pydantic_settings": ("schema/server/settings.py",),

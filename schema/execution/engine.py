@@ -202,7 +202,8 @@ class Engine:
         if isinstance(executor, PlannedExecutor) and executor.planned:
             served = Served.PLANS
         try:
-            _require_within(run.size, result.data, result.errors or [])
+            _require_all_read(result.errors or [])
+            await executor.count(run, result.data)
         except AnswerTooLarge:
             return self._too_large(operation, executor, served)
         if not result.errors:
@@ -216,12 +217,11 @@ class Engine:
         return Result(None, [error], operation.node.operation is OperationType.MUTATION, operation.node, served)
 
 
-def _require_within(size: AnswerSize, data: Any, errors: Sequence[GraphQLError]) -> None:
-    """Raise AnswerTooLarge for an answer that is, or that would be if all of it had been read."""
+def _require_all_read(errors: Sequence[GraphQLError]) -> None:
+    """Raise AnswerTooLarge where it ended the reading of a field."""
     for error in errors:
         if isinstance(error.original_error, AnswerTooLarge):
             raise AnswerTooLarge
-    size.recount(data)
 
 
 def _mendable(error: GraphQLError) -> GraphQLError:

@@ -55,6 +55,10 @@ class StandardExecutor(Executor):
         super().__init__(schema, operation.node, operation.prepared.fragments, variables, context, middleware)
         self.committed = False
 
+    async def count(self, run: Run, data: Any) -> None:
+        """Count the bytes of the answer; raise AnswerTooLarge."""
+        await run.size.recount(data, run.give_way)
+
     def complete_object_value(
         self,
         return_type: GraphQLObjectType,
@@ -102,11 +106,16 @@ class PlannedExecutor(StandardExecutor):
         super().__init__(schema, operation, variables, run.context, resolved)
         self.planned = False
         self._faults = faults
+        # what plans have built and counted, by its identity
+        self._counted: dict[int, Any] = {}
         self._run = run
         self._operation = operation
         self._plans = operation.plans(variables.coerced)
         selections = Selections(schema, operation.node, operation.prepared.fragments, variables)
         self._compilation = Compilation(selections.of_object, scalars)
+
+    async def count(self, run: Run, data: Any) -> None:
+        await run.size.count_rest(data, self._counted, run.give_way)
 
     def execute_field(
         self, parent_type: GraphQLObjectType, source: Any, field_details_list: list[Any], path: Path, position_context: Any
@@ -275,6 +284,8 @@ class PlannedExecutor(StandardExecutor):
             self._faults.append(fault)
             return None
         self.planned = True
+        if not plan.uncompiled:
+            self._counted.update((id(answer), answer) for answer in built)
         return built
 
     async def _joined(self, built: dict[str, Any], others: Awaitable[dict[str, Any]]) -> dict[str, Any]:

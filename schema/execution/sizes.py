@@ -5,7 +5,7 @@ Values are measured one by one only where that is more than is allowed.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ from schema.execution.hints import Values
 PER_LETTER = 6
 # What a value takes at most that is no text of any length: a float, an instant, an ID, with their quotes.
 PER_VALUE = 40
+
+# So many values are measured in less than a millisecond.
+STEP = 1_000
 
 _encoded: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -52,11 +55,23 @@ class AnswerSize:
             if self.bounds > self.ceiling:
                 self.measure()
 
-    def recount(self, answer: Any) -> None:
+    async def count_rest(self, answer: Any, counted: Container[int], give_way: Callable[[], Awaitable[None]]) -> None:
+        """Count what is in an answer besides the objects whose identities are `counted`.
+
+        Where that is too much, all of it is measured: what was built, but is no part of it, was counted as well.
+        """
+        async for size in _stepping(sizes(answer, counted), give_way):
+            self.bounds += size
+        if self.bounds > self.ceiling:
+            await self.recount(answer, give_way)
+
+    async def recount(self, answer: Any, give_way: Callable[[], Awaitable[None]]) -> None:
         """Count an answer that is complete, in place of all that was counted before."""
         self._exact = 0
-        self.pending = [(sizes, (answer,))]
-        self.measure()
+        async for size in _stepping(sizes(answer), give_way):
+            self._exact += size
+            if self._exact > self._allowed:
+                raise AnswerTooLarge
 
     def measure(self) -> None:
         """Measure what is pending; from then on, bounds are added to what it takes."""
@@ -69,26 +84,31 @@ class AnswerSize:
         self.ceiling = self.bounds + self._allowed - self._exact
 
 
-def sizes(value: Any) -> Iterable[int]:
-    """Yield numbers of bytes that are together those of a value as JSON."""
-    match value:
-        case dict():
-            # Braces, and one comma less than there are names.
-            yield 1 if value else 2
-            for name, item in value.items():
-                yield len(name) + 4
-                yield from sizes(item)
-        case list():
-            yield 1 if value else 2
-            for item in value:
-                yield 1
-                yield from sizes(item)
-        case str():
+def sizes(answer: Any, counted: Container[int] = ()) -> Iterable[int]:
+    """Yield numbers of bytes that are together those of an answer as JSON, without objects whose identities are `counted`."""
+    unread = [answer]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, str):
             # At least: who measures may stop before the text is encoded.
             yield len(value)
             yield len(_encoded(value).encode(errors="surrogatepass")) - len(value)
-        case _:
+        elif isinstance(value, list):
+            yield 1 + len(value) if value else 2
+            unread += value
+        elif not isinstance(value, dict):
             yield len(_encoded(value))
+        elif id(value) not in counted:
+            # Braces, and one comma less than there are names.
+            yield 1 + sum(map(len, value)) + 4 * len(value) if value else 2
+            unread += value.values()
+
+
+async def _stepping(numbers: Iterable[int], give_way: Callable[[], Awaitable[None]]) -> AsyncIterator[int]:
+    for index, number in enumerate(numbers):
+        if index % STEP == STEP - 1:
+            await give_way()
+        yield number
 
 
 def copies_of(ids: Iterable[str | None], answers: Mapping[str, Any]) -> dict[str, int]:

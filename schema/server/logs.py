@@ -15,7 +15,7 @@ import structlog
 from schema.server.output import Output
 
 # They log what they do when all is well, or repeat what an exception says.
-CHATTY = ("alembic", "asyncio")
+CHATTY = ("aiosqlite", "alembic", "asyncio")
 STAMPS = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 STANDARD_OUTPUT = 1
 

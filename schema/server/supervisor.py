@@ -106,22 +106,23 @@ class Supervisor:
 
     def _start(self, slot: _Slot) -> None:
         slot.started, slot.serves = time.monotonic(), False
-        slot.channel, theirs = socket.socketpair()
-        slot.channel.setblocking(False)
-        inherited = [self._listener.fileno(), *([self._shared.lock] if self._shared else [])]
         try:
-            slot.worker = subprocess.Popen(  # noqa: S603 - ourselves again
-                [*sys.orig_argv, "--inherited", str(self._listener.fileno())],
-                env=worker_environment(self._shared.path if self._shared else None, slot.number),
-                pass_fds=inherited,
-                stdin=theirs.fileno(),
-                # A Ctrl-C at the terminal is for the supervisor, which passes it on.
-                process_group=0,
-            )
+            slot.channel, theirs = socket.socketpair()
+            slot.channel.setblocking(False)
+            with theirs:
+                slot.worker = self._run(slot.number, theirs)
         except OSError as error:
-            log.error("A worker cannot be started: %s. It is tried again in %g s", error.strerror, self._pause(slot))
-        finally:
-            theirs.close()
+            log.error("A worker cannot be started, and is again in %g s: %s", self._pause(slot), error.strerror)
+
+    def _run(self, number: int, channel: socket.socket) -> Worker:
+        return subprocess.Popen(  # noqa: S603 - ourselves again
+            [*sys.orig_argv, "--inherited", str(self._listener.fileno())],
+            env=worker_environment(self._shared.path if self._shared else None, number),
+            pass_fds=[self._listener.fileno(), *([self._shared.lock] if self._shared else [])],
+            stdin=channel.fileno(),
+            # A Ctrl-C at the terminal is for the supervisor, which passes it on.
+            process_group=0,
+        )
 
     def _note_end(self, slot: _Slot, worker: Worker) -> None:
         pause = self._pause(slot)

@@ -14,7 +14,7 @@ from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
 from storage.models import HomeVisit, HomeVisitStatus, table_of
 from storage.queries.dialect import Access, ConditionShape, Dialect
-from storage.queries.search import KEYWORD, keyword_clause, keyword_values
+from storage.queries.search import KEYWORD, keyword_clause, keyword_conditions
 
 LIST_LENGTH = 250
 SCOPES = 512
@@ -84,7 +84,7 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
     "modified_after": (VISITS.c.modified, operator.gt),
     "modified_before": (VISITS.c.modified, operator.lt),
 }
-# Their conditions come from elsewhere: `keyword_values`, and the days that are in the zone.
+# Their conditions come from elsewhere: `keyword_conditions`, and the days that are in the zone.
 NO_CONDITION = frozenset({KEYWORD, "time_zone"})
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
@@ -94,11 +94,13 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect
     # One order of names, so that the same conditions have the same SQL.
     names = sorted(filter, key=POSITIONS.__getitem__) if len(filter) > 1 else filter
     parts = [part for name in names if (part := _condition(name, filter, dialect)) is not None]
-    if keyword := filter.get("keyword"):
-        parts += [Condition(name, "", value) for name, value in keyword_values(keyword, dialect).items()]
     if locations is not None:
         parts.append(_scope(frozenset(locations), dialect))
-    return Conditions(tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts})
+    shape, values = tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts}
+    if keyword := filter.get("keyword"):
+        forms, texts = keyword_conditions(keyword, dialect)
+        return Conditions((*forms, *shape), values | texts)
+    return Conditions(shape, values)
 
 
 def by_id(id: str, locations: Iterable[str] | None, dialect: Dialect) -> Conditions | None:
@@ -127,7 +129,7 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return keyword_clause(name, dialect)
+    return keyword_clause(name, form, dialect)
 
 
 def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Condition | None:

@@ -1,34 +1,52 @@
 """The keyword of a filter: folded as the notes are, and looked up in the index of keywords where that can find it."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.folding import folded
+from storage.folding import folded, folded_before, visible
 from storage.models import HomeVisit, is_storable, table_of
 from storage.queries.dialect import Dialect
 
 KEYWORD_LENGTH = 100
 
-# Of a condition on the notes: the keyword itself, and what the index of keywords is searched for.
-KEYWORD, INDEXED_KEYWORD = "keyword", "indexed_keyword"
+# Of a condition on the notes: the keyword itself, as notes that an older version folded may hold it, and what the index of
+# keywords is searched for.
+KEYWORD, KEYWORD_BEFORE, INDEXED_KEYWORD = "keyword", "keyword_before", "indexed_keyword"
+EITHER = "either"
 
 _VISITS = table_of(HomeVisit)
 
 
-def keyword_values(text: str, dialect: Dialect) -> dict[str, str]:
-    """Return the values of the conditions on the notes, by name: none for a blank keyword; raise InvalidPage for one too long."""
-    stripped = text.strip()
+class KeywordConditions(NamedTuple):
+    """`forms` are the conditions on the notes by name and form, `values` their parameters."""
+
+    forms: list[tuple[str, str]]
+    values: dict[str, str]
+
+
+def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
+    """Return the conditions on the notes: none for a blank keyword; raise InvalidPage for one too long."""
+    stripped = visible(text).strip()
     if len(stripped) > KEYWORD_LENGTH:
         raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(stripped)}.")
     if not is_storable(stripped):
         raise InvalidPage("`keyword` holds NUL or half a character (a lone surrogate), which no notes do. Remove it.")
     if not stripped:
-        return {}
-    keyword = folded(stripped)
-    indexed = dialect.indexed_keyword(keyword)
-    return {KEYWORD: keyword} if indexed is None else {KEYWORD: keyword, INDEXED_KEYWORD: indexed}
+        return KeywordConditions([], {})
+    keyword, before = folded(stripped), folded_before(text.strip())
+    # Both versions fold nearly all keywords alike.
+    form, values = ("", {KEYWORD: keyword}) if keyword == before else (EITHER, {KEYWORD: keyword, KEYWORD_BEFORE: before})
+    indexed = dialect.indexed_keyword(*values.values())
+    if indexed is None:
+        return KeywordConditions([(KEYWORD, form)], values)
+    return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, "")], values | {INDEXED_KEYWORD: indexed})
 
 
-def keyword_clause(name: str, dialect: Dialect) -> sa.ColumnElement[bool]:
+def keyword_clause(name: str, form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
     """Return the SQL of a condition on the notes, whose name is that of its parameter."""
-    return dialect.contains(_VISITS.c.notes_folded, name) if name == KEYWORD else dialect.is_indexed(_VISITS, name)
+    if name == INDEXED_KEYWORD:
+        return dialect.is_indexed(_VISITS, name)
+    found = dialect.contains(_VISITS.c.notes_folded, KEYWORD)
+    return sa.or_(found, dialect.contains(_VISITS.c.notes_folded, KEYWORD_BEFORE)) if form == EITHER else found

@@ -118,6 +118,7 @@ class SQLiteDatabase(Database):
     async def check(self) -> None:
         if self._health is None or self._files is None:
             raise DatabaseUnusable("The database is not open.")
+        self._health.check_permissions()
         if self._health.look() is files.OVERWRITTEN and not self._files.is_overwritten:
             await asyncio.to_thread(self._examine, self._files)
         self._health.require_writable()

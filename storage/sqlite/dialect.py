@@ -48,8 +48,11 @@ class SQLiteDialect(Dialect):
     def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
         return sa.func.instr(folded, _text(parameter)) > sa.literal_column("0")
 
-    def indexed_keyword(self, keyword: str) -> str | None:
-        return keywords.trigrams(keyword) if len(keyword) >= keywords.SHORTEST else None
+    def indexed_keyword(self, keyword: str, before: str | None = None) -> str | None:
+        texts = [keyword] if before is None else [keyword, before]
+        if any(len(text) < keywords.SHORTEST for text in texts):
+            return None
+        return " OR ".join(f"({keywords.trigrams(text)})" for text in texts) if before else keywords.trigrams(keyword)
 
     def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
         return visits.c.number.in_(keywords.candidates(_text(parameter)))

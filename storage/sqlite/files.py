@@ -20,7 +20,7 @@ MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 # As https://sqlite.org/walformat.html has them: the index of the log, and what checkpoints note in it.
 INDEX_BYTES = 136
-LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
+LOG_HEADER_BYTES, LOG_SALTS_AT, FRAME_HEADER_BYTES = 32, 16, 24
 NOT_WRITABLE = "cannot be written to: give this user permission to"
 # Where each connection holds a shared lock on a database that is written by way of a log, however idle it is.
 LOCK_START, LOCK_BYTES = 0x40000002, 510
@@ -45,6 +45,9 @@ LOG_REPLACED = Fault("Another file took the place of the database's log (-wal or
 LOG_CUT = Fault("The database's log (-wal) was cut off. Stop the server and restore a backup.")
 OVERWRITTEN = Fault("Something else wrote into the database's file. Stop the server and restore a backup.")
 READ_ONLY = Fault("The database's files cannot be written to any more. Give the server's user permission to.", allows_reads=True)
+
+# Of the file, its log and the log's index: gone, or replaced.
+FAULTS = ((GONE, REPLACED), (LOG_GONE, LOG_REPLACED), (LOG_GONE, LOG_REPLACED))
 
 
 class _Index(NamedTuple):
@@ -98,15 +101,18 @@ class OpenFiles:
         self._overwritten = False
         with suppress(FileNotFoundError):
             self._main_descriptor = os.open(path, os.O_RDONLY)
+            self._log_descriptor = os.open(self._paths[1], os.O_RDONLY)
             self._index_descriptor = os.open(self._paths[2], os.O_RDONLY)
             self._inodes = [_inode(path.stat()) for path in self._paths]
             if self._inodes[0] == _inode(os.fstat(self._main_descriptor)):
                 self.accept()
+                self._frame_bytes = FRAME_HEADER_BYTES + self._main.page_bytes
                 return
         raise DatabaseUnusable(REPLACED.reason)
 
     def close(self) -> None:
         os.close(self._main_descriptor)
+        os.close(self._log_descriptor)
         os.close(self._index_descriptor)
 
     @property
@@ -118,9 +124,9 @@ class OpenFiles:
         """Return what keeps writes from being found by the next to open the database."""
         if self._overwritten:
             return OVERWRITTEN
-        for path, inode, gone, replaced in zip(
-            self._paths, self._inodes, (GONE, LOG_GONE, LOG_GONE), (REPLACED, LOG_REPLACED, LOG_REPLACED), strict=True
-        ):
+        # Before the files: what is then seen of them is at least as new.
+        index, sizes = self._read_index(), []
+        for path, inode, (gone, replaced) in zip(self._paths, self._inodes, FAULTS, strict=True):
             try:
                 stat = path.stat()
             except FileNotFoundError:
@@ -129,8 +135,8 @@ class OpenFiles:
                 return Fault(f"The database's files cannot be reached: {error.strerror}. Check their folder and its permissions.")
             if _inode(stat) != inode:
                 return replaced
-        index = self._read_index()
-        return self._overwriting(index) or self._cutting_of_log(index)
+            sizes.append(stat.st_size)
+        return self._overwriting(index) or self._cutting_of_log(index, sizes[1])
 
     def permission_fault(self) -> Fault | None:
         return None if all(os.access(path, os.W_OK) for path in self._paths) else READ_ONLY
@@ -168,9 +174,12 @@ class OpenFiles:
             return True
         return main.is_whole and not (self._index.is_settled and index.has_same_checkpoints(self._index))
 
-    def _cutting_of_log(self, index: _Index) -> Fault | None:
-        frame_bytes = FRAME_HEADER_BYTES + self._main.page_bytes
-        if self._paths[1].stat().st_size >= (LOG_HEADER_BYTES + index.frames * frame_bytes if index.frames else 0):
+    def _cutting_of_log(self, index: _Index, size: int) -> Fault | None:
+        if not index.frames:
+            return None
+        # A write that was on its way makes a log long again that was cut off, without its beginning.
+        salts = os.pread(self._log_descriptor, len(index.salts), LOG_SALTS_AT)
+        if salts == index.salts and size >= LOG_HEADER_BYTES + index.frames * self._frame_bytes:
             return None
         # One that was begun anew meanwhile may be shorter.
         return LOG_CUT if self._read_index().salts == index.salts else None

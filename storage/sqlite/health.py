@@ -14,11 +14,12 @@ class Health:
     def __init__(self, files: OpenFiles) -> None:
         self.fault: Fault | None = None
         self._files = files
+        self._permission_fault: Fault | None = None
         self._schema_fault: Fault | None = None
         self._failure: str | None = None
 
     def look(self) -> Fault | None:
-        fault = self._files.fault() or self._files.permission_fault() or self._schema_fault
+        fault = self._files.fault() or self._permission_fault or self._schema_fault
         if fault != self.fault:
             self.fault = fault
             if fault:
@@ -26,6 +27,9 @@ class Health:
             else:
                 log.warning("The database can be used again")
         return fault
+
+    def check_permissions(self) -> None:
+        self._permission_fault = self._files.permission_fault()
 
     def note_schema(self, fault: Fault | None) -> None:
         """Remember what is wrong with the schema, or that nothing is."""

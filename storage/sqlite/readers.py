@@ -5,15 +5,14 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import aiosqlite
 
 from storage.queries.statements import Statement
 from storage.sqlite.access_paths import SHORT_STEPS
-from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
-
-T = TypeVar("T")
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, uri
 
 # Instructions of SQLite's virtual machine, a thousand in some 30 microseconds: unlike a clock they count alike on a busy machine.
 # But one that searches long notes takes half a millisecond.
@@ -109,7 +108,7 @@ class Read:
         self._seconds_spent = 0.0
 
     def begin(self) -> float:
-        """Start to count its time, in the thread; return when that is over."""
+        """Start to count its time; return when that is over."""
         self._started = time.monotonic()
         return self._started + self.seconds
 
@@ -119,35 +118,36 @@ class Read:
             self._started = None
 
     def take_seconds_spent(self) -> float:
-        """Return the time that it took in the thread since this was called last; what nobody waits for any more has ended now."""
+        """Return the time that it had a thread since this was called last; what nobody waits for any more has ended now."""
         self.end()
         spent, self._seconds_spent = self._seconds_spent, 0.0
         return spent
 
 
 class Reader:
-    """A connection with a thread of its own, which gives up a read when its time is over or when it is interrupted."""
+    """A connection in a thread, which gives up a read when its time is over or when it is interrupted."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = connected(path, "ro", check_same_thread=False)
-        self._thread = ThreadPoolExecutor(1, "reader")
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
         self._deadline = 0.0
         self._steps_left: float = math.inf
         self._read: Read | None = None
+        self._is_abandoned = False
 
     @classmethod
     async def open(cls, path: Path) -> "Reader":
-        reader = cls(path)
+        reader = cls(await aiosqlite.connect(uri(path, "ro"), uri=True, isolation_level=None))
         try:
-            await reader._in_thread(reader._prepare)
+            await reader._prepare()
         except BaseException:
             await reader.close()
             raise
         return reader
 
-    def _prepare(self) -> None:
-        apply(self._connection, READER)
-        self._connection.set_progress_handler(self._is_over, LONG_STEP)
+    async def _prepare(self) -> None:
+        for pragma in READER:
+            await self._connection.execute_fetchall(f"PRAGMA {pragma}")
+        await self._connection.set_progress_handler(self._is_over, LONG_STEP)
 
     def _is_over(self) -> bool:
         self._steps_left -= LONG_STEP
@@ -157,41 +157,37 @@ class Reader:
         return (self._read is not None and self._read.is_interrupted) or time.monotonic() > self._deadline
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], read: Read) -> list[Any]:
-        try:
-            return await self._in_thread(lambda: self._fetch(statement, values, read))
-        except asyncio.CancelledError:
-            # The thread is free in a moment: the next read begins there, with a time of its own.
-            read.is_interrupted = True
-            raise
-
-    def _fetch(self, statement: Statement, values: Mapping[str, Any], read: Read) -> list[Any]:
+        if self._is_abandoned:
+            # A statement that nobody waits for gives up within a moment; with the time of the next read, it would use that up.
+            await self._connection.execute_fetchall("SELECT 1")
+            self._is_abandoned = False
         self._read = read
         self._deadline = read.begin()
         try:
             while statement.fallback is not None:
-                if (rows := self._within_steps(statement, values)) is not None:
+                if (rows := await self._within_steps(statement, values)) is not None:
                     return rows
                 statement = statement.fallback
-            return self._rows(statement, values)
+            return await self._rows(statement, values)
+        except asyncio.CancelledError:
+            read.is_interrupted = True
+            self._is_abandoned = True
+            raise
         finally:
             read.end()
 
-    def _within_steps(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+    async def _within_steps(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """Return the rows, or None where the statement takes more than its steps."""
         try:
-            return self._rows(statement, values)
+            return await self._rows(statement, values)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or self._has_no_time():
                 raise
             return None
 
-    def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+    async def _rows(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         self._steps_left = (statement.max_steps or SHORT_STEPS) if statement.fallback else math.inf
-        return self._connection.execute(statement.text, statement.arguments(values)).fetchall()
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._connection.execute_fetchall(statement.text, statement.arguments(values))  # type: ignore[return-value]  # a list
 
     async def close(self) -> None:
-        await self._in_thread(self._connection.close)
-        self._thread.shutdown(wait=False)
+        await self._connection.close()

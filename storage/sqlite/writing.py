@@ -142,8 +142,6 @@ class Writer:
                 self._require_schema(connection, health)
                 result = work(session)
                 session.flush()
-                if health:
-                    health.require_writable()
             except BaseException as error:
                 if isinstance(error, Refusal):
                     # It carries records as they were read: the rollback would empty those of the session.

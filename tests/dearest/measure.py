@@ -4,9 +4,12 @@ python -m tests.dearest.measure DATABASE… [--only WORD]
 """
 
 import argparse
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.dearest.corpus import Case, corpus
+from tests.dearest.databases import make_hostile, make_usual
 from tests.dearest.stretches import MeasuredServer, Measurement, measured_server
 
 BOUND_SECONDS = 0.1
@@ -36,21 +39,30 @@ def measure(server: MeasuredServer, case: Case) -> Measurement:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("databases", nargs="+", type=Path)
+    parser.add_argument("databases", nargs="*", type=Path)
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    for database in arguments.databases:
-        print(f"{database.name}\n{HEAD}")
-        with measured_server(database) as server:
-            for case in corpus():
-                if arguments.only in case.name:
-                    taken = measure(server, case)
-                    print(
-                        row(case, taken) + ("   ABOVE" if taken.stretch > BOUND_SECONDS or taken.size > LARGEST_ANSWER else ""),
-                        flush=True,
-                    )
-        for failure in server.log.failures[:5]:
-            print(failure)
+    with tempfile.TemporaryDirectory() as folder:
+        for database in arguments.databases or made_in(Path(folder)):
+            table(database, arguments.only)
+
+
+def made_in(folder: Path) -> Iterator[Path]:
+    for name, make, visits in (("hostile", make_hostile, 2_000), ("usual", make_usual, 300_000)):
+        make(folder / f"{name}.db", visits)
+        yield folder / f"{name}.db"
+
+
+def table(database: Path, only: str) -> None:
+    print(f"{database.name}\n{HEAD}")
+    with measured_server(database) as server:
+        for case in corpus():
+            if only in case.name:
+                taken = measure(server, case)
+                is_above = taken.stretch > BOUND_SECONDS or taken.size > LARGEST_ANSWER
+                print(row(case, taken) + ("   ABOVE" if is_above else ""), flush=True)
+    for failure in server.log.failures[:5]:
+        print(failure)
 
 
 if __name__ == "__main__":

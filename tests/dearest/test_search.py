@@ -52,7 +52,7 @@ def test_a_short_search_finds_nothing_above_the_bound(tmp_path: Path) -> None:
     make_hostile(tmp_path / "visits.db", 150)
 
     with measured_server(tmp_path / "visits.db") as server:
-        search(server, 60, derandomized=True)
+        search(server, 40, derandomized=True)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from sqlmodel import Session
 from storage.instants import clock
 from storage.repository import HomeVisits
 from storage.sqlite.database import SQLiteDatabase
+from storage.writes import WriteState
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking
 
@@ -31,7 +32,7 @@ class DoomedDatabase(SQLiteDatabase):
         super().__init__(path)
         self._moment = moment
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         def work_and_die(session: Session) -> T:
             done = work(session)
             session.flush()
@@ -39,7 +40,7 @@ class DoomedDatabase(SQLiteDatabase):
                 os.kill(os.getpid(), signal.SIGKILL)
             return done
 
-        done = await super().write(work_and_die)
+        done = await super().write(work_and_die, state)
         if self._moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return done

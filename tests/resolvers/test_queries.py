@@ -222,7 +222,7 @@ REFERENCES = (
         (f"edges {{ cursor node {{ {REFERENCES} }} }}", 5),
         (f"totalCount edges {{ node {{ {REFERENCES} }} }} nodes {{ {REFERENCES} }}", 6),
         # An enquiry's own references are read apart: the caller may have to be allowed to see them.
-        ("nodes { careEnquiry { assignedTo { firstName } location { name } } assignedTo { firstName } location { name } }", 6),
+        ("nodes { careEnquiry { assignedTo { firstName } location { name } } assignedTo { firstName } location { name } }", 5),
         ("nodes { serviceUserContact { careEnquiry { assignedTo { firstName } } } }", 4),
         ("nodes { location { homeVisits(first: 3) { nodes { id } } } }", 3),
         ("nodes { location { homeVisits(first: 3) { totalCount nodes { id } } } }", 4),

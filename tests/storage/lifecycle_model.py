@@ -51,7 +51,7 @@ class Model:
     def update(self, caller: Caller, id: str, changes: Row, expected: int | None, now: datetime) -> None:
         visit = self._pending(caller, id, expected)
         problems: list[str] = [name for name in ("date_time", "host") if name in changes and changes[name] is None]
-        if changes.get("assigned_to") not in {None, *USERS}:
+        if self._wrong_user(caller, changes.get("assigned_to")):
             problems.append("assigned_to")
         if problems:
             raise Refused("InvalidInput", *problems)
@@ -79,11 +79,19 @@ class Model:
             problems.append("care_enquiry")
         if booking["service_user_contact"] and self._wrong_contact(caller, booking, visible=visible):
             problems.append("service_user_contact")
-        if booking["assigned_to"] not in {None, *USERS}:
+        if self._wrong_user(caller, booking["assigned_to"]):
             problems.append("assigned_to")
         if problems:
             raise Refused("InvalidInput", *problems)
         return location, user
+
+    def _wrong_user(self, caller: Caller, user: str | None) -> bool:
+        if user is None or (user in USERS and caller.locations is None):
+            return False
+        seen = [visit for visit in self.visits.values() if self._sees(caller, visit["location"])]
+        by_visit = any(user in (visit["assigned_to"], ENQUIRIES[visit["care_enquiry"]][1]) for visit in seen)
+        by_enquiry = any(user == assigned and self._sees(caller, location) for location, assigned in ENQUIRIES.values())
+        return not (user in USERS and (by_visit or by_enquiry))
 
     def _wrong_contact(self, caller: Caller, booking: Row, *, visible: bool) -> bool:
         contact = booking["service_user_contact"]

@@ -6,11 +6,13 @@ import pytest
 
 from storage import refolding
 from storage.folding import folded, folded_before
+from storage.queries.paging import Window
 from storage.refolding import refold_all_notes
+from storage.repository import HomeVisits
 from storage.sqlite.database import SQLiteDatabase
 from tests.databases import database_at
 from tests.inspection import inspect
-from tests.storage.homes import keep, migrate_to, prepare, visit
+from tests.storage.homes import EVERYTHING, Clock, keep, migrate_to, prepare, visit, visit_id
 
 NOTES = ["İstanbul", "her mother\N{RIGHT SINGLE QUOTATION MARK}s chair", "one\r\ntwo", "plain", "", "a  b"]
 
@@ -112,3 +114,48 @@ OLD_VISIT = {
     "version": 1,
     "confirmation": "NOT_REQUIRED",
 }
+
+
+@pytest.mark.parametrize(
+    ("keyword", "found"),
+    [
+        ("istanbul", {0}),
+        ("İstanbul", {0}),
+        ("mother's", {1}),
+        ("mother\N{RIGHT SINGLE QUOTATION MARK}s", {1}),
+        ("one\ntwo", {2}),
+        ("one two", {2}),
+        ("PLA\u200bIN", {3}),
+        ("a  b", {5}),
+        ("\u200b", {0, 1, 2, 3, 4, 5}),
+    ],
+)
+async def test_a_keyword_is_found_once_the_notes_are_folded_anew(keyword: str, found: set[int], tmp_path: Path) -> None:
+    database = await filled(tmp_path / "visits.db")
+    await refold_all_notes(database)
+
+    assert await search(database, keyword) == found
+    await database.close()
+
+
+@pytest.mark.parametrize("keyword", ["İstanbul", "mother\N{RIGHT SINGLE QUOTATION MARK}s", "one\r\ntwo", "plain", "a  b", "İ"])
+async def test_what_was_found_before_is_found_while_notes_are_folded_anew(
+    keyword: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refolding, "VISITS", 1)
+    database = await filled(tmp_path / "visits.db")
+
+    found = [await search(database, keyword)]
+    while await database.write(refolding._refold_batch) is not None:
+        found.append(await search(database, keyword))
+
+    assert len(found) == 7
+    assert len(found[0]) == 1
+    assert found == [found[0]] * 7
+    await database.close()
+
+
+async def search(database: SQLiteDatabase, keyword: str) -> set[int]:
+    visits = HomeVisits(database, EVERYTHING, Clock())
+    page = await visits.page({"keyword": keyword}, [("id", False)], Window.of(100, None, None, None))
+    return {[visit_id(number) for number in range(len(NOTES))].index(visit.id) for visit in page.nodes}

@@ -127,7 +127,6 @@ class Server(web.Server):
             handler_cancellation=application.handler_cancellation,
         )
         self.refuse_header = refuse_header
-        self.refused = 0
         self._options = options
         self._max_connections = max_connections
         self._logged = float("-inf")
@@ -139,7 +138,6 @@ class Server(web.Server):
         """Close a connection that has just been made, where there are too many; say so once a minute."""
         if len(self._connections) <= self._max_connections:
             return
-        self.refused += 1
         transport.abort()
         now = self._loop.time()
         if now - self._logged >= _LOG_SECONDS:

@@ -37,6 +37,8 @@ DOCUMENTS = {
         homeVisits(first: 3) {{ nodes {{ {ROW} }} }} }} }} }} }}""",
     "pages in pages": """{ homeVisits { nodes { location { homeVisits(first: 2) { nodes { notes
         careEnquiry { homeVisits { nodes { notes location { name email } } } } } } } } } }""",
+    "a list by a plan in the executor": f"""query ($status: HomeVisitStatus = PENDING) {{
+        homeVisits(filter: {{ status: [$status] }}) {{ nodes {{ {ROW} }} pageInfo {{ endCursor }} }} viewer {{ subject }} }}""",
     "a node": f'{{ node(id: "{world.PENDING}") {{ __typename ... on HomeVisit {{ {ROW} }} }} }}',
     "introspection": '{ __type(name: "HomeVisit") { name description fields { name description } } }',
 }

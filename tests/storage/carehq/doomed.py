@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from storage.carehq import importing
 from storage.sqlite.database import SQLiteDatabase
+from storage.writes import WriteState
 from tests.storage.carehq.taking import take
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class DoomedDatabase(SQLiteDatabase):
         self._last = transactions
         self._moment = moment
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         is_last = self.transaction_count + 1 == self._last
 
         def work_and_die(session: Session) -> T:
@@ -35,7 +36,7 @@ class DoomedDatabase(SQLiteDatabase):
                 os.kill(os.getpid(), signal.SIGKILL)
             return done
 
-        done = await super().write(work_and_die)
+        done = await super().write(work_and_die, state)
         if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
         return done

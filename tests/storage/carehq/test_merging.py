@@ -154,6 +154,15 @@ async def test_a_file_with_two_states_of_one_second_changes_nothing_when_it_come
     assert rows_of(database.path, "home_visits")[0]["cancelled"] == "2024-11-01T16:03:34"
 
 
+async def test_what_is_anonymized_in_a_second_stays_so_in_it(database: Database, tmp_path: Path) -> None:
+    wiped = visit(anonymized="2024-11-01 16:03:34")
+
+    tallies = await taken(database, tmp_path, home_visits=[wiped, visit(notes="Private")])
+
+    (row,) = rows_of(database.path, "home_visits")
+    assert (tallies, row["notes"]) == ({"home_visits": Tally(new=1, unchanged=1)}, "")
+
+
 @pytest.mark.parametrize("end", ["cancelled", "completed"])
 async def test_what_the_source_takes_back_is_pending_again(database: Database, tmp_path: Path, end: str) -> None:
     await taken(database, tmp_path, home_visits=[visit(**{end: "2024-11-01 16:03:34"})])

@@ -207,6 +207,25 @@ def test_a_broken_document_that_never_ends_costs_no_page_after_it() -> None:
     assert [one.value for one in found] == [{"_id": 1}, None, {"_id": 3}, {"_id": 4}]
 
 
+def test_a_page_whose_end_was_skipped_is_followed_by_the_next() -> None:
+    text = '{"items": [{"_id": 1}, {"_id": 2, "notes": "cut}], "page": 1}\n{"items": [{"_id": 3}], "page": 2}\n'
+
+    found = found_in(text)
+
+    assert [one.value for one in found] == [{"_id": 1}, None, {"_id": 3}]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
+def test_a_broken_document_ends_where_it_does_wherever_chunks_end(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.carehq.reading.CHUNK", size)
+    text = '[\n  {"_id": 1, "a": "\\"]}", "b": oops},\n  {"_id": 2, oops "' + 200 * "x"
+    text += '},\n  {"_id": 3, "a": NaN},\n  {"_id": 4}\n]'
+
+    found = found_in(text)
+
+    assert [(one.line, one.value) for one in found] == [(2, None), (3, None), (4, None), (5, {"_id": 4})]
+
+
 def test_objects_inside_a_broken_document_are_no_documents() -> None:
     text = '[\n  {\n    "_id": 1,\n    "groups": [\n      {"_id": 9}\n    ],\n    "name: "a"\n  },\n  {\n    "_id": 2\n  }\n]'
 

@@ -21,6 +21,7 @@ from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
 from storage.sqlite.database import SQLiteDatabase
 from tests.databases import database_at
+from storage.writes import WriteState
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -37,7 +38,7 @@ class DoomedDatabase(SQLiteDatabase):
         self._step = step
         self._writes = iter(("claiming", "marking"))
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         step = next(self._writes, "")
 
         def work_and_die(session: Session) -> T:
@@ -46,7 +47,7 @@ class DoomedDatabase(SQLiteDatabase):
             die_if(self._step == step)
             return done
 
-        done = await super().write(work_and_die)
+        done = await super().write(work_and_die, state)
         die_if(self._step == "marked" and step == "marking")
         return done
 

@@ -36,7 +36,7 @@ class AnotherDialect(Dialect):
     def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
         return sa.func.strpos(folded, sa.bindparam(parameter, type_=sa.String())) > sa.literal_column("0")
 
-    def indexed_keyword(self, keyword: str) -> str | None:
+    def indexed_keyword(self, keyword: str, before: str | None = None) -> str | None:  # noqa: ARG002 - it looks at every row
         return f"%{keyword}%"
 
     def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:

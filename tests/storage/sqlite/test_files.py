@@ -1,0 +1,87 @@
+"""What is looked for in a database's files is found, and what SQLite itself does to them is never taken for it."""
+
+import asyncio
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.errors import DatabaseUnusable, WriteInDoubt
+from storage.repository import HomeVisits
+from storage.sqlite import health
+from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.files import GONE, LOG_CUT
+from tests.inspection import connected
+from tests.storage.homes import EVERYTHING, Clock, booking, keep, visit
+from tests.storage.sqlite.handling import name_alice
+
+
+async def test_checkpoints_of_other_processes_beside_writes_are_no_fault(
+    database: SQLiteDatabase, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    visits, done = HomeVisits(database, EVERYTHING, Clock()), asyncio.Event()
+    checkpoints: list[str] = []
+
+    def checkpoint() -> None:
+        with connected(path) as other:
+            for mode in itertools.cycle(("PASSIVE", "FULL", "RESTART", "TRUNCATE")):
+                if done.is_set():
+                    return
+                other.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+                checkpoints.append(mode)
+
+    async def look() -> None:
+        while not done.is_set():
+            await database.check()
+            await asyncio.sleep(0)
+
+    beside = [asyncio.create_task(asyncio.to_thread(checkpoint)), asyncio.create_task(look())]
+    try:
+        for _ in range(60):
+            await visits.book(booking(notes="x" * 9_000))
+    finally:
+        done.set()
+    await asyncio.gather(*beside)
+
+    assert set(checkpoints) == {"PASSIVE", "FULL", "RESTART", "TRUNCATE"}
+    assert caplog.records == []
+
+
+async def test_a_log_whose_beginning_is_lost_is_cut_off_though_it_is_long_again(database: SQLiteDatabase, path: Path) -> None:
+    await keep(database, visit(1))
+    log = path.with_name("home_visits.db-wal")
+    length = log.stat().st_size
+
+    os.truncate(log, 0)
+    os.truncate(log, length)
+
+    with pytest.raises(DatabaseUnusable) as refused:
+        await keep(database, visit(2))
+    assert str(refused.value) == LOG_CUT.reason
+
+
+async def test_a_commit_into_a_file_that_has_gone_meanwhile_is_in_doubt(database: SQLiteDatabase, path: Path) -> None:
+    with pytest.raises(WriteInDoubt):
+        await database.write(lambda session: (name_alice(session, "Alison"), path.unlink()))
+
+    with pytest.raises(DatabaseUnusable) as refused:
+        await database.write(lambda session: name_alice(session, "Alexa"))
+    assert str(refused.value) == GONE.reason
+
+
+async def test_a_fault_is_logged_when_it_begins_and_when_it_ends(
+    database: SQLiteDatabase, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = path.with_name("away.db")
+    for _ in range(2):
+        path.rename(away)  # noqa: ASYNC240 - a folder of the test's own, which blocks nobody
+        for _ in range(3):
+            with pytest.raises(DatabaseUnusable):
+                await database.check()
+        away.rename(path)
+        await database.check()
+
+    logged = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+    began = (health.__name__, "ERROR", f"The database cannot be used. {GONE.reason}")
+    assert logged == [began, (health.__name__, "WARNING", "The database can be used again")] * 2
