@@ -5,15 +5,13 @@ import gc
 # What is imported stays: to traverse it for garbage again and again would take a fifth of a start.
 gc.disable()
 
-import asyncio
 import dataclasses
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
@@ -38,7 +36,7 @@ from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
 from schema.transport.shares import Shares
 from storage.caller import Caller, Role
-from storage.database import Database, database_of
+from storage.database import Database, database_of, run_with
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, retry_and_list
@@ -51,7 +49,6 @@ gc.enable()
 if TYPE_CHECKING:
     from resolvers.tokens import Tokens
 
-T = TypeVar("T")
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
@@ -179,7 +176,7 @@ def serve(
         if demo:
             from storage.demo import fill_with_demo
 
-            if asyncio.run(_with_database(database, partial(fill_with_demo, now=clock()))):
+            if run_with(database, partial(fill_with_demo, now=clock())):
                 say(f"Filled {database} with made-up visits.")
         serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + (
             "" if settings.lets_sign_in else ANYBODY
@@ -199,7 +196,7 @@ def migrate() -> None:
     database = _configured_database(_settings())
     migrated = database.migrate()
     with progress_bar("Folding notes anew") as bar:
-        refolded = asyncio.run(_with_database(database, partial(refold_all_notes, progress=bar.update)))
+        refolded = run_with(database, partial(refold_all_notes, progress=bar.update))
     say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
 
 
@@ -240,7 +237,7 @@ def import_(
     database = _migrated_database(_settings(), create=True)
     with progress_bar("Importing") as bar:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
-        report = asyncio.run(_with_database(database, work))
+        report = run_with(database, work)
     for name, tally in report.tallies.items():
         say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
     if report.refused:
@@ -258,7 +255,7 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
         if readable.is_empty():
             raise _nothing_in(database)
         readable.migrate()
-        say(f"{kind}: {asyncio.run(_with_database(readable, work)):,} exported")
+        say(f"{kind}: {run_with(readable, work):,} exported")
 
 
 @cli.command("backup")
@@ -283,18 +280,13 @@ def restore_(file: Annotated[Path, typer.Argument(help="A file that the command 
 @cli.command()
 def move(to: Annotated[str, typer.Option(help="The URL of the database to move to, which is empty.")]) -> None:
     """Move everything to another database, checked; one that was ended goes on where it was."""
-    from storage import moving
+    from storage.moving import open_and_move
     from storage.progress import progress_bar
 
-    source = _migrated_database(_settings())
-    target = database_of(to)
+    source, target = _migrated_database(_settings()), database_of(to)
     target.migrate()
-
-    async def both(source: Database) -> int:
-        return await _with_database(target, partial(moving.move, source, progress=bar.update))
-
     with progress_bar("Moving") as bar:
-        rows = asyncio.run(_with_database(source, both))
+        rows = run_with(source, partial(open_and_move, target, progress=bar.update))
     say(f"{rows:,} rows were moved from {source} to {target}, and compared.")
 
 
@@ -307,16 +299,16 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
     mailroom, database = _mailroom(settings), _migrated_database(settings)
     if once:
-        say(f"{asyncio.run(_with_database(database, mailroom.deliver_once))} sent.")
+        say(f"{run_with(database, mailroom.deliver_once)} sent.")
     else:
-        asyncio.run(_with_database(database, lambda database: processes.run_until_stopped(mailroom.deliver(database))))
+        run_with(database, lambda database: processes.run_until_stopped(mailroom.deliver(database)))
 
 
 @cli.command()
 def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
     work = partial(retry_and_list, ids=retry or [], now=clock())
-    typer.echo("\n".join(asyncio.run(_with_database(_migrated_database(_settings()), work))))
+    typer.echo("\n".join(run_with(_migrated_database(_settings()), work)))
 
 
 def _settings() -> Settings:
@@ -344,14 +336,6 @@ def _migrated_database(settings: Settings, *, create: bool = False) -> Database:
 
 def _nothing_in(database: Database) -> Unstartable:
     return Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
-
-
-async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
-    await database.open()
-    try:
-        return await work(database)
-    finally:
-        await database.close()
 
 
 def main() -> None:

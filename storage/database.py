@@ -1,7 +1,8 @@
 """A database as the rest of storage uses it, whichever it is; and which one a URL names."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -118,6 +119,20 @@ class Database(ABC):
     @abstractmethod
     def restore(self, source: Path) -> Path | None:
         """Put a backup in its place and return where the old one is kept; raise DatabaseUnusable where that cannot be."""
+
+
+def run_with(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Run `work` on an open database, in an event loop of its own."""
+    return asyncio.run(opened(database, work))
+
+
+async def opened(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Open a database, run `work`, and close it."""
+    await database.open()
+    try:
+        return await work(database)
+    finally:
+        await database.close()
 
 
 def database_of(url: str, *, pgbouncer: bool = False) -> Database:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from storage.database import Database, Progress
+from storage.database import Database, Progress, opened
 from storage.errors import DatabaseUnusable
 from storage.models import metadata
 from storage.queries.dialect import Dialect
@@ -16,6 +16,11 @@ from storage.queries.statements import Statement, compiled
 ROWS = 2_000
 # Of their letters and digits alone, which every collation sorts alike.
 ID_LENGTH = 24
+
+
+async def open_and_move(target: Database, source: Database, progress: Progress | None = None) -> int:
+    """Move to a database that is not open."""
+    return await opened(target, partial(move, source, progress=progress))
 
 
 async def move(source: Database, target: Database, progress: Progress | None = None) -> int:

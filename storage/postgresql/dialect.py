@@ -47,11 +47,14 @@ class PostgreSQLDialect(Dialect):
     def contains(self, folded: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
         return sa.func.strpos(folded, _text(parameter)) > sa.literal_column("0")
 
-    def indexed_keyword(self, keyword: str) -> str | None:
-        return f"%{keyword.translate(_ESCAPED)}%" if _HAS_TRIGRAM.search(keyword) else None
+    def indexed_keyword(self, keyword: str, before: str | None = None) -> list[str] | None:
+        texts = [keyword] if before is None else [keyword, before]
+        if not all(map(_HAS_TRIGRAM.search, texts)):
+            return None
+        return [f"%{text.translate(_ESCAPED)}%" for text in texts]
 
     def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.notes_folded.like(_text(parameter))
+        return visits.c.notes_folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         if (INDEXED_KEYWORD, "") in conditions:

@@ -59,7 +59,7 @@ class Dialect(ABC):
         """Hold where a folded text contains the folded keyword that is the parameter, as one literal text."""
 
     @abstractmethod
-    def indexed_keyword(self, keyword: str, before: str | None = None) -> str | None:
+    def indexed_keyword(self, keyword: str, before: str | None = None) -> Any:
         """Return what the index of keywords is searched for; None where it cannot find this keyword.
 
         `before` is the keyword as notes that an older version folded may hold it, where that is another text.

@@ -1,6 +1,6 @@
 """The keyword of a filter: folded as the notes are, and looked up in the index of keywords where that can find it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -23,7 +23,7 @@ class KeywordConditions(NamedTuple):
     """`forms` are the conditions on the notes by name and form, `values` their parameters."""
 
     forms: list[tuple[str, str]]
-    values: dict[str, str]
+    values: dict[str, Any]
 
 
 def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:

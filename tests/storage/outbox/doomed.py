@@ -20,8 +20,8 @@ from storage.outbox.courier import Courier, Pace
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
 from storage.sqlite.database import SQLiteDatabase
-from tests.databases import database_at
 from storage.writes import WriteState
+from tests.databases import database_at
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 
