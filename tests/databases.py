@@ -10,6 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,14 @@ def url_of(path: Path) -> str:
 
 
 def database_at(path: Path) -> Database:
-    return database_of(url_of(path))
+    database = database_of(url_of(path))
+    _paths_of[database] = path
+    return database
+
+
+def path_of(database: Database) -> Path:
+    """Return the path by which the database of a test is known here."""
+    return _paths_of.get(database) or Path(getattr(database, "path"))  # noqa: B009 - one that the test has opened as SQLite's
 
 
 def engine_at(path: Path) -> sa.Engine:
@@ -68,6 +76,7 @@ def drop_below(folder: Path) -> None:
         del _created[name]
 
 
+_paths_of: WeakKeyDictionary[Database, Path] = WeakKeyDictionary()
 _created: dict[str, Path] = {}
 _paths: dict[str, Path] = {}
 
@@ -127,13 +136,9 @@ def _start() -> str:
         "unix_socket_directories": folder,
         "max_connections": 200,
     }
-    server = subprocess.Popen(
-        [_initdb("postgres"), "-D", folder / "data", *(f"--{name}={value}" for name, value in settings.items())],
-        user=user,
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log").open("w"),
-    )
+    command = [_initdb("postgres"), "-D", folder / "data", *(f"--{name}={value}" for name, value in settings.items())]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=log)
     atexit.register(_stop, server)
     url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
     subprocess.run([_program("pg_isready"), "--quiet", f"--dbname={url}"], check=False)

@@ -9,7 +9,8 @@ from sqlmodel import Session
 
 from storage.queries.dialect import AccessPath, Dialect
 
-# What every database returns for a row: JSON is its text, a truth 0 or 1, an instant the canonical text of `storage.instants`.
+# What every database returns for a row: JSON is its text, a truth equals 0 or 1, an instant is the canonical text of
+# `storage.instants`. It is indexed, unpacked, compared and hashed as a tuple; a driver's own class that is none is not copied.
 Row = tuple[str | int | None, ...]
 
 

@@ -8,6 +8,7 @@ from schema.execution.internals import core_schema
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, schema
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.world import FOR_WILLOWS
 
@@ -52,7 +53,7 @@ async def refused(ask: Ask, name: str, input: dict[str, Any], caller: world.Call
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
-    return inspect(database.path).everything()
+    return inspect(path_of(database)).everything()
 
 
 def problem(path: str, code: str, message: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -15,10 +16,12 @@ from schema.execution.engine import Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage.database import Database
-from storage.queries.statements import Statement
-from storage.sqlite import database as sqlite_database
-from tests import world
+from storage.postgresql import database as postgresql_database
+from storage.postgresql.connections import CONNECTIONS
+from storage.sqlite import writing
+from tests import databases, world
 from tests.asking import Ask, shared_engine
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
@@ -34,12 +37,27 @@ KEY = "The same idempotency key tells; without one, look for the visit before yo
 VERSION = "The version of the visit tells: read it before you send this again."
 TELLS = {name: KEY if name == "bookHomeVisit" else VERSION for name in INPUTS}
 DONE = "It is done and saved: do not send it again, but read the visit."
-LONG = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n", ())
+
+
+class Releasable(Protocol):
+    def set(self) -> None: ...
+
+
+class TableLock:
+    """A lock that keeps new events out until it is set free: a hook of SQLAlchemy would hold the event loop itself."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        connection.execute("LOCK TABLE home_visit_events IN SHARE MODE")
+        self.set = connection.rollback
 
 
 @pytest.fixture
-def go_on() -> Iterator[threading.Event]:
+def go_on(once: Ask) -> Iterator[Releasable]:
     """Hold each write at its event, which is its last row but the mail's, until it may go on."""
+    if not databases.is_sqlite():
+        with psycopg.connect(databases.url_of(path_of(once.database))) as connection:
+            yield TableLock(connection)
+        return
     go_on = threading.Event()
 
     def wait(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -77,23 +95,64 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
         record=lambda _record: None,
         concurrency=ConcurrencyLimiter(),
         execution_seconds=seconds,
+        cost_limit=10_000,
     )
     state = RequestState("the-request")
     request = Request(document, None, {} if input is None else {"input": input})
     return await operations.respond(state, operations.execute(state, lambda: request))
 
 
+def wait_for_writes(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set how long a caller that goes away waits for what has begun."""
+    monkeypatch.setattr(writing if databases.is_sqlite() else postgresql_database, "END_SECONDS", seconds)
+
+
 @asynccontextmanager
-async def without_readers(database: Any) -> AsyncIterator[None]:
-    """Keep every reader busy, that of the loop included."""
-    inline, database._inline_reader = database._inline_reader, None
-    busy = [asyncio.ensure_future(database.fetch(LONG, {})) for _ in range(sqlite_database.READERS)]
-    await asyncio.sleep(0.01)
+async def without_readers(database: Any, *, wait_seconds: float = 30) -> AsyncIterator[None]:
+    """Keep every reader from the requests, that of the loop included; they wait for one so long."""
+    if not databases.is_sqlite():
+        async with without_connections(database, wait_seconds):
+            yield
+        return
+    pool, inline = database._pool, database._inline_reader
+    readers, pool._idle, pool._wait_seconds = pool._idle, [], wait_seconds
+    database._inline_reader = None
     yield
-    for one in busy:
-        one.cancel()
-    await asyncio.gather(*busy, return_exceptions=True)
     database._inline_reader = inline
+    pool._idle = readers
+
+
+@asynccontextmanager
+async def without_connections(database: Any, wait_seconds: float) -> AsyncIterator[None]:
+    """Let transactions have the one connection that is left, and reads none."""
+    pool = database._connections
+    pool._wait_seconds = wait_seconds
+    acquire, busy = pool.acquire, [await pool.acquire() for _ in range(CONNECTIONS - 1)]
+
+    async def acquire_as_one_of_many() -> Any:
+        if asyncio.current_task() not in database._writing:
+            busy.append(await acquire())
+        return await acquire()
+
+    pool.acquire = acquire_as_one_of_many
+    yield
+    pool.acquire = acquire
+    for connection in busy:
+        pool.release(connection)
+
+
+@asynccontextmanager
+async def without_writers(database: Any) -> AsyncIterator[None]:
+    """Keep each write from beginning: by SQLite's lock, or by all connections."""
+    if databases.is_sqlite():
+        with inspect(path_of(database)).locked():
+            yield
+        return
+    pool = database._connections
+    busy = [await pool.acquire() for _ in range(CONNECTIONS)]
+    yield
+    for connection in busy:
+        pool.release(connection)
 
 
 def timeout(message: str, **extensions: Any) -> Response:
@@ -105,7 +164,7 @@ def timeout(message: str, **extensions: Any) -> Response:
 async def test_what_waits_for_the_write_lock_when_its_time_is_over_is_never_done(once: Ask, name: str) -> None:
     before = everything(once.database)
 
-    with inspect(once.database.path).locked():
+    async with without_writers(once.database):
         response = await respond(once, document(name), INPUTS[name], seconds=0.2)
     await once.database.close()
 
@@ -115,9 +174,9 @@ async def test_what_waits_for_the_write_lock_when_its_time_is_over_is_never_done
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_what_has_begun_is_awaited_and_answered_as_committed(
-    once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+    once: Ask, name: str, go_on: Releasable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 30)
+    wait_for_writes(30, monkeypatch)
     asyncio.get_running_loop().call_later(1.2, go_on.set)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
@@ -132,9 +191,9 @@ async def test_what_has_begun_is_awaited_and_answered_as_committed(
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_what_has_begun_and_takes_long_is_in_doubt(
-    once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+    once: Ask, name: str, go_on: Releasable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 0.01)
+    wait_for_writes(0.01, monkeypatch)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
     committed_by_then = once.database.transaction_count
@@ -183,7 +242,7 @@ async def test_of_several_changes_those_that_are_done_are_named(once: Ask) -> No
 async def test_a_caller_that_goes_away_takes_back_what_waits_for_the_write_lock(once: Ask, name: str) -> None:
     before = everything(once.database)
 
-    with inspect(once.database.path).locked():
+    async with without_writers(once.database):
         asking = asyncio.ensure_future(respond(once, document(name), INPUTS[name], seconds=10))
         await asyncio.sleep(0.05)
         asking.cancel()
@@ -196,6 +255,8 @@ async def test_a_caller_that_goes_away_takes_back_what_waits_for_the_write_lock(
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_commit_that_fails_is_in_doubt(ask: Ask, name: str) -> None:
     def fail(_connection: sa.Connection) -> None:
+        if not databases.is_sqlite():
+            raise ConnectionResetError("the connection was lost")
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
         raise error
@@ -227,11 +288,9 @@ READ = [
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("selection", READ)
 async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_committed(
-    ask: Ask, name: str, selection: str, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, name: str, selection: str
 ) -> None:
-    monkeypatch.setattr(ask.database, "_wait_seconds", 0.02)
-
-    async with without_readers(ask.database):
+    async with without_readers(ask.database, wait_seconds=0.02):
         response = await ask(document(name, selection), {"input": INPUTS[name]})
 
     assert (response.data, response.written) == ({name: None}, 1)
@@ -255,7 +314,7 @@ BROKEN = [(name, one) for name in INPUTS for one in LOST if name != "bookHomeVis
 
 @pytest.mark.parametrize(("name", "selection"), BROKEN)
 async def test_what_is_lost_or_damaged_below_a_change_says_that_it_is_committed(ask: Ask, name: str, selection: str) -> None:
-    inspect(ask.database.path).execute(LOST[selection])
+    inspect(path_of(ask.database)).execute(LOST[selection])
 
     response = await ask(document(name, selection), {"input": INPUTS[name]})
 
@@ -268,7 +327,7 @@ async def test_what_is_lost_or_damaged_below_a_change_says_that_it_is_committed(
 
 
 async def test_below_a_refusal_nothing_is_committed(ask: Ask) -> None:
-    inspect(ask.database.path).execute("DELETE FROM locations")
+    inspect(path_of(ask.database)).execute("DELETE FROM locations")
 
     response = await ask(document("cancelHomeVisit", "location { name }"), {"input": {"id": world.CANCELLED}})
 
@@ -276,14 +335,19 @@ async def test_below_a_refusal_nothing_is_committed(ask: Ask) -> None:
     assert [error["extensions"] for error in response.errors] == [{"code": "INTERNAL_SERVER_ERROR", "requestId": "the-request"}]
 
 
+REFUSE_OTHER = {
+    "sqlite": f"CREATE TRIGGER no BEFORE UPDATE ON home_visits WHEN old.id = '{OTHER}' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "postgresql": f"""CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+        CREATE TRIGGER no BEFORE UPDATE ON home_visits FOR EACH ROW WHEN (old.id = '{OTHER}') EXECUTE FUNCTION no()""",
+}
+
+
 async def test_an_error_is_about_its_own_change(ask: Ask) -> None:
     several = f"""mutation {{
         first: cancelHomeVisit(input: {{ id: "{PENDING}" }}) {{ __typename }}
         second: updateHomeVisit(input: {{ id: "{OTHER}", notes: "New." }}) {{ __typename }}
     }}"""
-    inspect(ask.database.path).execute(
-        f"CREATE TRIGGER no BEFORE UPDATE ON home_visits WHEN old.id = '{OTHER}' BEGIN SELECT RAISE(ABORT, 'no'); END"
-    )
+    inspect(path_of(ask.database)).execute(REFUSE_OTHER[databases.KIND])
 
     response = await ask(several)
 

@@ -12,7 +12,7 @@ from graphql import OperationType, get_named_type
 from storage.caller import Caller, Role
 from tests import world
 from tests.asking import Ask, Response, engine
-from tests.databases import copied, database_at
+from tests.databases import copied, database_at, path_of
 from tests.inspection import inspect
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, HIDDEN, OURS, SEEN, US
@@ -133,7 +133,7 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
 
 
 async def test_where_a_user_works_is_told_as_far_as_the_caller_sees(ask_ours: Ask) -> None:
-    inspect(ask_ours.database.path).execute("UPDATE users SET suspended = TRUE")
+    inspect(path_of(ask_ours.database)).execute("UPDATE users SET suspended = TRUE")
     selection = "{ role suspended locations { id } }"
 
     ours = await read(ask_ours, "user", SEEN["user"], selection)

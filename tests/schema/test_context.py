@@ -15,6 +15,7 @@ from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Page, Window
 from tests import world
 from tests.asking import Ask, engine
+from tests.databases import path_of
 from tests.inspection import DRIVER_ERRORS, inspect
 
 TEN = Window.of(10, None, None, None)
@@ -31,7 +32,7 @@ def ask(database: Database) -> Ask:
 
 
 def drop(database: Database, table: str) -> None:
-    inspect(database.path).execute(f"DROP TABLE {table}")
+    inspect(path_of(database)).execute(f"DROP TABLE {table}")
 
 
 async def test_records_asked_for_at_once_are_read_by_one_statement(ask: Ask) -> None:
@@ -156,7 +157,7 @@ async def test_only_what_will_be_read_of_visits_is_read(ask: Ask) -> None:
 
 
 async def test_more_notes_than_an_answer_may_have_are_not_read_on(ask: Ask, database: Database) -> None:
-    visits = inspect(database.path).records("home_visits")
+    visits = inspect(path_of(database)).records("home_visits")
     letters = sum(len(visit["notes"]) for visit in visits if visit["location"] == world.WILLOWS)
     load = [
         Context(database, world.EVERYBODY, lambda: world.NOW, "Europe/London", allowed_operations, largest).pages_loader(

@@ -19,7 +19,7 @@ from storage.errors import DatabaseUnusable
 from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserContact, User
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
-from tests.databases import copied, database_at, migrate
+from tests.databases import copied, database_at, migrate, path_of
 from tests.storage.homes import EVERYTHING, NOBODY, booking, everything_in, keep, rows_of
 
 NOW = datetime(2026, 7, 15, 14, 23, 45, 678_000, tzinfo=UTC)
@@ -45,7 +45,7 @@ def instant(text: str) -> datetime:
 async def test_an_empty_database_is_filled(database: Database) -> None:
     filled = await fill_with_demo(database, NOW)
 
-    counts = {table: len(rows) for table, rows in everything_in(database.path).items()}
+    counts = {table: len(rows) for table, rows in everything_in(path_of(database)).items()}
     assert filled is True
     assert counts == {
         "alembic_version": 1,
@@ -64,22 +64,22 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
 async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
     await fill_with_demo(database, NOW)
 
-    events = rows_of(database.path, "home_visit_events")
+    events = rows_of(path_of(database), "home_visit_events")
 
     assert {(event["type"], event["actor"], event["at"], event["version"]) for event in events} == {
         ("IMPORTED", "import", "2026-07-15T14:23:45.678", 1)
     }
-    assert [event["home_visit"] for event in events] == [row["id"] for row in rows_of(database.path, "home_visits")]
+    assert [event["home_visit"] for event in events] == [row["id"] for row in rows_of(path_of(database), "home_visits")]
 
 
 async def test_a_second_time_changes_nothing(database: Database) -> None:
     await fill_with_demo(database, NOW)
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     filled = await fill_with_demo(database, NOW + timedelta(days=1))
 
     assert filled is False
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 @pytest.mark.parametrize(
@@ -89,27 +89,27 @@ async def test_a_second_time_changes_nothing(database: Database) -> None:
 )
 async def test_a_database_that_holds_anything_else_is_refused_and_left_as_it_is(database: Database, record: SQLModel) -> None:
     await keep(database, type(record)(**record.model_dump()))
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     with pytest.raises(DatabaseUnusable) as refused:
         await fill_with_demo(database, NOW)
 
     assert str(refused.value) == (
-        f"{database.path} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+        f"{path_of(database)} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
     )
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_a_demo_that_was_used_is_still_one(database: Database) -> None:
     await fill_with_demo(database, NOW)
     await keep(database, User(id=NOBODY, first_name="Amy"))
     await HomeVisits(database, EVERYTHING, lambda: NOW).book(booking(care_enquiry=demo.CARE_ENQUIRY))
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     filled = await fill_with_demo(database, NOW)
 
     assert filled is False
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_of_two_servers_that_start_at_once_one_fills(database: Database, path: Path) -> None:

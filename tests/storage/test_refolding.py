@@ -10,7 +10,7 @@ from storage.queries.paging import Window
 from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
 from storage.sqlite.database import SQLiteDatabase
-from tests.databases import database_at
+from tests.databases import database_at, path_of
 from tests.inspection import inspect
 from tests.storage.homes import EVERYTHING, Clock, keep, migrate_to, prepare, visit, visit_id
 
@@ -32,15 +32,15 @@ def kept(path: Path) -> list[str]:
 
 async def test_all_notes_are_folded_anew_and_nothing_else_changes(tmp_path: Path) -> None:
     database = await filled(tmp_path / "visits.db")
-    before = inspect(database.path).records("home_visits")
+    before = inspect(path_of(database)).records("home_visits")
 
     changed = await refold_all_notes(database)
     again = await refold_all_notes(database)
 
     assert (changed, again) == (4, 0)
-    assert inspect(database.path).records("home_visits") == [row | {"notes_folded": folded(row["notes"])} for row in before]
-    assert inspect(database.path).records("notes_refolding") == []
-    inspect(database.path).execute("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
+    assert inspect(path_of(database)).records("home_visits") == [row | {"notes_folded": folded(row["notes"])} for row in before]
+    assert inspect(path_of(database)).records("notes_refolding") == []
+    inspect(path_of(database)).execute("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('integrity-check', 1)")
     await database.close()
 
 
@@ -60,20 +60,20 @@ async def test_it_goes_on_where_it_was_ended(
 
     with pytest.raises(KeyboardInterrupt):
         await refold_all_notes(database, end_after_two)
-    [state] = inspect(database.path).records("notes_refolding")
+    [state] = inspect(path_of(database)).records("notes_refolding")
     await refold_all_notes(database, lambda number, last: steps.append((number, last)))
 
     assert state["number"] == steps[1][0] < 6
     assert [number for number, _ in steps] == sorted({number for number, _ in steps})
     assert steps[-1] == (6, 6)
-    assert kept(database.path) == [folded(notes) for notes in NOTES]
+    assert kept(path_of(database)) == [folded(notes) for notes in NOTES]
     await database.close()
 
 
 async def test_two_processes_may_do_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refolding, "VISITS", 1)
     database = await filled(tmp_path / "visits.db")
-    other = await database_at(database.path).open()
+    other = await database_at(path_of(database)).open()
     others = list[int]()
 
     async def meanwhile() -> None:
@@ -86,7 +86,7 @@ async def test_two_processes_may_do_it_at_once(tmp_path: Path, monkeypatch: pyte
             await meanwhile()
 
     assert (changed, others) == (2, [2])
-    assert kept(database.path) == [folded(notes) for notes in NOTES]
+    assert kept(path_of(database)) == [folded(notes) for notes in NOTES]
     await other.close()
     await database.close()
 

@@ -15,6 +15,7 @@ from storage.queries.references import Kind, by_id
 from storage.references import References
 from storage.repository import HomeVisits
 from storage.sqlite.dialect import DIALECT
+from tests.databases import path_of
 from tests.inspection import connected, inspect
 from tests.storage.homes import (
     ALICE,
@@ -171,7 +172,7 @@ async def test_what_a_visit_shows_is_seen_for_as_long_as_it_does(database: Datab
     ]
 
     assert seen == expected
-    assert inspect(database.path).faults() == []
+    assert inspect(path_of(database)).faults() == []
 
 
 async def test_an_enquiry_that_moves_away_is_seen_with_whom_it_is_assigned_to_by_the_visits_it_had(database: Database) -> None:
@@ -189,7 +190,7 @@ async def test_an_enquiry_that_moves_away_is_seen_with_whom_it_is_assigned_to_by
 async def test_a_usual_booking_takes_no_row_of_its_own_to_be_seen_by(database: Database) -> None:
     await HomeVisits(database, limited_to(WILLOW), Clock()).book(booking(care_enquiry=REID))
 
-    assert inspect(database.path).query("SELECT * FROM sightings") == []
+    assert inspect(path_of(database)).query("SELECT * FROM sightings") == []
     assert await sees(database, limited_to(WILLOW), "user", ALICE)
 
 
@@ -204,7 +205,7 @@ def steps(database: Database, kind: Kind, id: str) -> int:
 
     statement = by_id(DIALECT, kind, True)
     values = {"ids": f'["{id}"]', "scope": f'["{ROWAN}"]', "default_time_zone": "UTC"}
-    with connected(database.path) as connection:
+    with connected(path_of(database)) as connection:
         connection.execute("SELECT count(*) FROM home_visits").fetchone()
         connection.set_progress_handler(step, 1)
         assert connection.execute(statement.text, statement.arguments(values)).fetchall() == []
@@ -236,7 +237,7 @@ async def test_to_find_out_that_somebody_is_out_of_sight_takes_as_long_whatever_
 def test_what_is_out_of_sight_is_looked_up_along_indexes(database: Database, kind: Kind) -> None:
     statement = by_id(DIALECT, kind, True)
 
-    plan = inspect(database.path).plan(statement.text, len(statement.names))
+    plan = inspect(path_of(database)).plan(statement.text, len(statement.names))
 
     assert [line for line in plan.splitlines() if line.startswith("SCAN") and "VIRTUAL TABLE" not in line] == []
     assert "sightings USING COVERING INDEX sqlite_autoindex_sightings_1 (record=? AND location=?)" in plan

@@ -17,7 +17,7 @@ from schema.execution.sizes import AnswerSize, AnswerTooLarge, sizes
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
-from tests.databases import copied
+from tests.databases import copied, path_of
 from tests.inspection import inspect
 from tests.schema.execution import monstrous
 
@@ -54,10 +54,10 @@ async def answered(ask: Ask, document: str, allowed: int, *, planned: bool) -> R
 @pytest.fixture
 def long_notes(database: Database) -> None:
     """Give some visits notes of what takes six bytes a letter, of letters of several bytes, and of quotes."""
-    path = getattr(database, "path")  # noqa: B009 - a file, on this database
+    path = path_of(database)
     inspect(path).execute(
-        f"""UPDATE home_visits SET notes = replace('{"x" * 40}', 'x', char(1)) WHERE id LIKE '%1';
-        UPDATE home_visits SET notes = 'Grüße 👋 "quoted" \\ ' || char(10) WHERE id LIKE '%2'"""  # noqa: S608 - ours
+        f"""UPDATE home_visits SET notes = '{chr(1) * 40}' WHERE id LIKE '%1';
+        UPDATE home_visits SET notes = 'Grüße 👋 "quoted" \\ \n' WHERE id LIKE '%2'"""  # noqa: S608 - ours
     )
 
 

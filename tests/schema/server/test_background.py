@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.errors import IdempotencyConflict
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from tests.databases import database_at, migrate
+from tests.databases import database_at, migrate, path_of
 from tests.inspection import inspect
 from tests.storage.homes import EVERYTHING, Clock, booking, keep, prepare, visit
 
@@ -125,11 +125,11 @@ async def test_notes_of_an_older_version_are_folded_anew_beside_requests(
     caplog.set_level(logging.INFO)
     prepare(tmp_path / "visits.db")
     database = database_at(tmp_path / "visits.db")
-    inspection = inspect(database.path)
+    inspection = inspect(path_of(database))
 
     server = lifespan(database, [BackgroundTask("notes", partial(refold_notes, database))], None)(web.Application())
     inspection.execute("INSERT INTO notes_refolding VALUES (1, 0)")
-    older = await database_at(database.path).open()
+    older = await database_at(path_of(database)).open()
     await keep(older, visit(1, notes="İstanbul", notes_folded="i\u0307stanbul"))
     await older.close()
     await anext(server)

@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.errors import DatabaseFull
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from tests.databases import database_at
+from tests.databases import database_at, path_of
 from tests.inspection import inspect
 from tests.storage.carehq.taking import (
     ENQUIRY,
@@ -51,16 +51,16 @@ async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(
     with pytest.raises(DatabaseFull):
         await take(database, *paths)
 
-    kept = ids_of(database.path, "home_visits")
+    kept = ids_of(path_of(database), "home_visits")
     assert kept == [f"{number:024x}" for number in range(len(kept))]
     assert (len(kept) % 100, 0 < len(kept) < 1000) == (0, True)
-    assert [event["home_visit"] for event in rows_of(database.path, "home_visit_events")] == kept
+    assert [event["home_visit"] for event in rows_of(path_of(database), "home_visit_events")] == kept
 
     await limit_pages(database, 1_000_000)
     outcome = await take(database, *paths)
 
     assert outcome.tallies == {"home_visits": Tally(new=1000 - len(kept), unchanged=len(kept))}
-    assert len(rows_of(database.path, "home_visit_events")) == 1000
+    assert len(rows_of(path_of(database), "home_visit_events")) == 1000
 
 
 async def limit_pages(database: Database, count: int) -> None:

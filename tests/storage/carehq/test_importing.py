@@ -12,7 +12,7 @@ from storage.carehq.importing import BATCH, UnreadableFile
 from storage.carehq.merging import Tally
 from storage.database import Database
 from storage.models import HomeVisit
-from tests.databases import database_at
+from tests.databases import database_at, path_of
 from tests.storage.carehq.taking import (
     ENQUIRY,
     KINDS,
@@ -45,7 +45,7 @@ async def test_the_sources_own_documents_are_imported(database: Database) -> Non
         "home_visits": Tally(new=5),
     }
     assert (outcome.refused, outcome.report.refused) == ([], 0)
-    assert rows_of(database.path, "home_visits")[1] == {
+    assert rows_of(path_of(database), "home_visits")[1] == {
         "number": 2,
         "id": "6724fbd63cd2cde34170f2c6",
         "care_enquiry": "6724fbd64f73a2cebf638f33",
@@ -65,15 +65,15 @@ async def test_the_sources_own_documents_are_imported(database: Database) -> Non
         "confirmation": "NOT_REQUIRED",
         "notes_folded": "care seeker has requested to view ground floor rooms.",
     }
-    assert rows_of(database.path, "locations") == json.loads((SAMPLES / "locations.json").read_text().replace("_id", "id"))
+    assert rows_of(path_of(database), "locations") == json.loads((SAMPLES / "locations.json").read_text().replace("_id", "id"))
 
 
 async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
     await take(database, *sample(*KINDS))
 
-    events = rows_of(database.path, "home_visit_events")
+    events = rows_of(path_of(database), "home_visit_events")
 
-    assert [event["home_visit"] for event in events] == ids_of(database.path, "home_visits")
+    assert [event["home_visit"] for event in events] == ids_of(path_of(database), "home_visits")
     assert events[4] == {
         "sequence": 5,
         "at": "2024-10-20T09:30:00",
@@ -90,17 +90,17 @@ async def test_each_visit_has_the_event_of_its_import(database: Database) -> Non
 async def test_no_mail_is_due(database: Database) -> None:
     await take(database, *sample(*KINDS))
 
-    assert rows_of(database.path, "outbox_messages") == []
-    assert {row["confirmation"] for row in rows_of(database.path, "home_visits")} == {"NOT_REQUIRED"}
+    assert rows_of(path_of(database), "outbox_messages") == []
+    assert {row["confirmation"] for row in rows_of(path_of(database), "home_visits")} == {"NOT_REQUIRED"}
 
 
 async def test_a_second_import_changes_nothing(database: Database) -> None:
     await take(database, *sample(*KINDS))
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     outcome = await take(database, *sample(*KINDS))
 
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
     assert outcome.tallies == {
         "users": Tally(unchanged=2),
         "locations": Tally(unchanged=1),
@@ -170,7 +170,7 @@ async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Dat
 
     await take(database, *write(tmp_path, home_visits=[visit(assigned_to=USER, service_user_contact=contact)]))
 
-    kept = everything_in(database.path)
+    kept = everything_in(path_of(database))
     assert kept["users"] == [(USER, None, None, None, None, None, 0)]
     assert kept["locations"] == [(LOCATION, None, None, None, None)]
     assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None)]
@@ -184,7 +184,7 @@ async def test_a_later_document_tells_what_was_only_an_id(database: Database, tm
 
     assert outcome.tallies == {"care_enquiries": Tally(new=1)}
     row = (ENQUIRY, "Ada", None, "ada@family.example", None, USER, LOCATION, None)
-    assert everything_in(database.path)["care_enquiries"] == [row]
+    assert everything_in(path_of(database))["care_enquiries"] == [row]
 
 
 async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database: Database, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database
     outcome = await take(database, path, kind="locations")
 
     assert outcome.tallies == {"locations": Tally(new=1)}
-    assert ids_of(database.path, "users") == []
+    assert ids_of(path_of(database), "users") == []
 
 
 async def test_nothing_is_imported_where_a_file_does_not_tell_what_it_holds(database: Database, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ async def test_nothing_is_imported_where_a_file_does_not_tell_what_it_holds(data
     with pytest.raises(UnknownKind):
         await take(database, users, unknown)
 
-    assert ids_of(database.path, "users") == []
+    assert ids_of(path_of(database), "users") == []
 
 
 @pytest.mark.parametrize("name", ["locations.json", "whatever.json"])
@@ -213,7 +213,7 @@ async def test_nothing_is_imported_where_a_file_cannot_be_read(database: Databas
         await take(database, users, missing)
 
     assert str(refused.value) == f"{missing} cannot be read: No such file or directory. Check its name and its permissions."
-    assert ids_of(database.path, "users") == []
+    assert ids_of(path_of(database), "users") == []
 
 
 async def test_a_folder_is_no_file_of_documents(database: Database, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ async def test_a_name_that_is_too_long_costs_its_document_alone(database: Databa
 
 async def test_others_that_write_get_in_between_the_transactions_of_an_import(database: Database, tmp_path: Path) -> None:
     files = write(tmp_path, home_visits=numbered(4 * BATCH))
-    other = await database_at(database.path).open()
+    other = await database_at(path_of(database)).open()
     stored: list[int] = []
 
     async def write_beside() -> None:

@@ -14,6 +14,7 @@ from storage.database import Database
 from storage.models import HomeVisitStatus
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
+from tests.databases import path_of
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
 from tests.storage.homes import EVERYTHING, NOW, Clock, booking, everything_in, rows_of
 
@@ -50,7 +51,7 @@ async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None
     tallies = await taken(database, tmp_path, home_visits=[newer])
 
     assert tallies == {"home_visits": Tally(updated=1)}
-    (row,) = rows_of(database.path, "home_visits")
+    (row,) = rows_of(path_of(database), "home_visits")
     assert (row["version"], row["notes"], row["notes_folded"]) == (2, "KNOCK twice.", "knock twice.")
     assert await give(database) == [
         visit(anonymized=None, cancelled=None, service_user_contact=None) | newer | {"date_time": "2024-11-04 12:30:00"}
@@ -66,7 +67,7 @@ async def test_notes_that_no_booking_could_have_are_imported_and_found_by_the_fi
     tallies = await taken(database, tmp_path, home_visits=documents)
 
     assert tallies == {"home_visits": Tally(new=2)}
-    rows = rows_of(database.path, "home_visits")
+    rows = rows_of(path_of(database), "home_visits")
     assert [row["notes"] for row in rows] == [marks, symbols]
     assert [len(row["notes_folded"]) for row in rows] == [37, 30_000]
     found = {
@@ -82,7 +83,7 @@ async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(
 
     await taken(database, tmp_path, home_visits=[visit(modified=LATER, cancelled=LATER, **changes)])
 
-    _, event = rows_of(database.path, "home_visit_events")
+    _, event = rows_of(path_of(database), "home_visit_events")
     assert {name: event[name] for name in ("sequence", "type", "actor", "home_visit", "version")} == {
         "sequence": 2,
         "type": "IMPORTED",
@@ -104,7 +105,7 @@ async def test_a_newer_visit_with_nothing_else_new_is_a_version_without_changes(
 
     tallies = await taken(database, tmp_path, home_visits=[visit(modified=LATER)])
 
-    (row,), events = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    (row,), events = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
     assert tallies == {"home_visits": Tally(updated=1)}
     assert (row["version"], row["modified"]) == (2, "2024-11-02T08:00:00")
     assert [(event["version"], event["changes"]) for event in events] == [(1, "[]"), (2, "[]")]
@@ -128,12 +129,12 @@ async def test_of_the_same_second_other_content_is_newer_and_the_same_bytes_are_
     changed = visit(notes="Pending") | changes
 
     first = await taken(database, tmp_path, home_visits=[changed])
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
     second = await taken(database, tmp_path, home_visits=[changed])
 
-    (row,), (_, event) = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    (row,), (_, event) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
     assert (first, second) == ({"home_visits": Tally(updated=1)}, {"home_visits": Tally(unchanged=1)})
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
     assert (row["version"], row["modified"], event["version"]) == (2, "2024-11-01T16:03:34", 2)
     assert {name for name, *_ in json.loads(event["changes"])} == set(changes)
     (exported,) = await give(database)
@@ -146,12 +147,12 @@ async def test_a_file_with_two_states_of_one_second_changes_nothing_when_it_come
     documents = [visit(), visit(cancelled="2024-11-01 16:03:34")]
 
     first = await taken(database, tmp_path, home_visits=documents)
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
     second = await taken(database, tmp_path, home_visits=documents)
 
     assert (first, second) == ({"home_visits": Tally(new=1, unchanged=1)}, {"home_visits": Tally(unchanged=2)})
-    assert everything_in(database.path) == before
-    assert rows_of(database.path, "home_visits")[0]["cancelled"] == "2024-11-01T16:03:34"
+    assert everything_in(path_of(database)) == before
+    assert rows_of(path_of(database), "home_visits")[0]["cancelled"] == "2024-11-01T16:03:34"
 
 
 async def test_what_is_anonymized_in_a_second_stays_so_in_it(database: Database, tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ async def test_what_is_anonymized_in_a_second_stays_so_in_it(database: Database,
 
     tallies = await taken(database, tmp_path, home_visits=[wiped, visit(notes="Private")])
 
-    (row,) = rows_of(database.path, "home_visits")
+    (row,) = rows_of(path_of(database), "home_visits")
     assert (tallies, row["notes"]) == ({"home_visits": Tally(new=1, unchanged=1)}, "")
 
 
@@ -193,12 +194,12 @@ async def test_a_completed_visit_that_was_cancelled_is_cancelled_with_a_warning(
 @pytest.mark.parametrize("modified", ["2024-11-01 16:03:33", "2024-11-01 16:03:33.999999", "2023-11-01 16:03:34"])
 async def test_a_visit_that_is_older_is_left(database: Database, tmp_path: Path, modified: str) -> None:
     await taken(database, tmp_path, home_visits=[visit()])
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(database, tmp_path, home_visits=[visit(modified=modified, notes="New", care_enquiry=24 * "9")])
 
     assert tallies == {"home_visits": Tally(unchanged=1)}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_of_one_visit_several_times_in_a_batch_the_newest_counts(database: Database, tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ async def test_of_one_visit_several_times_in_a_batch_the_newest_counts(database:
 
     tallies = await taken(database, tmp_path, home_visits=[first, newer, older, newest, newest])
 
-    (row,), events = rows_of(database.path, "home_visits"), rows_of(database.path, "home_visit_events")
+    (row,), events = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
     assert tallies == {"home_visits": Tally(new=1, updated=2, unchanged=2)}
     assert (row["version"], row["notes"], row["notes_folded"]) == (3, "Of day 6", "of day 6")
     assert [(event["sequence"], event["version"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
@@ -222,7 +223,7 @@ async def test_a_visit_that_was_changed_here_is_left_until_the_source_has_a_newe
     newer = await taken(database, tmp_path, home_visits=[visit(modified="2024-11-01 21:00:00", notes="Changed there")])
 
     assert (older, newer) == ({"home_visits": Tally(unchanged=1)}, {"home_visits": Tally(updated=1)})
-    (row,) = rows_of(database.path, "home_visits")
+    (row,) = rows_of(path_of(database), "home_visits")
     assert (row["notes"], row["version"]) == ("Changed there", 3)
 
 
@@ -232,25 +233,25 @@ async def test_what_was_anonymized_here_is_not_brought_back(database: Database, 
     await change(database, "UPDATE home_visits SET notes = '', notes_folded = '', anonymized = '2024-11-01T17:00:00'")
     await change(database, "UPDATE care_enquiries SET first_name = NULL, email = NULL, anonymized = '2024-11-01T17:00:00'")
     await change(database, "UPDATE service_user_contacts SET first_name = NULL")
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(
         database, tmp_path, **documents | {"home_visits": [visit(notes="Private", modified="2025-01-01 00:00:00")]}
     )
 
     assert tallies == {kind: Tally(unchanged=1) for kind in documents}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_a_contact_of_an_anonymized_enquiry_is_not_brought_back_under_another(database: Database, tmp_path: Path) -> None:
     await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact(first_name=None)])
     await change(database, "UPDATE care_enquiries SET anonymized = '2024-11-01T17:00:00'")
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(database, tmp_path, service_user_contacts=[contact(care_enquiry=24 * "9")])
 
     assert tallies == {"service_user_contacts": Tally(unchanged=1)}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_what_the_source_anonymized_is_anonymized_here(database: Database, tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ async def test_what_the_source_anonymized_is_anonymized_here(database: Database,
 
     await taken(database, tmp_path, care_enquiries=[{"_id": ENQUIRY, **wiped}], home_visits=[visit(modified=LATER, **wiped)])
 
-    (row,), (about,) = rows_of(database.path, "home_visits"), rows_of(database.path, "care_enquiries")
+    (row,), (about,) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "care_enquiries")
     assert (row["anonymized"], row["notes"], row["notes_folded"]) == ("2024-11-02T08:00:00", "", "")
     assert (about["anonymized"], about["first_name"], about["email"]) == ("2024-11-02T08:00:00", None, None)
 
@@ -294,14 +295,14 @@ async def test_the_last_of_several_documents_about_one_thing_counts(database: Da
     tallies = await taken(database, tmp_path, users=users)
 
     assert tallies == {"users": Tally(new=1, updated=2, unchanged=1)}
-    assert [row["first_name"] for row in rows_of(database.path, "users")] == ["Cleo"]
+    assert [row["first_name"] for row in rows_of(path_of(database), "users")] == ["Cleo"]
 
 
 async def test_a_document_that_holds_only_an_id_is_a_stub(database: Database, tmp_path: Path) -> None:
     tallies = await taken(database, tmp_path, users=[{"_id": USER}, {"_id": USER, "colour": "blue"}])
 
     assert tallies == {"users": Tally(new=1, unchanged=1)}
-    assert everything_in(database.path)["users"] == [(USER, None, None, None, None, None, 0)]
+    assert everything_in(path_of(database))["users"] == [(USER, None, None, None, None, None, 0)]
 
 
 async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: 
 
     await taken(database, tmp_path, users=[{"_id": USER, **works}], locations=[{"_id": other, "name": "Rowan"}])
 
-    kept = everything_in(database.path)
+    kept = everything_in(path_of(database))
     assert kept["users"] == [(USER, None, None, None, f'["{LOCATION}", "{other}"]', "DEPUTY_MANAGER", 1)]
     assert [row[:2] for row in kept["locations"]] == [(LOCATION, None), (other, "Rowan")]
     assert await give(database, "users") == [{"_id": USER, "first_name": None, "last_name": None, "email": None, **works}]
@@ -335,7 +336,7 @@ async def test_an_update_withdraws_mail_that_it_makes_stale(
 
     await taken(database, tmp_path, home_visits=[exported | changes | {"modified": LATER}])
 
-    (row,), (message,) = rows_of(database.path, "home_visits"), rows_of(database.path, "outbox_messages")
+    (row,), (message,) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "outbox_messages")
     assert (row["id"], row["confirmation"], message["status"]) == (booked.id, confirmation, confirmation)
 
 
@@ -350,11 +351,11 @@ async def test_the_news_that_a_visit_is_cancelled_goes_out_though_the_source_has
     (exported,) = await give(database)
 
     await taken(database, tmp_path, home_visits=[exported | {"cancelled": LATER, "modified": LATER}])
-    again = [message["status"] for message in rows_of(database.path, "outbox_messages")]
+    again = [message["status"] for message in rows_of(path_of(database), "outbox_messages")]
     await taken(database, tmp_path, home_visits=[exported | {"cancelled": None, "modified": "2024-11-03 08:00:00"}])
 
     assert again == ["SENT", "QUEUED"]
-    assert [message["status"] for message in rows_of(database.path, "outbox_messages")] == ["SENT", "WITHDRAWN"]
+    assert [message["status"] for message in rows_of(path_of(database), "outbox_messages")] == ["SENT", "WITHDRAWN"]
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 999])
@@ -363,14 +364,14 @@ async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Datab
     clock.advance(milliseconds=milliseconds)
     await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
     await HomeVisits(database, EVERYTHING, clock).book(booking(care_enquiry=ENQUIRY, notes="Booked here"))
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(
         database, tmp_path, home_visits=await give(database), care_enquiries=await give(database, "care_enquiries")
     )
 
     assert tallies == {"care_enquiries": Tally(unchanged=1), "home_visits": Tally(unchanged=1)}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_a_visit_that_was_changed_here_within_a_second_of_its_export_is_left(database: Database, tmp_path: Path) -> None:
@@ -381,22 +382,22 @@ async def test_a_visit_that_was_changed_here_within_a_second_of_its_export_is_le
     exported = await give(database)
     clock.advance(milliseconds=500)
     await visits.update(booked.id, {"notes": "Changed here"})
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(database, tmp_path, home_visits=exported)
 
     assert tallies == {"home_visits": Tally(unchanged=1)}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_instants_that_were_kept_finer_than_an_export_has_them_are_nothing_new(database: Database, tmp_path: Path) -> None:
     await taken(database, tmp_path, home_visits=[visit(created="2024-11-01 16:03:33.250", completed="2024-11-01 16:03:33.999")])
-    before = everything_in(database.path)
+    before = everything_in(path_of(database))
 
     tallies = await taken(database, tmp_path, home_visits=await give(database))
 
     assert tallies == {"home_visits": Tally(unchanged=1)}
-    assert everything_in(database.path) == before
+    assert everything_in(path_of(database)) == before
 
 
 async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_path: Path) -> None:
@@ -404,7 +405,7 @@ async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_pat
 
     await take(database, *paths, now=NOW)
 
-    assert [event["at"] for event in rows_of(database.path, "home_visit_events")] == ["2024-10-20T09:30:00"] * 2
+    assert [event["at"] for event in rows_of(path_of(database), "home_visit_events")] == ["2024-10-20T09:30:00"] * 2
 
 
 async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_database(database: Database, tmp_path: Path) -> None:
@@ -412,7 +413,7 @@ async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_databa
     await take(database, *write(tmp_path, home_visits=[visit(notes="", anonymized=LATER, modified=LATER)]))
     await database.close()
 
-    kept = database.path.read_bytes().lower()
+    kept = path_of(database).read_bytes().lower()
 
     assert [part for part in (b"wurlitzer", b"thrice", b"litz", b"wur") if part in kept] == []
-    assert [file.name for file in database.path.parent.glob("*-wal")] == []
+    assert [file.name for file in path_of(database).parent.glob("*-wal")] == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from storage.database import Database
 from storage.folding import folded
 from storage.models import VisitHost, VisitType
-from tests.databases import copied, database_at
+from tests.databases import copied, database_at, path_of
 from tests.storage.carehq.taking import KINDS, give, take
 from tests.storage.homes import everything_in, rows_of
 
@@ -130,11 +130,11 @@ async def lived(template: Path, world: dict[str, list[dict[str, Any]]], order: l
             await taken(first, folder, {kind: world[kind] for kind in order})
             exported = {kind: await give(first, kind) for kind in KINDS}
             assert exported == {kind: expected(kind, world[kind]) for kind in KINDS}
-            assert all(row["notes_folded"] == folded(row["notes"]) for row in rows_of(first.path, "home_visits"))
+            assert all(row["notes_folded"] == folded(row["notes"]) for row in rows_of(path_of(first), "home_visits"))
 
-            before = everything_in(first.path)
+            before = everything_in(path_of(first))
             await taken(first, folder, exported)
-            assert everything_in(first.path) == before
+            assert everything_in(path_of(first)) == before
 
             await taken(second, folder, exported)
             assert {kind: await give(second, kind) for kind in KINDS} == exported

@@ -8,6 +8,7 @@ from aiosmtpd.smtp import SMTP
 from storage.models import ConfirmationStatus
 from storage.outbox.overview import Figures, figures, given_up, retry
 from storage.outbox.transports import Unreachable
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.homes import VISIT_TIME
 from tests.storage.outbox.post_office import PostOffice, cut, entry, facts, invitation, plain_text
@@ -209,7 +210,7 @@ async def test_a_visit_that_is_pending_again_is_not_told_to_be_cancelled(
     practice: Practice, post_office: PostOffice, invited: str
 ) -> None:
     await practice.cancel(invited)
-    inspect(practice.database.path).execute("UPDATE home_visits SET cancelled = NULL")
+    inspect(path_of(practice.database)).execute("UPDATE home_visits SET cancelled = NULL")
 
     await practice.courier(post_office.mail_server).deliver_once()
 
@@ -222,7 +223,7 @@ async def test_a_visit_that_is_pending_again_after_its_cancellation_was_sent_is_
     courier = practice.courier(post_office.mail_server)
     await practice.cancel(invited)
     await courier.deliver_once()
-    inspect(practice.database.path).execute("UPDATE home_visits SET cancelled = NULL, date_time = '2024-11-03T10:00:00'")
+    inspect(path_of(practice.database)).execute("UPDATE home_visits SET cancelled = NULL, date_time = '2024-11-03T10:00:00'")
 
     await practice.move(invited, hours=1)
     await courier.deliver_once()

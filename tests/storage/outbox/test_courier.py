@@ -10,6 +10,7 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import next_attempt
 from storage.outbox.letter import Letterhead
 from storage.outbox.transports import Unreachable
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, cut, hang, invitation
@@ -222,7 +223,7 @@ async def test_a_message_that_is_not_true_any_more_is_withdrawn_whoever_changed_
     practice: Practice, post_office: PostOffice, change: str
 ) -> None:
     visit = await practice.book()
-    inspect(practice.database.path).execute(f"UPDATE home_visits SET {change}")  # noqa: S608 - of the cases above
+    inspect(path_of(practice.database)).execute(f"UPDATE home_visits SET {change}")  # noqa: S608 - of the cases above
 
     await practice.courier(post_office.mail_server).deliver_once()
 

@@ -11,6 +11,7 @@ from aiosmtpd.smtp import SMTP
 
 from storage.instants import clock
 from storage.models import ConfirmationStatus
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.outbox.doomed import LEASE_SECONDS
 from tests.storage.outbox.post_office import PostOffice, hang
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 async def a_courier(practice: Practice, post_office: PostOffice, step: str) -> asyncio.subprocess.Process:
-    arguments = [str(practice.database.path), str(post_office.port), step]
+    arguments = [str(path_of(practice.database)), str(post_office.port), step]
     return await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.storage.outbox.doomed", *arguments)
 
 
@@ -53,7 +54,7 @@ async def test_killed_at_each_step(practice: Practice, post_office: PostOffice, 
     assert len(post_office.letters) == arrived
     assert len({letter.as_bytes() for letter in post_office.letters}) == 1
     assert await practice.confirmation(visit) == ConfirmationStatus.SENT
-    assert inspect(practice.database.path).faults() == []
+    assert inspect(path_of(practice.database)).faults() == []
 
 
 async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice) -> None:
@@ -84,4 +85,4 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
     assert set(await practice.statuses()) == {"SENT"}
     assert len(copies) == len(visits) == len({letter.as_bytes() for letter in post_office.letters})
     assert repeated <= kills
-    assert inspect(practice.database.path).faults() == []
+    assert inspect(path_of(practice.database)).faults() == []

@@ -16,6 +16,7 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import LEASE, LONGEST_DELAY, claim
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, entry, hang, invitation, until
@@ -284,7 +285,7 @@ async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lea
     other, began = ExitStack(), time.monotonic()
 
     async def lock(server: SMTP) -> str:
-        other.enter_context(inspect(practice.database.path).locked())
+        other.enter_context(inspect(path_of(practice.database)).locked())
         return "250 OK"
 
     def failures() -> int:
@@ -312,7 +313,7 @@ async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twic
     other = ExitStack()
 
     async def lock(server: SMTP) -> str:
-        other.enter_context(inspect(practice.database.path).locked())
+        other.enter_context(inspect(path_of(practice.database)).locked())
         asyncio.get_running_loop().call_later(7, other.close)
         return "250 OK"
 
@@ -346,7 +347,7 @@ async def test_mail_that_was_claimed_or_put_off_while_the_clock_was_ahead_goes_o
     leased, late = await practice.book(), await practice.book()
     practice.clock.advance(days=365)
     moment = stored(practice.clock.now)
-    inspect(practice.database.path).execute(
+    inspect(path_of(practice.database)).execute(
         f"UPDATE outbox_messages SET leased_until = '{moment}' WHERE home_visit = '{leased}';"  # noqa: S608 - ours
         f"UPDATE outbox_messages SET due = '{moment}', attempts = 1 WHERE home_visit = '{late}'"
     )
@@ -360,7 +361,7 @@ async def test_mail_that_was_claimed_or_put_off_while_the_clock_was_ahead_goes_o
 async def test_mail_that_is_put_off_or_leased_as_usual_waits(practice: Practice, post_office: PostOffice) -> None:
     leased, late = await practice.book(), await practice.book()
     moments = [stored(practice.clock.now + by) for by in (LEASE, LONGEST_DELAY * 5 / 4)]
-    inspect(practice.database.path).execute(
+    inspect(path_of(practice.database)).execute(
         f"UPDATE outbox_messages SET leased_until = '{moments[0]}' WHERE home_visit = '{leased}';"  # noqa: S608 - ours
         f"UPDATE outbox_messages SET due = '{moments[1]}' WHERE home_visit = '{late}'"
     )

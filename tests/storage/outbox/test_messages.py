@@ -10,6 +10,7 @@ from storage.identifiers import is_identifier
 from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisit, VisitHost, VisitType
 from storage.outbox.messages import CalendarMethod, confirm_booking, give_up_at, next_sequence
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.practice import WITHOUT_EMAIL, Practice
@@ -93,7 +94,7 @@ async def test_a_suppressed_move_withdraws_what_waits(practice: Practice) -> Non
 
 async def test_a_move_withdraws_what_waits_whatever_the_visit_says_of_it(practice: Practice) -> None:
     visit = await practice.book()
-    inspect(practice.database.path).execute("UPDATE home_visits SET confirmation = 'SENT'")
+    inspect(path_of(practice.database)).execute("UPDATE home_visits SET confirmation = 'SENT'")
 
     await practice.move(visit, hours=2)
 

@@ -11,6 +11,7 @@ from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
 from storage.outbox.courier import Courier, Pace
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, cut, hang, until
@@ -42,7 +43,7 @@ async def test_it_goes_on_when_the_database_fails_it(
     practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     courier = practice.courier(post_office.mail_server)
-    inspection = inspect(practice.database.path)
+    inspection = inspect(path_of(practice.database))
     inspection.execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
     async with running(courier) as task:
         await until(lambda: "The courier stumbled and goes on" in caplog.messages)
@@ -116,11 +117,11 @@ async def test_a_database_that_fails_is_left_alone_for_a_while(
     await practice.database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
     courier = practice.courier(post_office.mail_server, pace=Pace(poll=0.01, trouble=60, grace=0.2))
 
-    with inspect(practice.database.path).locked():
+    with inspect(path_of(practice.database)).locked():
         async with running(courier):
             await until(lambda: "The outbox cannot be read or written" in caplog.text)
             await asyncio.sleep(0.5)
-    inspect(practice.database.path).execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
+    inspect(path_of(practice.database)).execute("ALTER TABLE outbox_messages RENAME TO elsewhere")
     async with running(courier):
         await until(lambda: "The courier stumbled and goes on" in caplog.text)
         await asyncio.sleep(0.2)

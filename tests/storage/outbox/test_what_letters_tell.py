@@ -10,7 +10,7 @@ from aiosmtpd.smtp import SMTP
 from storage.models import ConfirmationStatus
 from storage.outbox.transports import Unreachable
 from storage.sqlite.backup import backup
-from tests.databases import database_at
+from tests.databases import database_at, path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.post_office import PostOffice, cut, entry, facts, invitation
@@ -186,8 +186,8 @@ async def test_copies_are_the_same_however_late_they_are(practice: Practice, pos
 async def restored(practice: Practice, copy: Path) -> Practice:
     """Put a backup in the place of a database, and go on with it."""
     await practice.database.close()
-    shutil.copy(copy, practice.database.path)
-    database = await database_at(practice.database.path).open()
+    shutil.copy(copy, path_of(practice.database))
+    database = await database_at(path_of(practice.database)).open()
     again = Practice(database)
     again.clock.now = practice.clock() + timedelta(seconds=1)
     return again
@@ -200,7 +200,7 @@ async def test_numbers_grow_beyond_those_that_a_restored_backup_has_forgotten(
     visit = await practice.book()
     if what_waits == "nothing":
         await practice.courier(post_office.mail_server).deliver_once()
-    backup(practice.database.path, tmp_path / "backup.db")
+    backup(path_of(practice.database), tmp_path / "backup.db")
     for _ in range(3):
         await practice.move(visit, hours=1)
         practice.clock.advance(minutes=1)
@@ -242,7 +242,7 @@ async def test_a_visit_whose_letters_were_numbered_by_its_version_goes_on_above_
     visit = await practice.book()
     courier = practice.courier(post_office.mail_server)
     await courier.deliver_once()
-    inspect(practice.database.path).execute("UPDATE outbox_messages SET sequence = 7")
+    inspect(path_of(practice.database)).execute("UPDATE outbox_messages SET sequence = 7")
 
     await practice.move(visit, hours=1)
     await courier.deliver_once()
