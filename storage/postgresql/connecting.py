@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+from storage.errors import DatabaseUnusable
 from storage.instants import stored
 
 CONNECT_SECONDS = 2.0
@@ -23,7 +24,15 @@ _SCHEMES = ("postgresql+asyncpg", "postgres")
 def dsn_of(url: str) -> str:
     """Return the URL as the driver takes it, which is as libpq writes it."""
     scheme, _, rest = url.partition("://")
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise _unreadable() from None
     return f"postgresql://{rest}" if scheme in _SCHEMES else url
+
+
+def _unreadable() -> DatabaseUnusable:
+    return DatabaseUnusable("The database URL cannot be read: write it like postgresql://user:password@host:5432/database.")
 
 
 def without_password(dsn: str) -> str:
@@ -32,7 +41,8 @@ def without_password(dsn: str) -> str:
     user, _, hosts = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}@{hosts}" if user else hosts
     shown = [(name, value) for name, value in parse_qsl(parts.query) if name not in ("password", "sslpassword")]
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(shown, safe="/")))
+    # Put together by hand: urlunsplit leaves out the slashes of a URL without a host, which is that of a Unix socket.
+    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{urlencode(shown, safe='/')}" if shown else "")
 
 
 def instant_of(text: str) -> str:
@@ -54,15 +64,20 @@ async def connect(dsn: str, *, pooled: bool = False, patient: bool = False, conn
 
     `patient`: for statements that may take long, such as one that builds an index.
     """
-    connection = await asyncpg.connect(
-        dsn,
-        timeout=CONNECT_SECONDS,
-        command_timeout=None if patient else COMMAND_SECONDS,
-        statement_cache_size=0 if pooled else 200,
-        max_cached_statement_lifetime=0,
-        server_settings=ENCODING if pooled or patient else ENCODING | SETTINGS,
-        connection_class=connection_class,
-    )
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_SECONDS,
+            command_timeout=None if patient else COMMAND_SECONDS,
+            statement_cache_size=0 if pooled else 200,
+            max_cached_statement_lifetime=0,
+            server_settings=ENCODING if pooled or patient else ENCODING | SETTINGS,
+            connection_class=connection_class,
+        )
+    except asyncpg.InterfaceError:
+        raise
+    except ValueError:  # the driver's own, such as of a port that is no number
+        raise _unreadable() from None
     try:
         await connection.set_type_codec("timestamptz", schema="pg_catalog", encoder=text_of, decoder=instant_of, format="text")
     except BaseException:

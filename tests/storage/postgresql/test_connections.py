@@ -1,0 +1,98 @@
+"""The pool: bounded, waited for a bounded time, and of use again after whatever became of a connection."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlmodel import Session, text
+
+from storage.errors import DatabaseBusy, WriteInDoubt
+from storage.postgresql.database import MAX_ATTEMPTS, PostgreSQLDatabase
+from storage.queries.statements import Statement
+
+ONE = Statement("SELECT 1", ())
+SLEEP = Statement("SELECT pg_sleep(30)", ())
+BACKENDS = "SELECT {} FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+async def kill_others(url: str) -> int:
+    """End all connections to a database, as a restart does; return how many there were."""
+    connection = await asyncpg.connect(url)
+    ended = await connection.fetch(BACKENDS.format("pg_terminate_backend(pid)"))
+    await connection.close()
+    return len(ended)
+
+
+async def test_there_are_no_more_connections_than_the_bound(database: PostgreSQLDatabase, url: str) -> None:
+    database._connections._wait_seconds = 5
+    await asyncio.gather(*(database.fetch(ONE, {}) for _ in range(50)))
+
+    assert await kill_others(url) == 2
+
+
+async def test_who_finds_no_connection_waits_for_a_bounded_time(database: PostgreSQLDatabase) -> None:
+    busy = [await database._connections.acquire() for _ in range(2)]
+
+    with pytest.raises(DatabaseBusy):
+        await database.fetch(ONE, {})
+
+    database._connections.release(busy[0])
+    assert (await database.fetch(ONE, {}))[0][0] == 1
+    database._connections.release(busy[1])
+
+
+async def test_a_read_is_repeated_once_where_its_connection_was_lost(database: PostgreSQLDatabase, url: str) -> None:
+    await asyncio.gather(database.fetch(ONE, {}), database.fetch(ONE, {}))
+    assert await kill_others(url) > 0
+
+    assert [(await database.fetch(ONE, {}))[0][0] for _ in range(5)] == [1] * 5
+
+
+async def test_reads_that_are_cancelled_leave_all_connections_usable(database: PostgreSQLDatabase) -> None:
+    for _ in range(6):
+        reading = asyncio.ensure_future(database.fetch(SLEEP, {}))
+        await asyncio.sleep(0.02)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+    results = await asyncio.gather(database.fetch(ONE, {}), database.fetch(ONE, {}))
+    assert [rows[0][0] for rows in results] == [1, 1]
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01", "23505", "55P03"])
+async def test_a_write_that_met_another_one_is_run_again(database: PostgreSQLDatabase, state: str) -> None:
+    attempts = []
+
+    def work(session: Session) -> int:
+        attempts.append(1)
+        if len(attempts) < MAX_ATTEMPTS:
+            session.execute(text(f"DO $$ BEGIN RAISE 'met' USING ERRCODE = '{state}'; END $$"))
+        return len(attempts)
+
+    assert await database.write(work) == MAX_ATTEMPTS
+
+
+async def test_a_write_that_fails_otherwise_is_not_run_again(database: PostgreSQLDatabase) -> None:
+    attempts = []
+
+    def work(session: Session) -> None:
+        attempts.append(1)
+        session.execute(text("SELECT 1/0"))
+
+    with pytest.raises(Exception, match="division by zero"):
+        await database.write(work)
+    assert len(attempts) == 1
+
+
+async def test_a_connection_lost_at_the_commit_leaves_a_write_in_doubt(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_session: Any) -> None:
+        raise ConnectionResetError("lost")
+
+    monkeypatch.setattr("sqlalchemy.ext.asyncio.AsyncSession.commit", lost)
+    with pytest.raises(WriteInDoubt):
+        await database.write(lambda session: session.execute(text("SELECT 1")))
+
+    assert (await database.fetch(ONE, {}))[0][0] == 1
