@@ -18,6 +18,9 @@ from storage.sqlite.migrating import migrate, revision
 from tests.inspection import inspect
 from tests.storage.homes import everything_in, migrate_to, prepare, visit_id
 
+# Of files, and of the steps as SQLite's SQL has them: those of PostgreSQL have tests in its own room.
+pytestmark = pytest.mark.sqlite
+
 
 def test_migrations_equal_the_models(tmp_path: Path) -> None:
     migrate(tmp_path / "visits.db")

@@ -86,6 +86,7 @@ async def limit_pages(database: Database, count: int) -> None:
         (0, 15, "after", 100),
     ],
 )
+@pytest.mark.sqlite  # the database that kills itself is one of SQLite
 def test_what_a_killed_import_wrote_stays_and_a_repeat_completes_it(
     path: Path, tmp_path: Path, template: Path, large: int, transactions: int, moment: str, kept: int
 ) -> None:

@@ -19,6 +19,9 @@ from storage.sqlite.dialect import DIALECT
 from tests.inspection import inspect
 from tests.storage.homes import ALICE, BOB, DAUGHTER, EVANS, REID, VISIT_TIME, WILLOW, booking, visit_id
 
+# BEGIN IMMEDIATE, and plans as SQLite's planner words them.
+pytestmark = pytest.mark.sqlite
+
 BEGIN = "BEGIN IMMEDIATE"
 READ_VISIT = "SELECT home_visits"
 UPDATE_VISIT = "UPDATE home_visits"
