@@ -95,7 +95,7 @@ async def test_a_database_that_holds_anything_else_is_refused_and_left_as_it_is(
         await fill_with_demo(database, NOW)
 
     assert str(refused.value) == (
-        f"{path_of(database)} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
+        f"{database} holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
     )
     assert everything_in(path_of(database)) == before
 
