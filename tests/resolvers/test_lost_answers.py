@@ -1,7 +1,6 @@
 """What an answer that is late, lost or broken says about a write: never that it may be sent again where it may have been done."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,11 +14,10 @@ from schema.execution.engine import Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage.database import Database
-from storage.queries.statements import Statement
-from storage.sqlite import database as sqlite_database
+from storage.sqlite import writing
 from tests import world
 from tests.asking import Ask, shared_engine
-from tests.inspection import inspect
+from tests.inspection import disk_failure, inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
 
@@ -34,7 +32,6 @@ KEY = "The same idempotency key tells; without one, look for the visit before yo
 VERSION = "The version of the visit tells: read it before you send this again."
 TELLS = {name: KEY if name == "bookHomeVisit" else VERSION for name in INPUTS}
 DONE = "It is done and saved: do not send it again, but read the visit."
-LONG = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n", ())
 
 
 @pytest.fixture
@@ -77,6 +74,7 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
         record=lambda _record: None,
         concurrency=ConcurrencyLimiter(),
         execution_seconds=seconds,
+        cost_limit=10_000,
     )
     state = RequestState("the-request")
     request = Request(document, None, {} if input is None else {"input": input})
@@ -84,16 +82,14 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
 
 
 @asynccontextmanager
-async def without_readers(database: Any) -> AsyncIterator[None]:
-    """Keep every reader busy, that of the loop included."""
-    inline, database._inline_reader = database._inline_reader, None
-    busy = [asyncio.ensure_future(database.fetch(LONG, {})) for _ in range(sqlite_database.READERS)]
-    await asyncio.sleep(0.01)
+async def without_readers(database: Any, *, wait_seconds: float = 30) -> AsyncIterator[None]:
+    """Keep every reader from the requests, that of the loop included; they wait for one so long."""
+    pool, inline = database._pool, database._inline_reader
+    readers, pool._idle, pool._wait_seconds = pool._idle, [], wait_seconds
+    database._inline_reader = None
     yield
-    for one in busy:
-        one.cancel()
-    await asyncio.gather(*busy, return_exceptions=True)
     database._inline_reader = inline
+    pool._idle = readers
 
 
 def timeout(message: str, **extensions: Any) -> Response:
@@ -117,7 +113,7 @@ async def test_what_waits_for_the_write_lock_when_its_time_is_over_is_never_done
 async def test_what_has_begun_is_awaited_and_answered_as_committed(
     once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 30)
+    monkeypatch.setattr(writing, "END_SECONDS", 30)
     asyncio.get_running_loop().call_later(1.2, go_on.set)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
@@ -134,7 +130,7 @@ async def test_what_has_begun_is_awaited_and_answered_as_committed(
 async def test_what_has_begun_and_takes_long_is_in_doubt(
     once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 0.01)
+    monkeypatch.setattr(writing, "END_SECONDS", 0.01)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
     committed_by_then = once.database.transaction_count
@@ -196,9 +192,7 @@ async def test_a_caller_that_goes_away_takes_back_what_waits_for_the_write_lock(
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_commit_that_fails_is_in_doubt(ask: Ask, name: str) -> None:
     def fail(_connection: sa.Connection) -> None:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-        raise error
+        raise disk_failure()
 
     sa.event.listen(sa.Engine, "commit", fail)
     response = await ask(document(name), {"input": INPUTS[name]})
@@ -227,11 +221,9 @@ READ = [
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("selection", READ)
 async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_committed(
-    ask: Ask, name: str, selection: str, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, name: str, selection: str
 ) -> None:
-    monkeypatch.setattr(ask.database, "_wait_seconds", 0.02)
-
-    async with without_readers(ask.database):
+    async with without_readers(ask.database, wait_seconds=0.02):
         response = await ask(document(name, selection), {"input": INPUTS[name]})
 
     assert (response.data, response.written) == ({name: None}, 1)

@@ -1,9 +1,8 @@
 """Lists of many parents that a keyword is sought in: the index of keywords finds what a look at each of their visits finds."""
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +17,7 @@ from storage.queries.conditions import conditions
 from storage.queries.counts import count
 from storage.queries.statements import Statement
 from storage.sqlite.dialect import DIALECT
+from tests.inspection import connected
 from tests.storage.homes import ALICE, BOB, EVANS, FROST, NOBODY, NOW, REID, ROWAN, VISIT_TIME, WILLOW, keep, visit, visit_id
 
 PARENTS = {"location": [WILLOW, ROWAN], "assigned_to": [ALICE, BOB], "care_enquiry": [EVANS, REID, FROST]}
@@ -121,7 +121,7 @@ async def _steps(database: Database, statement: Statement | None, values: dict[s
         nonlocal steps
         steps += 10
 
-    with closing(sqlite3.connect(str(database))) as connection:
+    with connected(Path(str(database))) as connection:
         connection.set_progress_handler(step, 10)
         connection.execute(statement.text, statement.arguments(values)).fetchall()
     return steps
