@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,13 +12,14 @@ import sqlalchemy as sa
 
 from resolvers.errors import present
 from schema.execution.engine import Request
+from schema.execution.limits import Limits
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage.database import Database
-from storage.queries.statements import Statement
-from storage.sqlite import database as sqlite_database
+from storage.sqlite import writing
+from storage.sqlite.reader_pool import ReaderPool
 from tests import world
-from tests.asking import Ask, shared_engine
+from tests.asking import Ask, engine, shared_engine
 from tests.inspection import inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
@@ -34,7 +35,6 @@ KEY = "The same idempotency key tells; without one, look for the visit before yo
 VERSION = "The version of the visit tells: read it before you send this again."
 TELLS = {name: KEY if name == "bookHomeVisit" else VERSION for name in INPUTS}
 DONE = "It is done and saved: do not send it again, but read the visit."
-LONG = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n", ())
 
 
 @pytest.fixture
@@ -77,23 +77,20 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
         record=lambda _record: None,
         concurrency=ConcurrencyLimiter(),
         execution_seconds=seconds,
+        cost_limit=10_000,
     )
     state = RequestState("the-request")
     request = Request(document, None, {} if input is None else {"input": input})
     return await operations.respond(state, operations.execute(state, lambda: request))
 
 
-@asynccontextmanager
-async def without_readers(database: Any) -> AsyncIterator[None]:
-    """Keep every reader busy, that of the loop included."""
-    inline, database._inline_reader = database._inline_reader, None
-    busy = [asyncio.ensure_future(database.fetch(LONG, {})) for _ in range(sqlite_database.READERS)]
-    await asyncio.sleep(0.01)
+@contextmanager
+def without_readers(database: Any, *, wait_seconds: float = 30) -> Iterator[None]:
+    """Have a database read nothing: each read waits so long for a reader."""
+    inline_reader, pool = database._inline_reader, database._pool
+    database._inline_reader, database._pool = None, ReaderPool([], database.accounts, wait_seconds=wait_seconds)
     yield
-    for one in busy:
-        one.cancel()
-    await asyncio.gather(*busy, return_exceptions=True)
-    database._inline_reader = inline
+    database._inline_reader, database._pool = inline_reader, pool
 
 
 def timeout(message: str, **extensions: Any) -> Response:
@@ -117,7 +114,7 @@ async def test_what_waits_for_the_write_lock_when_its_time_is_over_is_never_done
 async def test_what_has_begun_is_awaited_and_answered_as_committed(
     once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 30)
+    monkeypatch.setattr(writing, "END_SECONDS", 30)
     asyncio.get_running_loop().call_later(1.2, go_on.set)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
@@ -134,7 +131,7 @@ async def test_what_has_begun_is_awaited_and_answered_as_committed(
 async def test_what_has_begun_and_takes_long_is_in_doubt(
     once: Ask, name: str, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "END_SECONDS", 0.01)
+    monkeypatch.setattr(writing, "END_SECONDS", 0.01)
 
     response = await respond(once, document(name, key="mine"), INPUTS[name], seconds=1)
     committed_by_then = once.database.transaction_count
@@ -147,7 +144,7 @@ async def test_what_has_begun_and_takes_long_is_in_doubt(
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_change_whose_answer_takes_too_long_to_read_is_committed(once: Ask, name: str) -> None:
-    async with without_readers(once.database):
+    with without_readers(once.database):
         response = await respond(once, document(name, "location { name }"), INPUTS[name], seconds=1)
 
     assert once.database.transaction_count == 1
@@ -168,7 +165,7 @@ async def test_of_several_changes_those_that_are_done_are_named(once: Ask) -> No
         third: cancelHomeVisit(input: {{ id: "{VISIT_IDS[3]}" }}) {{ __typename }}
     }}"""
 
-    async with without_readers(once.database):
+    with without_readers(once.database):
         response = await respond(once, several, None, seconds=1)
 
     assert once.database.transaction_count == 2
@@ -227,11 +224,9 @@ READ = [
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("selection", READ)
 async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_committed(
-    ask: Ask, name: str, selection: str, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, name: str, selection: str
 ) -> None:
-    monkeypatch.setattr(ask.database, "_wait_seconds", 0.02)
-
-    async with without_readers(ask.database):
+    with without_readers(ask.database, wait_seconds=0.02):
         response = await ask(document(name, selection), {"input": INPUTS[name]})
 
     assert (response.data, response.written) == ({name: None}, 1)
@@ -241,6 +236,26 @@ async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_comm
             {"code": "OVERLOADED", "requestId": "the-request", "committed": True},
         )
     ]
+
+
+@pytest.mark.parametrize("name", INPUTS)
+async def test_an_answer_that_is_too_long_to_be_sent_says_which_changes_are_committed(ask: Ask, name: str) -> None:
+    tight = Ask(ask.database, engine(planned=ask.engine._planned, limits=Limits(answer_bytes=10)))
+
+    response = await tight(document(name, key="mine"), {"input": INPUTS[name]})
+    refused = await tight(document("cancelHomeVisit"), {"input": {"id": world.CANCELLED}})
+
+    assert (response.data, response.written, refused.data, refused.written) == (None, 1, None, 0)
+    too_long = {"code": "QUERY_TOO_COMPLEX", "requestId": "the-request", "limit": "answer_bytes", "allowed": 10, "asked": 11}
+    saved = "Done and saved: mine. Do not send it again, but read the visit."
+    assert response.errors == [
+        {
+            "message": f"The answer has more than 10 bytes. {saved}",
+            "extensions": {**too_long, "committed": True, "committedFields": ["mine"]},
+        }
+    ]
+    nothing = "Nothing was changed. Ask for smaller pages, or for fewer long texts."
+    assert refused.errors == [{"message": f"The answer has more than 10 bytes. {nothing}", "extensions": too_long}]
 
 
 LOST = {
