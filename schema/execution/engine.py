@@ -205,16 +205,12 @@ class Engine:
             _require_all_read(result.errors or [])
             await executor.count(run, result.data)
         except AnswerTooLarge:
-            return self._too_large(operation, executor, served)
+            was_executed = operation.node.operation is OperationType.MUTATION
+            return Result(None, [answer_too_large(self._limits)], was_executed, operation.node, served)
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
         return Result(result.data, errors, True, operation.node, served, tuple(faults))
-
-    def _too_large(self, operation: Operation, executor: StandardExecutor, served: Served) -> Result:
-        """Refuse the request; where it has changed something, say so."""
-        error = answer_too_large(self._limits, committed=executor.committed)
-        return Result(None, [error], operation.node.operation is OperationType.MUTATION, operation.node, served)
 
 
 def _require_all_read(errors: Sequence[GraphQLError]) -> None:

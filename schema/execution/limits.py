@@ -151,13 +151,8 @@ def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limit
     return count
 
 
-def answer_too_large(limits: Limits, *, committed: bool = False) -> GraphQLError:
-    """Return the refusal of an answer; `committed`: what the mutation was to change has been changed all the same."""
-    error = _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
-    if committed:
-        error.message = f"{error.message} What was to be changed has been changed: do not send it again."
-        error.extensions = {**(error.extensions or {}), "committed": True}
-    return error
+def answer_too_large(limits: Limits) -> GraphQLError:
+    return _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:
