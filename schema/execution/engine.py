@@ -126,7 +126,7 @@ class Engine:
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 
-    def known_operation(self, request: Request) -> OperationDefinitionNode | None:
+    def cached_operation(self, request: Request) -> OperationDefinitionNode | None:
         """Return the operation that a request names, where its document is kept: of one that never got its result."""
         prepared = self.documents.cached(request.document)
         try:

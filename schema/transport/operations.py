@@ -105,7 +105,7 @@ class Operations(Generic[C]):
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
         cost_limit: int,
-        known_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
+        cached_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -115,7 +115,7 @@ class Operations(Generic[C]):
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
         self._cost_limit = cost_limit
-        self._known_operation = known_operation
+        self._cached_operation = cached_operation
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -173,7 +173,7 @@ class Operations(Generic[C]):
         operation, request, caller = state.operation, state.request, state.caller
         if operation is None and request is not None:
             # Given up, left or refused before there was a result.
-            operation = self._known_operation(request)
+            operation = self._cached_operation(request)
         name = operation.name.value if operation and operation.name else None
         record = RequestRecord(
             state.id,
@@ -226,8 +226,8 @@ def _requested(result: Result | None) -> int | None:
     if result is None:
         return None
     refused = (error.extensions or {} for error in result.errors if not result.executed)
-    asked = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
-    return asked if asked is not None or not result.executed else result.cost
+    price = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
+    return price if price is not None or not result.executed else result.cost
 
 
 def _is_cancelled() -> bool:
