@@ -28,7 +28,6 @@ from schema.execution.internals import unchain_tokens
 
 __all__ = ["Limits", "PageSizes", "Price", "answer_too_large", "measure", "parse_within", "require_affordable"]
 
-
 LARGEST_ANSWER = 8 * 1024 * 1024
 
 
@@ -98,9 +97,8 @@ def parse_within(text: str, limits: Limits) -> DocumentNode:
 def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_sizes: PageSizes) -> dict[str | None, Price]:
     """Price each operation by its name, or refuse the document for the first limit that it passes.
 
-    The document may be invalid. Fragments are
-    counted wherever they are spread, but measured once, after those that they spread themselves; what closes a cycle, or is
-    unknown, counts nothing.
+    The document may be invalid. Fragments are counted wherever they are spread, but measured once, after those that they spread
+    themselves; what closes a cycle, or is unknown, counts nothing.
     """
     definitions = [node for node in document.definitions if isinstance(node, ExecutableDefinitionNode)]
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]

@@ -12,11 +12,9 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import NO_HEADERS, PersistedQueryError, RequestError, status_of
+from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
-# Faults that operators have to know of, other than refusals.
-_FAILURES = frozenset({"INTERNAL_SERVER_ERROR", "STORAGE_UNAVAILABLE", "IN_DOUBT"})
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +212,7 @@ class Operations(Generic[C]):
         presented = [self._present_error(error, state.id, state.context) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
-            if code in _FAILURES:
+            if code in FAILURES:
                 state.failure, state.outcome = error.original_error or error, code
             elif state.outcome == "ok":
                 state.outcome = code

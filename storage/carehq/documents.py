@@ -105,8 +105,8 @@ def _identifiers(value: Any) -> list[str] | None:
 def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
     """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
     role = _ROLES.get(value) if isinstance(value, str) else None
-    if role is None and value is not None and info.context is not None:
-        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    if role is None and value is not None:
+        warn(info, f"location_role is left out, for it is none of {', '.join(_ROLES)}")
     return role
 
 
