@@ -97,8 +97,8 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
 def _identifiers(value: Any) -> list[str] | None:
     if value is None:
         return None
-    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
-        return list(dict.fromkeys(value))
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id.strip()) for id in value):
+        return list(dict.fromkeys(map(str.strip, value)))
     raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
 
 
