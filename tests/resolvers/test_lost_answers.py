@@ -1,10 +1,9 @@
 """What an answer that is late, lost or broken says about a write: never that it may be sent again where it may have been done."""
 
 import asyncio
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,10 +16,9 @@ from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage.database import Database
 from storage.sqlite import writing
-from storage.sqlite.reader_pool import ReaderPool
 from tests import world
 from tests.asking import Ask, engine, shared_engine
-from tests.inspection import inspect
+from tests.inspection import disk_failure, inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
 
@@ -84,13 +82,15 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
     return await operations.respond(state, operations.execute(state, lambda: request))
 
 
-@contextmanager
-def without_readers(database: Any, *, wait_seconds: float = 30) -> Iterator[None]:
-    """Have a database read nothing: each read waits so long for a reader."""
-    inline_reader, pool = database._inline_reader, database._pool
-    database._inline_reader, database._pool = None, ReaderPool([], database.accounts, wait_seconds=wait_seconds)
+@asynccontextmanager
+async def without_readers(database: Any, *, wait_seconds: float = 30) -> AsyncIterator[None]:
+    """Keep every reader from the requests, that of the loop included; they wait for one so long."""
+    pool, inline = database._pool, database._inline_reader
+    readers, pool._idle, pool._wait_seconds = pool._idle, [], wait_seconds
+    database._inline_reader = None
     yield
-    database._inline_reader, database._pool = inline_reader, pool
+    database._inline_reader = inline
+    pool._idle = readers
 
 
 def timeout(message: str, **extensions: Any) -> Response:
@@ -144,7 +144,7 @@ async def test_what_has_begun_and_takes_long_is_in_doubt(
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_change_whose_answer_takes_too_long_to_read_is_committed(once: Ask, name: str) -> None:
-    with without_readers(once.database):
+    async with without_readers(once.database):
         response = await respond(once, document(name, "location { name }"), INPUTS[name], seconds=1)
 
     assert once.database.transaction_count == 1
@@ -165,7 +165,7 @@ async def test_of_several_changes_those_that_are_done_are_named(once: Ask) -> No
         third: cancelHomeVisit(input: {{ id: "{VISIT_IDS[3]}" }}) {{ __typename }}
     }}"""
 
-    with without_readers(once.database):
+    async with without_readers(once.database):
         response = await respond(once, several, None, seconds=1)
 
     assert once.database.transaction_count == 2
@@ -193,9 +193,7 @@ async def test_a_caller_that_goes_away_takes_back_what_waits_for_the_write_lock(
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_commit_that_fails_is_in_doubt(ask: Ask, name: str) -> None:
     def fail(_connection: sa.Connection) -> None:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-        raise error
+        raise disk_failure()
 
     sa.event.listen(sa.Engine, "commit", fail)
     response = await ask(document(name), {"input": INPUTS[name]})
@@ -226,7 +224,7 @@ READ = [
 async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_committed(
     ask: Ask, name: str, selection: str
 ) -> None:
-    with without_readers(ask.database, wait_seconds=0.02):
+    async with without_readers(ask.database, wait_seconds=0.02):
         response = await ask(document(name, selection), {"input": INPUTS[name]})
 
     assert (response.data, response.written) == ({name: None}, 1)
