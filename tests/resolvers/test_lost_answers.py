@@ -11,13 +11,12 @@ import sqlalchemy as sa
 
 from resolvers.errors import present
 from schema.execution.engine import Request
-from schema.execution.limits import Limits
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage.database import Database
 from storage.sqlite import writing
 from tests import world
-from tests.asking import Ask, engine, shared_engine
+from tests.asking import Ask, shared_engine
 from tests.inspection import disk_failure, inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
@@ -234,26 +233,6 @@ async def test_a_field_that_cannot_be_read_after_the_commit_says_that_it_is_comm
             {"code": "OVERLOADED", "requestId": "the-request", "committed": True},
         )
     ]
-
-
-@pytest.mark.parametrize("name", INPUTS)
-async def test_an_answer_that_is_too_long_to_be_sent_says_which_changes_are_committed(ask: Ask, name: str) -> None:
-    tight = Ask(ask.database, engine(planned=ask.engine._planned, limits=Limits(answer_bytes=10)))
-
-    response = await tight(document(name, key="mine"), {"input": INPUTS[name]})
-    refused = await tight(document("cancelHomeVisit"), {"input": {"id": world.CANCELLED}})
-
-    assert (response.data, response.written, refused.data, refused.written) == (None, 1, None, 0)
-    too_long = {"code": "QUERY_TOO_COMPLEX", "requestId": "the-request", "limit": "answer_bytes", "allowed": 10, "asked": 11}
-    saved = "Done and saved: mine. Do not send it again, but read the visit."
-    assert response.errors == [
-        {
-            "message": f"The answer has more than 10 bytes. {saved}",
-            "extensions": {**too_long, "committed": True, "committedFields": ["mine"]},
-        }
-    ]
-    nothing = "Nothing was changed. Ask for smaller pages, or for fewer long texts."
-    assert refused.errors == [{"message": f"The answer has more than 10 bytes. {nothing}", "extensions": too_long}]
 
 
 LOST = {
