@@ -97,16 +97,16 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
 def _identifiers(value: Any) -> list[str] | None:
     if value is None:
         return None
-    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
-        return list(dict.fromkeys(value))
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id.strip()) for id in value):
+        return list(dict.fromkeys(map(str.strip, value)))
     raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
 
 
 def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
     """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
     role = _ROLES.get(value) if isinstance(value, str) else None
-    if role is None and value is not None and info.context is not None:
-        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    if role is None and value is not None:
+        warn(info, f"location_role is left out, for it is none of {', '.join(_ROLES)}")
     return role
 
 

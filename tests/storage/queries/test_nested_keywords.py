@@ -36,7 +36,7 @@ FILTERS: list[dict[str, Any]] = [
 
 
 def visits_at_random() -> st.SearchStrategy[list[HomeVisit]]:
-    def made(values: list[tuple[str, str, str | None, str, int, bool]]) -> list[HomeVisit]:
+    def records(values: list[tuple[str, str, str | None, str, int, bool]]) -> list[HomeVisit]:
         return [
             visit(
                 number,
@@ -54,7 +54,7 @@ def visits_at_random() -> st.SearchStrategy[list[HomeVisit]]:
     notes = st.sampled_from(["aba", "bab aba", "aabb a b", "bbb aba"]) | st.text("ab ", max_size=8)
     users = st.sampled_from([ALICE, BOB, None])
     others = st.sampled_from(PARENTS["location"]), users, st.sampled_from(PARENTS["care_enquiry"])
-    return st.lists(st.tuples(notes, *others, st.integers(0, 4), st.booleans()), min_size=1, max_size=14).map(made)
+    return st.lists(st.tuples(notes, *others, st.integers(0, 4), st.booleans()), min_size=1, max_size=14).map(records)
 
 
 async def answers(database: Database, statement: Statement, values: dict[str, Any]) -> list[Sequence[Any]]:
