@@ -167,7 +167,9 @@ class Engine:
         """Serve a query by its compiled root fields; None: an executor has to."""
         try:
             cost = self._affordable(operation, run.variables, run.context)
-            if (compiled := await self._compiled(operation, raw, run.variables, run.slice)) is None:
+            plans = operation.plans(run.variables)
+            compiled = plans[ROOT_FIELDS] if ROOT_FIELDS in plans else await self._compile(operation, raw, run)
+            if compiled is None:
                 return None
             data = await compiled.execute(run, resolved)
         except LEFT_TO_EXECUTOR:
@@ -181,19 +183,16 @@ class Engine:
             return None
         return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
 
-    async def _compiled(
-        self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any], slice: TimeSlice
-    ) -> CompiledOperation | None:
-        """Return a query with compiled root fields; None: an executor has to run it."""
-        plans = operation.plans(values)
+    async def _compile(self, operation: Operation, raw: Mapping[str, Any], run: Run) -> CompiledOperation | None:
+        """Compile a query's root fields, and keep them for the next request; None: an executor has to run it."""
+        variables = self._variables(operation, raw)
+        selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
+        compiled = await compile_operation(self._schema, selections, self._scalars, run.slice)
+        plans = operation.plans(run.variables)
+        # Another request may have compiled the same meanwhile.
         if ROOT_FIELDS not in plans:
-            variables = self._variables(operation, raw)
-            selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
-            compiled = await compile_operation(self._schema, selections, self._scalars, slice)
-            # Another request may have compiled the same meanwhile.
-            if ROOT_FIELDS not in plans:
-                plans[ROOT_FIELDS] = compiled
-                operation.count_planned(compiled.size if compiled else 0)
+            plans[ROOT_FIELDS] = compiled
+            operation.count_planned(compiled.size if compiled else 0)
         return cast("CompiledOperation | None", plans[ROOT_FIELDS])
 
     async def _run(
