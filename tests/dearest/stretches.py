@@ -135,9 +135,9 @@ class MeasuredServer:
             content = {}
         errors, extensions = content.get("errors") or [{}], content.get("extensions") or {}
         code = (errors[0].get("extensions") or {}).get("code")
-        cost = extensions.get("cost")
+        cost = (extensions.get("cost") or {}).get("requested")
         taken = self._selector.stretch, self._selector.cpu, seconds, healthz
-        return Measurement(status, code, cost if isinstance(cost, int) else None, size, *taken)
+        return Measurement(status, code, cost, size, *taken)
 
     @contextmanager
     def _asking_for_health(self) -> Iterator[list[float]]:
