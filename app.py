@@ -74,7 +74,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         concurrency=concurrency,
         execution_seconds=settings.http.execution_seconds,
         cost_limit=settings.limits.cost,
-        known_operation=engine.known_operation,
+        cached_operation=engine.cached_operation,
     )
     endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
     background = _background(settings, database, metrics, dev=dev)

@@ -49,7 +49,7 @@ DEVELOPER: Final = Caller("developer", frozenset(Role))
 class Unauthenticated(GraphQLError):
     """Nobody is known to be asking; the message says why, and what to do. `reason` is for the log alone."""
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message, extensions={"code": "UNAUTHENTICATED"})
         self.reason = reason
 

@@ -31,7 +31,7 @@ class Mutation:
         booked = begin_change(info).book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
-            idempotency_key=inputs.unset_to_none(input.idempotency_key),
+            idempotency_key=inputs.trimmed(input.idempotency_key),
         )
         return cast("results.BookHomeVisitResult", await result_of(results.BookHomeVisitSuccess, booked))
 
@@ -45,7 +45,7 @@ class Mutation:
         input: Annotated[inputs.UpdateHomeVisitInput, inputs.argument("Which visit, and what to change about it.")],
     ) -> results.UpdateHomeVisitResult | None:
         updated = begin_change(info).update(
-            input.id,
+            inputs.trimmed(input.id),
             inputs.changes_of(input),
             suppress_confirmation=input.suppress_confirmation,
             expected_version=inputs.unset_to_none(input.expected_version),
@@ -60,7 +60,7 @@ class Mutation:
         self, info: Info, input: Annotated[inputs.CancelHomeVisitInput, inputs.argument("Which visit to cancel.")]
     ) -> results.CancelHomeVisitResult | None:
         cancelled = begin_change(info).cancel(
-            input.id,
+            inputs.trimmed(input.id),
             expected_version=inputs.unset_to_none(input.expected_version),
             notify_care_seeker=input.notify_care_seeker,
         )
@@ -73,5 +73,7 @@ class Mutation:
     async def complete_home_visit(
         self, info: Info, input: Annotated[inputs.CompleteHomeVisitInput, inputs.argument("Which visit to complete.")]
     ) -> results.CompleteHomeVisitResult | None:
-        completed = begin_change(info).complete(input.id, expected_version=inputs.unset_to_none(input.expected_version))
+        completed = begin_change(info).complete(
+            inputs.trimmed(input.id), expected_version=inputs.unset_to_none(input.expected_version)
+        )
         return cast("results.CompleteHomeVisitResult", await result_of(results.CompleteHomeVisitSuccess, completed))

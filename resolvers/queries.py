@@ -9,7 +9,7 @@ from resolvers.auth import require
 from schema.context import Info
 from schema.enums import Role
 from schema.execution.internals import columns_of, parent_type
-from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
+from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, trimmed, window_of
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
 from storage.queries.references import Kind
 
@@ -23,7 +23,7 @@ def require_permission(info: Info) -> None:
 
 async def _load(info: Info, kind: Kind, id: str) -> Any:
     require_permission(info)
-    return await info.context.load(kind, id, by_id=True)
+    return await info.context.load(kind, trimmed(id), by_id=True)
 
 
 @strawberry.type(description="Reads.")
@@ -31,7 +31,7 @@ class Query:
     @strawberry.field(description="The home visit with this ID, or null where there is none that the caller may see.")
     async def home_visit(self, info: Info, id: Id) -> HomeVisit | None:
         require_permission(info)
-        return cast("HomeVisit | None", await info.context.visits.get(id, columns_of(info)))
+        return cast("HomeVisit | None", await info.context.visits.get(trimmed(id), columns_of(info)))
 
     @strawberry.field(
         description="A page of home visits. `first`/`after` page forwards, `last`/`before` backwards; the first 10 by default, "
@@ -74,6 +74,7 @@ class Query:
     async def node(self, info: Info, id: Id) -> Node | None:
         require_permission(info)
         kinds: tuple[Kind, ...] = ("care_enquiry", "location", "user", "service_user_contact")
+        id = trimmed(id)
         found: Any = await info.context.visits.get(id)
         for kind in kinds:
             found = found or await info.context.load(kind, id, by_id=True)

@@ -107,7 +107,7 @@ class Tokens:
             key = await self._key(jwt.get_unverified_header(token))
             claims = _claims(token, key, self._rules)
         except jwt.PyJWTError as refusal:
-            raise Unauthenticated(_sentence(refusal, self._rules), _REASONS.get(type(refusal), "malformed")) from None
+            raise Unauthenticated(_sentence(refusal, self._rules), reason=_REASONS.get(type(refusal), "malformed")) from None
         caller = _named(claims, self._rules)
         self._remember(
             authorization, _Verified(caller, int(claims["exp"]) + self._rules.leeway, key, _size(authorization, caller))
@@ -124,11 +124,11 @@ class Tokens:
         if self._secret is not None and algorithm == "HS256":
             return self._secret
         if self._published is None or algorithm not in list(PUBLISHED_ALGORITHMS.values()):
-            raise Unauthenticated(_UNKNOWN_KEY, "wrong key")
+            raise Unauthenticated(_UNKNOWN_KEY, reason="wrong key")
         try:
             return await self._published.key(header.get("kid"), algorithm)
         except UnknownKey:
-            raise Unauthenticated(_UNKNOWN_KEY, "wrong key") from None
+            raise Unauthenticated(_UNKNOWN_KEY, reason="wrong key") from None
         except KeysUnavailable:
             raise SignInUnavailable from None
 
@@ -178,11 +178,13 @@ def _size(authorization: str | None, caller: Caller) -> int:
 
 def _bearer(authorization: str | None) -> str:
     if not authorization:
-        raise Unauthenticated("Sign in first: send the header `Authorization: Bearer`, then a space and your token.", "missing")
+        raise Unauthenticated(
+            "Sign in first: send the header `Authorization: Bearer`, then a space and your token.", reason="missing"
+        )
     match = _is_bearer(authorization) if len(authorization) <= HEADER_LENGTH else None
     if match is None:
         raise Unauthenticated(
-            "The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.", "malformed"
+            "The Authorization header must be `Bearer`, a space and a token, sent as it was given to you.", reason="malformed"
         )
     return match[1]
 
@@ -227,7 +229,7 @@ def _subject(value: Any) -> str:
     if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= SUBJECT_LENGTH:
         return value
     message = f"The token's `sub` must be a text of 1 to {SUBJECT_LENGTH} printable characters. Ask its issuer."
-    raise Unauthenticated(message, "unusable claim")
+    raise Unauthenticated(message, reason="unusable claim")
 
 
 def _roles(value: Any) -> frozenset[Role]:
@@ -244,5 +246,5 @@ def _locations(value: Any, claim: str) -> frozenset[str] | None:
     identifiers = [item.lower() for item in value if isinstance(item, str)] if isinstance(value, list) else None
     if identifiers is None or len(identifiers) != len(value) or not all(map(is_identifier, identifiers)):
         message = f"The token's `{claim}` must be a list of location IDs, 24 hexadecimal characters each, or absent."
-        raise Unauthenticated(message, "unusable claim")
+        raise Unauthenticated(message, reason="unusable claim")
     return frozenset(identifiers)

@@ -41,7 +41,8 @@ class Change(NamedTuple):
 class Context:
     """The context of one request. `permitted` filters what can be done to a visit by what the caller may do.
 
-    `changes` has, by response key in the order of the document, each change that was started.
+    `changes` has, by response key in the order of the document, each change that was started. `largest_answer` bounds the notes
+    that are read for it, in characters, where nothing counts the bytes of the answer as it is built.
     """
 
     def __init__(

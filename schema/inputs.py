@@ -148,14 +148,19 @@ def window_of(first: int | None, after: str | None, last: int | None, before: st
     return Window.of(unset_to_none(first), unset_to_none(after), unset_to_none(last), unset_to_none(before))
 
 
+def trimmed(value: Any) -> Any:
+    """Return a text without white space around it, as IDs and keys are pasted; None where the client left it out."""
+    return value.strip() if isinstance(value, str) else unset_to_none(value)
+
+
 def booking_of(input: BookHomeVisitInput) -> lifecycle.BookingInput:
     return lifecycle.BookingInput(
-        care_enquiry=input.care_enquiry,
+        care_enquiry=trimmed(input.care_enquiry),
         date_time=input.date_time,
         host=input.host,
         visit_type=input.visit_type,
-        assigned_to=unset_to_none(input.assigned_to),
-        service_user_contact=unset_to_none(input.service_user_contact),
+        assigned_to=trimmed(input.assigned_to),
+        service_user_contact=trimmed(input.service_user_contact),
         notes=input.notes,
     )
 
@@ -163,4 +168,7 @@ def booking_of(input: BookHomeVisitInput) -> lifecycle.BookingInput:
 def changes_of(input: UpdateHomeVisitInput) -> dict[str, Any]:
     """Return what the client gave, null included."""
     changed = {name: getattr(input, name) for name in ("date_time", "host", "notes", "assigned_to")}
-    return {name: some.value for name, some in changed.items() if some is not None}
+    changes = {name: some.value for name, some in changed.items() if some is not None}
+    if "assigned_to" in changes:
+        changes["assigned_to"] = trimmed(changes["assigned_to"])
+    return changes

@@ -1,6 +1,6 @@
 """What mutations answer: the success, or why nothing was changed."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import ID
@@ -13,29 +13,23 @@ def _field(description: str) -> Any:
     return strawberry.field(description=description)
 
 
-class Committed:
-    """Marks what is answered once a change has been committed: an error below it must not say that nothing was done."""
-
-    committed: ClassVar[bool] = True
-
-
 @strawberry.type(description="The visit has been booked.")
-class BookHomeVisitSuccess(Committed):
+class BookHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
 
 
 @strawberry.type(description="The visit has been updated, or was as asked for already.")
-class UpdateHomeVisitSuccess(Committed):
+class UpdateHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
 
 
 @strawberry.type(description="The visit has been cancelled.")
-class CancelHomeVisitSuccess(Committed):
+class CancelHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
 
 
 @strawberry.type(description="The visit has been completed.")
-class CompleteHomeVisitSuccess(Committed):
+class CompleteHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
 
 

@@ -20,7 +20,7 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 def parse_instant(text: Any) -> datetime:
     """Read RFC 3339 with an offset, keeping microseconds; raise ValueError for anything else."""
-    parts = INSTANT.fullmatch(text) if isinstance(text, str) else None
+    parts = INSTANT.fullmatch(text.strip()) if isinstance(text, str) else None
     if parts is None:
         raise ValueError("A DateTime is an instant with its offset, like 2024-11-03T11:00:00Z or 2024-11-03T11:00:00+01:00.")
     day, time, fraction, offset = parts.groups()
@@ -32,19 +32,20 @@ def parse_instant(text: Any) -> datetime:
 
 def parse_day(text: Any) -> date:
     """Read `2024-11-03`; raise ValueError for anything else."""
-    if not isinstance(text, str) or not DAY.fullmatch(text):
+    if not isinstance(text, str) or not DAY.fullmatch(text.strip()):
         raise ValueError("A Date is a day like 2024-11-03.")
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(text.strip())
     except ValueError:
         raise ValueError("There is no such day: check the month and the day.") from None
 
 
 def parse_time_zone(text: Any) -> TimeZone:
     """Read the name of a zone that the time zone database knows; raise ValueError for anything else."""
-    if not is_time_zone(text):
+    name = text.strip() if isinstance(text, str) else text
+    if not is_time_zone(name):
         raise ValueError("A TimeZone is an IANA name, like Europe/London.")
-    return TimeZone(text)
+    return TimeZone(name)
 
 
 SCALARS: dict[object, ScalarDefinition] = {

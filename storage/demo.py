@@ -155,9 +155,9 @@ def _relative(rng: random.Random, number: int, last_name: str) -> dict[str, Any]
 
 
 def _enquiry(rng: random.Random, number: int) -> dict[str, Any]:
-    place = number % len(LOCATIONS)
+    home = number % len(LOCATIONS)
     enquiry = _relative(rng, _FIRST_ENQUIRY + number, rng.choice(LAST_NAMES))
-    enquiry |= {"assigned_to": _identifier(_FIRST_USER + place), "location": _identifier(place)}
+    enquiry |= {"assigned_to": _identifier(_FIRST_USER + home), "location": _identifier(home)}
     if number % 10 == 9:
         enquiry["email"] = None
     if number % 20 == 19:

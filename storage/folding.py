@@ -43,7 +43,7 @@ def folded_before(text: str) -> str:
     return _normalized(_normalized(_without_further_marks(text)).casefold())
 
 
-def visible(text: str) -> str:
+def without_format_characters(text: str) -> str:
     """Return the text without invisible format characters, such as soft hyphens, joiners and directions."""
     return text if text.isascii() else _FORMAT.sub("", text)
 
@@ -56,7 +56,7 @@ def is_foldable(text: str) -> bool:
 
 def has_further_marks(text: str) -> bool:
     """Tell whether more than 30 marks stand in a row, which take a time to normalize that grows with their square."""
-    return not text.isascii() and _FURTHER_MARKS.search(_marks(visible(text))) is not None
+    return not text.isascii() and _FURTHER_MARKS.search(_marks(without_format_characters(text))) is not None
 
 
 def _folded(text: str) -> str:
@@ -64,7 +64,7 @@ def _folded(text: str) -> str:
     if text.isascii():
         return _WHITE_SPACE.sub(" ", text.casefold())
     length, pieces, after_space = 0, [], False
-    for piece in _pieces(_without_further_marks(visible(text))):
+    for piece in _pieces(_without_further_marks(without_format_characters(text))):
         part = _WHITE_SPACE.sub(" ", _folded_piece(piece))
         if after_space:
             part = part.removeprefix(" ")

@@ -19,7 +19,8 @@ def identifier(text: str | None) -> str | None:
 
 
 def identifiers(texts: Iterable[str]) -> list[str]:
-    return sorted(filter(is_identifier, texts))
+    """Return those that can be identifiers, white space around them left out."""
+    return sorted(filter(is_identifier, map(str.strip, texts)))
 
 
 def new_identifier(now: datetime) -> str:

@@ -24,6 +24,3 @@ class ReferenceCache:
             # A reading that began before the write fills the dictionaries of before, which nobody looks into any more.
             self._records, self._records_version = {}, version
         return self._records.setdefault(kind, {})
-
-    def forget(self) -> None:
-        self._records_version = None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, delete, select
@@ -35,6 +35,8 @@ from storage.writes import WriteState
 KEY_LIFETIME = timedelta(hours=24)
 INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
 
+T = TypeVar("T")
+
 OrderKeys = Sequence[tuple[str, bool]]
 
 
@@ -55,9 +57,7 @@ class HomeVisits:
         where = by_id(id, self._caller.locations, self._dialect)
         if where is None:
             return None
-        if COMPILING.is_taken:
-            await COMPILING.wait()
-        one = listing.one(self._dialect, where.shape, columns)
+        one = await self._compiled(listing.one, where.shape, columns)
         rows = await self._database.fetch(one.statement, where.values, self._caller.subject)
         return one.record(rows[0]) if rows else None
 
@@ -70,18 +70,15 @@ class HomeVisits:
         """
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, columns=columns)
-        if COMPILING.is_taken:
-            await COMPILING.wait()
-        listed = listing.page(self._dialect, shape)
+        listed = await self._compiled(listing.page, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
-            beyond = (await self._database.fetch(listing.beyond_cursors(self._dialect, shape), values, self._caller.subject))[0]
+            statement = await self._compiled(listing.beyond_cursors, shape)
+            beyond = (await self._database.fetch(statement, values, self._caller.subject))[0]
 
         async def total() -> int:
-            if COMPILING.is_taken:
-                await COMPILING.wait()
-            statement = count(self._dialect, listing.Shape(where.shape))
+            statement = await self._compiled(count, listing.Shape(where.shape))
             rows = await self._database.fetch(statement, where.values, self._caller.subject)
             return cast("int", rows[0][0])
 
@@ -104,9 +101,7 @@ class HomeVisits:
         shape, values = self._shape(where, order, window, parent=parent, columns=columns)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
-        if COMPILING.is_taken:
-            await COMPILING.wait()
-        listed = listing.page(self._dialect, shape)
+        listed = await self._compiled(listing.page, shape)
         rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
         for row in rows:
             rows_of[row[0]].append(row[1:])
@@ -122,9 +117,7 @@ class HomeVisits:
         """Return what counts the visits of one parent. The first call counts those of all, also for calls made meanwhile."""
 
         async def fetch() -> dict[str, int]:
-            if COMPILING.is_taken:
-                await COMPILING.wait()
-            statement = count(self._dialect, listing.Shape(where.shape, parent=parent))
+            statement = await self._compiled(count, listing.Shape(where.shape, parent=parent))
             rows: Any = await self._database.fetch(statement, where.values | {"parents": parents}, self._caller.subject)
             return dict(rows)
 
@@ -136,6 +129,12 @@ class HomeVisits:
             return (await totals())[id]
 
         return total_of
+
+    async def _compiled(self, compile: Callable[..., T], *form: Any) -> T:
+        """Return the form of a list as it runs here; where it is new, it is compiled when it is its turn."""
+        if COMPILING.is_taken:
+            await COMPILING.wait()
+        return compile(self._dialect, *form)
 
     def _shape(
         self,

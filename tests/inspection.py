@@ -58,6 +58,13 @@ class Inspection(Protocol):
         """Tell whether somebody holds the write lock."""
 
 
+def disk_failure() -> Exception:
+    """Return what the driver raises where the disk fails as the log is synced."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    return error
+
+
 def inspect(database: Path) -> Inspection:
     return SQLiteInspection(database) if databases.is_sqlite() else PostgreSQLInspection(databases.url_of(database))
 

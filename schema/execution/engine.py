@@ -102,22 +102,11 @@ class Engine:
             operation = self._prepare(request, context)
             if operation.answer is not None:
                 return Result(operation.answer, [], True, operation.node, Served.CONSTANT, (), operation.price.fixed)
-            values = self._values(operation, request.variables)
-            try:
-                if values is not None:
-                    cost = self._affordable(operation, values, context)
-                    if (compiled := await self._compiled(operation, request.variables, values, slice)) is not None:
-                        run = Run(context, values, AnswerSize(self._limits.answer_bytes), slice)
-                        data = await compiled.execute(run, resolved)
-                        return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
-            except LEFT_TO_EXECUTOR:
-                pass
-            except NotExecuted:
-                raise
-            except AnswerTooLarge:
-                return Result(None, [answer_too_large(self._limits)], False, operation.node, Served.ROOT_FIELDS, (), cost)
-            except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
-                faults.append(fault)
+            if (values := self._values(operation, request.variables)) is not None:
+                run = Run(context, values, AnswerSize(self._limits.answer_bytes), slice)
+                result = await self._by_root_fields(operation, request.variables, run, resolved, faults)
+                if result is not None:
+                    return result
             variables = self._variables(operation, request.variables)
             cost = self._affordable(operation, variables.coerced, context)
         except NotExecuted as refusal:
@@ -126,7 +115,7 @@ class Engine:
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 
-    def known_operation(self, request: Request) -> OperationDefinitionNode | None:
+    def cached_operation(self, request: Request) -> OperationDefinitionNode | None:
         """Return the operation that a request names, where its document is kept: of one that never got its result."""
         prepared = self.documents.cached(request.document)
         try:
@@ -172,19 +161,38 @@ class Engine:
         except GraphQLError as error:
             raise NotExecuted(error) from None
 
-    async def _compiled(
-        self, operation: Operation, raw: Mapping[str, Any], values: Mapping[str, Any], slice: TimeSlice
-    ) -> CompiledOperation | None:
-        """Return a query with compiled root fields; None: an executor has to run it."""
-        plans = operation.plans(values)
+    async def _by_root_fields(
+        self, operation: Operation, raw: Mapping[str, Any], run: Run, resolved: Resolved, faults: list[Exception]
+    ) -> Result | None:
+        """Serve a query by its compiled root fields; None: an executor has to."""
+        try:
+            cost = self._affordable(operation, run.variables, run.context)
+            plans = operation.plans(run.variables)
+            compiled = plans[ROOT_FIELDS] if ROOT_FIELDS in plans else await self._compile(operation, raw, run)
+            if compiled is None:
+                return None
+            data = await compiled.execute(run, resolved)
+        except LEFT_TO_EXECUTOR:
+            return None
+        except NotExecuted:
+            raise
+        except AnswerTooLarge:
+            return Result(None, [answer_too_large(self._limits)], False, operation.node, Served.ROOT_FIELDS, (), cost)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
+            faults.append(fault)
+            return None
+        return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
+
+    async def _compile(self, operation: Operation, raw: Mapping[str, Any], run: Run) -> CompiledOperation | None:
+        """Compile a query's root fields, and keep them for the next request; None: an executor has to run it."""
+        variables = self._variables(operation, raw)
+        selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
+        compiled = await compile_operation(self._schema, selections, self._scalars, run.slice)
+        plans = operation.plans(run.variables)
+        # Another request may have compiled the same meanwhile.
         if ROOT_FIELDS not in plans:
-            variables = self._variables(operation, raw)
-            selections = Selections(self._schema, operation.node, operation.prepared.fragments, variables)
-            compiled = await compile_operation(self._schema, selections, self._scalars, slice)
-            # Another request may have compiled the same meanwhile.
-            if ROOT_FIELDS not in plans:
-                plans[ROOT_FIELDS] = compiled
-                operation.count_planned(compiled.size if compiled else 0)
+            plans[ROOT_FIELDS] = compiled
+            operation.count_planned(compiled.size if compiled else 0)
         return cast("CompiledOperation | None", plans[ROOT_FIELDS])
 
     async def _run(
@@ -205,16 +213,12 @@ class Engine:
             _require_all_read(result.errors or [])
             await executor.count(run, result.data)
         except AnswerTooLarge:
-            return self._too_large(operation, executor, served)
+            was_executed = operation.node.operation is OperationType.MUTATION
+            return Result(None, [answer_too_large(self._limits)], was_executed, operation.node, served)
         if not result.errors:
             operation.keep_constant(result.data)
         errors = [_mendable(error) for error in (result.errors or [])[:MAX_ERRORS]]
         return Result(result.data, errors, True, operation.node, served, tuple(faults))
-
-    def _too_large(self, operation: Operation, executor: StandardExecutor, served: Served) -> Result:
-        """Refuse the request; where it has changed something, say so."""
-        error = answer_too_large(self._limits, committed=executor.committed)
-        return Result(None, [error], operation.node.operation is OperationType.MUTATION, operation.node, served)
 
 
 def _require_all_read(errors: Sequence[GraphQLError]) -> None:

@@ -38,10 +38,7 @@ Answers = list[dict[str, Any]]
 
 
 class StandardExecutor(Executor):
-    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again.
-
-    `committed`: an object has said by an attribute of this name that something was changed.
-    """
+    """graphql-core's executor. Root fields that were `resolved` before are completed, and not resolved again."""
 
     def __init__(
         self,
@@ -53,23 +50,10 @@ class StandardExecutor(Executor):
     ) -> None:
         middleware = MiddlewareManager(_ResolvedBefore(resolved)) if resolved else None
         super().__init__(schema, operation.node, operation.prepared.fragments, variables, context, middleware)
-        self.committed = False
 
     async def count(self, run: Run, data: Any) -> None:
         """Count the bytes of the answer; raise AnswerTooLarge."""
         await run.size.recount(data, run.give_way)
-
-    def complete_object_value(
-        self,
-        return_type: GraphQLObjectType,
-        field_details_list: list[Any],
-        info: GraphQLResolveInfo[Any],
-        path: Path,
-        result: Any,
-        position_context: Any,
-    ) -> Any:
-        self.committed = self.committed or getattr(result, "committed", False)
-        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
 
 class _ResolvedBefore:
@@ -180,7 +164,6 @@ class PlannedExecutor(StandardExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        self.committed = self.committed or getattr(result, "committed", False)
         plan = self._plan(return_type, field_details_list)
         standard = partial(super().complete_object_value, return_type, field_details_list, info, path, result, position_context)
         if plan is None:

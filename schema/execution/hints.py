@@ -97,16 +97,6 @@ def is_row(source_class: Any) -> TypeGuard[type[Row]]:
     return issubclass(source_class, tuple) and hasattr(source_class, "never_null")
 
 
-class Loader(Protocol):
-    """The part of a context that plans load records by: each once for a request, a failure included."""
-
-    async def load_many(self, kind: Any, ids: Collection[str], *, by_id: bool) -> Mapping[str, Any]:
-        """Return the records of these IDs, None where there is none."""
-
-    def loaded(self, kind: Any, *, by_id: bool) -> Mapping[str, Any]:
-        """Return the records that `load_many` has returned so far."""
-
-
 def selects_only_id(fields: Iterable[FieldNode]) -> bool:
     """Tell whether these fields select no more of an object than its ID, without looking into fragments."""
     parts = [field.selection_set for field in fields]

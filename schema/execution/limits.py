@@ -28,7 +28,6 @@ from schema.execution.internals import unchain_tokens
 
 __all__ = ["Limits", "PageSizes", "Price", "answer_too_large", "measure", "parse_within", "require_affordable"]
 
-
 LARGEST_ANSWER = 8 * 1024 * 1024
 
 
@@ -98,9 +97,8 @@ def parse_within(text: str, limits: Limits) -> DocumentNode:
 def measure(document: DocumentNode, schema: GraphQLSchema, limits: Limits, page_sizes: PageSizes) -> dict[str | None, Price]:
     """Price each operation by its name, or refuse the document for the first limit that it passes.
 
-    The document may be invalid. Fragments are
-    counted wherever they are spread, but measured once, after those that they spread themselves; what closes a cycle, or is
-    unknown, counts nothing.
+    The document may be invalid. Fragments are counted wherever they are spread, but measured once, after those that they spread
+    themselves; what closes a cycle, or is unknown, counts nothing.
     """
     definitions = [node for node in document.definitions if isinstance(node, ExecutableDefinitionNode)]
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
@@ -151,13 +149,8 @@ def require_affordable(price: Price, variables: Mapping[str, Any], limits: Limit
     return count
 
 
-def answer_too_large(limits: Limits, *, committed: bool = False) -> GraphQLError:
-    """Return the refusal of an answer; `committed`: what the mutation was to change has been changed all the same."""
-    error = _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
-    if committed:
-        error.message = f"{error.message} What was to be changed has been changed: do not send it again."
-        error.extensions = {**(error.extensions or {}), "committed": True}
-    return error
+def answer_too_large(limits: Limits) -> GraphQLError:
+    return _refusal("answer_bytes", limits.answer_bytes + 1, limits.answer_bytes)
 
 
 def _refusal(limit: str, count: int, allowed: int, **where: Any) -> GraphQLError:

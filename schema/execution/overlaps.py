@@ -103,7 +103,7 @@ class MergeableFieldsRule(ValidationRule):
 
     def _conflict_of_names(self, fields: Fields) -> _Conflict | None:
         for name, same in _by_response_name(fields):
-            for group in _met_in_one_object(same):
+            for group in _groups_of_one_object(same):
                 first, *others = group
                 for other in others:
                     if reason := _difference(first.node, other.node):
@@ -162,7 +162,7 @@ def _response_name(node: FieldNode) -> str:
     return (node.alias or node.name).value
 
 
-def _met_in_one_object(fields: Fields) -> Iterator[Fields]:
+def _groups_of_one_object(fields: Fields) -> Iterator[Fields]:
     """Yield fields of each type of object together with those of interfaces and the like, which any object may have."""
     by_type: dict[str, Fields] = {}
     anywhere: Fields = []

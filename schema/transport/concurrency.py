@@ -35,7 +35,7 @@ class ConcurrencyLimiter:
             return None
         if self.queued >= self._max_queued:
             self._make_room(subject)
-        return self._turn(subject)
+        return self._wait_in_queue(subject)
 
     def leave(self, subject: str, cost: int) -> None:
         """End an operation, charge its caller with what it cost, and admit who is next."""
@@ -60,23 +60,23 @@ class ConcurrencyLimiter:
         self.executing += 1
         self._executing_of[subject] = self._executing_of.get(subject, 0) + 1
 
-    async def _turn(self, subject: str) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(subject, deque()).append(turn)
+    async def _wait_in_queue(self, subject: str) -> None:
+        admitted = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(subject, deque()).append(admitted)
         self.queued += 1
         try:
-            await turn
+            await admitted
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._remove(subject, turn)
-            elif turn.exception() is None:
+            if admitted.cancelled():
+                self._remove(subject, admitted)
+            elif admitted.exception() is None:
                 self.leave(subject, 0)
             raise
 
-    def _remove(self, subject: str, turn: "asyncio.Future[None]") -> None:
+    def _remove(self, subject: str, admitted: "asyncio.Future[None]") -> None:
         queue = self._queues.get(subject, ())
-        if turn in queue:
-            self._queues[subject].remove(turn)
+        if admitted in queue:
+            self._queues[subject].remove(admitted)
             self.queued -= 1
             if not queue:
                 del self._queues[subject]
@@ -84,22 +84,22 @@ class ConcurrencyLimiter:
     def _admit_next(self) -> None:
         while (subject := next(filter(self._may_execute, self._queues), None)) is not None:
             queue = self._queues.pop(subject)
-            turn = queue.popleft()
+            admitted = queue.popleft()
             self.queued -= 1
             if queue:
                 self._queues[subject] = queue
-            if not turn.done():
+            if not admitted.done():
                 self._admit(subject)
-                turn.set_result(None)
+                admitted.set_result(None)
 
     def _make_room(self, subject: str) -> None:
         """Refuse the latest operation of the caller who has most in the queue; that may be this one."""
         busiest = max(self._queues, key=lambda other: len(self._queues[other]), default=subject)
         own = len(self._queues.get(subject, ()))
         if len(self._queues.get(busiest, ())) > own + 1:
-            turn = self._queues[busiest][-1]
-            self._remove(busiest, turn)
-            turn.set_exception(self.shares.throttled(busiest))
+            admitted = self._queues[busiest][-1]
+            self._remove(busiest, admitted)
+            admitted.set_exception(self.shares.throttled(busiest))
         elif own and self._others_queue(subject):
             raise self.shares.throttled(subject)
         else:

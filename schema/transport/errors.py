@@ -19,6 +19,8 @@ _STATUS_OF = {
     "STORAGE_UNAVAILABLE": 503,
     "TIMEOUT": 504,
 }
+# Faults that operators have to know of, other than refusals.
+FAILURES = frozenset({"INTERNAL_SERVER_ERROR", "IN_DOUBT", "STORAGE_UNAVAILABLE"})
 
 
 class RequestError(GraphQLError):

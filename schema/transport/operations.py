@@ -12,11 +12,9 @@ from graphql import GraphQLError, OperationDefinitionNode
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
-from schema.transport.errors import NO_HEADERS, PersistedQueryError, RequestError, status_of
+from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
-# Faults that operators have to know of, other than refusals.
-_FAILURES = frozenset({"INTERNAL_SERVER_ERROR", "STORAGE_UNAVAILABLE", "IN_DOUBT"})
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +103,7 @@ class Operations(Generic[C]):
         concurrency: ConcurrencyLimiter,
         execution_seconds: float,
         cost_limit: int,
-        known_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
+        cached_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
     ) -> None:
         self._execute = execute
         self._authenticate = authenticate
@@ -115,7 +113,7 @@ class Operations(Generic[C]):
         self._concurrency = concurrency
         self._deadline = Deadline(execution_seconds)
         self._cost_limit = cost_limit
-        self._known_operation = known_operation
+        self._cached_operation = cached_operation
 
     async def execute(
         self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
@@ -173,7 +171,7 @@ class Operations(Generic[C]):
         operation, request, caller = state.operation, state.request, state.caller
         if operation is None and request is not None:
             # Given up, left or refused before there was a result.
-            operation = self._known_operation(request)
+            operation = self._cached_operation(request)
         name = operation.name.value if operation and operation.name else None
         record = RequestRecord(
             state.id,
@@ -214,7 +212,7 @@ class Operations(Generic[C]):
         presented = [self._present_error(error, state.id, state.context) for error in errors]
         for error, shown in zip(errors, presented, strict=True):
             code = shown["extensions"]["code"]
-            if code in _FAILURES:
+            if code in FAILURES:
                 state.failure, state.outcome = error.original_error or error, code
             elif state.outcome == "ok":
                 state.outcome = code
@@ -226,8 +224,8 @@ def _requested(result: Result | None) -> int | None:
     if result is None:
         return None
     refused = (error.extensions or {} for error in result.errors if not result.executed)
-    asked = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
-    return asked if asked is not None or not result.executed else result.cost
+    price = next((extensions["asked"] for extensions in refused if extensions.get("limit") == "cost"), None)
+    return price if price is not None or not result.executed else result.cost
 
 
 def _is_cancelled() -> bool:

@@ -23,8 +23,8 @@ _is_broken = re.compile(r"[\ud800-\udfff]").search
 
 
 def _identifier(value: Any) -> str:
-    if isinstance(value, str) and is_identifier(value):
-        return value
+    if isinstance(value, str) and is_identifier(text := value.strip()):
+        return text
     raise ValueError("must be 24 hexadecimal characters, 0-9 and a-f")
 
 
@@ -58,7 +58,7 @@ def _notes(value: Any) -> str:
 
 def _instant(value: Any) -> datetime:
     """Read the source's own form, in UTC, or RFC 3339."""
-    if isinstance(value, str) and _is_instant(value):
+    if isinstance(value, str) and _is_instant(value := value.strip()):
         try:
             parsed = datetime.fromisoformat(value if len(value) == len("2024-11-03 11:00:00") else value.upper())
             return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
@@ -78,8 +78,8 @@ _ROLES = {role.lower(): role for role in VisitHost}
 
 
 def _time_zone(value: Any) -> str:
-    if is_time_zone(value):
-        return str(value)
+    if isinstance(value, str) and is_time_zone(name := value.strip()):
+        return name
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 
 
@@ -97,16 +97,16 @@ def _one_of(kind: type[StrEnum]) -> PlainValidator:
 def _identifiers(value: Any) -> list[str] | None:
     if value is None:
         return None
-    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id) for id in value):
-        return list(dict.fromkeys(value))
+    if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id.strip()) for id in value):
+        return list(dict.fromkeys(map(str.strip, value)))
     raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
 
 
 def _role(value: Any, info: ValidationInfo) -> VisitHost | None:
     """Read a role; one that only the source knows is null, and a warning where the context of the validation collects them."""
     role = _ROLES.get(value) if isinstance(value, str) else None
-    if role is None and value is not None and info.context is not None:
-        info.context.append(f"location_role is left out, for it is none of {', '.join(_ROLES)}")
+    if role is None and value is not None:
+        warn(info, f"location_role is left out, for it is none of {', '.join(_ROLES)}")
     return role
 
 

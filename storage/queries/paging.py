@@ -87,6 +87,7 @@ class Order:
     def position(self, cursor: str, argument: str) -> dict[str, str]:
         """Return the key values in a cursor as the parameters `after_0`, `after_1`…; raise InvalidPage for any other string."""
         try:
+            cursor = cursor.strip()
             content = binascii.a2b_base64(cursor, strict_mode=True)
             code, *values = content.decode().split("|")
             genuine = code == self.code and len(values) == len(self.keys) and all(map(_is_genuine, self.keys, values))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.folding import folded, folded_before, visible
+from storage.folding import folded, folded_before, without_format_characters
 from storage.models import HomeVisit, is_storable, table_of
 from storage.queries.dialect import Dialect
 
@@ -28,7 +28,7 @@ class KeywordConditions(NamedTuple):
 
 def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     """Return the conditions on the notes: none for a blank keyword; raise InvalidPage for one too long."""
-    stripped = visible(text).strip()
+    stripped = without_format_characters(text).strip()
     if len(stripped) > KEYWORD_LENGTH:
         raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(stripped)}.")
     if not is_storable(stripped):

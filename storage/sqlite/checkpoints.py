@@ -26,7 +26,6 @@ WARNING_SECONDS = 60.0
 # Cut to its limit when it is begun anew, the file is longer only while what it holds is.
 PRAGMAS = ("wal_autocheckpoint = 0", f"journal_size_limit = {LOG_BYTES}")
 
-
 logger = logging.getLogger(__name__)
 
 

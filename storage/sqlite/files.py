@@ -62,6 +62,10 @@ class _Index(NamedTuple):
     def is_settled(self) -> bool:
         return self.moved == self.attempted
 
+    @property
+    def is_moved_whole(self) -> bool:
+        return self.moved == self.frames
+
     def has_same_checkpoints(self, other: "_Index") -> bool:
         return self[1:] == other[1:]
 
@@ -172,7 +176,10 @@ class OpenFiles:
         now = self._read_index()
         if not now.is_settled or not now.has_same_checkpoints(index):
             return True
-        return main.is_whole and not (self._index.is_settled and index.has_same_checkpoints(self._index))
+        if self._index.is_settled and index.has_same_checkpoints(self._index):
+            return False
+        # Beside a reader of an older state, the last pages may have to wait in the log, while the first one counts them already.
+        return main.is_whole or not index.is_moved_whole
 
     def _cutting_of_log(self, index: _Index, size: int) -> Fault | None:
         if not index.frames:

@@ -61,30 +61,30 @@ class ReaderPool:
         if behind is None:
             self._behind[subject] = deque()
         else:
-            await self._turn(subject, behind)
+            await self._wait_behind(subject, behind)
         try:
             yield
         finally:
             self._let_next_in(subject)
 
-    async def _turn(self, subject: str, behind: "deque[asyncio.Future[None]]") -> None:
-        turn = asyncio.get_running_loop().create_future()
-        behind.append(turn)
+    async def _wait_behind(self, subject: str, behind: "deque[asyncio.Future[None]]") -> None:
+        let_in = asyncio.get_running_loop().create_future()
+        behind.append(let_in)
         try:
-            await turn
+            await let_in
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not let_in.cancelled():
                 self._let_next_in(subject)
             with suppress(ValueError):
-                behind.remove(turn)
+                behind.remove(let_in)
             raise
 
     def _let_next_in(self, subject: str) -> None:
         behind = self._behind[subject]
         while behind:
-            turn = behind.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            let_in = behind.popleft()
+            if not let_in.done():
+                let_in.set_result(None)
                 return
         del self._behind[subject]
 

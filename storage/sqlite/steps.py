@@ -87,7 +87,6 @@ _CHANGED_CONTACT = """
 """
 _ANEW = _FORGET + _FIND
 
-
 _SIGHTINGS = (
     _NEW_VISIT.format(find=_FIND.format(of="v.number = new.number")),
     _CHANGED_VISIT.format(find=_ANEW.format(of="v.number = new.number")),

@@ -31,13 +31,13 @@ END_SECONDS = 1.0
 
 
 class Writer:
-    """Runs transactions in its thread; `committed` is called after each."""
+    """Runs transactions in its thread; `on_commit` is called after each that was committed."""
 
-    def __init__(self, engine: sa.Engine, path: Path, wait_seconds: float, committed: Callable[[], None]) -> None:
+    def __init__(self, engine: sa.Engine, path: Path, wait_seconds: float, on_commit: Callable[[], None]) -> None:
         self._engine = engine
         self._path = path
         self._wait_seconds = wait_seconds
-        self._committed = committed
+        self._on_commit = on_commit
         self._health: Health | None = None
         self._writing: set[asyncio.Task[Any]] = set()
         self._may_write = asyncio.Lock()
@@ -116,7 +116,7 @@ class Writer:
             result = await self._in_thread(lambda: self._in_transaction(work, state))
         finally:
             self._may_write.release()
-        self._committed()
+        self._on_commit()
         return result
 
     def _in_transaction(self, work: Callable[[Session], T], state: WriteState) -> T:

@@ -24,7 +24,7 @@ from tests.storage.sqlite.handling import COUNT, close_inline_reader
 SHORT, LONG, ENDLESS = 20_000, 1_000_000, 10**12  # rows that are counted in a thread: milliseconds, a tenth of a second, for ever
 
 
-class Sent(NamedTuple):
+class SentRequest(NamedTuple):
     caller: str
     task: "asyncio.Task[str]"
 
@@ -32,12 +32,12 @@ class Sent(NamedTuple):
 class House:
     """All that shares out a process, over a database whose reads all go to threads. A request counts rows, so many as it says."""
 
-    def __init__(self, path: Path, limits: ShareLimits, **places: int) -> None:
+    def __init__(self, path: Path, limits: ShareLimits, **sizes: int) -> None:
         self.begun: list[str] = []
         self.database = SQLiteDatabase(path, statement_seconds=60)
         self.shares = Shares(limits, others_wait=self.database.others_wait)
         self.database.accounts = self.shares
-        self.limiter = ConcurrencyLimiter(shares=self.shares, **places)
+        self.limiter = ConcurrencyLimiter(shares=self.shares, **sizes)
         self._operations = Operations[Caller](
             execute=self._execute,
             authenticate=lambda subject: Caller(subject or "", frozenset(Role)),
@@ -60,11 +60,11 @@ class House:
         await self._operations.respond(state, running)
         return state.outcome
 
-    def send(self, caller: str, rows: int, number: int = 1) -> list[Sent]:
-        return [Sent(caller, asyncio.create_task(self.outcome(caller, rows))) for _ in range(number)]
+    def send(self, caller: str, rows: int, number: int = 1) -> list[SentRequest]:
+        return [SentRequest(caller, asyncio.create_task(self.outcome(caller, rows))) for _ in range(number)]
 
 
-def outcomes(sent: Iterable[Sent]) -> dict[str, dict[str, int]]:
+def outcomes(sent: Iterable[SentRequest]) -> dict[str, dict[str, int]]:
     """Count for each caller how requests ended, those that have."""
     counted: dict[str, Counter[str]] = {}
     for caller, task in sent:
@@ -73,7 +73,7 @@ def outcomes(sent: Iterable[Sent]) -> dict[str, dict[str, int]]:
     return {caller: dict(counter) for caller, counter in counted.items()}
 
 
-async def leave(sent: Iterable[Sent]) -> None:
+async def leave(sent: Iterable[SentRequest]) -> None:
     for _, task in sent:
         task.cancel()
     await asyncio.gather(*(task for _, task in sent), return_exceptions=True)
@@ -84,8 +84,8 @@ async def houses(tmp_path: Path) -> AsyncIterator[Any]:
     migrate(tmp_path / "visits.db")
     opened: list[House] = []
 
-    async def open_house(limits: ShareLimits | None = None, **places: int) -> House:
-        house = House(tmp_path / "visits.db", limits or ShareLimits(), **places)
+    async def open_house(limits: ShareLimits | None = None, **sizes: int) -> House:
+        house = House(tmp_path / "visits.db", limits or ShareLimits(), **sizes)
         opened.append(house)
         await house.database.open()
         close_inline_reader(house.database)

@@ -51,7 +51,7 @@ CHANGE_OF_MEANING = Step("UPDATE home_visits SET version = version + 1", "")
 
 
 def migrate_by_newer_program(step: Step, path: Path, folder: Path) -> str:
-    """Return what it says."""
+    """Return what it warns of."""
     newer = folder / "newer"
     shutil.copytree(migrations.FOLDER, newer, ignore=shutil.ignore_patterns("__pycache__"))
     values = {"revision": NEXT, "before": migrations.HEAD, **step._asdict()}
@@ -64,7 +64,7 @@ def test_a_server_goes_on_with_a_schema_that_serves_its_version(start_server: St
     server = start_server("--dev", "--demo", LOG_FORMAT="json")
     enquiry = ask(server.port, ENQUIRIES).json["data"]["homeVisits"]["nodes"][0]["careEnquiry"]["id"]
 
-    said = migrate_by_newer_program(EXPANSION, server.database, tmp_path)
+    warning = migrate_by_newer_program(EXPANSION, server.database, tmp_path)
     answers = [ask(server.port, COUNT), ask(server.port, BOOK, {"careEnquiry": enquiry}), get(server.port, "/readyz")]
     server.stop()
     again = start_server("--dev")
@@ -72,7 +72,7 @@ def test_a_server_goes_on_with_a_schema_that_serves_its_version(start_server: St
 
     process = server.process.pid
     goes_on = "a server of the version before goes on, and can be restarted at any time"
-    assert said == f"{server.database} is open in process {process}: {goes_on}."
+    assert warning == f"{server.database} is open in process {process}: {goes_on}."
     assert [answer.status for answer in answers] == [200] * 4
     assert (codes(answers[0]), booked(answers[1]) is not None, codes(answers[3])) == ([], True, [])
     assert [line["event"] for line in lines(server) if line["level"] != "info"] == []
@@ -83,14 +83,14 @@ def test_a_server_whose_version_is_not_served_says_so_at_once(start_server: Star
     server = start_server("--dev", "--demo", LOG_FORMAT="json")
     enquiry = ask(server.port, ENQUIRIES).json["data"]["homeVisits"]["nodes"][0]["careEnquiry"]["id"]
 
-    said = migrate_by_newer_program(step, server.database, tmp_path)
+    warning = migrate_by_newer_program(step, server.database, tmp_path)
     before = inspect(server.database).query("SELECT count(*) FROM home_visits")
     write = ask(server.port, BOOK, {"careEnquiry": enquiry})
     read, ready = ask(server.port, "{ homeVisits { nodes { notes } } }"), get(server.port, "/readyz")
     server.stop()
 
     answers_nothing = "a server of the version before answers nothing until it is restarted"
-    assert said == f"{server.database} is open in process {server.process.pid}: {answers_nothing}."
+    assert warning == f"{server.database} is open in process {server.process.pid}: {answers_nothing}."
     assert (codes(write), codes(read)) == ([("STORAGE_UNAVAILABLE", UNAVAILABLE)],) * 2
     assert (ready.status, ready.body.decode()) == (503, f"{NEWER}\n")
     assert [line["level"] for line in lines(server) if line["event"] == f"The database cannot be used. {NEWER}"] == ["error"]
@@ -116,9 +116,9 @@ def test_an_idle_server_logs_that_its_version_is_not_served(start_server: StartS
 
 def test_a_version_that_is_not_served_does_not_start(run_command: RunCommand, tmp_path: Path) -> None:
     assert run_command("migrate").code == 0
-    said = migrate_by_newer_program(CONTRACTION, tmp_path / "visits.db", tmp_path)
+    warning = migrate_by_newer_program(CONTRACTION, tmp_path / "visits.db", tmp_path)
 
     ended = run_command("serve", "--dev", "--port", "0")
 
     sentence = f"was made by a newer version of this program (step {NEXT}): install that one or a later one."
-    assert (said, ended.code, ended.err.strip()) == ("", 1, f"home-visits: {tmp_path / 'visits.db'} {sentence}")
+    assert (warning, ended.code, ended.err.strip()) == ("", 1, f"home-visits: {tmp_path / 'visits.db'} {sentence}")

@@ -41,7 +41,7 @@ def writing_to(stdout: Any, folder: Path, *flags: str, limit: tuple[int, int] | 
     try:
         assert process.stderr is not None
         found = next(found for line in process.stderr if (found := re.search(r"Serving (.+) at (http://[^/]+)/", line)))
-        yield Server(found[2], folder / found[1], process, folder / "server.log")
+        yield Server(found[2], folder / found[1], process, folder / "server.log", found[1])
     finally:
         if process.poll() is None:
             process.kill()
@@ -122,7 +122,7 @@ def test_without_standard_streams_all_is_answered_and_nothing_is_logged_into_the
         port = free.getsockname()[1]
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, APP, "serve", "--port", str(port), *flags]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, JWT_SECRET=SECRET))
-    server = Server(f"http://127.0.0.1:{port}", tmp_path / "visits.db", process, tmp_path / "none")  # type: ignore[arg-type]  # no text
+    server = Server(f"http://127.0.0.1:{port}", tmp_path / "visits.db", process, tmp_path / "none", "none")  # type: ignore[arg-type]  # no text
     try:
         until(lambda: is_listening(port))
         answered = statuses(server, 20)

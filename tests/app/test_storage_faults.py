@@ -120,12 +120,12 @@ def test_what_happens_to_the_file_is_told_and_nothing_is_acknowledged_that_is_lo
 
     strike(scene)
     acknowledged = [id for id in (booked(scene.book()) for _ in range(3)) if id]
-    is_told = soon(lambda: get(scene.server.port, "/readyz").status == 503)
+    is_reported = soon(lambda: get(scene.server.port, "/readyz").status == 503)
     is_logged = soon(lambda: any(fault.reason in line["event"] and line["level"] == "error" for line in lines(scene.server)))
     write, read, ready = scene.book(), ask(scene.server.port, COUNT), get(scene.server.port, "/readyz")
     scene.server.stop()
 
-    assert (acknowledged, is_told, is_logged) == ([], True, True)
+    assert (acknowledged, is_reported, is_logged) == ([], True, True)
     assert ready.body.decode() == f"{fault.reason}\n"
     assert codes(write) == [("STORAGE_UNAVAILABLE", UNAVAILABLE)]
     assert codes(read) == ([] if fault.allows_reads else [("STORAGE_UNAVAILABLE", UNAVAILABLE)])
@@ -169,13 +169,13 @@ def test_it_heals_without_a_restart_once_the_file_is_back(
     scene: Scene, happening: Callable[[Path], contextlib.AbstractContextManager[None]], fault: Fault
 ) -> None:
     with happening(scene.path):
-        is_told = soon(lambda: get(scene.server.port, "/readyz").body.decode() == f"{fault.reason}\n")
+        is_reported = soon(lambda: get(scene.server.port, "/readyz").body.decode() == f"{fault.reason}\n")
         refused = codes(scene.book())
     is_ready = soon(lambda: get(scene.server.port, "/readyz").status == 200)
     kept = booked(scene.book())
     scene.server.stop()
 
-    assert (is_told, refused, is_ready) == (True, [("STORAGE_UNAVAILABLE", UNAVAILABLE)], True)
+    assert (is_reported, refused, is_ready) == (True, [("STORAGE_UNAVAILABLE", UNAVAILABLE)], True)
     assert inspect(scene.path).query(f"SELECT count(*) FROM home_visits WHERE id = '{kept}'") == [(1,)]  # noqa: S608 - ours
     assert inspect(scene.path).faults() == []
     assert [line["event"] for line in lines(scene.server) if "be used again" in line["event"]] == [

@@ -1,12 +1,11 @@
 """Databases that make reads dear: one location whose visits have the longest notes, and many usual visits."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from storage.folding import folded
 from storage.sqlite import indexes
 from tests.databases import migrate
+from tests.inspection import connected
 
 HOMES = 300
 USERS = 20
@@ -68,7 +67,8 @@ def make_usual(path: Path, visits: int) -> None:
 
 def _make(path: Path, visits: int, busy: int, notes: tuple[str, ...]) -> None:
     migrate(path)
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
+        connection.execute("BEGIN")
         for index in indexes.INDEXES:
             connection.execute(f"DROP INDEX {index.name}")
         people = "first_name, last_name, email"
@@ -90,5 +90,5 @@ def _make(path: Path, visits: int, busy: int, notes: tuple[str, ...]) -> None:
         connection.executemany("INSERT INTO texts VALUES (?, ?, ?)", [(n, text, folded(text)) for n, text in enumerate(notes)])
         values = {"visits": visits, "busy": busy, "homes": HOMES, "users": USERS, "texts": len(notes)}
         connection.execute(VISITS, values)
-        connection.commit()
+        connection.execute("COMMIT")
     indexes.build_missing(path)

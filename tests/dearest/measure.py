@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for database in arguments.databases or made_in(Path(folder)):
+        for database in arguments.databases or new_databases(Path(folder)):
             table(database, arguments.only)
 
 
-def made_in(folder: Path) -> Iterator[Path]:
+def new_databases(folder: Path) -> Iterator[Path]:
     for name, make, visits in (("hostile", make_hostile, 2_000), ("usual", make_usual, 300_000)):
         make(folder / f"{name}.db", visits)
         yield folder / f"{name}.db"

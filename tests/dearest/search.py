@@ -106,7 +106,7 @@ class _Composition:
     def _value(self, name: str, argument: GraphQLArgument) -> str:
         value = self._draw(VALUES[name])
         if name in ("filter", "orderBy"):
-            same = next((key for key, (_, known) in self._variables.items() if known == value), None)
+            same = next((key for key, (_, kept) in self._variables.items() if kept == value), None)
             variable = same or f"v{len(self._variables)}"
             self._variables[variable] = (str(argument.type), value)
             return f"${variable}"

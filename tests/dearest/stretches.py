@@ -17,7 +17,7 @@ from aiohttp import web
 from app import create_app
 from schema.server.logs import Line, Log
 from schema.server.settings import Settings
-from schema.transport.http.connections import server_options
+from schema.transport.http.connections import Runner
 
 PAUSE_SECONDS = 0.01
 # More is not read: it is above what an answer may have.
@@ -135,9 +135,9 @@ class MeasuredServer:
             content = {}
         errors, extensions = content.get("errors") or [{}], content.get("extensions") or {}
         code = (errors[0].get("extensions") or {}).get("code")
-        cost = extensions.get("cost")
+        cost = (extensions.get("cost") or {}).get("requested")
         taken = self._selector.stretch, self._selector.cpu, seconds, healthz
-        return Measurement(status, code, cost if isinstance(cost, int) else None, size, *taken)
+        return Measurement(status, code, cost, size, *taken)
 
     @contextmanager
     def _asking_for_health(self) -> Iterator[list[float]]:
@@ -174,7 +174,7 @@ class MeasuredServer:
 
     async def _serve(self) -> None:
         settings = Settings(database_url=f"sqlite:///{self._database}", _env_file=None)  # type: ignore[call-arg]  # pydantic's own
-        runner = web.AppRunner(create_app(settings, self.log, dev=True), **server_options(settings.http))
+        runner = Runner(create_app(settings, self.log, dev=True), settings.http)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._port = runner.addresses[0][1]

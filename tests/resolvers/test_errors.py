@@ -62,10 +62,7 @@ def test_what_an_exception_says_of_itself_is_not_believed() -> None:
         (
             errors.WriteInDoubt(),
             "IN_DOUBT",
-            (
-                "This may have been saved, or not: the disk failed meanwhile. "
-                "Look first; the same idempotency key is safe to use again."
-            ),
+            ("The database failed while it saved this, which may have been saved all the same. Look before you send it again."),
         ),
         (Forbidden("Ask for a role."), "FORBIDDEN", "Ask for a role."),
     ],

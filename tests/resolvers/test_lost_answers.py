@@ -1,7 +1,6 @@
 """What an answer that is late, lost or broken says about a write: never that it may be sent again where it may have been done."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from storage.sqlite import writing
 from tests import databases, world
 from tests.asking import Ask, shared_engine
 from tests.databases import path_of
-from tests.inspection import inspect
+from tests.inspection import disk_failure, inspect
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
 
@@ -257,9 +256,7 @@ async def test_a_commit_that_fails_is_in_doubt(ask: Ask, name: str) -> None:
     def fail(_connection: sa.Connection) -> None:
         if not databases.is_sqlite():
             raise ConnectionResetError("the connection was lost")
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-        raise error
+        raise disk_failure()
 
     sa.event.listen(sa.Engine, "commit", fail)
     response = await ask(document(name), {"input": INPUTS[name]})

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from storage.reference_cache import ReferenceCache
 from tests import world
 from tests.asking import Ask
 from tests.world import ANNA, BEECHES, BEN, DAUGHTER, FOR_BEECHES, FOR_WILLOWS, STUB_HOME, UNKNOWN, VISIT_IDS, WILLOWS, limited_to
 
 
 async def statements(ask: Ask, document: str, variables: dict[str, Any] | None = None) -> int:
-    ask.database.reference_cache.forget()
+    ask.database.reference_cache = ReferenceCache(ask.database.version)
     response = await ask(document, variables)
     assert response.errors == []
     assert response.written == 0

@@ -54,6 +54,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "home_visits": 300,
         "idempotency_keys": 0,
         "locations": 6,
+        "notes_refolding": 0,
         "outbox_messages": 0,
         "service_user_contacts": 70,
         "sightings": 0,

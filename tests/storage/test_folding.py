@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import folding
-from storage.folding import folded, has_further_marks, is_foldable, visible
+from storage.folding import folded, has_further_marks, is_foldable, without_format_characters
 
 ACUTE, DOT_BELOW, SWASH = "\N{COMBINING ACUTE ACCENT}", "\N{COMBINING DOT BELOW}", "\ufdfa"
 # Letters that change when they are folded, that compose with what stands beside them, and marks of several kinds.
@@ -22,7 +22,7 @@ TRICKY = (
 
 
 def at_once(text: str) -> str:
-    lower = unicodedata.normalize("NFKC", visible(text)).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    lower = unicodedata.normalize("NFKC", without_format_characters(text)).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
     straight = re.sub("[\u2018-\u201b\u02bc]", "'", re.sub("[\u201c-\u201f]", '"', lower))
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", straight))
 
@@ -62,7 +62,7 @@ def test_a_text_is_found_as_people_type_it(typed: str, written: str) -> None:
 def test_every_format_character_is_nothing_but_those_that_are_seen() -> None:
     formats = {chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}
 
-    seen = {character for character in formats if visible(character)}
+    seen = {character for character in formats if without_format_characters(character)}
 
     assert seen == set("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 

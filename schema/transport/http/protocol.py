@@ -17,6 +17,8 @@ from aiohttp.web_request import BaseRequest
 # come before the first probe, and whoever is gone is found out by the second.
 PROBE_SECONDS = 0.1
 _LOG_SECONDS = 60.0
+# Of all answers together, before those whose readers stalled first are given up: there may be thousands of them.
+MOST_UNSENT = 128 << 20
 
 # Of a request that could not be read, only the connection is known.
 RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
@@ -50,6 +52,8 @@ class Connection(web.RequestHandler):
         for timer in (self._stalled, self._probe):
             if timer is not None:
                 timer.cancel()
+        if self._tcp is not None:
+            self._server.forget_stall(self._tcp)
         self._tcp = None
 
     def pause_writing(self) -> None:
@@ -57,9 +61,12 @@ class Connection(web.RequestHandler):
         # The transport, as aiohttp forgets its own when it closes, and what is unsent may still be there.
         if self._tcp is not None:
             self._stalled = self._loop.call_later(self._write_seconds, self._tcp.abort)
+            self._server.note_stall(self._tcp)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._tcp is not None:
+            self._server.forget_stall(self._tcp)
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
@@ -130,6 +137,8 @@ class Server(web.Server):
         self._options = options
         self._max_connections = max_connections
         self._logged = float("-inf")
+        # In the order in which their readers stalled.
+        self._stalled: dict[asyncio.Transport, None] = {}
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
@@ -146,3 +155,17 @@ class Server(web.Server):
                 "Connections are refused: %s are open, as many as the limit of open files leaves room for",
                 len(self._connections) - 1,
             )
+
+    def note_stall(self, transport: asyncio.Transport) -> None:
+        """Give up the answers that have waited longest for their readers, where too many bytes are unsent."""
+        self._stalled[transport] = None
+        unsent = sum(stalled.get_write_buffer_size() for stalled in self._stalled)
+        for stalled in list(self._stalled):
+            if unsent <= MOST_UNSENT or stalled is transport:
+                return
+            unsent -= stalled.get_write_buffer_size()
+            self.forget_stall(stalled)
+            stalled.abort()
+
+    def forget_stall(self, transport: asyncio.Transport) -> None:
+        self._stalled.pop(transport, None)

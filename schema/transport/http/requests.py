@@ -27,15 +27,20 @@ def authorization(headers: CIMultiDictProxy[str]) -> str | None:
     if len(found) > 1:
         raise bad_request("Send one Authorization header: there are several, and each might name somebody else.")
     if len(found[0]) > LONGEST_AUTHORIZATION:
-        raise bad_request(f"The Authorization header is longer than {LONGEST_AUTHORIZATION:,} bytes.", status=431)
+        raise bad_request(
+            f"The Authorization header is longer than {LONGEST_AUTHORIZATION:,} bytes. Ask for a shorter token.", status=431
+        )
     return found[0]
 
 
 def too_long(limit: int) -> RequestError:
     """Return the error for a request of which a line was longer than its limit: its first, or one of the headers."""
     if limit == LONGEST_LINE:
-        return bad_request(f"The first line of the request is longer than {limit:,} bytes.", status=414)
-    return bad_request(f"A header is longer than {limit:,} bytes; Authorization may have {LONGEST_AUTHORIZATION:,}.", status=431)
+        return bad_request(f"The first line of the request is longer than {limit:,} bytes. Send the request by POST.", status=414)
+    return bad_request(
+        f"A header is longer than {limit:,} bytes; Authorization may have {LONGEST_AUTHORIZATION:,}. Send shorter ones.",
+        status=431,
+    )
 
 
 async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:

@@ -305,16 +305,16 @@ async def test_aliases_of_a_field_are_computed_once(database: Database) -> None:
     assert nodes[0]["a0"] == nodes[0]["a26"] == ["UPDATE", "CANCEL", "COMPLETE"]
 
 
-async def test_the_operation_of_a_request_is_known_while_its_document_is_kept(ask: Ask) -> None:
+async def test_the_operation_of_a_request_is_found_while_its_document_is_kept(ask: Ask) -> None:
     request = Request("query Count { homeVisits { totalCount } } query Other { viewer { subject } }", "Count", {})
-    before = ask.engine.known_operation(request)
+    before = ask.engine.cached_operation(request)
     await ask.engine.execute(request, ask.context())
 
-    known = ask.engine.known_operation(request)
+    operation = ask.engine.cached_operation(request)
 
     assert before is None
-    assert known is not None
-    assert (known.name and known.name.value, ask.engine.known_operation(request._replace(operation_name="None"))) == (
+    assert operation is not None
+    assert (operation.name and operation.name.value, ask.engine.cached_operation(request._replace(operation_name="None"))) == (
         "Count",
         None,
     )

@@ -245,7 +245,8 @@ async def test_outside_a_demo_no_visit_is_chosen_for_the_reader(explorer: Explor
     await explorer.choose("CancelVisit")
 
     assert "errors" not in coming
-    assert json.loads(await explorer.read("Variables")) == {"input": {"id": "<ID of another pending visit>"}}
+    chosen = {"id": "<ID of another pending visit>", "notifyCareSeeker": False}
+    assert json.loads(await explorer.read("Variables")) == {"input": chosen}
 
 
 @pytest.mark.parametrize("width", [390, 768, 1000, 1440])

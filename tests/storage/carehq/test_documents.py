@@ -99,10 +99,19 @@ def test_what_is_no_object_is_no_document(document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "abc", 24 * "g", 23 * "a", 25 * "a", 24 * "A", 24 * "a" + "\n", 24 * "٣", 10**23, []]
+    "value", [None, "", "abc", 24 * "g", 23 * "a", 25 * "a", 24 * "A", 12 * "a" + "\n" + 12 * "a", 24 * "٣", 10**23, []]
 )
 def test_an_id_is_24_hexadecimal_characters(value: Any) -> None:
     assert problems_of("home_visits", visit(location=value)) == [f"location {NOT_AN_IDENTIFIER}"]
+
+
+def test_white_space_around_ids_instants_and_zones_is_left_out() -> None:
+    values = kept("home_visits", visit(location=f" {LOCATION}\n", date_time="\t2024-11-03 11:00:00\n"))
+    user = kept("users", {"_id": USER, "locations": [f"{LOCATION} ", f"\n{LOCATION}"]})
+    location = kept("locations", {"_id": LOCATION, "time_zone": " Europe/Paris\n"})
+
+    assert (values["location"], values["date_time"]) == (LOCATION, datetime(2024, 11, 3, 11, tzinfo=UTC))
+    assert (user["locations"], location["time_zone"]) == ([LOCATION], "Europe/Paris")
 
 
 @pytest.mark.parametrize("name", ["host", "visit_type"])
@@ -176,7 +185,7 @@ def test_a_year_in_which_no_visit_can_be_is_refused(text: str) -> None:
         "2024-11-03 11:00:00+25:00",
         "2024-11-03 11:00:00 Europe/London",
         "٢٠٢٤-11-03 11:00:00",
-        "2024-11-03 11:00:00\n",
+        "2024-11-03 11:\n00:00",
         "0000-11-03 11:00:00",
         "0001-01-01T00:00:00+01:00",
         "9999-12-31T23:59:59-01:00",

@@ -251,7 +251,7 @@ def test_without_a_zone_days_are_those_of_utc() -> None:
         ("'", "Dora's", True),
         ('"', "Dora's", False),
         ("  dora  ", "Ask Dora.", True),
-        ("ask dora", "Ask  Dora", False),
+        ("ask dora", "Ask  Dora", True),
         ("\N{FULLWIDTH LATIN CAPITAL LETTER A}\N{FULLWIDTH DIGIT ONE}", "room a1", True),
         ("🚗", "Parks his 🚗 there", True),
         ("x" * 100, "x" * 100, True),

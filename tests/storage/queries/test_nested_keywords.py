@@ -1,9 +1,8 @@
 """Lists of many parents that a keyword is sought in: the index of keywords finds what a look at each of their visits finds."""
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +17,7 @@ from storage.queries.conditions import conditions
 from storage.queries.counts import count
 from storage.queries.statements import Statement
 from storage.sqlite.dialect import DIALECT
+from tests.inspection import connected
 from tests.storage.homes import ALICE, BOB, EVANS, FROST, NOBODY, NOW, REID, ROWAN, VISIT_TIME, WILLOW, keep, visit, visit_id
 
 PARENTS = {"location": [WILLOW, ROWAN], "assigned_to": [ALICE, BOB], "care_enquiry": [EVANS, REID, FROST]}
@@ -36,7 +36,7 @@ FILTERS: list[dict[str, Any]] = [
 
 
 def visits_at_random() -> st.SearchStrategy[list[HomeVisit]]:
-    def made(values: list[tuple[str, str, str | None, str, int, bool]]) -> list[HomeVisit]:
+    def records(values: list[tuple[str, str, str | None, str, int, bool]]) -> list[HomeVisit]:
         return [
             visit(
                 number,
@@ -54,7 +54,7 @@ def visits_at_random() -> st.SearchStrategy[list[HomeVisit]]:
     notes = st.sampled_from(["aba", "bab aba", "aabb a b", "bbb aba"]) | st.text("ab ", max_size=8)
     users = st.sampled_from([ALICE, BOB, None])
     others = st.sampled_from(PARENTS["location"]), users, st.sampled_from(PARENTS["care_enquiry"])
-    return st.lists(st.tuples(notes, *others, st.integers(0, 4), st.booleans()), min_size=1, max_size=14).map(made)
+    return st.lists(st.tuples(notes, *others, st.integers(0, 4), st.booleans()), min_size=1, max_size=14).map(records)
 
 
 async def answers(database: Database, statement: Statement, values: dict[str, Any]) -> list[Sequence[Any]]:
@@ -121,7 +121,7 @@ async def _steps(database: Database, statement: Statement | None, values: dict[s
         nonlocal steps
         steps += 10
 
-    with closing(sqlite3.connect(str(database))) as connection:
+    with connected(Path(str(database))) as connection:
         connection.set_progress_handler(step, 10)
         connection.execute(statement.text, statement.arguments(values)).fetchall()
     return steps

@@ -11,7 +11,7 @@ from storage.errors import DatabaseUnusable, WriteInDoubt
 from storage.repository import HomeVisits
 from storage.sqlite import health
 from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.files import GONE, LOG_CUT
+from storage.sqlite.files import GONE, LOG_CUT, OpenFiles
 from tests.inspection import connected
 from tests.storage.homes import EVERYTHING, Clock, booking, keep, visit
 from tests.storage.sqlite.handling import name_alice
@@ -46,6 +46,31 @@ async def test_checkpoints_of_other_processes_beside_writes_are_no_fault(
 
     assert set(checkpoints) == {"PASSIVE", "FULL", "RESTART", "TRUNCATE"}
     assert caplog.records == []
+
+
+async def test_a_checkpoint_beside_a_reader_of_an_older_state_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "rows.db"
+    with connected(path) as writer, connected(path) as reader:
+        for pragma in ("journal_mode = WAL", "wal_autocheckpoint = 0"):
+            writer.execute(f"PRAGMA {pragma}")
+        writer.execute("CREATE TABLE rows (text)")
+        writer.execute("PRAGMA wal_checkpoint").fetchall()
+        opened = OpenFiles(path)
+        for _ in range(100):
+            writer.execute("INSERT INTO rows VALUES (?)", ("x" * 500,))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM rows").fetchall()
+        # Into the last page: only this page waits for the reader, not the first one, which counts it.
+        writer.execute("INSERT INTO rows VALUES ('y')")
+        [(_, frames, moved)] = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        [(pages,)] = writer.execute("PRAGMA page_count").fetchall()
+
+        assert (frames - moved, path.stat().st_size) == (1, (pages - 1) * 4096)
+        assert (opened.fault(), opened.is_overwritten) == (None, False)
+        reader.execute("COMMIT")
+        writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        assert opened.fault() is None
+        opened.close()
 
 
 async def test_a_log_whose_beginning_is_lost_is_cut_off_though_it_is_long_again(database: SQLiteDatabase, path: Path) -> None:

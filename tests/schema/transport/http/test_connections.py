@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
 from graphql import GraphQLError
 
 from schema.transport.http.connections import HTTPLimits
+from schema.transport.http.protocol import MOST_UNSENT
 from tests.schema.transport.http.malformed import REQUESTS, Malformed
 from tests.schema.transport.http.served import Connection, post, served, until
 
@@ -152,6 +153,27 @@ async def test_a_reader_of_many_small_answers_that_stalls_is_cut_off() -> None:
         await until(lambda: not server.connections)
 
     assert 0 < len(server.records) < 2000
+
+
+async def test_of_many_readers_that_stall_those_that_stalled_first_are_cut_off() -> None:
+    async with served(limits=HTTPLimits(write_seconds=30)) as server, AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(await server.connect()) for _ in range(8)]
+        for number, connection in enumerate(connections):
+            connection.stop_reading()
+            await connection.send(post(LONG))
+            await until(lambda number=number: len(server.records) > number)
+        await until(lambda: len(server.connections) < len(connections))
+        kept = len(server.connections)
+        first, last = connections[0], connections[-1]
+        first.read_on()
+        last.read_on()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(first.reader.readexactly(30_000_000), 20)
+        answer = await asyncio.wait_for(answered(last), 20)
+
+    # Of each, the system has taken some megabytes.
+    assert MOST_UNSENT // 30_000_000 <= kept < len(connections)
+    assert len(answer) > 30_000_000
 
 
 async def test_a_reader_that_takes_its_time_gets_everything() -> None:

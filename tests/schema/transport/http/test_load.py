@@ -64,11 +64,11 @@ async def test_what_takes_too_long_is_cancelled_and_cleaned_up(accept: str) -> N
 
 
 async def test_what_never_got_its_result_is_recorded_with_the_operation_that_it_named() -> None:
-    def known_operation(request: Request) -> OperationDefinitionNode | None:
+    def cached_operation(request: Request) -> OperationDefinitionNode | None:
         return get_operation_ast(parse(request.document), request.operation_name)
 
     limits = HTTPLimits(execution_seconds=0.3)
-    async with served(limits=limits, known_operation=known_operation) as server, await server.connect() as connection:
+    async with served(limits=limits, cached_operation=cached_operation) as server, await server.connect() as connection:
         await connection.send(post(json.dumps(WAIT).encode()))
         await until(lambda: server.work.ran)
         crash(connection)

@@ -183,8 +183,8 @@ def with_headers(*headers: bytes) -> bytes:
     return post(b'{"query":"{ hello }"}').replace(b"Host: a\r\n", b"Host: a\r\n" + b"".join(line + b"\r\n" for line in headers))
 
 
-TOO_LONG_AUTHORIZATION = "The Authorization header is longer than 16,384 bytes."
-TOO_LONG_HEADER = f"A header is longer than {LONGEST_HEADER:,} bytes; Authorization may have 16,384."
+TOO_LONG_AUTHORIZATION = "The Authorization header is longer than 16,384 bytes. Ask for a shorter token."
+TOO_LONG_HEADER = f"A header is longer than {LONGEST_HEADER:,} bytes; Authorization may have 16,384. Send shorter ones."
 TWO = "Send one Authorization header: there are several, and each might name somebody else."
 REFUSED = {
     "Authorization by a byte": (
@@ -195,7 +195,11 @@ REFUSED = {
     "Authorization by much": (with_headers(b"Authorization: " + b"a" * 100_000), 431, TOO_LONG_HEADER),
     "a cookie": (with_headers(b"Cookie: " + b"a" * 20_000), 431, TOO_LONG_HEADER),
     "a name": (with_headers(b"a" * 20_000 + b": b"), 431, TOO_LONG_HEADER),
-    "a path": (GET % (b"/" + b"a" * 20_000), 414, "The first line of the request is longer than 8,192 bytes."),
+    "a path": (
+        GET % (b"/" + b"a" * 20_000),
+        414,
+        "The first line of the request is longer than 8,192 bytes. Send the request by POST.",
+    ),
     "two signatures": (with_headers(b"Authorization: Bearer a.b.c", b"Authorization: Bearer d.e.f"), 400, TWO),
     "the same twice": (with_headers(b"Authorization: Bearer a.b.c", b"authorization: Bearer a.b.c"), 400, TWO),
 }
