@@ -16,7 +16,6 @@ NO_ZONES = [
     "posix/Europe/London",
     "europe/london",
     "Europe",
-    "Europe/London ",
     "../zoneinfo/Europe/London",
     "/usr/share/zoneinfo/Europe/London",
     "zone.tab",

@@ -174,7 +174,10 @@ def test_any_contents_of_its_order_are_refused_as_a_cursor(order: Order, values:
     assert refused(order, cursor_of([order.code, *values]))
 
 
-@pytest.mark.parametrize("spelling", [lambda text: f" {text}", lambda text: f"{text}\n", lambda text: text.replace("=", "")])
+@pytest.mark.parametrize(
+    "spelling",
+    [lambda text: f"{text[:4]} {text[4:]}", lambda text: f"{text[:4]}\n{text[4:]}", lambda text: text.replace("=", "")],
+)
 def test_another_spelling_of_a_cursor_is_refused(spelling: Callable[[str], str]) -> None:
     cursor = BY_ID.cursor(RECORD)
 
