@@ -238,3 +238,18 @@ def _as_stored(value: Any) -> Any:
     if isinstance(value, datetime):
         return stored(value)
     return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+class TableLock:
+    """A lock that keeps rows from being inserted into a table, until it is set free."""
+
+    def __init__(self, connection: "psycopg.Connection[Row]", table: str) -> None:
+        connection.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+        self.set = connection.rollback
+
+
+@contextmanager
+def table_lock(url: str, table: str) -> Iterator[TableLock]:
+    """Hold the lock: a hook of SQLAlchemy, as it holds a thread that writes to SQLite, would hold the event loop itself."""
+    with psycopg.connect(url) as connection:
+        yield TableLock(connection, table)

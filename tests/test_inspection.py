@@ -9,8 +9,8 @@ from tests.inspection import DRIVER_ERRORS, connected, inspect
 from tests.storage.homes import ALICE, NOBODY, prepare
 
 TESTS = Path(__file__).parent
-# What is about SQLite itself, what measures against it, and what the one place is.
-DRIVES = ("storage/sqlite/", "benchmarks/", "inspection.py")
+# What is about a database itself, what measures against it, and what the one place is.
+DRIVES = ("storage/sqlite/", "storage/postgresql/", "benchmarks/", "inspection.py")
 
 
 def imported_by(file: Path) -> set[str]:

@@ -4,6 +4,8 @@ A server goes on writing into a file that was deleted or replaced, and would ack
 """
 
 import fcntl
+import glob
+import itertools
 import logging
 import os
 import struct
@@ -134,6 +136,9 @@ class OpenFiles:
             try:
                 stat = path.stat()
             except FileNotFoundError:
+                if gone is LOG_GONE and self._is_log_put_aside():
+                    self.condemn()
+                    return OVERWRITTEN
                 return gone
             except OSError as error:
                 return Fault(f"The database's files cannot be reached: {error.strerror}. Check their folder and its permissions.")
@@ -141,6 +146,12 @@ class OpenFiles:
                 return replaced
             sizes.append(stat.st_size)
         return self._overwriting(index) or self._cutting_of_log(index, sizes[1])
+
+    def _is_log_put_aside(self) -> bool:
+        """Tell whether another process has found out that the log is not that of the file any more."""
+        main, log = self._paths[0], self._inodes[1]
+        aside = main.parent.glob(f"{glob.escape(main.name)}.orphaned*-wal")
+        return any(_inode(file.stat()) == log for file in aside)
 
     def permission_fault(self) -> Fault | None:
         return None if all(os.access(path, os.W_OK) for path in self._paths) else READ_ONLY
@@ -251,10 +262,18 @@ def put_foreign_log_aside(path: Path) -> None:
 
 
 def put_log_aside(path: Path) -> None:
+    """Give the log of a database that is gone a name of its own: it holds the last changes of that one."""
+    names = (f"{path}.orphaned{'' if number == 1 else f'-{number}'}" for number in itertools.count(1))
+    aside = next(name for name in names if not Path(f"{name}-wal").exists())
     for suffix in ("-wal", "-shm"):
         with suppress(OSError):
-            os.replace(f"{path}{suffix}", f"{path}.orphaned{suffix}")  # noqa: PTH105 - names, as SQLite makes them
-    log.error("%s does not belong to %s, and was put aside as %s", f"{path}-wal", path, f"{path}.orphaned-wal")
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")  # noqa: PTH105 - names, as SQLite makes them
+    log.error(
+        "%s does not belong to %s, and was put aside as %s: it holds the last changes of the database that was there",
+        f"{path}-wal",
+        path,
+        f"{aside}-wal",
+    )
 
 
 def lock_holder(path: Path) -> int | None:

@@ -30,6 +30,7 @@ NEWER_PROGRAM = """
 import sys
 from pathlib import Path
 from storage import migrations
+from storage.sqlite.migrating import migrate
 migrations.FOLDER, migrations.HEAD = Path(sys.argv[1]), sys.argv[2]
 migrate(Path(sys.argv[3]))
 """

@@ -53,7 +53,7 @@ REFUSED_SETTINGS = {
     ),
     "another kind of database": (
         {"DATABASE_URL": f"mysql://user:{CANARY}@db/visits"},
-        "mysql databases are not served: give a URL like sqlite:///home_visits.db.",
+        "mysql databases are not served: give a URL like sqlite:///home_visits.db or postgresql://….",
     ),
     "no URL of a database": (
         {"DATABASE_URL": CANARY},

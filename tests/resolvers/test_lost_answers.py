@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -21,7 +20,7 @@ from storage.sqlite import writing
 from tests import databases, world
 from tests.asking import Ask, shared_engine
 from tests.databases import path_of
-from tests.inspection import disk_failure, inspect
+from tests.inspection import disk_failure, inspect, table_lock
 from tests.resolvers.changing import BOOKING, everything
 from tests.world import PENDING, VISIT_IDS
 
@@ -42,20 +41,12 @@ class Releasable(Protocol):
     def set(self) -> None: ...
 
 
-class TableLock:
-    """A lock that keeps new events out until it is set free: a hook of SQLAlchemy would hold the event loop itself."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        connection.execute("LOCK TABLE home_visit_events IN SHARE MODE")
-        self.set = connection.rollback
-
-
 @pytest.fixture
 def go_on(once: Ask) -> Iterator[Releasable]:
     """Hold each write at its event, which is its last row but the mail's, until it may go on."""
     if not databases.is_sqlite():
-        with psycopg.connect(databases.url_of(path_of(once.database))) as connection:
-            yield TableLock(connection)
+        with table_lock(databases.url_of(path_of(once.database)), "home_visit_events") as lock:
+            yield lock
         return
     go_on = threading.Event()
 

@@ -11,7 +11,7 @@ from storage.errors import DatabaseUnusable, WriteInDoubt
 from storage.repository import HomeVisits
 from storage.sqlite import health
 from storage.sqlite.database import SQLiteDatabase
-from storage.sqlite.files import GONE, LOG_CUT, OpenFiles
+from storage.sqlite.files import GONE, LOG_CUT, OVERWRITTEN, OpenFiles
 from tests.inspection import connected
 from tests.storage.homes import EVERYTHING, Clock, booking, keep, visit
 from tests.storage.sqlite.handling import name_alice
@@ -38,8 +38,10 @@ async def test_checkpoints_of_other_processes_beside_writes_are_no_fault(
 
     beside = [asyncio.create_task(asyncio.to_thread(checkpoint)), asyncio.create_task(look())]
     try:
-        for _ in range(60):
+        for booked in itertools.count():
             await visits.book(booking(notes="x" * 9_000))
+            if booked >= 60 and len(set(checkpoints)) == 4:
+                break
     finally:
         done.set()
     await asyncio.gather(*beside)
@@ -110,3 +112,20 @@ async def test_a_fault_is_logged_when_it_begins_and_when_it_ends(
     logged = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     began = (health.__name__, "ERROR", f"The database cannot be used. {GONE.reason}")
     assert logged == [began, (health.__name__, "WARNING", "The database can be used again")] * 2
+
+
+def test_all_processes_say_the_same_of_a_file_that_was_written_over_and_each_log_is_kept(
+    database: SQLiteDatabase, path: Path
+) -> None:
+    first, second = OpenFiles(path), OpenFiles(path)
+    log = Path(f"{path}-wal").read_bytes()
+    Path(f"{path}.orphaned-wal").write_text("the log of another day")
+
+    path.write_bytes(path.read_bytes()[:24] + b"\xff" * 8 + path.read_bytes()[32:])
+    faults = [first.fault(), second.fault(), first.fault()]
+    first.close()
+    second.close()
+
+    assert faults == [OVERWRITTEN] * 3
+    assert Path(f"{path}.orphaned-wal").read_text() == "the log of another day"
+    assert Path(f"{path}.orphaned-2-wal").read_bytes() == log
