@@ -194,7 +194,7 @@ def test_messages_are_looked_for_where_they_are() -> None:
 
     # One of each kind: a call, a table, a named sentence, a docstring, a call of the parent.
     assert found >= {
-        "Send the request by POST: by GET only stored documents are taken.",
+        "Send the request by POST: by GET only stored queries are taken, by their hash.",
         "The token has expired. Sign in again for a new one.",
         MASKED,
         "No home visit with this ID exists, or you may not see it. Check the ID.",

@@ -87,7 +87,7 @@ def names_stored_document(request: web.Request) -> bool:
 
 
 def by_post() -> RequestError:
-    return bad_request("Send the request by POST: by GET only stored documents are taken.", status=405)
+    return bad_request("Send the request by POST: by GET only stored queries are taken, by their hash.", status=405)
 
 
 async def _read_in_time(request: web.Request, limits: HTTPLimits) -> bytes:
