@@ -77,12 +77,15 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
             await courier.wait()
             kills += 1
     await asyncio.sleep(LEASE_SECONDS)
-    await practice.courier(post_office.mail_server, clock=clock).deliver_once()
+    async with asyncio.timeout(30):
+        # On a busy machine a letter may have been put off for a moment.
+        while set(await practice.statuses()) != {"SENT"}:
+            await practice.courier(post_office.mail_server, clock=clock).deliver_once()
+            await asyncio.sleep(0.1)
 
     copies = Counter(post_office.message_ids)
     repeated = sum(copies.values()) - len(copies)
     print(f"{len(visits)} letters, {kills} kills, {repeated} repeated")
-    assert set(await practice.statuses()) == {"SENT"}
     assert len(copies) == len(visits) == len({letter.as_bytes() for letter in post_office.letters})
     assert repeated <= kills
     assert inspect(path_of(practice.database)).faults() == []
