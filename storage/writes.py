@@ -1,7 +1,15 @@
 """How far a write has come, for whoever has to answer when its result does not arrive: not begun, begun or committed."""
 
+import asyncio
 import threading
+from collections.abc import Coroutine
 from enum import Enum, auto
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
+END_SECONDS = 1.0
 
 
 class Stage(Enum):
@@ -42,3 +50,34 @@ class WriteState:
 
     def committed(self) -> None:
         self.stage = Stage.COMMITTED
+
+
+class Writes:
+    """The writes of a process that run: each to its end once it has begun, whether its caller still waits or not."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def __contains__(self, task: object) -> bool:
+        return task in self._running
+
+    async def run(self, write: Coroutine[Any, Any, T], state: WriteState | None) -> T:
+        """Return the result. With a `state`, a caller that goes away withdraws what has not begun, and waits for what has."""
+        task = asyncio.ensure_future(write)
+        self._running.add(task)
+        task.add_done_callback(self._end)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if state is not None and not state.withdraw():
+                await asyncio.wait({task}, timeout=END_SECONDS)
+            raise
+
+    async def finish(self) -> None:
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _end(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone

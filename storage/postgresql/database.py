@@ -22,13 +22,11 @@ from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
-from storage.writes import WriteState
+from storage.writes import Writes, WriteState
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
-END_SECONDS = 1.0
 _KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
 
 
@@ -47,7 +45,7 @@ class PostgreSQLDatabase(Database):
         self._wait_seconds = wait_seconds
         self._connections = Connections(self._dsn, pooled=pooled, size=connections, wait_seconds=wait_seconds)
         self._engine: AsyncEngine | None = None
-        self._writing: set[asyncio.Task[Any]] = set()
+        self._writes = Writes()
 
     def __str__(self) -> str:
         return without_password(self._dsn)
@@ -66,8 +64,7 @@ class PostgreSQLDatabase(Database):
         return self
 
     async def close(self) -> None:
-        while self._writing:
-            await asyncio.wait(self._writing)
+        await self._writes.finish()
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
@@ -112,20 +109,7 @@ class PostgreSQLDatabase(Database):
 
     async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction, and again from its start where it met another one; see `Database.write`."""
-        task = asyncio.ensure_future(self._attempts(work, state or WriteState()))
-        self._writing.add(task)
-        task.add_done_callback(self._end_of_write)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if state is not None and not state.withdraw():
-                await asyncio.wait({task}, timeout=END_SECONDS)
-            raise
-
-    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
-        self._writing.discard(task)
-        if not task.cancelled():
-            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
+        return await self._writes.run(self._attempts(work, state or WriteState()), state)
 
     async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
         for attempt in range(1, MAX_ATTEMPTS + 1):

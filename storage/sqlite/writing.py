@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -21,13 +21,11 @@ from storage.sqlite.errors import is_rolled_back, translate_errors
 from storage.sqlite.health import Health
 from storage.sqlite.locking import BUSY_SECONDS, driver_connection
 from storage.sqlite.migrating import Schema
-from storage.writes import WriteState, WriteWithdrawn
+from storage.writes import Writes, WriteState, WriteWithdrawn
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-# How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
-END_SECONDS = 1.0
 
 
 class Writer:
@@ -39,7 +37,7 @@ class Writer:
         self._wait_seconds = wait_seconds
         self._on_commit = on_commit
         self._health: Health | None = None
-        self._writing: set[asyncio.Task[Any]] = set()
+        self._writes = Writes()
         self._may_write = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "writer")
 
@@ -57,8 +55,7 @@ class Writer:
         self._health = health
 
     async def finish(self) -> None:
-        while self._writing:
-            await asyncio.wait(self._writing)
+        await self._writes.finish()
 
     async def close(self, *, keep_log: bool) -> None:
         """Disconnect; where `keep_log`, without moving what is in the log into the database, as SQLite does otherwise."""
@@ -77,20 +74,7 @@ class Writer:
         Once begun it goes on to its end when the caller goes away: a transaction cut off in the middle would keep the lock.
         `work` runs again from its start when the database was busy.
         """
-        task = asyncio.ensure_future(self._attempts(work, state or WriteState()))
-        self._writing.add(task)
-        task.add_done_callback(self._end_of_write)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if state is not None and not state.withdraw():
-                await asyncio.wait({task}, timeout=END_SECONDS)
-            raise
-
-    def _end_of_write(self, task: "asyncio.Task[Any]") -> None:
-        self._writing.discard(task)
-        if not task.cancelled():
-            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
+        return await self._writes.run(self._attempts(work, state or WriteState()), state)
 
     async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
         # Whoever has waited for the lock gives up: SQLite does so some milliseconds before its time-out is over.

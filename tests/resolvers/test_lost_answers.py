@@ -13,10 +13,9 @@ from resolvers.errors import present
 from schema.execution.engine import Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
+from storage import writes
 from storage.database import Database
-from storage.postgresql import database as postgresql_database
 from storage.postgresql.connections import CONNECTIONS
-from storage.sqlite import writing
 from tests import databases, world
 from tests.asking import Ask, shared_engine
 from tests.databases import path_of
@@ -94,7 +93,7 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
 
 def wait_for_writes(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set how long a caller that goes away waits for what has begun."""
-    monkeypatch.setattr(writing if databases.is_sqlite() else postgresql_database, "END_SECONDS", seconds)
+    monkeypatch.setattr(writes, "END_SECONDS", seconds)
 
 
 @asynccontextmanager
@@ -120,7 +119,7 @@ async def without_connections(database: Any, wait_seconds: float) -> AsyncIterat
     acquire, busy = pool.acquire, [await pool.acquire() for _ in range(CONNECTIONS - 1)]
 
     async def acquire_as_one_of_many() -> Any:
-        if asyncio.current_task() not in database._writing:
+        if asyncio.current_task() not in database._writes:
             busy.append(await acquire())
         return await acquire()
 
