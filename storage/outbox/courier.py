@@ -115,8 +115,9 @@ class Courier:
             log.exception("Message %s could not be made into a letter and sent", claimed.message.id)
             await self._record_unsent(claimed, f"The email could not be made and sent: {type(mistake).__name__}")
         else:
-            await self._record(claimed, lambda session: mark_sent(session, claimed, self._clock()))
+            # Counted before it is recorded, so that nobody reads SENT beside a count that lacks it.
             self.sent += 1
+            await self._record(claimed, lambda session: mark_sent(session, claimed, self._clock()))
             log.info("Message %s of visit %s was sent", claimed.message.id, claimed.visit.id)
 
     async def _send(self, claimed: Claimed) -> None:
