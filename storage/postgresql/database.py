@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -196,14 +197,15 @@ class PostgreSQLDatabase(Database):
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         del progress
-        _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={target} '{self}'")
+        _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={quote(str(target))} {quote(str(self))}")
 
     @contextmanager
     def readable(self) -> Iterator[Database]:
         yield self
 
     def restore(self, source: Path) -> Path | None:
-        _refuse(f"Put it back with PostgreSQL's own tool: pg_restore --clean --if-exists --dbname='{self}' {source}")
+        options = f"--clean --if-exists --dbname={quote(str(self))}"
+        _refuse(f"Put it back with PostgreSQL's own tool: pg_restore {options} {quote(str(source))}")
 
 
 def _run(work: Callable[[Session], T], session: Session) -> T:

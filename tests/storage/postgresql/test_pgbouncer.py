@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ ENQUIRY = "6724fbca4f73a2cebf638579"
 KEYS, CALLERS, RACES = 12, 5, 6
 BOOK = """mutation Book($enquiry: ID!, $key: String, $notes: String) {
   bookHomeVisit(input: {
-    careEnquiry: $enquiry, dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON, notes: $notes, idempotencyKey: $key
+    careEnquiry: $enquiry, dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON
+    notes: $notes, idempotencyKey: $key
   }) { ... on BookHomeVisitSuccess { homeVisit { id version location { name } careEnquiry { careSeeker { firstName } } } } }
 }"""
 ENDS = {
@@ -54,14 +55,6 @@ def bounced(url: str) -> Iterator[str]:
     PostgreSQLDatabase(url).migrate()
     with bouncing(url) as through:
         yield through
-
-
-@pytest.fixture
-async def post_office() -> AsyncIterator[PostOffice]:
-    office = PostOffice()
-    await office.start()
-    yield office
-    await office.stop()
 
 
 async def data_of(server: Server, document: str, variables: dict[str, Any]) -> dict[str, Any]:
