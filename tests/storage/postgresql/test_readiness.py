@@ -10,6 +10,10 @@ from tests.app.calling import COUNT, ask, get
 from tests.conftest import Server, StartServer
 from tests.storage.postgresql.clusters import Cluster, cluster
 
+BOOK = """mutation { bookHomeVisit(input: {
+  careEnquiry: "67251cbede305d547963780e", dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON
+  idempotencyKey: "k"
+}) { ... on BookHomeVisitSuccess { homeVisit { id } } } }"""
 NOTICED, RECOVERED = 5.0, 5.0
 
 
@@ -76,3 +80,15 @@ def test_a_database_that_hangs_is_noticed_and_so_is_that_it_goes_on(server: Serv
     assert recovered < RECOVERED
     assert reasons == ["The database cannot be read. It did not answer in time."]
     assert logged(server)[-1] == "The database can be read again"
+
+
+def test_what_no_standby_has_is_in_doubt(server: Server, own_cluster: Cluster) -> None:
+    own_cluster.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+    time.sleep(0.5)  # until all of its processes have read it
+    doubtful = ask(server.port, BOOK).json
+    own_cluster.run("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+    time.sleep(0.5)
+    settled = ask(server.port, BOOK).json
+
+    assert [error["extensions"]["code"] for error in doubtful["errors"]] == ["IN_DOUBT"]
+    assert settled["data"]["bookHomeVisit"]["homeVisit"]["id"]
