@@ -13,7 +13,7 @@ from tests.app.calling import SECRET, token
 from tests.conftest import Server, StartServer, fill
 
 # Each process has as many clients, whether it is alone or not: what waits together costs less.
-CLIENTS, REQUESTS, ROUNDS = 4, 800, 5
+CLIENTS, REQUESTS, ROUNDS = 4, 480, 5
 RATIO = 1.1
 NODE = "id dateTime status location { name } careEnquiry { careSeeker { firstName } } assignedTo { id }"
 PAGE = f"query Page($first: Int) {{ homeVisits(orderBy: [{{ field: DATE_TIME }}], first: $first) {{ nodes {{ {NODE} }} }} }}"
