@@ -250,7 +250,7 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     from storage.carehq.exporting import export_documents
 
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
-    database = database_of(_settings().database_url)
+    database = database_of((settings := _settings()).database_url, pgbouncer=settings.pgbouncer)
     with database.readable() as readable:
         if readable.is_empty():
             raise _nothing_in(database)

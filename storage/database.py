@@ -159,6 +159,6 @@ def _postgresql(url: str, pgbouncer: bool) -> Database:
         from storage.postgresql.database import PostgreSQLDatabase  # noqa: PLC0415 - only the driver that is used is loaded
     except ModuleNotFoundError as error:
         raise DatabaseUnusable(
-            f"PostgreSQL needs {error.name}, which is not installed: pip install 'home-visits[postgresql]'."
+            f"PostgreSQL needs {error.name}, which is not installed: run pip install -e '.[postgresql]'."
         ) from None
     return PostgreSQLDatabase(url, pooled=pgbouncer)

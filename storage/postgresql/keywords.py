@@ -18,9 +18,13 @@ async def require_trigrams(connection: Any) -> None:
     """Make the extension where it may be made; raise DatabaseUnusable where there is none, or where it loses letters."""
     try:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFileError, asyncpg.FeatureNotSupportedError):
+    except asyncpg.InsufficientPrivilegeError:
         raise DatabaseUnusable(
             "The extension pg_trgm is missing: have an administrator run CREATE EXTENSION pg_trgm in this database."
+        ) from None
+    except (asyncpg.UndefinedFileError, asyncpg.FeatureNotSupportedError):
+        raise DatabaseUnusable(
+            "PostgreSQL has no extension pg_trgm: install the package postgresql-contrib on its server, then try again."
         ) from None
     if not await connection.fetchval("SELECT show_trgm('日本語') <> '{}'"):
         raise DatabaseUnusable(
