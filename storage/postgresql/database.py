@@ -24,6 +24,7 @@ from storage.postgresql.health import Health
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
 from storage.postgresql.urls import dsn_of, without_password
 from storage.postgresql.waking import NOTIFY, Announcer, Listener
+from storage.queries.people_search import SEARCH
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 from storage.writes import Writes, WriteState
@@ -33,7 +34,7 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 5
 # `/readyz` tells within five seconds.
 CHECK_SECONDS = 4.0
-_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
+_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH))
 
 
 class PostgreSQLDatabase(Database):

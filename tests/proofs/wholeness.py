@@ -9,6 +9,7 @@ from typing import Any
 
 from tests import databases
 from tests.inspection import Inspection, inspect
+from tests.storage.homes import number_events
 
 Row = dict[str, Any]
 

@@ -24,7 +24,8 @@ ENQUIRY = "6724fbca4f73a2cebf638579"
 KEYS, CALLERS, RACES = 12, 5, 6
 BOOK = """mutation Book($enquiry: ID!, $key: String, $notes: String) {
   bookHomeVisit(input: {
-    careEnquiry: $enquiry, dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON, notes: $notes, idempotencyKey: $key
+    careEnquiry: $enquiry, dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON
+    notes: $notes, idempotencyKey: $key
   }) { ... on BookHomeVisitSuccess { homeVisit { id version location { name } careEnquiry { careSeeker { firstName } } } } }
 }"""
 ENDS = {
