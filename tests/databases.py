@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -24,6 +26,17 @@ SERVER: str | None = None
 
 def is_sqlite() -> bool:
     return KIND == "sqlite"
+
+
+@contextmanager
+def using(kind: str) -> Iterator[None]:
+    """Have paths name databases of this kind, whichever the tests are run with."""
+    global KIND  # noqa: PLW0603 - the options of pytest set it too
+    before, KIND = KIND, kind
+    try:
+        yield
+    finally:
+        KIND = before
 
 
 def url_of(path: Path) -> str:
