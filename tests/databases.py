@@ -8,6 +8,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,17 @@ GUARD = 'folder=$1; shift; "$@" </dev/null & cat >/dev/null; kill -QUIT $!; wait
 
 def is_sqlite() -> bool:
     return KIND == "sqlite"
+
+
+@contextmanager
+def using(kind: str) -> Iterator[None]:
+    """Have paths name databases of this kind, whichever the tests are run with."""
+    global KIND  # noqa: PLW0603 - the options of pytest set it too
+    before, KIND = KIND, kind
+    try:
+        yield
+    finally:
+        KIND = before
 
 
 def url_of(path: Path) -> str:
