@@ -9,12 +9,14 @@ from typing import Any
 
 from tests import databases
 from tests.inspection import Inspection, inspect
+from tests.storage.homes import number_events
 
 Row = dict[str, Any]
 
 
 def faults(path: Path) -> list[str]:
     """Return what is damaged or half written: a visit without its events, an event without its mail, a gap."""
+    number_events(path)
     inspection = inspect(path)
     return [*inspection.faults(), *_half_written(inspection)]
 
