@@ -249,7 +249,8 @@ async def _commit(session: AsyncSession, state: WriteState) -> None:
 
 
 def _refuse(advice: str) -> NoReturn:
-    raise DatabaseUnusable(f"{advice}.")
+    # No full stop: it would be copied with the line to run.
+    raise DatabaseUnusable(advice)
 
 
 def _now(work: Coroutine[Any, Any, T]) -> T:

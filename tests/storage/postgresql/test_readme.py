@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from storage.errors import DatabaseUnusable
+from storage.postgresql.database import PostgreSQLDatabase
 from tests.conftest import environment
 from tests.storage.postgresql.clusters import Cluster, cluster
 from tests.test_readme import ROOT, of
@@ -59,3 +61,27 @@ def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Pat
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert migrated.stderr == f"postgresql://visits@127.0.0.1:{own.port}/visits has been brought up to date.\n"
     assert of_role == [("3s",), ("2s",), ("5s",)]
+
+
+def test_the_lines_of_backup_and_restore_copy_a_database_and_put_it_back(own: Cluster, tmp_path: Path) -> None:
+    own.run("CREATE ROLE keeper LOGIN", "CREATE DATABASE kept OWNER keeper", "CREATE DATABASE other OWNER keeper")
+    urls = [f"postgresql://keeper@/{name}?host={own.folder}&port={own.port}" for name in ("kept", "other")]
+    for url in urls:
+        PostgreSQLDatabase(url).migrate()
+    with psycopg.connect(urls[0]) as connection:
+        connection.execute("INSERT INTO locations (id, name) VALUES ('10000000000000000000000a', 'Willow Court')")
+    file, (kept, other) = tmp_path / "a copy", map(PostgreSQLDatabase, urls)
+    lines = [line_of(kept.backup, file), line_of(other.restore, file)]
+
+    for line in lines:
+        subprocess.run(["bash", "-e", "-c", line], check=True, capture_output=True)
+
+    with psycopg.connect(urls[1]) as connection:
+        assert connection.execute("SELECT name FROM locations").fetchall() == [("Willow Court",)]
+    assert not PostgreSQLDatabase(urls[1]).migrate()
+
+
+def line_of(command: Callable[[Path], object], file: Path) -> str:
+    with pytest.raises(DatabaseUnusable) as refused:
+        command(file)
+    return str(refused.value).partition(": ")[2]
