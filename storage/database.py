@@ -166,8 +166,11 @@ def database_of(url: str, *, pgbouncer: bool = False) -> Database:
 def _postgresql(url: str, pgbouncer: bool) -> Database:
     try:
         from storage.postgresql.database import PostgreSQLDatabase  # noqa: PLC0415 - only the driver that is used is loaded
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if error.name not in ("asyncpg", None):
+            raise
+        # SQLAlchemy's own error about greenlet names no module.
         raise DatabaseUnusable(
-            f"PostgreSQL needs {error.name}, which is not installed: run pip install -e '.[postgresql]'."
+            f"PostgreSQL needs {error.name or 'greenlet'}, which is not installed: run pip install -e '.[postgresql]'."
         ) from None
     return PostgreSQLDatabase(url, pooled=pgbouncer)

@@ -183,6 +183,8 @@ def test_every_example_is_tried() -> None:
         "Generate a client": {"sh", "ts", "tsx", "python"},
         "Import and export": {"sh"},
         "Deploy": {"sh"},
+        # Tried in tests/storage/postgresql/.
+        "PostgreSQL": {"sh", "sql"},
         "Operate": {"sh"},
         # The plan of the rooms, which another test holds the code to.
         "Change it": {""},

@@ -81,7 +81,8 @@ class Courier:
         """Try each message that is due now and return how many were sent; raise Unreachable where no other would be."""
         before, due_by = self.sent, self._clock()
         while await self._any_due(due_by):
-            await _completed(self._deliver_next(due_by), self._pace.grace)
+            if not await _completed(self._deliver_next(due_by), self._pace.grace):
+                break
         return self.sent - before
 
     async def _any_due(self, due_by: datetime) -> bool:
@@ -90,17 +91,20 @@ class Courier:
         rows = await self._database.fetch(any_due(self._database.dialect), texts)
         return bool(rows[0][0])
 
-    async def _deliver_next(self, due_by: datetime) -> None:
+    async def _deliver_next(self, due_by: datetime) -> bool:
+        """Deliver one message; return False where other couriers are just claiming all that are due."""
+
         def work(session: Session) -> Claimed | None:
             return claim(session, self._clock(), due_by=due_by, lease=self._lease)
 
         claimed = await self._database.write(work)
         if claimed is None:
-            return
+            return False
         if claimed.message.status is ConfirmationStatus.QUEUED:
             await self._deliver(claimed)
         elif claimed.message.status is ConfirmationStatus.FAILED:
             self._count_given_up(claimed, claimed.message.reasons.rpartition("\n")[2])
+        return True
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -155,11 +159,11 @@ class Courier:
             await asyncio.sleep(self._pace.poll)
 
 
-async def _completed(work: Coroutine[Any, Any, None], grace: float) -> None:
+async def _completed(work: Coroutine[Any, Any, T], grace: float) -> T:
     """Wait for a piece of work; when cancelled, let it come to its end first, if that is near."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task}, timeout=grace)
         task.cancel()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -215,14 +216,15 @@ class PostgreSQLDatabase(Database):
 
     def backup(self, target: Path, progress: Progress | None = None) -> None:
         del progress
-        _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={target} '{self}'")
+        _refuse(f"Copy it with PostgreSQL's own tool: pg_dump --format=custom --file={quote(str(target))} {quote(str(self))}")
 
     @contextmanager
     def readable(self) -> Iterator[Database]:
         yield self
 
     def restore(self, source: Path) -> Path | None:
-        _refuse(f"Put it back with PostgreSQL's own tool: pg_restore --clean --if-exists --dbname='{self}' {source}")
+        options = f"--clean --if-exists --dbname={quote(str(self))}"
+        _refuse(f"Put it back with PostgreSQL's own tool: pg_restore {options} {quote(str(source))}")
 
 
 def _run(work: Callable[[Session], T], session: Session) -> T:
@@ -247,7 +249,8 @@ async def _commit(session: AsyncSession, state: WriteState) -> None:
 
 
 def _refuse(advice: str) -> NoReturn:
-    raise DatabaseUnusable(f"{advice}.")
+    # No full stop: it would be copied with the line to run.
+    raise DatabaseUnusable(advice)
 
 
 def _now(work: Coroutine[Any, Any, T]) -> T:

@@ -43,8 +43,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     assert (process.returncode, said) == (-signal.SIGKILL, b"")
 
 
-def lost(path: Path, acknowledged: Path) -> list[str]:
-    types = history(path)
+def lost(types: dict[str, list[str]], acknowledged: Path) -> list[str]:
     writes = (line.split() for line in acknowledged.read_text().splitlines())
     return [f"{id} {version}" for id, version in writes if len(types.get(id, [])) < int(version)]
 
@@ -69,7 +68,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(
             kill(process)
             kills += 1
         wait_until_nobody_writes(path)
-        found += [*faults(path), *(loss for file in files for loss in lost(path, file))]
+        types = history(path)
+        found += [*faults(path), *(loss for file in files for loss in lost(types, file))]
 
     acknowledged = sum(len(file.read_text().splitlines()) for file in files)
     tell(f"killed while 20 wrote in each of {processes}", kills=kills, acknowledged=acknowledged, lost_or_half_written=len(found))

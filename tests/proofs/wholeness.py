@@ -45,7 +45,7 @@ def _half_written(inspection: Inspection) -> Iterator[str]:
     )
     keys = {row["home_visit"] for row in inspection.records("idempotency_keys")}
     sequences = sorted(event["sequence"] for of_visit in events.values() for event in of_visit)
-    if databases.is_sqlite() and sequences != list(range(1, len(sequences) + 1)):
+    if sequences != list(range(1, len(sequences) + 1)):
         yield f"{len(sequences)} events have sequences up to {sequences[-1]}"
     visits = inspection.records("home_visits")
     if strays := (events.keys() | messages.keys() | keys) - {visit["id"] for visit in visits}:

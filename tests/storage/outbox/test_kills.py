@@ -5,6 +5,7 @@ import random
 import sys
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from aiosmtpd.smtp import SMTP
@@ -14,10 +15,14 @@ from storage.models import ConfirmationStatus
 from tests.databases import path_of, url_of
 from tests.inspection import inspect
 from tests.storage.outbox.doomed import LEASE_SECONDS
-from tests.storage.outbox.post_office import PostOffice, hang
+from tests.storage.outbox.post_office import PostOffice, hang, until
 from tests.storage.outbox.practice import Practice
 
 pytestmark = pytest.mark.slow
+
+
+def has_more(post_office: PostOffice, letters: int) -> bool:
+    return len(post_office.letters) > letters
 
 
 async def a_courier(practice: Practice, post_office: PostOffice, step: str) -> asyncio.subprocess.Process:
@@ -71,13 +76,14 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
     while kills < 20:
         couriers = [await a_courier(practice, post_office, "any") for _ in range(2)]
         visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(40)]
-        await asyncio.sleep(chance.uniform(0.8, 2.2))
+        await until(partial(has_more, post_office, len(post_office.letters)))
+        await asyncio.sleep(chance.uniform(0, 1))
         for courier in couriers:
             courier.kill()
             await courier.wait()
             kills += 1
     await asyncio.sleep(LEASE_SECONDS)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         # On a busy machine a letter may have been put off for a moment.
         while set(await practice.statuses()) != {"SENT"}:
             await practice.courier(post_office.mail_server, clock=clock).deliver_once()

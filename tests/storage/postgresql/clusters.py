@@ -58,6 +58,21 @@ class Cluster:
             self._process.wait(timeout=30)
             self._process = None
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let it hang: whoever is connected waits, and nobody is told why."""
+        assert self._process
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pids = [pid, *map(int, children)]
+        for each in pids:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in pids:
+                os.kill(each, signal.SIGCONT)
+
     def run(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:

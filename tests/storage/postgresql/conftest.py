@@ -7,6 +7,7 @@ import pytest
 
 from storage.postgresql.database import PostgreSQLDatabase
 from tests import databases
+from tests.storage.outbox.conftest import post_office  # noqa: F401 - a mail server
 
 
 @pytest.fixture(autouse=True)

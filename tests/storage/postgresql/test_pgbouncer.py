@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +55,6 @@ def bounced(url: str) -> Iterator[str]:
     PostgreSQLDatabase(url).migrate()
     with bouncing(url) as through:
         yield through
-
-
-@pytest.fixture
-async def post_office() -> AsyncIterator[PostOffice]:
-    office = PostOffice()
-    await office.start()
-    yield office
-    await office.stop()
 
 
 async def data_of(server: Server, document: str, variables: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""What the README says of PostgreSQL, as an administrator and an operator would try it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storage.errors import DatabaseUnusable
+from storage.postgresql.database import PostgreSQLDatabase
+from tests.conftest import environment
+from tests.storage.postgresql.clusters import Cluster, cluster
+from tests.test_readme import ROOT, of
+
+PASSWORD = "password"  # noqa: S105 - the README's
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cluster]:
+    with cluster() as running:
+        # Whoever comes by TCP needs a password.
+        running.write("pg_hba.conf", "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        running.run("SELECT pg_reload_conf()")
+        yield running
+
+
+def as_administrator(own: Cluster, script: str) -> None:
+    variables = os.environ | {"PGHOST": str(own.folder), "PGPORT": str(own.port), "PGUSER": "postgres"}
+    # It asks for the password twice, of whoever sits there.
+    script = script.replace(
+        "createuser --pwprompt visits", f"psql -qc \"CREATE ROLE visits LOGIN PASSWORD '{PASSWORD}'\" postgres"
+    )
+    subprocess.run(["bash", "-e", "-c", script], env=variables, check=True, capture_output=True)
+
+
+def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Path) -> None:
+    making, installing = (example.text for example in of("sh", "PostgreSQL"))
+    [times] = (example.text for example in of("sql", "PostgreSQL"))
+    (tmp_path / "app.py").symlink_to(ROOT / "app.py")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    script = "\n".join(line for line in installing.splitlines() if "pip install" not in line)
+
+    as_administrator(own, making)
+    migrated = subprocess.run(
+        ["bash", "-e", "-c", script.replace("localhost", f"127.0.0.1:{own.port}")],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    own.run(*times.strip().splitlines())
+    with psycopg.connect(own.url.replace("postgres@/postgres", "visits@/visits")) as connection:
+        of_role = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in re.findall(r"SET (\w+)", times)]
+
+    assert ".[postgresql]" in installing
+    assert (migrated.returncode, migrated.stdout) == (0, "")
+    assert migrated.stderr == f"postgresql://visits@127.0.0.1:{own.port}/visits has been brought up to date.\n"
+    assert of_role == [("3s",), ("2s",), ("5s",)]
+
+
+def test_the_lines_of_backup_and_restore_copy_a_database_and_put_it_back(own: Cluster, tmp_path: Path) -> None:
+    own.run("CREATE ROLE keeper LOGIN", "CREATE DATABASE kept OWNER keeper", "CREATE DATABASE other OWNER keeper")
+    urls = [f"postgresql://keeper@/{name}?host={own.folder}&port={own.port}" for name in ("kept", "other")]
+    for url in urls:
+        PostgreSQLDatabase(url).migrate()
+    with psycopg.connect(urls[0]) as connection:
+        connection.execute("INSERT INTO locations (id, name) VALUES ('10000000000000000000000a', 'Willow Court')")
+    file, (kept, other) = tmp_path / "a copy", map(PostgreSQLDatabase, urls)
+    lines = [line_of(kept.backup, file), line_of(other.restore, file)]
+
+    for line in lines:
+        subprocess.run(["bash", "-e", "-c", line], check=True, capture_output=True)
+
+    with psycopg.connect(urls[1]) as connection:
+        assert connection.execute("SELECT name FROM locations").fetchall() == [("Willow Court",)]
+    assert not PostgreSQLDatabase(urls[1]).migrate()
+
+
+def line_of(command: Callable[[Path], object], file: Path) -> str:
+    with pytest.raises(DatabaseUnusable) as refused:
+        command(file)
+    return str(refused.value).partition(": ")[2]
