@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import database_of
 from tests.app.calling import COUNT, SECRET, ask
 from tests.conftest import ROOT, RunCommand, StartServer
+from tests.databases import url_of
 from tests.inspection import inspect
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
@@ -231,7 +233,8 @@ def test_made_up_visits_are_not_put_beside_real_ones(run_command_here: RunComman
     ended = run_command_here("serve", "--dev", "--demo", "--port", "0")
 
     sentence = "holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
-    assert (ended.code, ended.err) == (1, f"home-visits: {tmp_path}/visits.db {sentence}\n")
+    name = str(database_of(url_of(tmp_path / "visits.db")))
+    assert (ended.code, ended.err) == (1, f"home-visits: {name} {sentence}\n")
     assert inspect(tmp_path / "visits.db").everything() == before
 
 
