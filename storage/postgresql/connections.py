@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import asyncpg
 
-from storage.caller import OURSELVES
 from storage.errors import DatabaseBusy
 from storage.postgresql.connecting import connect
 
@@ -57,18 +56,17 @@ class Connections:
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(size)
         self._idle: list[PooledConnection] = []
-        # Those who wait, by the subjects they wait for.
-        self._waiting = list[str]()
+        self._waiting = 0
         self._lent: set[PooledConnection] = set()
 
-    def others_wait(self, subject: str) -> bool:
-        """Tell whether somebody else waits for a connection."""
-        return any(other != subject for other in self._waiting)
+    @property
+    def is_waited_for(self) -> bool:
+        return self._waiting > 0
 
-    async def acquire(self, subject: str = OURSELVES) -> PooledConnection:
+    async def acquire(self) -> PooledConnection:
         """Return a connection; raise DatabaseBusy where none gets free, and what the driver raises where none can be made."""
         if self._free.locked():
-            await self._wait(subject)
+            await self._wait()
         else:
             await self._free.acquire()
         try:
@@ -116,15 +114,15 @@ class Connections:
         connection.pool, connection.keeps_statements = self, not self._pooled
         return connection
 
-    async def _wait(self, subject: str) -> None:
-        self._waiting.append(subject)
+    async def _wait(self) -> None:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._free.acquire()
         except TimeoutError:
             raise DatabaseBusy from None
         finally:
-            self._waiting.remove(subject)
+            self._waiting -= 1
 
 
 async def rows_of(connection: PooledConnection, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -21,7 +20,6 @@ from storage.postgresql.connecting import connect, dsn_of, without_password
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
-from storage.postgresql.slots import ReadSlots
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 from storage.writes import Writes, WriteState
@@ -46,7 +44,6 @@ class PostgreSQLDatabase(Database):
         self._size = connections
         self._wait_seconds = wait_seconds
         self._connections = Connections(self._dsn, pooled=pooled, size=connections, wait_seconds=wait_seconds)
-        self._slots = ReadSlots(connections, self.accounts)
         self._engine: AsyncEngine | None = None
         self._writes = Writes()
 
@@ -55,7 +52,6 @@ class PostgreSQLDatabase(Database):
 
     async def open(self) -> Self:
         self._connections = Connections(self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds)
-        self._slots = ReadSlots(self._size, self.accounts)
         register()
         self._engine = create_async_engine(
             "postgresql+home_visits://", async_creator=self._connections.acquire, poolclass=NullPool
@@ -79,17 +75,11 @@ class PostgreSQLDatabase(Database):
             await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
+        del subject
         self.statement_count += 1
-        await self._slots.enter(subject)
-        try:
-            return await self._fetch(statement, values, subject)
-        finally:
-            self._slots.leave(subject)
-
-    async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
         try:
-            return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
+            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
         except Exception as error:
             if not is_lost(error):
                 with translate_errors():
@@ -97,11 +87,10 @@ class PostgreSQLDatabase(Database):
         # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
         self._connections.drop_idle()
         with translate_errors():
-            return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
+            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
 
-    async def _read(self, text: str, arguments: list[Any], subject: str = OURSELVES, *, custom_plan: bool) -> list[Any]:
-        connection = await self._connections.acquire(subject)
-        began = time.monotonic()
+    async def _read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
+        connection = await self._connections.acquire()
         try:
             return await rows_of(connection, text, arguments, custom_plan=custom_plan and not self._pooled)
         except Exception as error:
@@ -110,10 +99,10 @@ class PostgreSQLDatabase(Database):
             raise
         finally:
             self._connections.release(connection)
-            self._slots.charge(subject, time.monotonic() - began)
 
     def others_wait(self, subject: str) -> bool:
-        return self._connections.others_wait(subject)
+        del subject
+        return self._connections.is_waited_for
 
     def version(self) -> int | None:
         return None
