@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
+from storage import migrations
 from storage.caller import OURSELVES
 from storage.database import Database, Progress
 from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
@@ -73,6 +74,13 @@ class PostgreSQLDatabase(Database):
     async def check(self) -> None:
         with translate_errors():
             await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
+        await self._require_served()
+
+    async def _require_served(self) -> None:
+        with translate_errors():
+            [schema] = await self._read(migrating.SCHEMA, [], custom_plan=False)
+        if reason := migrations.why_unserved(*schema):
+            raise DatabaseUnusable(reason)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         del subject
