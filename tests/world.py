@@ -3,6 +3,7 @@
 Everything is fixed, so that answers can be told exactly. Two homes have visits, the third is known by its ID only.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from storage.caller import Caller, Role
 from storage.folding import folded
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from tests.databases import engine_at, migrate
+from tests.inspection import inspect
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)
 
@@ -96,6 +98,22 @@ def visit(n: int) -> HomeVisit:
         anonymized=ended if n == 8 else None,
         version=2 if status else 1,
     )
+
+
+def copy_visit(path: Path, id: str, changes: Sequence[Mapping[str, str]]) -> None:
+    """Insert a copy of a visit for each of these changes, which are all of the same columns, in one statement."""
+    database = inspect(path)
+    columns = [name for name in database.columns("home_visits") if name != "number"]
+    values = ", ".join(f"({', '.join(map(_quoted, change.values()))})" for change in changes)
+    names = ", ".join(f"{'new' if name in changes[0] else 'copied'}.{name}" for name in columns)
+    database.execute(
+        f"""INSERT INTO home_visits ({", ".join(columns)}) WITH new ({", ".join(changes[0])}) AS (VALUES {values})
+        SELECT {names} FROM home_visits copied, new WHERE copied.id = '{id}'"""  # noqa: S608 - ours
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def make(path: Path) -> None:
