@@ -114,7 +114,10 @@ _described(
     CREATED="When the visit was booked.",
     MODIFIED="When the visit was last changed.",
 )
-_BY_LAST_NAME = "The last name, then the first, whatever the case and marks. Ascending, what has no name, or is known by its ID only, comes last."
+_BY_LAST_NAME = (
+    "The last name, then the first, whatever the case and marks. Ascending, who has no name, or is known by its ID only, comes "
+    "last."
+)
 _described(
     CareEnquiryOrderField,
     "What care enquiries can be ordered by.",

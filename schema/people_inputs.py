@@ -41,8 +41,8 @@ class LocationFilter:
 
 
 @strawberry.input(
-    description="All conditions given must hold. Null or absent: no condition. An empty list matches nothing. Suspended users are "
-    "left out unless asked for."
+    description="All conditions given must hold. Null or absent: no condition. An empty list matches nothing. Suspended users "
+    "are left out unless asked for."
 )
 class UserFilter:
     ids: list[ID] | None = _optional("The user is one of these, 250 at most.")
