@@ -14,6 +14,7 @@ from storage.folding import folded
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from tests.databases import engine_at, migrate
 from tests.inspection import inspect
+from tests.people import with_folded
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)
 
@@ -122,7 +123,7 @@ def make(path: Path) -> None:
     engine = engine_at(path)
     with Session(engine) as session:
         for record in references():
-            session.add(record)
+            session.add(with_folded(record))
             session.flush()
         session.add_all([visit(n) for n in range(VISITS)])
         session.commit()
