@@ -9,6 +9,7 @@ from schema.execution.internals import describe_values
 from storage.caller import Role
 from storage.lifecycle import HomeVisitOperation
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
+from storage.queries.grouping import HomeVisitGrouping
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -37,6 +38,11 @@ class InputProblemCode(Enum):
     NOT_FOUND = "NOT_FOUND"
     REQUIRED = "REQUIRED"
     TOO_LONG = "TOO_LONG"
+
+
+class SourceKind(Enum):
+    RECORD = "RECORD"
+    MIRROR = "MIRROR"
 
 
 _described(
@@ -99,6 +105,22 @@ _described(
     CREATED="When the visit was booked.",
     MODIFIED="When the visit was last changed.",
 )
+_described(
+    HomeVisitGrouping,
+    "What visits are counted by. One or two at once.",
+    STATUS="Where visits are in their life.",
+    DAY="The day on which they take place, in the time zone asked for.",
+    LOCATION="The location visited.",
+    HOST="The role of the host.",
+    ASSIGNED_TO="The user that they are assigned to; null: nobody.",
+    VISIT_TYPE="How they take place.",
+)
+_described(
+    SourceKind,
+    "Where visits come from.",
+    RECORD="Visits are kept here.",
+    MIRROR="Visits are followed from CareHQ, and changes go there first.",
+)
 _described(OrderDirection, "Which end comes first.", ASC="Earliest or lowest first.", DESC="Latest or highest first.")
 _described(
     InputProblemCode,
@@ -111,12 +133,14 @@ _described(
 
 __all__ = [
     "ConfirmationStatus",
+    "HomeVisitGrouping",
     "HomeVisitOperation",
     "HomeVisitOrderField",
     "HomeVisitStatus",
     "InputProblemCode",
     "OrderDirection",
     "Role",
+    "SourceKind",
     "VisitHost",
     "VisitType",
 ]

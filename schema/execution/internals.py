@@ -12,14 +12,21 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
+    GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    GraphQLSkipDirective,
+    InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
     default_field_resolver,
     default_type_resolver,
+    get_directive_values,
 )
 
 # graphql-core exports none of these at its top; executors and explorers of others import them from here as well.
@@ -217,6 +224,39 @@ def field_nodes(info: Any) -> list[FieldNode]:
     """Return the nodes of a field as they were parsed: Strawberry's `selected_fields` converts all below them, each time."""
     nodes: list[FieldNode] = info._raw_info.field_nodes
     return nodes
+
+
+def selects(info: Any, name: str) -> bool:
+    """Tell whether a field of this name is selected of what a root field returns, whatever its type and under any key."""
+    raw: GraphQLResolveInfo[Any] = info._raw_info
+    unread: list[SelectionSetNode | None] = [node.selection_set for node in raw.field_nodes]
+    spread: set[str] = set()
+    while unread:
+        selections = unread.pop()
+        for node in selections.selections if selections else ():
+            if node.directives and _is_left_out(node, raw):
+                continue
+            if isinstance(node, FieldNode):
+                if node.name.value == name:
+                    return True
+            elif isinstance(node, InlineFragmentNode):
+                unread.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                unread.append(raw.fragments[node.name.value].selection_set)
+    return False
+
+
+def _is_left_out(node: SelectionNode, info: GraphQLResolveInfo[Any]) -> bool:
+    try:
+        skip, include = (
+            get_directive_values(directive, node, info.variable_values)
+            for directive in (GraphQLSkipDirective, GraphQLIncludeDirective)
+        )
+    except GraphQLError:
+        # A variable that is null: an error that is told where the selection is executed.
+        return False
+    return bool(skip and skip["if"]) or bool(include and not include["if"])
 
 
 def converter(type_: Any) -> Convert:

@@ -70,6 +70,16 @@ class PostgreSQLDialect(Dialect):
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]
 
+    def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
+        del groupings
+        return self.count_paths(conditions)
+
+    def utc_day(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.to_char(_in_utc(instant), sa.literal_column("'YYYY-MM-DD'"), type_=sa.String())
+
+    def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.cast(_in_utc(instant), sa.Time()) >= sa.cast(_text(parameter), sa.Time())
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
@@ -92,6 +102,10 @@ class PostgreSQLDialect(Dialect):
         insert = f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) SELECT {values} FROM unnest({arrays}) AS r ({names})"  # noqa: S608 - our own names
         columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
         session.connection().exec_driver_sql(insert, tuple(columns))
+
+
+def _in_utc(instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.timezone(sa.literal_column("'UTC'"), instant)
 
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from storage.errors import InvalidPage
 from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
-from storage.models import HomeVisit, HomeVisitStatus, table_of
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, table_of
 from storage.queries.dialect import Access, ConditionShape, Dialect
 from storage.queries.search import KEYWORD, keyword_clause, keyword_conditions
 
@@ -38,11 +38,17 @@ class HomeVisitFilter(TypedDict, total=False):
     cancelled: bool | None
     completed: bool | None
     start_date: date | None
+    date_time_from: datetime | None
     end_date: date | None
+    date_time_before: datetime | None
     time_zone: str
     modified_after: datetime | None
     modified_before: datetime | None
     keyword: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+    assigned: bool | None
+    confirmation: list[ConfirmationStatus] | None
 
 
 class Condition(NamedTuple):
@@ -71,8 +77,13 @@ IDS = {
 # Of these there may be so many visits that it matters in which order they are found.
 BROAD = frozenset({"location", "assigned_to", "scope"})
 FEW = 50
-LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type}
-FLAGS = {"anonymized": VISITS.c.anonymized, "cancelled": VISITS.c.cancelled, "completed": VISITS.c.completed}
+LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type, "confirmation": VISITS.c.confirmation}
+FLAGS = {
+    "anonymized": VISITS.c.anonymized,
+    "cancelled": VISITS.c.cancelled,
+    "completed": VISITS.c.completed,
+    "assigned": VISITS.c.assigned_to,
+}
 STATUSES = {
     HomeVisitStatus.PENDING: sa.and_(VISITS.c.cancelled.is_(None), VISITS.c.completed.is_(None)),
     HomeVisitStatus.CANCELLED: VISITS.c.cancelled.is_not(None),
@@ -83,7 +94,12 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
     "end": (VISITS.c.date_time, operator.lt),
     "modified_after": (VISITS.c.modified, operator.gt),
     "modified_before": (VISITS.c.modified, operator.lt),
+    "created_after": (VISITS.c.created, operator.gt),
+    "created_before": (VISITS.c.created, operator.lt),
 }
+# Bounds of the same column as a day's: so they have its SQL, and of two the closer one holds.
+AS_DAYS = {"date_time_from": "start", "date_time_before": "end"}
+CLOSER: dict[str, Callable[[str, str], str]] = {"start": max, "end": min}
 # Their conditions come from elsewhere: `keyword_conditions`, and the days that are in the zone.
 NO_CONDITION = frozenset({KEYWORD, "time_zone"})
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
@@ -96,6 +112,8 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect
     parts = [part for name in names if (part := _condition(name, filter, dialect)) is not None]
     if locations is not None:
         parts.append(_scope(frozenset(locations), dialect))
+    if "date_time_from" in filter or "date_time_before" in filter:
+        parts = _with_closer_bounds(parts)
     shape, values = tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts}
     if keyword := filter.get("keyword"):
         forms, texts = keyword_conditions(keyword, dialect)
@@ -144,7 +162,15 @@ def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Conditio
         return Condition(name, "set" if value else "unset")
     if name in ("start_date", "end_date"):
         return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
-    return Condition(name, "", stored(value))
+    return Condition(AS_DAYS.get(name, name), "", stored(value))
+
+
+def _with_closer_bounds(parts: list[Condition]) -> list[Condition]:
+    bounds: dict[str, Condition] = {}
+    for part in parts:
+        other = bounds.get(part.name)
+        bounds[part.name] = part._replace(value=CLOSER[part.name](other.value, part.value)) if other else part
+    return list(bounds.values())
 
 
 def _status(statuses: list[HomeVisitStatus]) -> Condition | None:
