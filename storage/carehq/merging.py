@@ -13,7 +13,9 @@ from storage import lifecycle
 from storage.carehq.documents import Document, Kind
 from storage.folding import folded
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType, metadata
+from storage.names import folded_columns
 from storage.outbox.messages import withdraw
+from storage.queries.dialect import dialect_of
 
 ACTOR = "import"
 
@@ -78,7 +80,7 @@ def merge(session: Session, kind: Kind, documents: Sequence[Document], now: date
         anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
             _merge_details(batch, row, anonymized)
-    _write(connection, kind.table, batch, now)
+    _write(session, kind.table, batch, now)
     return batch.tally
 
 
@@ -166,25 +168,28 @@ def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iter
 def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
     before = batch.rows.get(row["id"])
     enquiries = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
-    if before == row or enquiries & anonymized:
+    if (before is not None and row.items() <= before.items()) or enquiries & anonymized:
         batch.tally.unchanged += 1
     elif before is None:
-        batch.insert(row)
+        batch.insert(row | folded_columns(row))
         batch.tally.new += 1
     else:
-        batch.update(row)
-        if _is_stub(before):
+        batch.update(row | folded_columns(row))
+        if _is_stub(before, row):
             batch.tally.new += 1
         else:
             batch.tally.updated += 1
 
 
-def _is_stub(row: Row) -> bool:
-    return not any(value is not None and value is not False for name, value in row.items() if name != "id")
+def _is_stub(before: Row, row: Row) -> bool:
+    return not any(before[name] is not None and before[name] is not False for name in row if name != "id")
 
 
-def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datetime) -> None:
+def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> None:
+    connection = session.connection()
     _make_stubs(connection, table, [*batch.inserts, *batch.updates])
+    if batch.inserts and table is not VISITS:
+        dialect_of(session).index_new(session, table, [(row["id"], row["search_folded"]) for row in batch.inserts])
     if batch.inserts:
         connection.execute(sa.insert(table), batch.inserts)
     if batch.inserts and table is VISITS:
@@ -192,8 +197,17 @@ def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datet
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
+    if batch.updates and table is not VISITS:
+        _restore_folded(connection, table, batch.updates)
     if batch.events:
         connection.execute(sa.insert(EVENTS), batch.events)
+
+
+def _restore_folded(connection: sa.Connection, table: sa.Table, updates: Iterable[Row]) -> None:
+    """Write folded columns again where a change left them as they were, which the database takes for that of an older version."""
+    folded = [{"of": row["id"], **{name: row[name] for name in row if name.endswith("_folded")}} for row in updates]
+    is_forgotten = sa.and_(table.c.id == sa.bindparam("of"), table.c.search_folded.is_(None))
+    connection.execute(sa.update(table).where(is_forgotten), folded)
 
 
 def _events_of_new(ids: Sequence[str], now: datetime) -> sa.Insert:
@@ -222,4 +236,4 @@ def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
     for referred, ids in named.items():
         stored = set(connection.scalars(sa.select(referred.c.id).where(referred.c.id.in_(ids))))
         if missing := ids - stored:
-            connection.execute(sa.insert(referred), [{"id": id} for id in sorted(missing)])
+            connection.execute(sa.insert(referred), [{"id": id, "search_folded": ""} for id in sorted(missing)])

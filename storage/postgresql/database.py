@@ -20,6 +20,7 @@ from storage.postgresql.connecting import connect, dsn_of, without_password
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
+from storage.queries.people_search import SEARCH
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 from storage.writes import Writes, WriteState
@@ -27,7 +28,7 @@ from storage.writes import Writes, WriteState
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
+_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH))
 
 
 class PostgreSQLDatabase(Database):

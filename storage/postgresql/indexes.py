@@ -18,7 +18,7 @@ def definitions() -> dict[str, str]:
     """Return the statement that builds each index, beside writers, by its name."""
     indexes = {str(index.name): CreateIndex(index) for table in TABLES for index in table.indexes}
     statements = {name: " ".join(str(index.compile(dialect=DIALECT.sqlalchemy)).split()) for name, index in indexes.items()}
-    statements[keywords.NAME] = keywords.INDEX
+    statements |= keywords.INDEXES
     return {name: text.replace(" INDEX ", " INDEX CONCURRENTLY ", 1) for name, text in statements.items()}
 
 

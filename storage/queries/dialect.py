@@ -66,8 +66,8 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        """Hold for visits that the index of keywords finds by the parameter: at least all whose notes contain the keyword."""
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Hold for rows that the index of this column finds by the parameter: at least all whose texts contain the keyword."""
 
     @abstractmethod
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
@@ -108,6 +108,10 @@ class Dialect(ABC):
     @abstractmethod
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return the text so that it sorts by the code points of its characters."""
+
+    @abstractmethod
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        """Make ready to write many rows at once, whose IDs and folded texts these are, and which have no such text yet."""
 
     @abstractmethod
     def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:

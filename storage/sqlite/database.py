@@ -15,7 +15,7 @@ from storage.caller import OURSELVES
 from storage.database import Database, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, files, indexes, migrating
+from storage.sqlite import backup, files, indexes, migrating, people
 from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
@@ -182,7 +182,8 @@ class SQLiteDatabase(Database):
         return indexes.indexes_built_after(self, large=large)
 
     async def optimize(self) -> None:
-        await optimize_index(self)
+        for index in ("home_visits_notes", *people.INDEXES):
+            await optimize_index(self, index)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""

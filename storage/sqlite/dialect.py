@@ -11,9 +11,11 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlmodel import Session
 
+from storage.models import HomeVisit, table_of
 from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
-from storage.sqlite import access_paths, keywords
+from storage.sqlite import access_paths, keywords, people
 
+VISITS = table_of(HomeVisit)
 PLUS = operators.custom_op[Any]("+")
 
 
@@ -54,8 +56,11 @@ class SQLiteDialect(Dialect):
             return None
         return " OR ".join(f"({keywords.trigrams(text)})" for text in texts) if before else keywords.trigrams(keyword)
 
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.number.in_(keywords.candidates(_text(parameter)))
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        if folded.table is VISITS:
+            return VISITS.c.number.in_(keywords.candidates(_text(parameter)))
+        table = folded.table
+        return table.c.id.in_(people.candidates(table.name, _text(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
@@ -89,7 +94,13 @@ class SQLiteDialect(Dialect):
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        people.index_new(session, table.name, texts)
+
     def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        if "search_folded" in table.c:
+            text = list(table.c.keys()).index("search_folded")
+            self.index_new(session, table, [(row[0], row[text]) for row in rows])
         names, marks = ", ".join(table.c.keys()), ", ".join("?" * len(table.c))
         insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
         session.connection().exec_driver_sql(insert, [tuple(row) for row in rows])

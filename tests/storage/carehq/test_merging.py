@@ -302,7 +302,7 @@ async def test_a_document_that_holds_only_an_id_is_a_stub(database: Database, tm
     tallies = await taken(database, tmp_path, users=[{"_id": USER}, {"_id": USER, "colour": "blue"}])
 
     assert tallies == {"users": Tally(new=1, unchanged=1)}
-    assert everything_in(path_of(database))["users"] == [(USER, None, None, None, None, None, 0)]
+    assert everything_in(path_of(database))["users"] == [(USER, None, None, None, None, None, 0, "1", "")]
 
 
 async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ async def test_where_users_work_is_kept_by_its_id(database: Database, tmp_path: 
     await taken(database, tmp_path, users=[{"_id": USER, **works}], locations=[{"_id": other, "name": "Rowan"}])
 
     kept = everything_in(path_of(database))
-    assert kept["users"] == [(USER, None, None, None, f'["{LOCATION}", "{other}"]', "DEPUTY_MANAGER", 1)]
+    assert kept["users"] == [(USER, None, None, None, f'["{LOCATION}", "{other}"]', "DEPUTY_MANAGER", 1, "1", "")]
     assert [row[:2] for row in kept["locations"]] == [(LOCATION, None), (other, "Rowan")]
     assert await give(database, "users") == [{"_id": USER, "first_name": None, "last_name": None, "email": None, **works}]
 

@@ -39,8 +39,8 @@ class AnotherDialect(Dialect):
     def indexed_keyword(self, keyword: str, before: str | None = None) -> str | None:  # noqa: ARG002 - it looks at every row
         return f"%{keyword}%"
 
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.notes_folded.like(sa.bindparam(parameter, type_=sa.String()))
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return folded.like(sa.bindparam(parameter, type_=sa.String()))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         several = next((name for name, form in conditions if form == "few"), None)
@@ -74,6 +74,9 @@ class AnotherDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
+
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        raise NotImplementedError
 
     def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
         raise NotImplementedError
