@@ -16,8 +16,8 @@ def _field(description: str) -> Any:
 def _conflicts() -> Any:
     return strawberry.field(
         default_factory=list,
-        description="As `homeVisitConflicts` tells them of this visit, read in the transaction that wrote it, and only when selected. A "
-        "booking that is answered again is told those of now, and none once the visit is no longer pending."
+        description="As `homeVisitConflicts` tells them of this visit, read in the transaction that wrote it, and only when "
+        "selected. A booking that is answered again is told those of now, and none once the visit is no longer pending.",
     )
 
 

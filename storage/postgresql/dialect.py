@@ -9,8 +9,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
+from storage.queries.conditions import INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.search import INDEXED_KEYWORD
 
 # A word of three characters or more has a trigram that the index can be asked for.
 _HAS_TRIGRAM = re.compile(r"[^\W_]{3}")
@@ -57,7 +57,7 @@ class PostgreSQLDialect(Dialect):
         return folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
-        if (INDEXED_KEYWORD, "") in conditions:
+        if _has_indexed_text(conditions):
             return [AccessPath(Access.SCAN)]
         few = next((name for name, form in conditions if form == "few"), None)
         if few and order and order[0][0] == "date_time":
@@ -65,10 +65,10 @@ class PostgreSQLDialect(Dialect):
         return [AccessPath(Access.IN_ORDER)]
 
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.IN_ORDER)]
+        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.IN_ORDER)]
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]
+        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.FEWEST)]
 
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
         del groupings
@@ -105,6 +105,10 @@ class PostgreSQLDialect(Dialect):
         insert = f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) SELECT {values} FROM unnest({arrays}) AS r ({names})"  # noqa: S608 - our own names
         columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
         session.connection().exec_driver_sql(insert, tuple(columns))
+
+
+def _has_indexed_text(conditions: ConditionShape) -> bool:
+    return any(name in INDEXED for name, _ in conditions)
 
 
 def _in_utc(instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -13,8 +13,9 @@ from storage.errors import InvalidPage
 from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, table_of
+from storage.queries.attendees import ATTENDEE, INDEXED_ATTENDEE, attendee_clause, attendee_conditions
 from storage.queries.dialect import Access, ConditionShape, Dialect
-from storage.queries.search import KEYWORD, keyword_clause, keyword_conditions
+from storage.queries.search import INDEXED_KEYWORD, KEYWORD, keyword_clause, keyword_conditions
 
 LIST_LENGTH = 250
 SCOPES = 512
@@ -45,6 +46,7 @@ class HomeVisitFilter(TypedDict, total=False):
     modified_after: datetime | None
     modified_before: datetime | None
     keyword: str | None
+    attendee: str | None
     created_after: datetime | None
     created_before: datetime | None
     assigned: bool | None
@@ -77,6 +79,8 @@ IDS = {
 # Of these there may be so many visits that it matters in which order they are found.
 BROAD = frozenset({"location", "assigned_to", "scope"})
 FEW = 50
+# The one status of a confirmation that has an index, which a database uses only for what is written into the SQL.
+FAILED = ConfirmationStatus.FAILED.value
 LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type, "confirmation": VISITS.c.confirmation}
 FLAGS = {
     "anonymized": VISITS.c.anonymized,
@@ -100,8 +104,10 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
 # Bounds of the same column as a day's: so they have its SQL, and of two the closer one holds.
 AS_DAYS = {"date_time_from": "start", "date_time_before": "end"}
 CLOSER: dict[str, Callable[[str, str], str]] = {"start": max, "end": min}
-# Their conditions come from elsewhere: `keyword_conditions`, and the days that are in the zone.
-NO_CONDITION = frozenset({KEYWORD, "time_zone"})
+# Their conditions come from elsewhere: `keyword_conditions`, `attendee_conditions`, and the days that are in the zone.
+NO_CONDITION = frozenset({KEYWORD, ATTENDEE, "time_zone"})
+# Conditions on an index of texts, for statements that look visits up by it.
+INDEXED = frozenset({INDEXED_KEYWORD, INDEXED_ATTENDEE})
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
 
@@ -115,6 +121,9 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect
     if "date_time_from" in filter or "date_time_before" in filter:
         parts = _with_closer_bounds(parts)
     shape, values = tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts}
+    if attendee := filter.get("attendee"):
+        forms, texts = attendee_conditions(attendee, dialect)
+        shape, values = (*forms, *shape), values | texts
     if keyword := filter.get("keyword"):
         forms, texts = keyword_conditions(keyword, dialect)
         return Conditions((*forms, *shape), values | texts)
@@ -135,8 +144,8 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
     """Return the SQL of one part of a shape, for rows that are found so; `along`: by the index that begins with this column."""
     if name in LISTS:
         column = LISTS[name]
-        if form == "one":
-            return column == sa.bindparam(name, type_=column.type)
+        if form in ("one", FAILED):
+            return column == (sa.literal_column(f"'{FAILED}'") if form == FAILED else sa.bindparam(name, type_=column.type))
         in_order = access is Access.IN_ORDER and name in BROAD
         return dialect.is_member(dialect.without_index(column) if in_order else column, name)
     if name in BOUNDS:
@@ -147,7 +156,7 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return keyword_clause(name, form, dialect)
+    return (attendee_clause if name in (ATTENDEE, INDEXED_ATTENDEE) else keyword_clause)(name, form, dialect)
 
 
 def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Condition | None:
@@ -191,7 +200,7 @@ def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
     distinct = list(dict.fromkeys(identifiers(values) if name in IDS else values))
     # A single value is by far the most usual, and lets an index give the order as well.
     if len(distinct) == 1:
-        return Condition(name, "one", distinct[0])
+        return Condition(name, FAILED if name == "confirmation" and distinct == [FAILED] else "one", distinct[0])
     return Condition(name, "few" if name in BROAD and len(distinct) <= FEW else "any", dialect.list_value(distinct))
 
 

@@ -3,9 +3,8 @@
 Nobody counts the visits for SQLite: it plans alike on every database, and the tests see what it plans.
 """
 
-from storage.queries.conditions import BROAD
+from storage.queries.conditions import BROAD, INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
-from storage.queries.search import INDEXED_KEYWORD
 
 # Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
 SHORT_STEPS = 20_000
@@ -32,7 +31,7 @@ LONGER_WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Acc
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     condition = mergeable(conditions, order)
     merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
-    if _has_indexed_keyword(conditions):
+    if _has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *merged, *LONGER_WALK_OR_LOOK_UP]
     if merged:
         return merged
@@ -42,7 +41,7 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
 
 
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
-    if _has_indexed_keyword(conditions):
+    if _has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
     return [AccessPath(Access.IN_ORDER)]
 
@@ -70,11 +69,11 @@ def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
 
 def _page_may_take_long(conditions: ConditionShape) -> bool:
     """Tell whether so few may meet the conditions that most visits are looked at before a page is full."""
-    return bool(conditions) and (_has_indexed_keyword(conditions) or not _is_selective(conditions))
+    return bool(conditions) and (_has_indexed_text(conditions) or not _is_selective(conditions))
 
 
-def _has_indexed_keyword(conditions: ConditionShape) -> bool:
-    return (INDEXED_KEYWORD, "") in conditions
+def _has_indexed_text(conditions: ConditionShape) -> bool:
+    return any(name in INDEXED for name, _ in conditions)
 
 
 def _is_selective(conditions: ConditionShape) -> bool:

@@ -40,7 +40,6 @@ STILL_TO_COME = [
     "Field Query.users was removed.",
     "Field HomeVisit.history was removed.",
     "Field CareEnquiry.serviceUserContacts was removed.",
-    "Field HomeVisitFilter.attendee was removed.",
 ]
 CHANGED_DEFAULTS = {DangerousChangeType.ARG_DEFAULT_VALUE_CHANGE, DangerousChangeType.INPUT_FIELD_DEFAULT_VALUE_CHANGE}
 
