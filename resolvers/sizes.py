@@ -28,7 +28,8 @@ def _groups(context: Context, arguments: Mapping[str, Any]) -> int:
     """Return how many groups the arguments leave room for, whether they have been coerced or not."""
     filter, group_by = arguments.get("filter"), arguments.get("groupBy")
     filter = filter if isinstance(filter, dict) else {}
-    names = group_by if isinstance(group_by, list) else [group_by]
+    listed = group_by if isinstance(group_by, list) else [group_by]
+    names = list(dict.fromkeys(name for name in listed if isinstance(name, str)))
     sizes = {
         "STATUS": len(HomeVisitStatus),
         "HOST": len(VisitHost),
@@ -38,7 +39,7 @@ def _groups(context: Context, arguments: Mapping[str, Any]) -> int:
         "ASSIGNED_TO": _length(filter.get("assignedTo"), USERS),
     }
     # What names more is refused.
-    return min(LARGEST_COUNT, prod(sizes.get(name, 1) for name in names[:MOST_GROUPINGS] if isinstance(name, str)))
+    return min(LARGEST_COUNT, prod(sizes.get(name, 1) for name in names[:MOST_GROUPINGS]))
 
 
 def _length(values: Any, otherwise: int) -> int:

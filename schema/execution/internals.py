@@ -15,18 +15,16 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
-    GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
-    GraphQLSkipDirective,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    VariableNode,
     default_field_resolver,
     default_type_resolver,
-    get_directive_values,
 )
 
 # graphql-core exports none of these at its top; executors and explorers of others import them from here as well.
@@ -228,13 +226,15 @@ def field_nodes(info: Any) -> list[FieldNode]:
 
 def selects(info: Any, name: str) -> bool:
     """Tell whether a field of this name is selected of what a root field returns, whatever its type and under any key."""
-    raw: GraphQLResolveInfo[Any] = info._raw_info
+    raw = info._raw_info
+    # Strawberry 0.341 puts the plain values there, graphql-core 3.3 an object that has them.
+    variables: Mapping[str, Any] = getattr(raw.variable_values, "coerced", raw.variable_values)
     unread: list[SelectionSetNode | None] = [node.selection_set for node in raw.field_nodes]
     spread: set[str] = set()
     while unread:
         selections = unread.pop()
         for node in selections.selections if selections else ():
-            if node.directives and _is_left_out(node, raw):
+            if node.directives and _is_left_out(node, variables):
                 continue
             if isinstance(node, FieldNode):
                 if node.name.value == name:
@@ -247,16 +247,16 @@ def selects(info: Any, name: str) -> bool:
     return False
 
 
-def _is_left_out(node: SelectionNode, info: GraphQLResolveInfo[Any]) -> bool:
-    try:
-        skip, include = (
-            get_directive_values(directive, node, info.variable_values)
-            for directive in (GraphQLSkipDirective, GraphQLIncludeDirective)
-        )
-    except GraphQLError:
-        # A variable that is null: an error that is told where the selection is executed.
-        return False
-    return bool(skip and skip["if"]) or bool(include and not include["if"])
+def _is_left_out(node: SelectionNode, variables: Mapping[str, Any]) -> bool:
+    for directive in node.directives or ():
+        name = directive.name.value
+        if name in ("skip", "include") and directive.arguments:
+            value = directive.arguments[0].value
+            # A variable that is null is an error, told where the selection is executed.
+            truth = variables.get(value.name.value) if isinstance(value, VariableNode) else getattr(value, "value", None)
+            if truth is (name == "skip"):
+                return True
+    return False
 
 
 def converter(type_: Any) -> Convert:

@@ -29,8 +29,8 @@ _host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?"
 def local_only(origins: Container[str]) -> Middleware:
     """Return what refuses requests under a name that is not this machine's, and those of pages from elsewhere.
 
-    Where nobody signs in, nothing else stops the scripts of a site whose name was pointed here (DNS rebinding). Pages of `origins`
-    may ask although they are from elsewhere.
+    Where nobody signs in, nothing else stops the scripts of a site whose name was pointed here (DNS rebinding). Pages of
+    `origins` may ask although they are from elsewhere.
     """
 
     @web.middleware
