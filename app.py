@@ -27,7 +27,7 @@ from schema.server.background import BackgroundTask, delete_old_keys, fold_anew,
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
-from schema.server.routes import add_routes, require_local_name
+from schema.server.routes import add_routes, local_only
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
@@ -76,9 +76,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
     )
-    endpoint = _endpoint(operations, settings, graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None)
+    endpoint = _endpoint(operations, settings, dev=dev, demo=demo)
     background = _background(settings, database, metrics, dev=dev)
-    app = web.Application(middlewares=[] if tokens else [require_local_name])
+    app = web.Application(middlewares=[] if tokens else [local_only(settings.origins(dev=dev))])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
@@ -96,15 +96,15 @@ def _engine(settings: Settings, *, introspection: bool) -> Engine:
     )
 
 
-def _endpoint(operations: Operations[Caller], settings: Settings, page: graphiql.Page | None) -> Endpoint:
+def _endpoint(operations: Operations[Caller], settings: Settings, *, dev: bool, demo: bool) -> Endpoint:
     with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
         trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
     return Endpoint(
         operations,
         limits=settings.http,
         trusted=trusted,
-        origins=settings.allowed_origins,
-        page=page,
+        origins=settings.origins(dev=dev),
+        page=graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None,
         clients=ClientAddresses(settings.trusted_proxies),
     )
 

@@ -9,7 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
-from schema.context import Context
+from resolvers.sizes import SIZES_OF_LISTS
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
@@ -29,8 +29,9 @@ DESCRIPTION = (
     "and `completeHomeVisit` change them. A mutation that changes nothing says why by a `UserError` in its result. All else that "
     "goes wrong is in `errors`, with a code in `extensions.code`.\n\n"
     "What an answer may cost is limited: one for each object in it, `first` and `last` counted in full; one more for each leaf "
-    "of an object beyond its first 20, aliases counted; two more for each page below an object. So are its bytes. The code "
-    "`QUERY_TOO_COMPLEX` says which limit was passed."
+    "of an object beyond its first 20, aliases counted; two more for each page below an object. `homeVisitCounts` counts as the "
+    "groups that its filter leaves room for: 50 locations, 50 users and 366 days where it names none. Its bytes "
+    "are limited, too. The code `QUERY_TOO_COMPLEX` says which limit was passed."
 )
 
 
@@ -58,15 +59,10 @@ def make_engine(
         may_introspect=may_introspect,
         planned=planned,
         suggest=suggest,
-        page_sizes=PageSizes(PAGE, LARGEST_PAGE, {"Viewer.locations": _location_count}),
+        page_sizes=PageSizes(PAGE, LARGEST_PAGE, SIZES_OF_LISTS),
         list_lengths=ListLengths(LIST_LENGTH, dict.fromkeys(ORDERS, ORDER_KEYS)),
         scalars=STORED_SCALARS,
     )
-
-
-def _location_count(context: Context) -> int:
-    """Return how many locations `viewer` shows: none where the caller may see all."""
-    return len(context.caller.locations or ())
 
 
 def schema_definition() -> str:

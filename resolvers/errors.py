@@ -13,6 +13,7 @@ from schema.context import Context
 from schema.enums import InputProblemCode
 from schema.types import HomeVisit
 from storage import errors, models
+from storage.conflicts import Conflicts
 
 T = TypeVar("T")
 
@@ -28,10 +29,13 @@ CODES: dict[type, str] = {
 }
 
 
-async def result_of(success: Callable[..., T], work: Awaitable[models.HomeVisit]) -> T | Any:
-    """Return the success type, or the typed result of the refusal."""
+async def result_of(
+    success: Callable[..., T], work: Awaitable[models.HomeVisit], *, conflicts: Conflicts | None = None
+) -> T | Any:
+    """Return the success type, with the conflicts that the work has read, or the typed result of the refusal."""
     try:
-        return success(home_visit=await work)
+        visit = await work
+        return success(home_visit=visit, conflicts=conflicts.visits) if conflicts else success(home_visit=visit)
     except errors.Refusal as refusal:
         return _result(refusal)
 

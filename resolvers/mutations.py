@@ -8,6 +8,8 @@ from resolvers.errors import result_of
 from resolvers.queries import require_permission
 from schema import inputs, results
 from schema.context import Info
+from schema.execution.internals import selects
+from storage.conflicts import Conflicts
 from storage.repository import HomeVisits
 
 
@@ -15,6 +17,11 @@ def begin_change(info: Info) -> HomeVisits:
     """Return the repository to make one change with; raise Forbidden unless the caller may."""
     require_permission(info)
     return info.context.begin_change(str(info.path.key), info.field_name)
+
+
+def _conflicts(info: Info) -> Conflicts | None:
+    """Return what takes up the conflicts of a change, where they are selected."""
+    return Conflicts() if selects(info, "conflicts") else None
 
 
 @strawberry.type(
@@ -28,12 +35,14 @@ class Mutation:
     async def book_home_visit(
         self, info: Info, input: Annotated[inputs.BookHomeVisitInput, inputs.argument("The visit to book, and whom it is for.")]
     ) -> results.BookHomeVisitResult | None:
+        conflicts = _conflicts(info)
         booked = begin_change(info).book(
             inputs.booking_of(input),
             suppress_confirmation=input.suppress_confirmation,
             idempotency_key=inputs.trimmed(input.idempotency_key),
+            conflicts=conflicts,
         )
-        return cast("results.BookHomeVisitResult", await result_of(results.BookHomeVisitSuccess, booked))
+        return cast("results.BookHomeVisitResult", await result_of(results.BookHomeVisitSuccess, booked, conflicts=conflicts))
 
     @strawberry.mutation(
         description="Update a pending home visit. Unless suppressed, and if possible, a changed time is confirmed to the care "
@@ -44,13 +53,17 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.UpdateHomeVisitInput, inputs.argument("Which visit, and what to change about it.")],
     ) -> results.UpdateHomeVisitResult | None:
+        conflicts = _conflicts(info)
         updated = begin_change(info).update(
             inputs.trimmed(input.id),
             inputs.changes_of(input),
             suppress_confirmation=input.suppress_confirmation,
             expected_version=inputs.unset_to_none(input.expected_version),
+            conflicts=conflicts,
         )
-        return cast("results.UpdateHomeVisitResult", await result_of(results.UpdateHomeVisitSuccess, updated))
+        return cast(
+            "results.UpdateHomeVisitResult", await result_of(results.UpdateHomeVisitSuccess, updated, conflicts=conflicts)
+        )
 
     @strawberry.mutation(
         description="Cancel a pending home visit. A confirmation that still waits is not sent any more, and no email tells of it "

@@ -1,5 +1,6 @@
 """Reads: each root field once, with its arguments and what it does."""
 
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 import strawberry
@@ -7,9 +8,23 @@ from strawberry import ID, UNSET
 
 from resolvers.auth import require
 from schema.context import Info
-from schema.enums import Role
+from schema.enums import HomeVisitGrouping, Role, SourceKind, VisitHost
 from schema.execution.internals import columns_of, parent_type
-from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, trimmed, window_of
+from schema.inputs import (
+    BY_ID,
+    After,
+    Before,
+    Filter,
+    First,
+    Last,
+    OrderBy,
+    argument,
+    filter_of,
+    order_of,
+    trimmed,
+    unset_to_none,
+    window_of,
+)
 from schema.people_inputs import (
     LOCATIONS_BY_NAME,
     NEWEST_FIRST,
@@ -25,12 +40,16 @@ from schema.people_inputs import (
     user_filter_of,
 )
 from schema.people_pages import CareEnquiryConnection, LocationConnection, UserConnection
-from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
+from schema.scalars import TimeZone
+from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, HomeVisitCount, Location, Node, Source, User, Viewer
+from storage.conflicts import Occasion
 from storage.queries.paging import Window
 from storage.queries.people_filters import PeopleFilter
 from storage.queries.references import Kind
 from storage.repository import OrderKeys
 
+GroupBy = Annotated[list[HomeVisitGrouping], argument("What visits are counted by: one or two of these, each once.")]
+Zone = Annotated[TimeZone | None, argument("The zone whose days `DAY` means; null or absent: the filter's.")]
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
 
 
@@ -126,6 +145,36 @@ class Query:
         page = await _page(info, "user", user_filter_of(filter), people_order_of(order_by), window)
         return cast("UserConnection", page)
 
+    @strawberry.field(
+        description="How many visits there are of each kind: for dashboards and calendars. 5,000 groups at most, in the order of "
+        "what they are grouped by."
+    )
+    async def home_visit_counts(
+        self, info: Info, group_by: GroupBy, filter: Filter = UNSET, time_zone: Zone = UNSET
+    ) -> list[HomeVisitCount]:
+        require_permission(info)
+        found = filter_of(filter)
+        zone = unset_to_none(time_zone) or found.get("time_zone", "UTC")
+        return cast("list[HomeVisitCount]", await info.context.visits.counts(found, group_by, zone))
+
+    @strawberry.field(
+        description="Pending visits that a booking at this time would stand beside: same location, less than 60 minutes apart, "
+        "the same host or user; nearest first, 20 at most. Neither host nor user given: none. A warning, never a refusal."
+    )
+    async def home_visit_conflicts(
+        self,
+        info: Info,
+        location: Annotated[ID, argument("The location to visit.")],
+        date_time: Annotated[datetime, argument("When the visit would take place.")],
+        host: Annotated[VisitHost | None, argument("The role of the host. Null or absent: only the user counts.")] = UNSET,
+        assigned_to: Annotated[ID | None, argument("The user. Null or absent: only the host counts.")] = UNSET,
+        excluding: Annotated[ID | None, argument("A visit that does not count: the one that is moved.")] = UNSET,
+    ) -> list[HomeVisit]:
+        require_permission(info)
+        ids = trimmed(assigned_to), trimmed(excluding)
+        occasion = Occasion(trimmed(location), date_time, unset_to_none(host), *ids)
+        return cast("list[HomeVisit]", await info.context.visits.conflicts(occasion))
+
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:
         return cast("CareEnquiry | None", await _load(info, "care_enquiry", id))
@@ -149,6 +198,11 @@ class Query:
         for kind in kinds:
             found = found or await info.context.load(kind, id, by_id=True)
         return cast("Node | None", found)
+
+    @strawberry.field(description="Where the visits come from: kept here, or followed from a live CareHQ account.")
+    async def source(self, info: Info) -> Source:
+        require_permission(info)
+        return Source(kind=SourceKind.RECORD, last_synced=None)
 
     @strawberry.field(description="Who is asking, and what they may do.")
     async def viewer(self, info: Info) -> Viewer:

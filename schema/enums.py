@@ -9,6 +9,7 @@ from schema.execution.internals import describe_values
 from storage.caller import Role
 from storage.lifecycle import HomeVisitOperation
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
+from storage.queries.grouping import HomeVisitGrouping
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -52,6 +53,11 @@ class InputProblemCode(Enum):
     NOT_FOUND = "NOT_FOUND"
     REQUIRED = "REQUIRED"
     TOO_LONG = "TOO_LONG"
+
+
+class SourceKind(Enum):
+    RECORD = "RECORD"
+    MIRROR = "MIRROR"
 
 
 _described(
@@ -136,6 +142,22 @@ _described(
     ID="The ID, which is the order in which users were made.",
     NAME=_BY_LAST_NAME,
 )
+_described(
+    HomeVisitGrouping,
+    "What visits are counted by. One or two at once.",
+    STATUS="Where visits are in their life.",
+    DAY="The day on which they take place, in the time zone asked for.",
+    LOCATION="The location visited.",
+    HOST="The role of the host.",
+    ASSIGNED_TO="The user that they are assigned to; null: nobody.",
+    VISIT_TYPE="How they take place.",
+)
+_described(
+    SourceKind,
+    "Where visits come from.",
+    RECORD="Visits are kept here.",
+    MIRROR="Visits are followed from CareHQ, and changes go there first.",
+)
 _described(OrderDirection, "Which end comes first.", ASC="Earliest or lowest first.", DESC="Latest or highest first.")
 _described(
     InputProblemCode,
@@ -149,6 +171,7 @@ _described(
 __all__ = [
     "CareEnquiryOrderField",
     "ConfirmationStatus",
+    "HomeVisitGrouping",
     "HomeVisitOperation",
     "HomeVisitOrderField",
     "HomeVisitStatus",
@@ -156,6 +179,7 @@ __all__ = [
     "LocationOrderField",
     "OrderDirection",
     "Role",
+    "SourceKind",
     "UserOrderField",
     "VisitHost",
     "VisitType",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 import strawberry
 from strawberry import ID, UNSET, Maybe
 
-from schema.enums import HomeVisitOrderField, HomeVisitStatus, OrderDirection, VisitHost, VisitType
+from schema.enums import ConfirmationStatus, HomeVisitOrderField, HomeVisitStatus, OrderDirection, VisitHost, VisitType
 from schema.scalars import TimeZone
 from storage import lifecycle
 from storage.queries import conditions
@@ -41,6 +41,16 @@ class HomeVisitFilter:
     keyword: str | None = _optional(
         "The notes contain this text, whatever the case. Blank: no condition. 100 characters at most."
     )
+    attendee: str | None = _optional(
+        "The name, email address or telephone number of the care seeker, or of the contact who attends, contains this text, "
+        "whatever the case and without regard to accents. Blank: no condition. 100 characters at most."
+    )
+    date_time_from: datetime | None = _optional("The visit is at this instant or later.")
+    date_time_before: datetime | None = _optional("The visit is before this instant.")
+    created_after: datetime | None = _optional("The visit was booked after this instant.")
+    created_before: datetime | None = _optional("The visit was booked before this instant.")
+    assigned: bool | None = _optional("True: somebody is assigned. False: nobody is.")
+    confirmation: list[ConfirmationStatus] | None = _optional("One of these became of the last confirmation email.")
 
 
 @strawberry.input(description="One key of an order: later keys decide where earlier ones are equal, the ID where all are.")

@@ -13,14 +13,24 @@ def _field(description: str) -> Any:
     return strawberry.field(description=description)
 
 
+def _conflicts() -> Any:
+    return strawberry.field(
+        default_factory=list,
+        description="As `homeVisitConflicts` tells them of this visit, read in the transaction that wrote it, and only when "
+        "selected. A booking that is answered again is told those of now, and none once the visit is no longer pending.",
+    )
+
+
 @strawberry.type(description="The visit has been booked.")
 class BookHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
+    conflicts: list[HomeVisit] = _conflicts()
 
 
 @strawberry.type(description="The visit has been updated, or was as asked for already.")
 class UpdateHomeVisitSuccess:
     home_visit: HomeVisit = _field("The visit, as it is now.")
+    conflicts: list[HomeVisit] = _conflicts()
 
 
 @strawberry.type(description="The visit has been cancelled.")

@@ -1,7 +1,7 @@
 """What clients read. A field is the attribute of the same name on a storage record, unless it says otherwise."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
@@ -9,12 +9,12 @@ from graphql import GraphQLResolveInfo
 from strawberry import ID, UNSET
 
 from schema.context import Context, Info
-from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
+from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, SourceKind, VisitHost, VisitType
 from schema.execution.hints import Awaited, Derived, NestedPages, PagesLoader, Reference, hinted, selects_only_id
 from schema.execution.internals import field_nodes
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
-from storage import models
+from storage import counting, models
 from storage.queries.paging import cursors
 from storage.queries.references import RECORDS, Kind
 
@@ -302,3 +302,26 @@ class Viewer:
     subject: str = _plain("Who the caller is, as the token says.")
     roles: list[Role] = _plain("What the caller may do.")
     locations: list[Location] | None = _plain("The locations that the caller is limited to. Null: every location.")
+
+
+@strawberry.type(description="How many visits are alike in what they were grouped by; the other fields are null.")
+class HomeVisitCount:
+    is_type_of = _source(counting.HomeVisitCount)
+
+    count: int = _plain("How many visits there are in the group.")
+    status: HomeVisitStatus | None = _plain("Where the visits are in their life.")
+    day: date | None = _plain("The day of the visits, in the time zone asked for.")
+    location: Location | None = _reference("location", "location", Location | None, "The location visited.")
+    host: VisitHost | None = _plain("The host, by role at the location.")
+    assigned_to: User | None = _reference(
+        "user", "assigned_to", User | None, "The user that the visits are assigned to. Null as well where nobody is."
+    )
+    visit_type: VisitType | None = _plain("Whether the visitors come in person or by video call.")
+
+
+@strawberry.type(description="Where the visits come from.")
+class Source:
+    kind: SourceKind = _plain("Whether visits are kept here, or followed from a live CareHQ account.")
+    last_synced: datetime | None = _plain(
+        "When the followed account was last read to its end. Null: it is not followed, or never was yet."
+    )

@@ -185,6 +185,8 @@ class DerivedAttributes:
 
 
 PENDING = sa.text("cancelled IS NULL AND completed IS NULL")
+UNASSIGNED = sa.text("cancelled IS NULL AND completed IS NULL AND assigned_to IS NULL")
+UNCONFIRMED = sa.text("confirmation = 'FAILED'")
 HAS_CONTACT = sa.text("service_user_contact IS NOT NULL")
 
 
@@ -214,6 +216,10 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
         sa.Index(
             "home_visits_pending_of_location", "location", "date_time", "id", sqlite_where=PENDING, postgresql_where=PENDING
         ),
+        sa.Index(
+            "home_visits_unassigned", "assigned_to", "date_time", "id", sqlite_where=UNASSIGNED, postgresql_where=UNASSIGNED
+        ),
+        sa.Index("home_visits_unconfirmed", "date_time", "id", sqlite_where=UNCONFIRMED, postgresql_where=UNCONFIRMED),
     )
 
     # The index of keywords finds rows by this number; SQLite's implicit one changes when the file is vacuumed.

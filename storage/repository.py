@@ -11,21 +11,19 @@ from sqlmodel import Session, col, delete, select
 
 from storage import lifecycle
 from storage.caller import Caller
+from storage.conflicts import Conflicts, Occasion, find_conflicts
+from storage.counting import HomeVisitCount, count_groups
 from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
 from storage.events.appending import append_event
 from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
-from storage.models import (
-    CareEnquiry,
-    HomeVisit,
-    HomeVisitEventType,
-    IdempotencyKey,
-)
+from storage.models import CareEnquiry, HomeVisit, HomeVisitEventType, IdempotencyKey
 from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
+from storage.queries.grouping import HomeVisitGrouping
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import Page, Window, page_of
@@ -157,10 +155,24 @@ class HomeVisits:
         shape = listing.Shape(where.shape, order.keys, backward, after is not None, before is not None, parent, columns)
         return shape, values
 
+    async def counts(self, filter: HomeVisitFilter, group_by: Sequence[HomeVisitGrouping], zone: str) -> list[HomeVisitCount]:
+        return await count_groups(self._database, self._caller, filter, group_by, zone)
+
+    async def conflicts(self, occasion: Occasion) -> list[HomeVisit]:
+        return await find_conflicts(self._database, self._caller, occasion)
+
     async def book(
-        self, booking: BookingInput, *, suppress_confirmation: bool = False, idempotency_key: str | None = None
+        self,
+        booking: BookingInput,
+        *,
+        suppress_confirmation: bool = False,
+        idempotency_key: str | None = None,
+        conflicts: Conflicts | None = None,
     ) -> HomeVisit:
-        """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking."""
+        """Book a visit; raise InvalidInput or IdempotencyConflict. The same key with the same input returns the first booking.
+
+        `conflicts`, if any, are read with it.
+        """
         fingerprint = lifecycle.fingerprint(booking.values() | {"suppress_confirmation": suppress_confirmation})
 
         def work(session: Session) -> HomeVisit:
@@ -178,12 +190,18 @@ class HomeVisits:
             confirm_booking(session, visit, now)
             return visit
 
-        return await self._database.write(work, self._write_state)
+        return await self._database.write(conflicts.read_after(work) if conflicts else work, self._write_state)
 
     async def update(
-        self, id: str, changes: Mapping[str, Any], *, suppress_confirmation: bool = False, expected_version: int | None = None
+        self,
+        id: str,
+        changes: Mapping[str, Any],
+        *,
+        suppress_confirmation: bool = False,
+        expected_version: int | None = None,
+        conflicts: Conflicts | None = None,
     ) -> HomeVisit:
-        """Change the fields in `changes` (`date_time`, `host`, `notes`, `assigned_to`).
+        """Change the fields in `changes` (`date_time`, `host`, `notes`, `assigned_to`); `conflicts`, if any, are read with it.
 
         Raises HomeVisitNotFound, HomeVisitNotPending, VersionConflict or InvalidInput.
         """
@@ -200,7 +218,7 @@ class HomeVisits:
                 append_event(session, self._caller.subject, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
-        return await self._database.write(work, self._write_state)
+        return await self._database.write(conflicts.read_after(work) if conflicts else work, self._write_state)
 
     async def cancel(self, id: str, *, expected_version: int | None = None, notify_care_seeker: bool = False) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""

@@ -1,13 +1,13 @@
 """The price of an answer, as a function of the variables: one for each object in it, and more for what is dear besides."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphql import (
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -17,9 +17,12 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    StringValueNode,
     ValueNode,
     VariableNode,
     get_named_type,
@@ -29,6 +32,14 @@ from graphql import (
     is_list_type,
 )
 
+# A context and the arguments of a field to how many objects its list may have.
+SizeOfList = Callable[[Any, Mapping[str, Any]], int]
+# Under which the context stands among the values of variables: no variable has this name.
+CONTEXT = ""
+
+# How deep lists and objects stand in the arguments that tell the size of a list.
+DEPTH = 3
+
 # What a page below an object costs besides the objects in it: each parent has one, however small it is.
 PAGE_BELOW = 2
 
@@ -36,13 +47,13 @@ PAGE_BELOW = 2
 class PageSizes(NamedTuple):
     """How many objects a page has without `first` and `last`, and how many it may have at most.
 
-    `of_lists` tells, of a context, the size of a list that has no arguments, by its name like `Type.field`. `leaves` is how many
-    leaves of an object its own price covers.
+    `of_lists` tells, of a context and of the arguments as they came, the size of a list without pages, by its name like
+    `Type.field`. `leaves` is how many leaves of an object its own price covers.
     """
 
     default: int = 10
     largest: int = 100
-    of_lists: Mapping[str, Callable[[Any], int]] = MappingProxyType({})
+    of_lists: Mapping[str, SizeOfList] = MappingProxyType({})
     leaves: int = 20
 
 
@@ -69,29 +80,43 @@ class PageSize(NamedTuple):
         return self.default if size is None else min(max(size, 0), self.most)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ListSize:
+    """The size of a list without pages, known only with the context and with the variables that its arguments name."""
+
+    of: SizeOfList
+    arguments: Mapping[str, ValueNode]
+
+    def size(self, values: Mapping[str, Any]) -> int:
+        arguments = {name: _untyped(node, values) for name, node in self.arguments.items()}
+        return self.of(values.get(CONTEXT), arguments)
+
+
+Size = PageSize | ListSize
+
 # how often what is multiplied by the same pages is in an answer
-Costs = Counter[tuple[PageSize, ...]]
+Costs = Counter[tuple[Size, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What an answer may cost: a number, and products of numbers with page sizes. `lists` are sizes that the context tells."""
+    """What an answer may cost: a number, and products of numbers with sizes, of which some need the context."""
 
     fixed: int
-    terms: tuple[tuple[int, tuple[PageSize, ...]], ...]
-    defaults: Mapping[str, int | None]
-    lists: Mapping[str, Callable[[Any], int]] = field(default_factory=dict)
+    terms: tuple[tuple[int, tuple[Size, ...]], ...]
+    defaults: Mapping[str, Any]
+    needs_context: bool = False
 
     def of(self, variables: Mapping[str, Any], context: Any = None) -> int:
         """Return the price for these values of the variables, coerced or as they came."""
         total = self.fixed
         values = {**self.defaults, **variables} if self.defaults else variables
-        if self.lists:
-            values = {**values, **{name: size(context) for name, size in self.lists.items()}}
-        for times, pages in self.terms:
+        if self.needs_context:
+            values = {**values, CONTEXT: context}
+        for times, sizes in self.terms:
             product = times
-            for page in pages:
-                product *= page.size(values)
+            for size in sizes:
+                product *= size.size(values)
             total += product
         return total
 
@@ -105,8 +130,8 @@ class _Selection(NamedTuple):
     selection_set: SelectionSetNode
     on: GraphQLNamedType | None
     times: int
-    pages: tuple[PageSize, ...]
-    size: int | PageSize
+    pages: tuple[Size, ...]
+    size: int | Size
     leaves: set[str]
 
 
@@ -141,14 +166,15 @@ class PriceList:
         costs = self._costs(root)
         self._add_leaves(root, costs)
         fixed = costs.pop((), 0)
-        used = {name for pages in costs for page in pages for name, _ in page.variables}
+        sizes = {size for sizes in costs for size in sizes}
+        lists = any(isinstance(size, ListSize) for size in sizes)
+        used = {name for size in sizes if isinstance(size, PageSize) for name, _ in size.variables}
         defaults = {
-            node.variable.name.value: self._literal(node.default_value)
+            node.variable.name.value: self._literal(value) if node.variable.name.value in used else _untyped(value, {})
             for node in operation.variable_definitions or ()
-            if node.default_value and node.variable.name.value in used
+            if (value := node.default_value) and (lists or node.variable.name.value in used)
         }
-        lists = {name: size for name, size in self._sizes.of_lists.items() if name in used}
-        return Price(fixed, tuple((times, pages) for pages, times in costs.items()), defaults, lists)
+        return Price(fixed, tuple((times, sizes) for sizes, times in costs.items()), defaults, lists)
 
     def _costs(self, root: _Selection) -> Costs:
         costs: Costs = Counter()
@@ -200,9 +226,11 @@ class PriceList:
         size = self._sizes.default if page is None else page
         return _Selection(node.selection_set, get_named_type(field.type), selection.times, selection.pages, size, set())
 
-    def _size_of_list(self, node: FieldNode, selection: _Selection) -> int | PageSize:
-        name = f"{selection.on.name if selection.on else None}.{node.name.value}"
-        return PageSize(((name, None),), None, 0, sys.maxsize) if name in self._sizes.of_lists else selection.size
+    def _size_of_list(self, node: FieldNode, selection: _Selection) -> int | Size:
+        size_of = self._sizes.of_lists.get(f"{selection.on.name if selection.on else None}.{node.name.value}")
+        if size_of is None:
+            return selection.size
+        return ListSize(size_of, {argument.name.value: argument.value for argument in node.arguments or ()})
 
     def _page_of(self, node: FieldNode, field: GraphQLField) -> int | PageSize | None:
         arguments = [(name, field.args[name]) for name in ("first", "last") if name in field.args]
@@ -235,8 +263,8 @@ class PriceList:
         return int(value.value[:11]) if isinstance(value, IntValueNode) else self._sizes.largest
 
 
-def _repeated(selection: _Selection, size: int | PageSize) -> _Selection:
-    if isinstance(size, PageSize):
+def _repeated(selection: _Selection, size: int | Size) -> _Selection:
+    if not isinstance(size, int):
         return selection._replace(pages=(*selection.pages, size))
     return selection._replace(times=selection.times * size)
 
@@ -245,3 +273,16 @@ def _field(schema: GraphQLSchema, on: GraphQLNamedType | None, name: str) -> Gra
     if not is_composite_type(on) or name.startswith("__"):
         return None
     return schema.get_field(on, name)
+
+
+def _untyped(node: ValueNode, values: Mapping[str, Any], depth: int = DEPTH) -> Any:
+    """Return what a value says, numbers and truths left out: None, as is what stands too deep in others."""
+    if isinstance(node, VariableNode):
+        return values.get(node.name.value)
+    if isinstance(node, StringValueNode | EnumValueNode):
+        return node.value
+    if isinstance(node, ListValueNode) and depth:
+        return [_untyped(item, values, depth - 1) for item in node.values]
+    if isinstance(node, ObjectValueNode) and depth:
+        return {field.name.value: _untyped(field.value, values, depth - 1) for field in node.fields}
+    return None

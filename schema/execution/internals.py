@@ -12,12 +12,17 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    VariableNode,
     default_field_resolver,
     default_type_resolver,
 )
@@ -217,6 +222,41 @@ def field_nodes(info: Any) -> list[FieldNode]:
     """Return the nodes of a field as they were parsed: Strawberry's `selected_fields` converts all below them, each time."""
     nodes: list[FieldNode] = info._raw_info.field_nodes
     return nodes
+
+
+def selects(info: Any, name: str) -> bool:
+    """Tell whether a field of this name is selected of what a root field returns, whatever its type and under any key."""
+    raw = info._raw_info
+    # Strawberry 0.341 puts the plain values there, graphql-core 3.3 an object that has them.
+    variables: Mapping[str, Any] = getattr(raw.variable_values, "coerced", raw.variable_values)
+    unread: list[SelectionSetNode | None] = [node.selection_set for node in raw.field_nodes]
+    spread: set[str] = set()
+    while unread:
+        selections = unread.pop()
+        for node in selections.selections if selections else ():
+            if node.directives and _is_left_out(node, variables):
+                continue
+            if isinstance(node, FieldNode):
+                if node.name.value == name:
+                    return True
+            elif isinstance(node, InlineFragmentNode):
+                unread.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                unread.append(raw.fragments[node.name.value].selection_set)
+    return False
+
+
+def _is_left_out(node: SelectionNode, variables: Mapping[str, Any]) -> bool:
+    for directive in node.directives or ():
+        name = directive.name.value
+        if name in ("skip", "include") and directive.arguments:
+            value = directive.arguments[0].value
+            # A variable that is null is an error, told where the selection is executed.
+            truth = variables.get(value.name.value) if isinstance(value, VariableNode) else getattr(value, "value", None)
+            if truth is (name == "skip"):
+                return True
+    return False
 
 
 def converter(type_: Any) -> Convert:

@@ -1,11 +1,11 @@
 """Routes beside GraphQL: the explorer's files, health, readiness, and metrics."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from graphql import GraphQLError
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -26,18 +26,28 @@ from storage.outbox.overview import figures
 _host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?").fullmatch
 
 
-@web.middleware
-async def require_local_name(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests under a name that is not this machine's.
+def local_only(origins: Container[str]) -> Middleware:
+    """Return what refuses requests under a name that is not this machine's, and those of pages from elsewhere.
 
-    Where nobody signs in, nothing else stops the scripts of a site whose name was pointed here (DNS rebinding).
+    Where nobody signs in, nothing else stops the scripts of a site whose name was pointed here (DNS rebinding). Pages of
+    `origins` may ask although they are from elsewhere.
     """
-    name = _name(request.host)
-    if name is None:
-        raise web.HTTPBadRequest(text="The Host header is no name or address with, perhaps, a port.\n", headers=SECURITY_HEADERS)
-    if not is_loopback(name):
-        raise web.HTTPForbidden(text="In development this server answers only to the name localhost.\n")
-    return await handler(request)
+
+    @web.middleware
+    async def refuse_others(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = _name(request.host)
+        if name is None:
+            reason = "The Host header is no name or address with, perhaps, a port.\n"
+            raise web.HTTPBadRequest(text=reason, headers=SECURITY_HEADERS)
+        if not is_loopback(name):
+            raise web.HTTPForbidden(text="In development this server answers only to the name localhost.\n")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and origin not in origins and not is_loopback(_name(origin.partition("://")[2]) or ""):
+            reason = "In development this server answers only to pages of this machine, and to HOME_VISITS_ALLOWED_ORIGINS.\n"
+            raise web.HTTPForbidden(text=reason, headers=SECURITY_HEADERS)
+        return await handler(request)
+
+    return refuse_others
 
 
 def _name(host: str) -> str | None:

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from ipaddress import ip_network
@@ -19,6 +19,7 @@ from schema.scalars import parse_time_zone
 from schema.server.sharing import SharedMetrics
 from schema.transport.http.clients import Network
 from schema.transport.http.connections import HTTPLimits
+from schema.transport.http.origins import LocalOrigins
 from schema.transport.shares import ShareLimits
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Settings(BaseSettings):
         """Read the environment; raise Unstartable."""
         with _explaining():
             return cls()
+
+    def origins(self, *, dev: bool) -> Container[str]:
+        """Return whose pages may send requests: in development those of this machine as well."""
+        return LocalOrigins(self.allowed_origins) if dev else self.allowed_origins
 
     @property
     def lets_sign_in(self) -> bool:

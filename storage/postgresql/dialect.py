@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
 from storage.postgresql import numbering
+from storage.queries.conditions import INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.search import INDEXED_KEYWORD
 
 # A word of three characters or more has a trigram that the index can be asked for.
 _HAS_TRIGRAM = re.compile(r"[^\W_]{3}")
@@ -59,7 +59,7 @@ class PostgreSQLDialect(Dialect):
         return folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
-        if (INDEXED_KEYWORD, "") in conditions:
+        if _has_indexed_text(conditions):
             return [AccessPath(Access.SCAN)]
         few = next((name for name, form in conditions if form == "few"), None)
         if few and order and order[0][0] == "date_time":
@@ -67,10 +67,20 @@ class PostgreSQLDialect(Dialect):
         return [AccessPath(Access.IN_ORDER)]
 
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.IN_ORDER)]
+        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.IN_ORDER)]
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]
+        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.FEWEST)]
+
+    def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
+        del groupings
+        return self.count_paths(conditions)
+
+    def utc_day(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.to_char(_in_utc(instant), sa.literal_column("'YYYY-MM-DD'"), type_=sa.String())
+
+    def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.cast(_in_utc(instant), sa.Time()) >= sa.cast(_text(parameter), sa.Time())
 
     def search_paths(self) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN)]
@@ -112,6 +122,14 @@ class PostgreSQLDialect(Dialect):
 
     def number_events(self, session: Session, limit: int) -> int:
         return numbering.number_events(session, limit)
+
+
+def _has_indexed_text(conditions: ConditionShape) -> bool:
+    return any(name in INDEXED for name, _ in conditions)
+
+
+def _in_utc(instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.timezone(sa.literal_column("'UTC'"), instant)
 
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:

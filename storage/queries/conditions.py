@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from storage.errors import InvalidPage
 from storage.identifiers import identifiers, is_identifier
 from storage.instants import stored
-from storage.models import HomeVisit, HomeVisitStatus, table_of
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, table_of
+from storage.queries.attendees import ATTENDEE, INDEXED_ATTENDEE, attendee_clause, attendee_conditions
 from storage.queries.dialect import Access, ConditionShape, Dialect
-from storage.queries.search import KEYWORD, keyword_clause, keyword_conditions
+from storage.queries.search import INDEXED_KEYWORD, KEYWORD, keyword_clause, keyword_conditions
 
 LIST_LENGTH = 250
 SCOPES = 512
@@ -38,11 +39,18 @@ class HomeVisitFilter(TypedDict, total=False):
     cancelled: bool | None
     completed: bool | None
     start_date: date | None
+    date_time_from: datetime | None
     end_date: date | None
+    date_time_before: datetime | None
     time_zone: str
     modified_after: datetime | None
     modified_before: datetime | None
     keyword: str | None
+    attendee: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+    assigned: bool | None
+    confirmation: list[ConfirmationStatus] | None
 
 
 class Condition(NamedTuple):
@@ -71,8 +79,15 @@ IDS = {
 # Of these there may be so many visits that it matters in which order they are found.
 BROAD = frozenset({"location", "assigned_to", "scope"})
 FEW = 50
-LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type}
-FLAGS = {"anonymized": VISITS.c.anonymized, "cancelled": VISITS.c.cancelled, "completed": VISITS.c.completed}
+# The one status of a confirmation that has an index, which a database uses only for what is written into the SQL.
+FAILED = ConfirmationStatus.FAILED.value
+LISTS = {**IDS, "host": VISITS.c.host, "visit_type": VISITS.c.visit_type, "confirmation": VISITS.c.confirmation}
+FLAGS = {
+    "anonymized": VISITS.c.anonymized,
+    "cancelled": VISITS.c.cancelled,
+    "completed": VISITS.c.completed,
+    "assigned": VISITS.c.assigned_to,
+}
 STATUSES = {
     HomeVisitStatus.PENDING: sa.and_(VISITS.c.cancelled.is_(None), VISITS.c.completed.is_(None)),
     HomeVisitStatus.CANCELLED: VISITS.c.cancelled.is_not(None),
@@ -83,9 +98,16 @@ BOUNDS: dict[str, tuple[sa.Column[Any], Callable[[Any, Any], sa.ColumnElement[bo
     "end": (VISITS.c.date_time, operator.lt),
     "modified_after": (VISITS.c.modified, operator.gt),
     "modified_before": (VISITS.c.modified, operator.lt),
+    "created_after": (VISITS.c.created, operator.gt),
+    "created_before": (VISITS.c.created, operator.lt),
 }
-# Their conditions come from elsewhere: `keyword_conditions`, and the days that are in the zone.
-NO_CONDITION = frozenset({KEYWORD, "time_zone"})
+# Bounds of the same column as a day's: so they have its SQL, and of two the closer one holds.
+AS_DAYS = {"date_time_from": "start", "date_time_before": "end"}
+CLOSER: dict[str, Callable[[str, str], str]] = {"start": max, "end": min}
+# Their conditions come from elsewhere: `keyword_conditions`, `attendee_conditions`, and the days that are in the zone.
+NO_CONDITION = frozenset({KEYWORD, ATTENDEE, "time_zone"})
+# Conditions on an index of texts, for statements that look visits up by it.
+INDEXED = frozenset({INDEXED_KEYWORD, INDEXED_ATTENDEE})
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
 
@@ -96,7 +118,12 @@ def conditions(filter: HomeVisitFilter, locations: Iterable[str] | None, dialect
     parts = [part for name in names if (part := _condition(name, filter, dialect)) is not None]
     if locations is not None:
         parts.append(_scope(frozenset(locations), dialect))
+    if "date_time_from" in filter or "date_time_before" in filter:
+        parts = _with_closer_bounds(parts)
     shape, values = tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts}
+    if attendee := filter.get("attendee"):
+        forms, texts = attendee_conditions(attendee, dialect)
+        shape, values = (*forms, *shape), values | texts
     if keyword := filter.get("keyword"):
         forms, texts = keyword_conditions(keyword, dialect)
         return Conditions((*forms, *shape), values | texts)
@@ -117,8 +144,8 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
     """Return the SQL of one part of a shape, for rows that are found so; `along`: by the index that begins with this column."""
     if name in LISTS:
         column = LISTS[name]
-        if form == "one":
-            return column == sa.bindparam(name, type_=column.type)
+        if form in ("one", FAILED):
+            return column == (sa.literal_column(f"'{FAILED}'") if form == FAILED else sa.bindparam(name, type_=column.type))
         in_order = access is Access.IN_ORDER and name in BROAD
         return dialect.is_member(dialect.without_index(column) if in_order else column, name)
     if name in BOUNDS:
@@ -129,7 +156,7 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return keyword_clause(name, form, dialect)
+    return (attendee_clause if name in (ATTENDEE, INDEXED_ATTENDEE) else keyword_clause)(name, form, dialect)
 
 
 def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Condition | None:
@@ -144,7 +171,15 @@ def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Conditio
         return Condition(name, "set" if value else "unset")
     if name in ("start_date", "end_date"):
         return _day(name, value, ZoneInfo(filter.get("time_zone", "UTC")))
-    return Condition(name, "", stored(value))
+    return Condition(AS_DAYS.get(name, name), "", stored(value))
+
+
+def _with_closer_bounds(parts: list[Condition]) -> list[Condition]:
+    bounds: dict[str, Condition] = {}
+    for part in parts:
+        other = bounds.get(part.name)
+        bounds[part.name] = part._replace(value=CLOSER[part.name](other.value, part.value)) if other else part
+    return list(bounds.values())
 
 
 def _status(statuses: list[HomeVisitStatus]) -> Condition | None:
@@ -165,7 +200,7 @@ def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
     distinct = list(dict.fromkeys(identifiers(values) if name in IDS else values))
     # A single value is by far the most usual, and lets an index give the order as well.
     if len(distinct) == 1:
-        return Condition(name, "one", distinct[0])
+        return Condition(name, FAILED if name == "confirmation" and distinct == [FAILED] else "one", distinct[0])
     return Condition(name, "few" if name in BROAD and len(distinct) <= FEW else "any", dialect.list_value(distinct))
 
 

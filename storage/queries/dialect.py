@@ -88,6 +88,18 @@ class Dialect(ABC):
         """Return how people are found whose folded names contain a text, the path to be tried first at the front."""
 
     @abstractmethod
+    def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
+        """Return how the rows of a list are counted by groups, the path to be tried first at the front."""
+
+    @abstractmethod
+    def utc_day(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the day, in UTC, of an instant as text: `2024-11-03`."""
+
+    @abstractmethod
+    def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Hold where the time of day, in UTC, of an instant is the parameter, a text like `23:00:00`, or later."""
+
+    @abstractmethod
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return the column so that its index is not chosen before one that has the order of the list."""
 

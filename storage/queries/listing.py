@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from storage.models import DERIVED_FROM, HomeVisit
-from storage.queries.conditions import LISTS, VISITS, clause
+from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.paging import Order, canonical
-from storage.queries.search import INDEXED_KEYWORD
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -97,7 +96,7 @@ def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
 
 def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = None) -> list[sa.ColumnElement[bool]]:
     """Return the SQL of all conditions of a shape, as `clause` does of each."""
-    parts = [part for part in shape.conditions if access is Access.SCAN or part[0] != INDEXED_KEYWORD]
+    parts = [part for part in shape.conditions if access is Access.SCAN or part[0] not in INDEXED]
     return [clause(dialect, name, form, access, along) for name, form in parts]
 
 

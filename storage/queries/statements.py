@@ -58,7 +58,7 @@ class CompilingTurn:
 COMPILING = CompilingTurn()
 
 
-def compiled(dialect: Dialect, query: sa.Select[*tuple[Any, ...]]) -> Statement:
+def compiled(dialect: Dialect, query: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]) -> Statement:
     """Compile what runs often: values that differ between calls must be named parameters."""
     COMPILING.take()
     result = query.compile(dialect=dialect.sqlalchemy)

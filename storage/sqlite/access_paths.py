@@ -3,20 +3,25 @@
 Nobody counts the visits for SQLite: it plans alike on every database, and the tests see what it plans.
 """
 
-from storage.queries.conditions import BROAD
+from storage.queries.conditions import BROAD, INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
-from storage.queries.search import INDEXED_KEYWORD
 
 # Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
 SHORT_STEPS = 20_000
 SHORT_WALK, LONG_WALK = SHORT_STEPS // 2, 5 * SHORT_STEPS
+# Some 40,000 rows to be grouped: as many take as long to be looked up as a fifth of a million to be looked at.
+GROUPING_STEPS = 50 * SHORT_STEPS
 
 # Conditions that one index holds, so that it can count by itself.
 COUNTED = [
     {"location", "scope", "start", "end"},
     {"assigned_to", "start", "end"},
     {"modified_after", "modified_before"},
+    {"created_after", "created_before"},
 ]
+
+# Conditions and groupings that one index holds, in whose order visits are grouped by the first, and counted by it alone.
+GROUPED = [{*COUNTED[0], "LOCATION", "DAY"}, {*COUNTED[1], "ASSIGNED_TO", "DAY"}]
 
 # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
 WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
@@ -27,7 +32,7 @@ SEARCH_PATHS = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     condition = mergeable(conditions, order)
     merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
-    if _has_indexed_keyword(conditions):
+    if _has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *merged, *LONGER_WALK_OR_LOOK_UP]
     if merged:
         return merged
@@ -37,7 +42,7 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
 
 
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
-    if _has_indexed_keyword(conditions):
+    if _has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
     return [AccessPath(Access.IN_ORDER)]
 
@@ -49,6 +54,13 @@ def count_paths(conditions: ConditionShape) -> list[AccessPath]:
     return [AccessPath(Access.FEWEST, SHORT_STEPS), AccessPath(Access.SCAN)]
 
 
+def group_paths(conditions: ConditionShape, groupings: frozenset[str]) -> list[AccessPath]:
+    names = {name for name, _ in conditions}
+    if any(names | groupings <= index for index in GROUPED):
+        return [AccessPath(Access.FEWEST)]
+    return [AccessPath(Access.FEWEST, GROUPING_STEPS), AccessPath(Access.SCAN)]
+
+
 def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
     """Return the name of the condition whose few values have a list each in the order of the page, so that they can be merged."""
     if not order or order[0][0] != "date_time" or _is_selective(conditions):
@@ -58,11 +70,11 @@ def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
 
 def _page_may_take_long(conditions: ConditionShape) -> bool:
     """Tell whether so few may meet the conditions that most visits are looked at before a page is full."""
-    return bool(conditions) and (_has_indexed_keyword(conditions) or not _is_selective(conditions))
+    return bool(conditions) and (_has_indexed_text(conditions) or not _is_selective(conditions))
 
 
-def _has_indexed_keyword(conditions: ConditionShape) -> bool:
-    return (INDEXED_KEYWORD, "") in conditions
+def _has_indexed_text(conditions: ConditionShape) -> bool:
+    return any(name in INDEXED for name, _ in conditions)
 
 
 def _is_selective(conditions: ConditionShape) -> bool:

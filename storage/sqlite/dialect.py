@@ -75,6 +75,15 @@ class SQLiteDialect(Dialect):
     def search_paths(self) -> Sequence[AccessPath]:
         return access_paths.SEARCH_PATHS
 
+    def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
+        return access_paths.group_paths(conditions, groupings)
+
+    def utc_day(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.substr(instant, sa.literal_column("1"), sa.literal_column("10"), type_=sa.String())
+
+    def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.func.substr(instant, sa.literal_column("12"), type_=sa.String()) >= _text(parameter)
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         # SQLite takes an index for the plain column, and then has to sort all that it finds.
         return UnaryExpression(column, operator=PLUS)

@@ -30,7 +30,14 @@ from tests.asking import schema
 
 SCHEMA = core_schema(schema())
 ROOTS = {kind: root for kind in OperationType if (root := SCHEMA.get_root_type(kind))}
-LITERALS = {"ID": json.dumps("f" * 24), "DateTime": '"2024-11-20T14:00:00Z"', "Int": "1", "String": '""', "Boolean": "true"}
+LITERALS = {
+    "ID": json.dumps("f" * 24),
+    "DateTime": '"2024-11-20T14:00:00Z"',
+    "Int": "1",
+    "String": '""',
+    "Boolean": "true",
+    "TimeZone": '"UTC"',
+}
 
 
 def smallest(type: GraphQLInputType) -> str:

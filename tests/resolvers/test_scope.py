@@ -67,6 +67,7 @@ async def test_who_may_only_read_may_change_nothing(ask: Ask, name: str) -> None
     assert (response.statements, response.written) == (0, 0)
 
 
+BESIDE = 'homeVisitConflicts(location: "%s", dateTime: "2024-11-04T09:00:00Z", host: OTHER, assignedTo: "%s")'
 READS = [
     *(("homeVisit", id) for id in (SEEN["visit"], SEEN["ended"], HIDDEN["visit"], HIDDEN["third"])),
     *(("careEnquiry", id) for id in (SEEN["enquiry"], SEEN["moved"], HIDDEN["enquiry"])),
@@ -74,6 +75,10 @@ READS = [
     *(("user", id) for id in (SEEN["user"], HIDDEN["user"])),
     *(("node", id) for id in (*SEEN.values(), *HIDDEN.values())),
     *((name, "") for name in ("homeVisits", "careEnquiries", "locations", "users", "viewer")),
+    *((f"homeVisitCounts(groupBy: [{grouping}, LOCATION])", "") for grouping in ("STATUS", "DAY", "HOST", "VISIT_TYPE")),
+    ("homeVisitCounts(groupBy: [ASSIGNED_TO, STATUS])", ""),
+    *((BESIDE % (location, user), "") for location in (OURS, HIDDEN["location"]) for user in (SEEN["user"], HIDDEN["user"])),
+    ("source", ""),
 ]
 CHANGES = [
     ("cancelHomeVisit", {"id": SEEN["visit"], "expectedVersion": 9}),
@@ -113,23 +118,35 @@ async def test_every_field_is_reached_within_our_locations_and_shows_nothing_of_
 
 
 def all_of(kind: OperationType, name: str) -> str:
-    return everything(get_named_type(ROOTS[kind].fields[name].type))
+    return everything(get_named_type(ROOTS[kind].fields[field_of(name)].type))
+
+
+def field_of(name: str) -> str:
+    """Return the name of a root field without its arguments."""
+    return name.partition("(")[0]
 
 
 async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     lists = ("homeVisits", "careEnquiries", "locations", "users")
-    selections = dict.fromkeys(lists, "{ totalCount nodes { id } }") | {"viewer": "{ subject locations { id } }"}
+    selections = dict.fromkeys(lists, "{ totalCount nodes { id } }") | {
+        "homeVisitCounts": "{ count }",
+        "source": "{ kind }",
+        "viewer": "{ subject locations { id } }",
+    }
 
     responses = {
-        (name, id): await read(ask_ours, name, id, selections.get(name, "{ id }"), caller=world.limited_to())
+        (name, id): await read(ask_ours, name, id, selections.get(field_of(name), "{ id }"), caller=world.limited_to())
         for name, id in READS
     }
 
     assert all(response.errors == [] for response in responses.values())
-    found = {root: response.data[root[0]] for root, response in responses.items()}
+    found = {root: response.data[field_of(root[0])] for root, response in responses.items()}
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
     for name in lists:
         assert found.pop((name, "")) == {"totalCount": 0, "nodes": []}
+    assert found.pop(("source", "")) == {"kind": "RECORD"}
+    counted = {root for root in found if root[0].startswith(("homeVisitCounts", "homeVisitConflicts"))}
+    assert [found.pop(root) for root in counted] == [[]] * 9
     assert set(found.values()) == {None}
 
 

@@ -1,7 +1,7 @@
 """GraphQL over HTTP, to the letter: JSON by POST, answered in the media type and with the status that the client can take."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -38,7 +38,7 @@ class Endpoint:
         *,
         limits: HTTPLimits,
         trusted: TrustedDocuments | None = None,
-        origins: frozenset[str] = frozenset(),
+        origins: Container[str] = frozenset(),
         page: tuple[bytes, Mapping[str, str]] | None = None,
         clients: ClientAddresses | None = None,
     ) -> None:

@@ -135,7 +135,7 @@ def test_variables_and_their_defaults_set_the_size_of_a_page(document: str, vari
 
 
 def test_a_list_may_be_as_long_as_the_context_tells() -> None:
-    sizes = PageSizes(of_lists={"Viewer.locations": len})
+    sizes = PageSizes(of_lists={"Viewer.locations": lambda context, _arguments: len(context)})
 
     measured = measure(parse("query($n:Int){viewer{locations{id homeVisits(first:$n){nodes{id}}}}}"), SCHEMA, LIMITS, sizes)[None]
 

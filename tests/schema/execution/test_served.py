@@ -18,7 +18,7 @@ from schema.types import ServiceUserContact
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
-from tests.world import DAUGHTER, FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
+from tests.world import ANNA, DAUGHTER, FOR_WILLOWS, PENDING, VISIT_IDS, WILLOWS
 
 ROW = "id status dateTime visitType host notes created modified cancelled completed version confirmation allowedOperations"
 PEOPLE = """location { id name timeZone } assignedTo { id firstName lastName } serviceUserContact { firstName phone }
@@ -126,6 +126,30 @@ USUAL = {
         3,
         3,
     ),
+    "a month by day and status": Usual(
+        """query ($filter: HomeVisitFilter) { homeVisitCounts(groupBy: [DAY, STATUS], filter: $filter) { count day status } }""",
+        {"filter": {"location": [WILLOWS], "startDate": "2024-11-01", "endDate": "2024-11-30", "timeZone": "Europe/London"}},
+        Served.PLANS,
+        1,
+        1,
+    ),
+    "counts by location and user": Usual(
+        "{ homeVisitCounts(groupBy: [LOCATION, ASSIGNED_TO]) { count location { name } assignedTo { firstName } } }",
+        {},
+        Served.PLANS,
+        3,
+        1,
+    ),
+    "what a booking would stand beside": Usual(
+        f"""{{ homeVisitConflicts(location: "{WILLOWS}", dateTime: "2024-11-03T21:30:00Z", host: MANAGER, assignedTo: "{ANNA}")
+            {{ {ROW} {PEOPLE} }} }}""",
+        {},
+        Served.PLANS,
+        4,
+        1,
+    ),
+    "an attendee on the phone": Usual(PAGE % f"nodes {{ {ROW} }}", {"filter": {"attendee": "fern"}}, Served.ROOT_FIELDS, 1, 1),
+    "where visits come from": Usual("{ source { kind lastSynced } }", {}, Served.ROOT_FIELDS, 0, 0),
     "a node that is a visit": Usual(NODE % PENDING, {}, Served.PLANS, 1, 1),
     "a node that is a contact": Usual(NODE % DAUGHTER, {}, Served.PLANS, 5, 5),
     "nothing of the types below": Usual("{ __typename }", {}, Served.EXECUTOR, 0, 0),

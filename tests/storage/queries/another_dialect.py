@@ -57,6 +57,15 @@ class AnotherDialect(Dialect):
     def search_paths(self) -> Sequence[AccessPath]:
         return [AccessPath(Access.IN_ORDER, 1), AccessPath(Access.SCAN)]
 
+    def group_paths(self, _conditions: ConditionShape, _groupings: frozenset[str]) -> Sequence[AccessPath]:
+        return [AccessPath(Access.FEWEST, 1), AccessPath(Access.SCAN)]
+
+    def utc_day(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.to_char(instant, sa.literal_column("'YYYY-MM-DD'"))
+
+    def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return sa.cast(instant, sa.Time()) >= sa.bindparam(parameter, type_=sa.Time())
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 

@@ -20,6 +20,7 @@ from tests.storage.homes import (
     DAUGHTER,
     FROST,
     NOBODY,
+    NOW,
     REID,
     ROWAN,
     SON,
@@ -31,6 +32,7 @@ from tests.storage.homes import (
 
 EARLY, NOON, LATE = (datetime(2024, 11, 3, hour, tzinfo=UTC) for hour in (9, 12, 18))
 ALL = [1, 2, 3, 4, 5]
+FAILED = ConfirmationStatus.FAILED
 
 
 async def numbers(visits: HomeVisits, **filter: Any) -> list[int]:
@@ -45,8 +47,8 @@ async def keep_five(database: Database) -> None:
         database,
         visit(1, date_time=EARLY, modified=EARLY, visit_type=VisitType.VIRTUAL, notes="Wheelchair"),
         visit(2, date_time=NOON, modified=NOON, care_enquiry=REID, assigned_to=ALICE, service_user_contact=DAUGHTER),
-        visit(3, date_time=LATE, modified=LATE, cancelled=LATE, host=VisitHost.MANAGER, assigned_to=ALICE),
-        visit(4, care_enquiry=FROST, location=ROWAN, completed=LATE, assigned_to=BOB, service_user_contact=SON),
+        visit(3, date_time=LATE, modified=LATE, cancelled=LATE, host=VisitHost.MANAGER, assigned_to=ALICE, confirmation=FAILED),
+        visit(4, care_enquiry=FROST, location=ROWAN, created=LATE, completed=LATE, assigned_to=BOB, service_user_contact=SON),
         visit(5, completed=LATE, anonymized=LATE, confirmation=ConfirmationStatus.SENT),
     )
 
@@ -88,6 +90,24 @@ async def keep_five(database: Database) -> None:
         ({"modified_before": LATE}, [1, 2, 4, 5]),
         ({"modified_before": LATE + timedelta(microseconds=1)}, ALL),
         ({"modified_after": EARLY, "modified_before": LATE}, [2]),
+        ({"date_time_from": NOON}, [2, 3]),
+        ({"date_time_before": NOON}, [1, 4, 5]),
+        ({"date_time_from": EARLY, "date_time_before": LATE}, [1, 2, 4, 5]),
+        ({"date_time_from": EARLY, "start_date": date(2024, 11, 4)}, []),
+        ({"date_time_from": LATE, "start_date": date(2024, 11, 3)}, [3]),
+        ({"date_time_before": NOON, "end_date": date(2024, 11, 3)}, [1, 4, 5]),
+        ({"date_time_before": LATE, "end_date": date(2024, 11, 2)}, []),
+        ({"created_after": NOW}, [4]),
+        ({"created_after": NOW - timedelta(microseconds=1)}, ALL),
+        ({"created_before": LATE}, [1, 2, 3, 5]),
+        ({"created_before": NOW}, []),
+        ({"assigned": True}, [2, 3, 4]),
+        ({"assigned": False}, [1, 5]),
+        ({"assigned": False, "status": [HomeVisitStatus.PENDING]}, [1]),
+        ({"assigned": False, "assigned_to": [ALICE]}, []),
+        ({"confirmation": [ConfirmationStatus.SENT]}, [5]),
+        ({"confirmation": [ConfirmationStatus.FAILED]}, [3]),
+        ({"confirmation": [ConfirmationStatus.SENT, ConfirmationStatus.FAILED]}, [3, 5]),
         ({"keyword": "wheel"}, [1]),
         ({"keyword": "stairs"}, []),
         ({"assigned_to": [ALICE], "status": [HomeVisitStatus.PENDING], "location": [WILLOW]}, [2]),
@@ -115,7 +135,7 @@ async def test_none_is_no_condition(visits: HomeVisits, database: Database) -> N
     assert found == dict.fromkeys(names, ALL)
 
 
-LISTS = ["ids", "care_enquiry", "location", "assigned_to", "service_user_contact", "host", "visit_type", "status"]
+LISTS = ["ids", "care_enquiry", "location", "assigned_to", "service_user_contact", "host", "visit_type", "status", "confirmation"]
 
 
 async def test_an_empty_list_matches_nothing(visits: HomeVisits, database: Database) -> None:

@@ -18,9 +18,10 @@ from storage.models import HomeVisit, HomeVisitEvent, HomeVisitStatus, Idempoten
 from storage.outbox import overview
 from storage.outbox.claims import NEXT_DUE, any_due
 from storage.outbox.messages import OutboxMessage
-from storage.queries import inserts, listing, lookups, references
+from storage.queries import conflicts, inserts, listing, lookups, references
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.counts import count
+from storage.queries.grouping import GroupingShape, HomeVisitGrouping, group_counts
 from storage.queries.statements import Statement
 from storage.sqlite.dialect import DIALECT
 from tests.storage.homes import ALICE, BOB, REID, ROWAN, WILLOW
@@ -34,7 +35,13 @@ FILTERS: list[HomeVisitFilter] = [
     {"ids": [REID, ALICE], "care_enquiry": [REID], "host": ["NURSE", "OTHER"], "visit_type": ["VIRTUAL"]},
     {"location": [WILLOW, ROWAN], "status": [HomeVisitStatus.PENDING], "keyword": "wheelchair"},
     {"assigned_to": [ALICE, BOB], "start_date": date(2024, 11, 1), "end_date": date(2024, 11, 30), "cancelled": False},
+    {"attendee": "okafor", "assigned": False, "confirmation": ["FAILED"], "created_after": NOW, "date_time_before": NOW},
     {"modified_after": NOW, "modified_before": NOW, "service_user_contact": [ALICE], "anonymized": True, "completed": True},
+]
+GROUPINGS = [
+    *((grouping,) for grouping in HomeVisitGrouping),
+    (HomeVisitGrouping.DAY, HomeVisitGrouping.STATUS),
+    (HomeVisitGrouping.ASSIGNED_TO, HomeVisitGrouping.DAY),
 ]
 ORDERS = [(), (("date_time", True),), (("created", False), ("modified", True))]
 # Backward, after a cursor, before a cursor.
@@ -55,11 +62,17 @@ def lists() -> Iterator[Statement]:
             yield listing.beyond_cursors(ANOTHER, shape)
 
 
+def counts() -> Iterator[Statement]:
+    for filter, groupings, pieces in itertools.product(FILTERS, GROUPINGS, (1, 3)):
+        yield group_counts(ANOTHER, GroupingShape(conditions(filter, [WILLOW], ANOTHER).shape, groupings, pieces))
+
+
 def others() -> Iterator[Statement]:
     for limited in (False, True):
         yield from (references.by_id(ANOTHER, kind, limited) for kind in references.TABLES)
         yield from (lookups._referenced(ANOTHER, limited, enquiry_limited) for enquiry_limited in {limited, False})
         yield lookups._idempotent_booking(ANOTHER, limited)
+        yield from (conflicts.nearest(ANOTHER, *form, limited) for form in ((True, True), (True, False), (False, True)))
     yield from (exporting._page(ANOTHER, kind) for kind in KINDS.values())
     yield from (overview._waiting(ANOTHER), overview._given_up(ANOTHER), overview._figures(ANOTHER), any_due(ANOTHER))
 
@@ -74,7 +87,7 @@ def texts(statements: Iterator[Statement]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("statements", "number"), [(lists, 681), (others, 22)])
+@pytest.mark.parametrize(("statements", "number"), [(lists, 822), (counts, 88), (others, 28)])
 def test_nothing_of_sqlite_is_in_what_another_dialect_compiles(statements: Any, number: int) -> None:
     compiled = texts(statements())
 

@@ -8,12 +8,15 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlmodel import Session
 
 from storage.caller import Caller
 from storage.database import Database
-from storage.models import HomeVisit, HomeVisitStatus, VisitHost, VisitType
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, VisitHost, VisitType, metadata
+from storage.names import folded_columns
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Page, Window
 from storage.queries.statements import Statement
@@ -41,6 +44,18 @@ Values = dict[str, Any]
 
 # Around the night in which London's clocks go back, few enough that most visits share theirs with others.
 TIMES = [datetime(2024, 10, 26, 22, 30, tzinfo=UTC) + timedelta(minutes=30 * step) for step in (0, 1, 2, 5, 50, 51, 52)]
+# Whom each finds: parts of names whatever the marks, of addresses, and of telephone numbers.
+ATTENDEES: dict[str, set[str]] = {
+    "": {REID, EVANS, FROST, DAUGHTER, SON},
+    "zoe": {REID, DAUGHTER},
+    "Okafor": {REID, SON},
+    "zoe oka": {REID},
+    "oka": {REID, SON},
+    "fro": {FROST},
+    "07700 900123": {FROST},
+    "family.example": {REID, FROST},
+    "ev": set(),
+}
 NOTES = ["", "Wheelchair", "CAFÉ at noon", "café, then the garden", "wheel_chair 100%"]
 REFERENCES: dict[str, list[Any]] = {
     "care_enquiry": [REID, EVANS, FROST],
@@ -59,6 +74,7 @@ def make(count: int) -> list[Values]:
             {name: pick.choice(values) for name, values in REFERENCES.items()}
             | {"visit_type": pick.choice(list(VisitType)), "host": pick.choice(list(VisitHost)[:3]), "notes": pick.choice(NOTES)}
             | {name: pick.choice(TIMES) for name in ("date_time", "created", "modified")}
+            | {"confirmation": pick.choice(list(ConfirmationStatus))}
             | {"cancelled": None, "completed": None, "anonymized": pick.choice([None, None, TIMES[0]])}
             | ({ended: pick.choice(TIMES)} if ended else {})
             | {"number": number, "id": visit_id(number)}
@@ -75,6 +91,11 @@ def status(visit: Values) -> HomeVisitStatus:
     return HomeVisitStatus.COMPLETED if visit["completed"] else HomeVisitStatus.PENDING
 
 
+def attendee(visit: Values) -> str:
+    id: str = visit["service_user_contact"] or visit["care_enquiry"]
+    return id
+
+
 def day(visit: Values, filter: Values) -> date:
     time: datetime = visit["date_time"]
     return time.astimezone(ZoneInfo(filter["time_zone"])).date()
@@ -87,6 +108,12 @@ MEETS: dict[str, Callable[[Values, Values], bool]] = {
     "end_date": lambda one, conditions: day(one, conditions) <= conditions["end_date"],
     "modified_after": lambda one, conditions: one["modified"] > conditions["modified_after"],
     "modified_before": lambda one, conditions: one["modified"] < conditions["modified_before"],
+    "date_time_from": lambda one, conditions: one["date_time"] >= conditions["date_time_from"],
+    "date_time_before": lambda one, conditions: one["date_time"] < conditions["date_time_before"],
+    "created_after": lambda one, conditions: one["created"] > conditions["created_after"],
+    "created_before": lambda one, conditions: one["created"] < conditions["created_before"],
+    "assigned": lambda one, conditions: (one["assigned_to"] is not None) is conditions["assigned"],
+    "attendee": lambda one, conditions: attendee(one) in ATTENDEES[conditions["attendee"]],
     "keyword": lambda one, conditions: conditions["keyword"].strip().casefold() in one["notes"].casefold(),
 }
 
@@ -114,6 +141,7 @@ def lists_of(values: list[Any]) -> st.SearchStrategy[list[Any] | None]:
 
 
 FLAG = st.none() | st.booleans()
+INSTANTS = ("modified_after", "modified_before", "created_after", "created_before", "date_time_from", "date_time_before")
 DAYS = st.none() | st.sampled_from([date(2024, 10, 26) + timedelta(days=step) for step in range(4)])
 FILTERS = st.fixed_dictionaries(
     {"time_zone": st.sampled_from(["UTC", "Europe/London", "Pacific/Auckland"])},
@@ -125,7 +153,10 @@ FILTERS = st.fixed_dictionaries(
         "visit_type": lists_of(list(VisitType)),
         **dict.fromkeys(("anonymized", "cancelled", "completed"), FLAG),
         **dict.fromkeys(("start_date", "end_date"), DAYS),
-        **dict.fromkeys(("modified_after", "modified_before"), st.none() | st.sampled_from(TIMES)),
+        **dict.fromkeys(INSTANTS, st.none() | st.sampled_from(TIMES)),
+        "assigned": FLAG,
+        "confirmation": lists_of(list(ConfirmationStatus)) | st.just([ConfirmationStatus.FAILED]),
+        "attendee": st.none() | st.sampled_from(list(ATTENDEES)),
         "keyword": st.none() | st.sampled_from(["", " ", "wheel", "Café", "_", "%", "l_c", "the garden ", "nothing like it"]),
     },
 )
@@ -134,10 +165,26 @@ CALLERS = st.sampled_from([EVERYTHING, limited_to(WILLOW), limited_to(WILLOW, RO
 QUESTIONS = {"filter": FILTERS, "keys": KEYS, "caller": CALLERS, "size": st.sampled_from([1, 2, 7, 59, 60, 100])}
 
 
+NAMES: dict[str, tuple[str, Values]] = {
+    REID: ("care_enquiries", {"first_name": "Zoë", "last_name": "Okafor", "email": "z@family.example"}),
+    FROST: ("care_enquiries", {"last_name": "Frost", "email": "frost@family.example", "phone": "+44 7700 900123"}),
+    DAUGHTER: ("service_user_contacts", {"first_name": "Zoe", "last_name": "Reid"}),
+    SON: ("service_user_contacts", {"first_name": "Sam", "last_name": "OKAFOR"}),
+}
+
+
+def name_people(session: Session) -> None:
+    for id, (name, values) in NAMES.items():
+        table = metadata.tables[name]
+        nothing = dict.fromkeys(column.name for column in table.columns)
+        session.execute(sa.update(table).where(table.c.id == id).values(**values, **folded_columns(nothing | values)))
+
+
 @pytest.fixture
 async def sixty(database: Database) -> Database:
     kept = [{name: value for name, value in one.items() if name not in ("number", "id")} for one in VISITS]
     await keep(database, *(visit(one["number"], **values) for one, values in zip(VISITS, kept, strict=True)))
+    await database.write(name_people)
     return database
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.database import Database
 from storage.errors import HomeVisitNotPending, InvalidInput
-from storage.models import HomeVisit, HomeVisitStatus
+from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.statements import Statement, compiled
@@ -146,6 +146,14 @@ def plan(path: Path, statement: Statement) -> str:
         ({}, [WILLOW], BY_TIME, "home_visits_of_location"),
         ({"location": [WILLOW], "status": [HomeVisitStatus.PENDING]}, None, BY_TIME, "home_visits_pending_of_location"),
         ({"assigned_to": [ALICE], **DAYS}, None, BY_TIME, "home_visits_of_user"),
+        ({"assigned": False, "status": [HomeVisitStatus.PENDING]}, None, BY_TIME, "home_visits_unassigned"),
+        ({"assigned": False, "status": [HomeVisitStatus.PENDING], **DAYS}, None, BY_TIME, "home_visits_unassigned"),
+        ({"assigned": False, **DAYS}, None, BY_TIME, "home_visits_of_user"),
+        ({"assigned": False, "location": [WILLOW]}, None, BY_TIME, "home_visits_of_location"),
+        ({"confirmation": [ConfirmationStatus.FAILED]}, None, BY_TIME, "home_visits_unconfirmed"),
+        ({"confirmation": [ConfirmationStatus.FAILED], "location": [WILLOW]}, None, BY_TIME, "home_visits_of_location"),
+        ({"created_after": datetime(2024, 11, 1, tzinfo=UTC)}, None, (("created", False),), "home_visits_by_created"),
+        ({"date_time_from": datetime(2024, 11, 1, tzinfo=UTC)}, [WILLOW], BY_TIME, "home_visits_of_location"),
         ({"care_enquiry": [REID]}, None, BY_TIME, "home_visits_of_care_enquiry"),
         ({"service_user_contact": [DAUGHTER]}, None, BY_TIME, "home_visits_of_contact"),
     ],
