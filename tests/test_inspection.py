@@ -10,7 +10,7 @@ from tests.storage.homes import ALICE, NOBODY, prepare
 
 TESTS = Path(__file__).parent
 # What is about a database itself, what measures against it, and what the one place is.
-DRIVES = ("storage/sqlite/", "storage/postgresql/", "benchmarks/", "inspection.py")
+DRIVES = ("storage/sqlite/", "storage/postgresql/", "benchmarks/", "databases.py", "inspection.py")
 
 
 def imported_by(file: Path) -> set[str]:
