@@ -76,7 +76,7 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
     while kills < 20:
         arrived = len(post_office.letters)
         couriers = [await a_courier(practice, post_office, "any") for _ in range(2)]
-        visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(40)]
+        visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(12)]
         await until(partial(has_more, post_office, arrived))
         await asyncio.sleep(chance.uniform(0, 1))
         for courier in couriers:
