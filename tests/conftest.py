@@ -85,7 +85,8 @@ def serving(folder: Path) -> Iterator[StartServer]:
             for line in process.stderr:
                 output += line
                 if found := re.search(r"Serving (.+) at (http://[^/]+)/graphql", line):
-                    return Server(found[2], folder / found[1], process, folder / "server.log", found[1])
+                    database = folder / (found[1] if databases.is_sqlite() else "visits.db")
+                    return Server(found[2], database, process, folder / "server.log", found[1])
             raise AssertionError(f"the server did not start: {output}")
 
         yield start

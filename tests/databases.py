@@ -85,6 +85,13 @@ def copied(template: Path, path: Path) -> Path:
     return path
 
 
+def replace(path: Path, template: Path) -> None:
+    """Put a copy of another database in the place of one; nobody is connected to either."""
+    if not is_sqlite():
+        _drop(_name(path))
+    copied(template, path)
+
+
 def made(path: Path) -> str:
     """Return the URL of the database of a path, which is there from now on, if empty."""
     if not is_sqlite():
@@ -95,8 +102,7 @@ def made(path: Path) -> str:
 def drop_below(folder: Path) -> None:
     """Drop the databases of paths in this folder: a file goes with its folder."""
     for name in [name for name, path in _created.items() if path.is_relative_to(folder)]:
-        _psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        del _created[name]
+        _drop(name)
 
 
 _paths_of: WeakKeyDictionary[Database, Path] = WeakKeyDictionary()
@@ -117,6 +123,11 @@ def _create(name: str, template: str = "template0") -> None:
         strategy = "STRATEGY FILE_COPY" if _connection().info.server_version >= 150000 else ""
         _psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {strategy}')
         _created[name] = _paths[name]
+
+
+def _drop(name: str) -> None:
+    _psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    del _created[name]
 
 
 @cache

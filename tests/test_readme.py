@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from storage.database import database_of
 from tests.app.calling import ask, call
 from tests.conftest import ROOT, Server, StartServer, environment
 
@@ -135,7 +136,8 @@ def test_it_serves_to_others_as_is_said(folder: Path) -> None:
         process.terminate()
         code = process.wait(timeout=30)
 
-    assert re.fullmatch(r"Serving \S+visits.db at http://0\.0\.0\.0:\d+/graphql\n", line)
+    database = re.escape(str(database_of(variables["HOME_VISITS_DATABASE_URL"])))
+    assert re.fullmatch(rf"Serving {database} at http://0\.0\.0\.0:\d+/graphql\n", line)
     assert code == 0
 
 

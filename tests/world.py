@@ -3,6 +3,7 @@
 Everything is fixed, so that answers can be told exactly. Two homes have visits, the third is known by its ID only.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from storage.caller import Caller, Role
 from storage.folding import folded
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from tests.databases import engine_at, migrate
+from tests.inspection import inspect
+from tests.people import with_folded
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)
 
@@ -98,13 +101,29 @@ def visit(n: int) -> HomeVisit:
     )
 
 
+def copy_visit(path: Path, id: str, changes: Sequence[Mapping[str, str]]) -> None:
+    """Insert a copy of a visit for each of these changes, which are all of the same columns, in one statement."""
+    database = inspect(path)
+    columns = [name for name in database.columns("home_visits") if name != "number"]
+    values = ", ".join(f"({', '.join(map(_quoted, change.values()))})" for change in changes)
+    names = ", ".join(f"{'new' if name in changes[0] else 'copied'}.{name}" for name in columns)
+    database.execute(
+        f"""INSERT INTO home_visits ({", ".join(columns)}) WITH new ({", ".join(changes[0])}) AS (VALUES {values})
+        SELECT {names} FROM home_visits copied, new WHERE copied.id = '{id}'"""  # noqa: S608 - ours
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def make(path: Path) -> None:
     """Make the database of this world."""
     migrate(path)
     engine = engine_at(path)
     with Session(engine) as session:
         for record in references():
-            session.add(record)
+            session.add(with_folded(record))
             session.flush()
         session.add_all([visit(n) for n in range(VISITS)])
         session.commit()

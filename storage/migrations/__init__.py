@@ -40,6 +40,16 @@ def require_served(revision: str | None, serves_from: str | None, description: s
         )
 
 
+def why_unserved(revision: str | None, serves_from: str | None) -> str | None:
+    """Return why this code can no longer use a database that it has opened; None where it can."""
+    if is_served(revision, serves_from):
+        return None
+    return (
+        f"A newer version of this program has brought the database to step {revision}, which this version cannot use. "
+        "Restart the server with the newer version."
+    )
+
+
 def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> str:
     """Apply the steps up to this one, in the transaction of the connection; `statements` are those of its database alone.
 

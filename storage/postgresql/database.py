@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
+from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
 from storage.database import Database, Progress
@@ -85,7 +86,9 @@ class PostgreSQLDatabase(Database):
     async def check(self) -> None:
         with self._reading.translating(busy=True):
             async with asyncio.timeout(CHECK_SECONDS):
-                await self._fetch("SELECT 1 FROM alembic_version", [], custom_plan=False)
+                [schema] = await self._fetch(migrating.SCHEMA, [], custom_plan=False)
+        if reason := migrations.why_unserved(*schema):
+            raise DatabaseUnusable(reason)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         del subject

@@ -16,6 +16,9 @@ from storage.postgresql.locks import locked
 from storage.postgresql.refusals import translate_errors
 
 OLDEST = 14
+SERVES_FROM = "obj_description('alembic_version'::regclass, 'pg_class')"
+# The step that a database is at, and that of the oldest code that can use it.
+SCHEMA = f"SELECT version_num, {SERVES_FROM} FROM alembic_version"  # noqa: S608 - our own names
 
 
 async def revision(dsn: str, *, pooled: bool = False) -> str | None:
@@ -85,8 +88,7 @@ async def _revision(connection: Any) -> str | None:
 async def _schema(connection: Any) -> tuple[str | None, str | None]:
     """Return the step that a database is at, and that of the oldest code that can use it."""
     current = await _revision(connection)
-    served = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
-    return current, await connection.fetchval(served) if current else None
+    return current, await connection.fetchval(f"SELECT {SERVES_FROM}") if current else None
 
 
 async def _require_usable(connection: asyncpg.Connection) -> None:

@@ -21,6 +21,7 @@ COUNTED = [
 # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
 WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
 LONGER_WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
+SEARCH_PATHS = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
 
 
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:

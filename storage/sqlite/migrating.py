@@ -36,12 +36,8 @@ class Schema(NamedTuple):
 
     def fault(self) -> Fault | None:
         """Return why this code can use the database no more."""
-        if migrations.is_served(*self):
-            return None
-        return Fault(
-            f"A newer version of this program has brought the database to step {self.revision}, which this version cannot use. "
-            "Restart the server with the newer version."
-        )
+        reason = migrations.why_unserved(*self)
+        return Fault(reason) if reason else None
 
 
 def revision(path: Path) -> str | None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import jwt
 import pytest
 
+from storage.database import database_of
 from tests.app.calling import SECRET
 from tests.conftest import APP, ROOT, RunCommand, environment
+from tests.databases import url_of
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
 RELATED = ("users.json", "locations.json", "care_enquiries.json", "service_user_contacts.json")
@@ -39,8 +41,9 @@ def test_the_schema_goes_to_standard_output(run_command_here: RunCommand) -> Non
 def test_a_database_is_created_once(run_command_here: RunCommand, tmp_path: Path) -> None:
     first, second = run_command_here("migrate"), run_command_here("migrate")
 
-    assert first == (0, "", f"{tmp_path}/visits.db has been brought up to date.\n")
-    assert second == (0, "", f"{tmp_path}/visits.db is up to date.\n")
+    name = str(database_of(url_of(tmp_path / "visits.db")))
+    assert first == (0, "", f"{name} has been brought up to date.\n")
+    assert second == (0, "", f"{name} is up to date.\n")
 
 
 @pytest.mark.parametrize("hours", ["inf", "1e30", "nan", "-1"])
@@ -182,6 +185,7 @@ def test_what_was_imported_is_exported(run_command_here: RunCommand, documents: 
     assert json.loads(users.out) == json.loads((documents / "users.json").read_text())
 
 
+@pytest.mark.sqlite  # PostgreSQL has tools of its own for backups
 def test_a_backup_is_put_back_and_what_was_there_is_kept(run_command_here: RunCommand, documents: Path) -> None:
     run_command_here("import", *RELATED, "home_visits.json")
 
@@ -200,6 +204,7 @@ def test_a_backup_is_put_back_and_what_was_there_is_kept(run_command_here: RunCo
     assert exported.err == "home_visits: 5 exported\n"
 
 
+@pytest.mark.sqlite
 def test_a_backup_needs_a_file_of_its_own(run_command_here: RunCommand, documents: Path) -> None:
     run_command_here("migrate")
 
@@ -208,6 +213,7 @@ def test_a_backup_needs_a_file_of_its_own(run_command_here: RunCommand, document
     assert ended == (1, "", "home-visits: users.json exists already: name a new file for the backup.\n")
 
 
+@pytest.mark.sqlite
 def test_what_is_no_backup_is_not_restored(run_command_here: RunCommand, documents: Path) -> None:
     ended = run_command_here("restore", "users.json")
 

@@ -15,6 +15,7 @@ from resolvers.tokens import TokenRules, mint
 from schema.server.logs import Line, Log
 from storage.caller import Caller, Role
 from storage.instants import clock
+from tests import databases
 from tests.app.calling import COUNT, SECRET, Answer, ask, call, get, token
 from tests.conftest import Server, StartServer, serving
 from tests.inspection import inspect
@@ -226,11 +227,31 @@ def test_half_a_character_costs_no_line(form: str, caller: str, capfd: pytest.Ca
     assert caller in written[1]
 
 
+FAILURE = {"sqlite": "sqlite3.OperationalError", "postgresql": "asyncpg.exceptions.InvalidTextRepresentationError"}
+
+
+def break_notes(path: Path) -> None:
+    """Let whoever reads or writes notes meet an error that says the canary."""
+    inspection = inspect(path)
+    columns = [name for name in inspection.columns("home_visits") if name != "notes"]
+    broken = {
+        "sqlite": f'ALTER TABLE home_visits RENAME COLUMN notes TO "notes_{CANARY}"',
+        "postgresql": f"""
+            ALTER TABLE home_visits RENAME TO elsewhere;
+            CREATE VIEW home_visits AS SELECT {", ".join(columns)},
+            CASE WHEN CAST(concat('{CANARY}') AS integer) = number THEN notes END AS notes FROM elsewhere;
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE '{CANARY}'; END $$;
+            CREATE TRIGGER fail INSTEAD OF INSERT ON home_visits FOR EACH ROW EXECUTE FUNCTION fail()
+        """,  # noqa: S608 - ours
+    }
+    inspection.execute(broken[databases.KIND])
+
+
 def test_an_unexpected_error_is_masked_in_the_answer_and_logged_without_its_words(start_server: StartServer) -> None:
     server = start_server("--demo", JWT_SECRET=SECRET)
-    inspect(server.database).execute(f'ALTER TABLE home_visits RENAME TO "home_visits_{CANARY}"')
+    break_notes(server.database)
 
-    answer = ask(server.port, "{ homeVisits { nodes { id } } }", bearer=token(Role.VIEWER))
+    answer = ask(server.port, "{ homeVisits { nodes { notes } } }", bearer=token(Role.VIEWER))
     server.stop()
 
     [error] = answer.json["errors"]
@@ -238,25 +259,27 @@ def test_an_unexpected_error_is_masked_in_the_answer_and_logged_without_its_word
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": line["request_id"]}
     assert error["message"].startswith("Something went wrong on our side, and it has been noted.")
     assert (line["level"], line["outcome"]) == ("error", "INTERNAL_SERVER_ERROR")
-    assert line["failure"][0] == "sqlite3.OperationalError"
-    assert "no such table" not in answer.body.decode() + server.log.read_text()
+    assert line["failure"][0] == FAILURE[databases.KIND]
+    assert "no such column" not in answer.body.decode() + server.log.read_text()
     assert CANARY not in answer.body.decode() + server.log.read_text()
 
 
 def test_no_secret_is_in_a_log_or_an_answer(start_server: StartServer, tmp_path: Path) -> None:
     secret, folder = f"{SECRET}{CANARY}", tmp_path / CANARY
     folder.mkdir()
+    path = folder / "visits.db"
+    url = databases.made(path)
     server = start_server(
         "--demo",
         JWT_SECRET=secret,
-        DATABASE_URL=f"sqlite:///{folder}/visits.db",
+        DATABASE_URL=url.replace("postgres@", f"postgres:{CANARY}@"),
         SMTP_URL=f"smtp://user:{CANARY}@127.0.0.1:1?tls=off",
         MAIL_FROM="visits@homes.example",
     )
     bearer, admin = token(Role.COORDINATOR, secret=secret), token(Role.ADMIN, secret=secret)
 
     answers = confide(server, bearer)
-    break_database(server)
+    break_notes(path)
     answers += confide(server, bearer)
     answers += [get(server.port, path, Authorization=f"Bearer {admin}") for path in ("/metrics", "/readyz", f"/{PRIVATE}")]
     server.stop()
@@ -284,7 +307,3 @@ def confide(server: Server, bearer: str) -> list[Answer]:
     ]
     answers = [ask(server.port, document, variables, bearer=bearer) for document, variables in operations]
     return [*answers, *(ask(server.port, "{ viewer { subject } }", bearer=bad) for bad in (bearer + PRIVATE, "a.b." + PRIVATE))]
-
-
-def break_database(server: Server) -> None:
-    inspect(server.database).execute(f'ALTER TABLE home_visits RENAME COLUMN notes TO "notes_{CANARY}"')

@@ -14,6 +14,9 @@ import pytest
 from tests.conftest import APP, ROOT, Ended, RunCommand, environment
 from tests.inspection import connected, inspect
 
+# Permissions are those of a file.
+pytestmark = pytest.mark.sqlite
+
 SAMPLES = ROOT / "tests/storage/carehq/samples"
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 

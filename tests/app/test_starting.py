@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import database_of
+from tests import databases
 from tests.app.calling import COUNT, SECRET, ask
 from tests.conftest import ROOT, RunCommand, StartServer
+from tests.databases import made, url_of
 from tests.inspection import inspect
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
@@ -231,10 +234,12 @@ def test_made_up_visits_are_not_put_beside_real_ones(run_command_here: RunComman
     ended = run_command_here("serve", "--dev", "--demo", "--port", "0")
 
     sentence = "holds what is not made up: leave out --demo, or set HOME_VISITS_DATABASE_URL to a new file."
-    assert (ended.code, ended.err) == (1, f"home-visits: {tmp_path}/visits.db {sentence}\n")
+    name = str(database_of(url_of(tmp_path / "visits.db")))
+    assert (ended.code, ended.err) == (1, f"home-visits: {name} {sentence}\n")
     assert inspect(tmp_path / "visits.db").everything() == before
 
 
+@pytest.mark.sqlite  # where its file is
 def test_where_the_database_is_is_told_in_full(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--dev", DATABASE_URL="sqlite:///relative.db")
 
@@ -246,37 +251,51 @@ def no_database(path: Path) -> None:
 
 
 def foreign_database(path: Path) -> None:
+    made(path)
     inspect(path).execute("CREATE TABLE diary (entry TEXT)")
 
 
 def newer_database(path: Path) -> None:
+    made(path)
     inspect(path).execute("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999')")
 
 
+FOREIGN = {
+    "sqlite": "{} holds other tables: name a file of its own for the home visits.",
+    "postgresql": "The database holds other tables: name one of its own for the home visits.",
+}
 UNUSABLE = {
-    "a folder": (Path.mkdir, "visits.db cannot be opened as a database: "),
-    "no database": (no_database, "visits.db cannot be opened as a database: file is not a database."),
-    "another program's": (foreign_database, "visits.db holds other tables: name a file of its own for the home visits."),
+    "a folder": (Path.mkdir, {"sqlite": "{} cannot be opened as a database: "}),
+    "no database": (no_database, {"sqlite": "{} cannot be opened as a database: file is not a database."}),
+    "another program's": (foreign_database, FOREIGN),
     "a newer version's": (
         newer_database,
-        "visits.db was made by a newer version of this program (step 9999): install that one or a later one.",
+        dict.fromkeys(FOREIGN, "{} was made by a newer version of this program (step 9999): install that one or a later one."),
     ),
 }
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("export",), ("outbox",), ("import", "users.json"), ("migrate",)])
-@pytest.mark.parametrize(("make", "sentence"), UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize(
+    ("make", "sentences"),
+    [pytest.param(*case, id=name, marks=[] if len(case[1]) > 1 else pytest.mark.sqlite) for name, case in UNUSABLE.items()],
+)
 def test_a_database_that_cannot_be_used_is_reported(
-    run_command_here: RunCommand, tmp_path: Path, make: Callable[[Path], None], sentence: str, command: tuple[str, ...]
+    run_command_here: RunCommand,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    sentences: dict[str, str],
+    command: tuple[str, ...],
 ) -> None:
     make(tmp_path / "visits.db")
 
     ended = run_command_here(*command, JWT_SECRET=SECRET)
 
+    name = str(database_of(url_of(tmp_path / "visits.db")))
     assert ended.code == 1
-    assert ended.err.startswith(f"home-visits: {tmp_path}/{sentence}")
+    assert ended.err.startswith(f"home-visits: {sentences[databases.KIND].format(name)}")
     assert ended.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["visits.db"]
+    assert [path.name for path in tmp_path.iterdir()] == (["visits.db"] if databases.is_sqlite() else [])
 
 
 @pytest.mark.parametrize("command", [("export",), ("outbox",), ("deliver", "--once")])
@@ -285,7 +304,8 @@ def test_a_command_on_no_database_makes_none(run_command_here: RunCommand, tmp_p
 
     ended = run_command_here(*command, **mail)
 
-    sentence = f"There are no home visits in {tmp_path}/visits.db yet: import some, or set HOME_VISITS_DATABASE_URL."
+    name = str(database_of(url_of(tmp_path / "visits.db")))
+    sentence = f"There are no home visits in {name} yet: import some, or set HOME_VISITS_DATABASE_URL."
     assert (ended.code, ended.out, ended.err) == (1, "", f"home-visits: {sentence}\n")
     assert list(tmp_path.iterdir()) == []
 

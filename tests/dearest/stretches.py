@@ -18,6 +18,7 @@ from app import create_app
 from schema.server.logs import Line, Log
 from schema.server.settings import Settings
 from schema.transport.http.connections import Runner
+from tests.databases import url_of
 
 PAUSE_SECONDS = 0.01
 # More is not read: it is above what an answer may have.
@@ -173,7 +174,7 @@ class MeasuredServer:
             gc.unfreeze()
 
     async def _serve(self) -> None:
-        settings = Settings(database_url=f"sqlite:///{self._database}", _env_file=None)  # type: ignore[call-arg]  # pydantic's own
+        settings = Settings(database_url=url_of(self._database), _env_file=None)  # type: ignore[call-arg]  # pydantic's own
         runner = Runner(create_app(settings, self.log, dev=True), settings.http)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

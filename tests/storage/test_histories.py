@@ -18,7 +18,7 @@ from storage.errors import InvalidInput, Refusal
 from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
-from tests.databases import copied, database_at
+from tests.databases import copied, database_at, drop_below
 from tests.storage.homes import (
     ALICE,
     BOB,
@@ -76,6 +76,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._runner.run(self._database.close())
         self._runner.close()
+        drop_below(Path(self._folder.name))
         self._folder.cleanup()
 
     def _both(self, caller: Caller, do: Callable[[HomeVisits], Awaitable[HomeVisit]], expect: Callable[[str], Any]) -> str | None:

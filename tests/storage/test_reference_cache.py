@@ -18,6 +18,7 @@ def references(database: Database) -> References:
     return References(database, EVERYTHING, "Europe/London")
 
 
+@pytest.mark.sqlite
 async def test_what_visits_refer_to_is_remembered_until_somebody_writes(
     path: Path, database: Database, references: References
 ) -> None:
@@ -46,6 +47,7 @@ async def test_what_was_read_before_a_write_is_not_remembered_after_it(database:
     assert database.reference_cache.get_or_reset("user") == {}
 
 
+@pytest.mark.sqlite
 async def test_no_more_is_remembered_than_fits(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(references_module, "CACHED", 1)
 
@@ -55,6 +57,17 @@ async def test_no_more_is_remembered_than_fits(references: References, monkeypat
     assert list(references.cached("user", [ALICE, BOB])) == [BOB]
 
 
+async def test_what_anybody_writes_is_read_at_once(path: Path, database: Database, references: References) -> None:
+    names = []
+    for name in ("Alison", "Al"):
+        names += [user.first_name for user in (await references.load_referenced("user", [ALICE])).values()]
+        inspect(path).execute(f"UPDATE users SET first_name = '{name}'")  # noqa: S608 - ours
+    names += [user.first_name for user in (await references.load_referenced("user", [ALICE])).values()]
+
+    assert names == ["Alice", "Alison", "Al"]
+
+
+@pytest.mark.sqlite
 async def test_nothing_is_remembered_where_it_cannot_be_told_who_wrote(database: Database, references: References) -> None:
     await references.load_referenced("user", [ALICE])
     before = list(references.cached("user", [ALICE]))

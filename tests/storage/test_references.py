@@ -105,6 +105,7 @@ async def test_what_a_visit_in_sight_refers_to_is_shown_with_its_details(databas
     assert (contacts[DAUGHTER].first_name, contacts[DAUGHTER].care_enquiry) == ("Dora", REID)
 
 
+@pytest.mark.sqlite  # elsewhere nothing is remembered
 async def test_a_location_without_a_time_zone_is_not_remembered_with_that_of_another_server(database: Database) -> None:
     in_paris, in_london = (References(database, EVERYTHING, f"Europe/{city}") for city in ("Paris", "London"))
     await in_paris.load_referenced("location", [ROWAN])

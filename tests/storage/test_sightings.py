@@ -213,6 +213,7 @@ def steps(database: Database, kind: Kind, id: str) -> int:
     return count
 
 
+@pytest.mark.sqlite  # steps are those of its machine
 @pytest.mark.parametrize(
     ("kind", "id"), [("user", CAROL), ("care_enquiry", HOMELESS), ("service_user_contact", STRANGER), ("location", WILLOW)]
 )
@@ -233,6 +234,7 @@ async def test_to_find_out_that_somebody_is_out_of_sight_takes_as_long_whatever_
     assert after - before < 40
 
 
+@pytest.mark.sqlite  # as is the plan
 @pytest.mark.parametrize("kind", ["user", "care_enquiry", "service_user_contact"])
 def test_what_is_out_of_sight_is_looked_up_along_indexes(database: Database, kind: Kind) -> None:
     statement = by_id(DIALECT, kind, True)

@@ -12,11 +12,9 @@ from pathlib import Path
 from resolvers.auth import allowed_operations
 from schema.context import Context
 from schema.execution.engine import Request
-from storage.sqlite.database import SQLiteDatabase
+from storage.database import Database, database_of
 from tests import world
 from tests.asking import engine
-from tests.databases import database_at
-from tests.inspection import inspect
 
 VISITS = 200
 USUAL = "{ homeVisits(first: 5) { nodes { id status location { name homeVisits(first: 2) { nodes { id } } } } } }"
@@ -45,28 +43,17 @@ DOCUMENTS = {
 
 def fill(path: Path) -> None:
     """Give a location so many visits with the longest notes, of letters that JSON escapes."""
-    database = inspect(path)
-    new = {
-        "number": "NULL",
-        "id": "printf('9%023x', n)",
-        "location": f"'{world.WILLOWS}'",
-        "notes": "substr(replace(printf('%1000s', ''), ' ', 'Wound care' || char(1, 2) || 'é 👋'), 1, 10000)",
-        "notes_folded": "''",
-    }
-    columns = database.columns("home_visits")
-    database.execute(
-        f"""INSERT INTO home_visits ({", ".join(columns)}) SELECT {", ".join(new.get(name, name) for name in columns)}
-        FROM home_visits, (WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {VISITS})
-        SELECT n FROM numbers) WHERE id = '{world.PENDING}'"""  # noqa: S608 - ours
-    )
+    notes = ("Wound care\1\2é 👋" * 1000)[:10_000]
+    common = {"location": world.WILLOWS, "notes": notes, "notes_folded": ""}
+    world.copy_visit(path, world.PENDING, [{"id": f"9{number:023x}", **common} for number in range(VISITS)])
 
 
 def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-async def main(path: Path, *, planned: bool) -> None:
-    database = await database_at(path).open()
+async def main(url: str, *, planned: bool) -> None:
+    database = await database_of(url).open()
     runner = engine(planned=planned)
     try:
         for _ in range(3):
@@ -80,10 +67,10 @@ async def main(path: Path, *, planned: bool) -> None:
         await database.close()
 
 
-def world_context(database: SQLiteDatabase) -> Context:
+def world_context(database: Database) -> Context:
 
     return Context(database, world.EVERYBODY, lambda: world.NOW, "Europe/London", allowed_operations)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), planned=sys.argv[2] == "planned"))
+    asyncio.run(main(sys.argv[1], planned=sys.argv[2] == "planned"))

@@ -48,8 +48,8 @@ SPOILT = {
         UPDATE service_user_contacts SET care_enquiry = '{LOST}' WHERE id = '{world.DAUGHTER}';
         UPDATE care_enquiries SET assigned_to = '{LOST}' WHERE id = '{world.FOR_BEECHES}';
     """,  # noqa: S608 - all of it is said here
-    "without users": "DROP TABLE users",
-    "without visits": "DROP TABLE home_visits",
+    "without users": "ALTER TABLE users RENAME TO elsewhere",
+    "without visits": "ALTER TABLE home_visits RENAME TO elsewhere",
 }
 
 CALLERS = [

@@ -17,7 +17,7 @@ from schema.execution.sizes import AnswerSize, AnswerTooLarge, sizes
 from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
-from tests.databases import copied, path_of
+from tests.databases import copied, path_of, url_of
 from tests.inspection import inspect
 from tests.schema.execution import monstrous
 
@@ -131,7 +131,7 @@ def test_a_monstrous_answer_is_refused_before_it_takes_memory(world_file: Path, 
     monstrous.fill(path)
 
     run = subprocess.run(
-        [sys.executable, "-m", "tests.schema.execution.monstrous", path, mode], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tests.schema.execution.monstrous", url_of(path), mode], capture_output=True, text=True, check=True
     )
 
     print(run.stdout)

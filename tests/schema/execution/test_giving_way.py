@@ -23,16 +23,11 @@ FAILING = " ".join(f'a{n}: homeVisits(first: 1, after: "nonsense") {{ totalCount
 async def many(world_file: Path, tmp_path: Path) -> AsyncIterator[Ask]:
     """Ask a database with many visits to each of many locations."""
     path = copied(world_file, tmp_path / "home_visits.db")
-    database = inspect(path)
-    new = {"number": "NULL", "id": "printf('9%011x%012x', visit, home)", "location": "printf('8%023x', home)"}
-    columns = database.columns("home_visits")
-    numbers = "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {}) SELECT n AS {} FROM n)"
-    database.execute(
-        f"""INSERT INTO locations (id, name) SELECT {new["location"]}, 'Home' FROM {numbers.format(LOCATIONS, "home")};
-        INSERT INTO home_visits ({", ".join(columns)}) SELECT {", ".join(new.get(name, f"v.{name}") for name in columns)}
-        FROM home_visits v, {numbers.format(VISITS, "visit")}, {numbers.format(LOCATIONS, "home")}
-        WHERE v.id = '{world.PENDING}'"""  # noqa: S608 - ours
-    )
+    homes, visits = range(1, LOCATIONS + 1), range(1, VISITS + 1)
+    new = [{"id": f"9{visit:011x}{home:012x}", "location": f"8{home:023x}"} for home in homes for visit in visits]
+    values = ", ".join(f"('8{home:023x}', 'Home')" for home in homes)
+    inspect(path).execute(f"INSERT INTO locations (id, name) VALUES {values}")  # noqa: S608 - ours
+    world.copy_visit(path, world.PENDING, new)
     opened = await database_at(path).open()
     yield Ask(opened, engine(planned=True))
     await opened.close()

@@ -410,6 +410,17 @@ async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_pat
 
 async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_database(database: Database, tmp_path: Path) -> None:
     await take(database, *write(tmp_path, home_visits=[visit(notes="Ask for Wurlitzer, thrice.")]))
+    before = repr(everything_in(path_of(database))).lower()
+    await take(database, *write(tmp_path, home_visits=[visit(notes="", anonymized=LATER, modified=LATER)]))
+
+    after = repr(everything_in(path_of(database))).lower()
+
+    assert ("wurlitzer" in before, "wurlitzer" in after, "thrice" in after) == (True, False, False)
+
+
+@pytest.mark.sqlite  # PostgreSQL's files are cleaned by its own commands, as the README says
+async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_file(database: Database, tmp_path: Path) -> None:
+    await take(database, *write(tmp_path, home_visits=[visit(notes="Ask for Wurlitzer, thrice.")]))
     await take(database, *write(tmp_path, home_visits=[visit(notes="", anonymized=LATER, modified=LATER)]))
     await database.close()
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, select, update
 
 from storage.database import Database
@@ -16,6 +17,7 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
+from tests import databases
 from tests.databases import engine_at, migrate
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
 from tests.storage.outbox.records import LETTERHEAD, enquiry, location
@@ -46,6 +48,11 @@ class Practice:
         """Make a courier whose retries come exactly when they are due."""
         options = {"clock": self.clock, "jitter": lambda: 0.0, "pace": Pace(0.01, 0.01, 0.2), **options}
         return Courier(self.database, Smtp(server, timeout=timeout), letterhead, **options)
+
+    async def wait_for_no_lock(self) -> None:
+        """Have writes fail at once, on the connection that they use, where somebody else holds the lock."""
+        never = {"sqlite": "PRAGMA busy_timeout = 0", "postgresql": "SET lock_timeout = 1"}[databases.KIND]
+        await self.database.write(lambda session: session.connection().execute(sa.text(never)).close())
 
     async def book(self, *, suppressed: bool = False, enquiry: str = ENQUIRY, time: datetime = VISIT_TIME) -> str:
         booking = BookingInput(enquiry, time, VisitHost.NURSE, VisitType.IN_PERSON)

@@ -20,7 +20,7 @@ from storage.models import VisitHost, VisitType
 from storage.outbox.courier import Courier
 from storage.outbox.overview import given_up, retry
 from storage.outbox.transports import Smtp, Unreachable
-from tests.databases import copied, database_at
+from tests.databases import copied, database_at, drop_below
 from tests.storage.outbox.model import Copy, Model, Outcome, Visit
 from tests.storage.outbox.post_office import PostOffice, cut, entry, facts, invitation
 from tests.storage.outbox.practice import ENQUIRY, Practice
@@ -66,7 +66,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.run(self._begin(copied(prepared, self.folder.name)))
+        self.run(self._begin(copied(prepared, Path(self.folder.name) / "home_visits.db")))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -196,6 +196,7 @@ class Histories(RuleBasedStateMachine):
             self.run(self.post_office.stop())
             self.run(self.practice.database.close())
             self.runner.close()
+            drop_below(Path(self.folder.name))
             self.folder.cleanup()
 
     def _pick(self, data: st.DataObject) -> Visit:

@@ -281,7 +281,7 @@ async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lea
     practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     await practice.book()
-    await practice.database.write(lambda session: session.exec(sa.text("PRAGMA busy_timeout = 0")))  # type: ignore[call-overload]
+    await practice.wait_for_no_lock()
     other, began = ExitStack(), time.monotonic()
 
     async def lock(server: SMTP) -> str:

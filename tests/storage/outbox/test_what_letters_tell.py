@@ -1,6 +1,5 @@
 """What a letter tells is measured against the last one that was sent, by the time a courier claims it."""
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from aiosmtpd.smtp import SMTP
 
 from storage.models import ConfirmationStatus
 from storage.outbox.transports import Unreachable
-from storage.sqlite.backup import backup
-from tests.databases import database_at, path_of
+from tests import databases
+from tests.databases import copied, database_at, path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW, VISIT_TIME
 from tests.storage.outbox.post_office import PostOffice, cut, entry, facts, invitation
@@ -186,10 +185,13 @@ async def test_copies_are_the_same_however_late_they_are(practice: Practice, pos
 async def restored(practice: Practice, copy: Path) -> Practice:
     """Put a backup in the place of a database, and go on with it."""
     await practice.database.close()
-    shutil.copy(copy, path_of(practice.database))
-    database = await database_at(path_of(practice.database)).open()
-    again = Practice(database)
-    again.clock.now = practice.clock() + timedelta(seconds=1)
+    databases.replace(path_of(practice.database), copy)
+    return await reopened(practice, timedelta(seconds=1))
+
+
+async def reopened(practice: Practice, later: timedelta = timedelta(0)) -> Practice:
+    again = Practice(await database_at(path_of(practice.database)).open())
+    again.clock.now = practice.clock() + later
     return again
 
 
@@ -200,14 +202,16 @@ async def test_numbers_grow_beyond_those_that_a_restored_backup_has_forgotten(
     visit = await practice.book()
     if what_waits == "nothing":
         await practice.courier(post_office.mail_server).deliver_once()
-    backup(path_of(practice.database), tmp_path / "backup.db")
+    await practice.database.close()
+    backup = copied(path_of(practice.database), tmp_path / "backup.db")
+    practice = await reopened(practice)
     for _ in range(3):
         await practice.move(visit, hours=1)
         practice.clock.advance(minutes=1)
         await practice.courier(post_office.mail_server).deliver_once()
     last = invitation(post_office.letters[-1])[1]
 
-    practice = await restored(practice, tmp_path / "backup.db")
+    practice = await restored(practice, backup)
     if what_waits == "nothing":
         await practice.move(visit, hours=1)
     await practice.courier(post_office.mail_server).deliver_once()

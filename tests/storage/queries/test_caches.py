@@ -125,6 +125,7 @@ def test_the_scopes_of_callers_with_many_locations_are_not_kept(size: int, scope
     assert kept.bytes < scopes * 15_000 + 50_000
 
 
+@pytest.mark.sqlite  # elsewhere no record is kept at all
 async def test_records_with_long_texts_are_not_cached(database: Database) -> None:
     await keep(database, *(User(id=f"{number:024x}", first_name="x" * (1_000 - 24 + number)) for number in range(2)))
     references = References(database, EVERYTHING, "Europe/London")

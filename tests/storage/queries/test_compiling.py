@@ -37,6 +37,8 @@ async def turns_of(*reads: Awaitable[object]) -> int:
     return turns
 
 
+# Elsewhere a read takes turns of its own.
+@pytest.mark.sqlite
 async def test_pages_of_many_forms_give_way_to_others_between_them(visits: HomeVisits) -> None:
     first = await turns_of(*(visits.page({}, order, FIRST_TEN) for order in ORDERS))
     again = await turns_of(*(visits.page({}, order, FIRST_TEN) for order in ORDERS))
@@ -44,6 +46,7 @@ async def test_pages_of_many_forms_give_way_to_others_between_them(visits: HomeV
     assert first >= len(ORDERS) > again
 
 
+@pytest.mark.sqlite
 async def test_nested_lists_counts_and_single_visits_do_so_too(visits: HomeVisits) -> None:
     names = ("date_time", "created", "modified", "host", "visit_type", "version")
     pages = [await visits.page({"host": ["NURSE"] * n, "cancelled": n > 1}, [], FIRST_TEN) for n in range(3)]

@@ -11,9 +11,9 @@ from storage.database import Database
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
 from storage.outbox.messages import OutboxMessage
 from storage.queries.inserts import Insert
-from tests.databases import copied
+from tests import databases
+from tests.databases import copied, database_at
 from tests.storage.homes import ALICE, EVANS, NOW, VISIT_TIME, WILLOW, everything_in, visit, visit_id
-from tests.storage.sqlite.handling import opened
 
 Write = Callable[[Session, SQLModel], None]
 RECORDS: list[SQLModel] = [
@@ -44,6 +44,12 @@ RECORDS: list[SQLModel] = [
 ]
 
 
+NULL = {
+    "sqlite": r"NOT NULL constraint failed: home_visits\.location",
+    "postgresql": 'null value in column "location" of relation "home_visits" violates not-null constraint',
+}
+
+
 def by_insert(session: Session, record: SQLModel) -> None:
     Insert(type(record))(session, record.model_dump())
 
@@ -54,9 +60,10 @@ def by_session(session: Session, record: SQLModel) -> None:
 
 
 async def kept(path: Path, write: Write) -> dict[str, list[tuple[Any, ...]]]:
-    async with opened(path) as database:
-        for record in RECORDS:
-            await database.write(lambda session, record=record: write(session, record))
+    database = await database_at(path).open()
+    for record in RECORDS:
+        await database.write(lambda session, record=record: write(session, record))
+    await database.close()
     return everything_in(path)
 
 
@@ -83,7 +90,7 @@ async def test_a_row_comes_after_what_the_session_has_not_written_yet(database: 
 async def test_what_must_be_given_is_refused_where_it_is_not(database: Database, path: Path) -> None:
     before = everything_in(path)
 
-    with pytest.raises(sa.exc.IntegrityError, match=r"NOT NULL constraint failed: home_visits\.location"):
+    with pytest.raises(sa.exc.IntegrityError, match=NULL[databases.KIND]):
         await database.write(lambda session: Insert(HomeVisit)(session, visit(1).model_dump(exclude={"location"})))
 
     assert everything_in(path) == before
