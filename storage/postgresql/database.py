@@ -17,7 +17,7 @@ from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
 from storage.database import Database, Progress
-from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
+from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import indexes, migrating
 from storage.postgresql.connecting import connect
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
@@ -143,7 +143,9 @@ class PostgreSQLDatabase(Database):
                     self._connections.drop_idle()
                 if sqlstate(error) in STALE:
                     self._connections.forget_statements()
-                if attempt == MAX_ATTEMPTS or sqlstate(error) not in REPEATABLE | STALE:
+                # Where all connections are taken, one write more is of the kind that takes them: it waits once again.
+                is_repeatable = attempt == 1 if isinstance(error, DatabaseBusy) else sqlstate(error) in REPEATABLE | STALE
+                if attempt == MAX_ATTEMPTS or not is_repeatable:
                     with self._writing.translating():
                         raise
             else:

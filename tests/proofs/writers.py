@@ -6,6 +6,7 @@ Each write that was answered is noted in the file ACKNOWLEDGED at once: the visi
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any
 
 from storage.caller import Caller, Role
 from storage.database import database_of
+from storage.errors import DatabaseBusy
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
@@ -29,13 +31,18 @@ Answered = Callable[[HomeVisit], None]
 async def write_for_ever(visits: HomeVisits, name: str, answered: Answered) -> None:
     chance = random.Random(name)  # noqa: S311 - so that it can be repeated
     for number in itertools.count():
-        key = f"{name} {os.getpid()} {number}"
-        visit = await visits.book(booking(date_time=WAITS, notes=key), idempotency_key=key)
-        answered(visit)
-        for _ in range(chance.randrange(4)):
-            answered(await visits.update(visit.id, some_change(chance)))
-        if end := chance.choice([visits.cancel, visits.complete, None]):
-            answered(await end(visit.id))
+        # What is refused as too much is not acknowledged.
+        with contextlib.suppress(DatabaseBusy):
+            await write(visits, f"{name} {os.getpid()} {number}", chance, answered)
+
+
+async def write(visits: HomeVisits, key: str, chance: random.Random, answered: Answered) -> None:
+    visit = await visits.book(booking(date_time=WAITS, notes=key), idempotency_key=key)
+    answered(visit)
+    for _ in range(chance.randrange(4)):
+        answered(await visits.update(visit.id, some_change(chance)))
+    if end := chance.choice([visits.cancel, visits.complete, None]):
+        answered(await end(visit.id))
 
 
 def some_change(chance: random.Random) -> dict[str, Any]:

@@ -74,9 +74,10 @@ async def test_killed_at_any_moment(practice: Practice, post_office: PostOffice)
     kills = 0
     visits: list[str] = []
     while kills < 20:
+        arrived = len(post_office.letters)
         couriers = [await a_courier(practice, post_office, "any") for _ in range(2)]
-        visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(40)]
-        await until(partial(has_more, post_office, len(post_office.letters)))
+        visits += [await practice.book(time=clock() + timedelta(days=9)) for _ in range(12)]
+        await until(partial(has_more, post_office, arrived))
         await asyncio.sleep(chance.uniform(0, 1))
         for courier in couriers:
             courier.kill()
