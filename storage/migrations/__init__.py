@@ -1,17 +1,19 @@
 """The tables as they grew: each change as a step that Alembic applies once, one history for every database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import DatabaseUnusable
+from storage.errors import DatabaseUnusable, UnfinishedMove
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 HEAD = "0006"
 FOLDER = Path(__file__).parent
+# In a database until everything that is moved to it is there.
+UNFINISHED_MOVE = "unfinished_move"
 
 # Of a step, by its revision, what only one database needs done: its SQL, in order.
 Statements = Mapping[str, Sequence[str]]
@@ -38,6 +40,12 @@ def require_served(revision: str | None, serves_from: str | None, description: s
         raise DatabaseUnusable(
             f"{description} was made by a newer version of this program (step {revision}): install that one or a later one."
         )
+
+
+def require_moved(tables: Collection[str], description: str) -> None:
+    """Raise UnfinishedMove for a database that has the table of one that is being filled."""
+    if UNFINISHED_MOVE in tables:
+        raise UnfinishedMove(f"{description} does not hold everything yet that is moved to it: run that move again to finish it.")
 
 
 def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> str:

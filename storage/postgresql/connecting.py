@@ -17,7 +17,9 @@ SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "5000",
 }
-ENCODING = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
+# The name by which others of our processes are found.
+NAME = "home-visits"
+ENCODING = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8", "application_name": NAME}
 _SCHEMES = ("postgresql+asyncpg", "postgres")
 
 

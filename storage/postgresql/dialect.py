@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlmodel import Session
 
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
@@ -82,16 +81,6 @@ class PostgreSQLDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
-
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        # One array for each column, all of text: a third of the time that a statement for each row takes.
-        types = [column.type.compile(self.sqlalchemy) for column in table.columns]
-        values = ", ".join(f"CAST(c{index} AS {type})" for index, type in enumerate(types))
-        arrays = ", ".join(f"${index + 1}::text[]" for index in range(len(types)))
-        names = ", ".join(f"c{index}" for index in range(len(types)))
-        insert = f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) SELECT {values} FROM unnest({arrays}) AS r ({names})"  # noqa: S608 - our own names
-        columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
-        session.connection().exec_driver_sql(insert, tuple(columns))
 
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:

@@ -76,6 +76,7 @@ async def _revision(connection: Any) -> str | None:
     tables = {row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
     if not tables:
         return None
+    migrations.require_moved(tables, "The database")
     if "alembic_version" not in tables:
         raise DatabaseUnusable("The database holds other tables: name one of its own for the home visits.")
     found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")

@@ -97,10 +97,6 @@ class Dialect(ABC):
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return the text so that it sorts by the code points of its characters."""
 
-    @abstractmethod
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows as they were read, each with all columns of the table in their order."""
-
 
 def dialect_of(session: Session) -> Dialect:
     """Return the dialect of the database that opened the session."""

@@ -9,7 +9,6 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
-from sqlmodel import Session
 
 from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
 from storage.sqlite import access_paths, keywords
@@ -79,11 +78,6 @@ class SQLiteDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
-
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        names, marks = ", ".join(table.c.keys()), ", ".join("?" * len(table.c))
-        insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
-        session.connection().exec_driver_sql(insert, [tuple(row) for row in rows])
 
 
 def _text(parameter: str) -> sa.BindParameter[Any]:

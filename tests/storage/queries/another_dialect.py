@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlmodel import Session
 
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 
@@ -65,6 +64,3 @@ class AnotherDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
-
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        raise NotImplementedError
