@@ -48,10 +48,16 @@ def require_moved(tables: Collection[str], description: str) -> None:
         raise UnfinishedMove(f"{description} does not hold everything yet that is moved to it: run that move again to finish it.")
 
 
-def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> str:
+def steps_after(revision: str | None) -> list[str]:
+    """Return the steps that a database at this one has still to go, in their order."""
+    return sorted(step for step in _steps(FOLDER) if revision is None or step > revision)
+
+
+def upgrade(connection: "sa.Connection", step: str, statements: Statements, built_later: Collection[str] = ()) -> str:
     """Apply the steps up to this one, in the transaction of the connection; `statements` are those of its database alone.
 
-    Return the step from which on code can use the result. A step that says nothing by `serves_from` serves no older code.
+    Indexes of the names `built_later` are left out. Return the step from which on code can use the result: a step that says
+    nothing by `serves_from` serves no older code.
     """
     # An up-to-date database, the usual case, starts faster without Alembic.
     from alembic import command  # noqa: PLC0415
@@ -60,7 +66,7 @@ def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> s
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    config.attributes.update(connection=connection, statements=statements)
+    config.attributes.update(connection=connection, statements=statements, built_later=built_later)
     command.upgrade(config, step)
     applied = ScriptDirectory.from_config(config).iterate_revisions(step, "base")
     return max(getattr(script.module, "serves_from", script.revision) for script in applied)

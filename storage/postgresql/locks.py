@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -13,6 +13,8 @@ from storage.postgresql.connecting import NAME, connect
 
 LOCK = int.from_bytes(b"homevisi")
 POLL_SECONDS = 0.2
+# A server goes on with what a killed process began, an index perhaps, until it looks whether anybody is there.
+NOTICE_KILLS = "SET client_connection_check_interval = '1s'"
 # A process that has just ended is still there for a moment.
 ENDING_SECONDS = 2.0
 OTHERS = """
@@ -67,6 +69,8 @@ async def other_user(dsn: str, *, pooled: bool) -> str | None:
 async def _connected(dsn: str, *, pooled: bool = False) -> AsyncIterator[Any]:
     connection = await connect(dsn, patient=True, pooled=pooled)
     try:
+        with suppress(asyncpg.PostgresError):  # not every system can
+            await connection.execute(NOTICE_KILLS)
         yield connection
     finally:
         await connection.close()
