@@ -115,7 +115,7 @@ class Twins:
         async def work(database: Database) -> bytes:
             context = Context(database, caller, self.clock, "Europe/London", allowed_operations)
             result = await execute(shared_engine(planned=planned), Request(document, None, variables), context)
-            errors = [present(error, "the-request", context) for error in result.errors]
+            errors = [_of_any_item(present(error, "the-request", context)) for error in result.errors]
             return orjson.dumps({"data": result.data, "errors": errors}, default=str)
 
         answer: dict[str, Any] = orjson.loads(self.both(work))
@@ -180,6 +180,11 @@ async def _rows(database: Database, table: Any) -> Any:
     async for rows in moving._rows_after(database, table, None):
         for row in rows:
             yield {name: value for name, value in zip(table.c.keys(), row, strict=True) if name != NUMBERS.get(table.name)}
+
+
+def _of_any_item(error: dict[str, Any]) -> dict[str, Any]:
+    """Leave out which item of a list it is: where several fail, the one that was loaded first is told."""
+    return error | {"path": [key for key in error.get("path") or [] if isinstance(key, str)]}
 
 
 async def _awaited(work: Awaitable[T]) -> T:
