@@ -23,7 +23,7 @@ from schema import graphiql
 from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server import processes, supervisor
-from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
+from schema.server.background import BackgroundTask, delete_old_keys, fold_anew, lifespan
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -114,7 +114,7 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
         BackgroundTask("metrics", metrics.keep_fresh),
         BackgroundTask("file descriptors", report_exhaustion),
         BackgroundTask("old idempotency keys", partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))),
-        BackgroundTask("notes to fold anew", partial(refold_notes, database)),
+        BackgroundTask("notes and names to fold anew", partial(fold_anew, database)),
     ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
@@ -191,12 +191,12 @@ def serve(
 def migrate() -> None:
     """Bring the database up to date, or make it."""
     from storage.progress import progress_bar
-    from storage.refolding import refold_all_notes
+    from storage.unfolded_names import fold_what_is_left
 
     database = _configured_database(_settings())
     migrated = database.migrate()
-    with progress_bar("Folding notes anew") as bar:
-        refolded = run_with(database, partial(refold_all_notes, progress=bar.update))
+    with progress_bar("Folding notes and names anew") as bar:
+        refolded = run_with(database, partial(fold_what_is_left, progress=bar.update))
     say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
 
 
@@ -250,7 +250,7 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     from storage.carehq.exporting import export_documents
 
     work = partial(export_documents, out=sys.stdout.buffer, kind=kind)
-    database = database_of(_settings().database_url)
+    database = database_of((settings := _settings()).database_url, pgbouncer=settings.pgbouncer)
     with database.readable() as readable:
         if readable.is_empty():
             raise _nothing_in(database)

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.caller import OURSELVES, Accounts, NoAccounts
+from storage.changes import Followers
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
@@ -39,6 +40,7 @@ class Database(ABC):
         self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
         self.accounts: Accounts = NoAccounts()
+        self.followers = Followers()
 
     @abstractmethod
     def __str__(self) -> str:
@@ -78,6 +80,13 @@ class Database(ABC):
     @abstractmethod
     def version(self) -> int | None:
         """Return a number that is another one once anybody has written; None where that cannot be told at once."""
+
+    @abstractmethod
+    def changes(self) -> AsyncIterator[None]:
+        """Yield at once, and again whenever somebody, in any process, may have appended events since; each second at the latest.
+
+        What is appended while the caller reads makes it yield again at once. A lost connection only makes it slower.
+        """
 
     # What an import does with it
 
@@ -175,6 +184,6 @@ def _postgresql(url: str, pgbouncer: bool) -> Database:
         from storage.postgresql.database import PostgreSQLDatabase  # noqa: PLC0415 - only the driver that is used is loaded
     except ModuleNotFoundError as error:
         raise DatabaseUnusable(
-            f"PostgreSQL needs {error.name}, which is not installed: pip install 'home-visits[postgresql]'."
+            f"PostgreSQL needs {error.name}, which is not installed: run pip install -e '.[postgresql]'."
         ) from None
     return PostgreSQLDatabase(url, pooled=pgbouncer)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from storage.instants import Instant
+from storage.names import NAMELESS
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -58,6 +59,10 @@ class ConfirmationStatus(StrEnum):
 # SQLite numbers rows by itself only in a column of exactly this type.
 BIG: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+# Folded names sort by the code points of their characters, on every database alike.
+NAME: Any = sa.String(collation="C").with_variant(sa.String(), "sqlite")
+UNFOLDED = sa.text("search_folded IS NULL")
+
 
 def is_storable(text: str) -> bool:
     """Tell whether every database takes the text: without NUL, and without half a character (a lone surrogate)."""
@@ -76,8 +81,17 @@ def _instant(**options: Any) -> Any:
     return Field(sa_type=Instant, **options)
 
 
+def _folded_name() -> Any:
+    return Field(default=NAMELESS, sa_type=NAME, sa_column_kwargs={"server_default": NAMELESS})
+
+
 def _enum(kind: type[StrEnum], **options: Any) -> Any:
     return Field(sa_type=sa.Enum(kind, native_enum=False, length=32), **options)
+
+
+def _unfolded(table: str) -> sa.Index:
+    """Return the index of the rows whose names were written by an older version, and are still to be folded."""
+    return sa.Index(f"{table}_unfolded", "id", sqlite_where=UNFOLDED, postgresql_where=UNFOLDED)
 
 
 metadata = SQLModel.metadata
@@ -90,6 +104,7 @@ def table_of(model: type[SQLModel]) -> sa.Table:
 
 class User(SQLModel, table=True):
     __tablename__ = "users"
+    __table_args__ = (sa.Index("users_by_name", "name_folded", "id"), _unfolded("users"))
 
     id: str = _id(primary_key=True)
     first_name: str | None = None
@@ -98,21 +113,32 @@ class User(SQLModel, table=True):
     locations: list[str] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
     location_role: VisitHost | None = _enum(VisitHost, default=None)
     suspended: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    name_folded: str = _folded_name()
+    search_folded: str | None = None
 
 
 class Location(SQLModel, table=True):
     __tablename__ = "locations"
+    __table_args__ = (sa.Index("locations_by_name", "name_folded", "id"), _unfolded("locations"))
 
     id: str = _id(primary_key=True)
     name: str | None = None
     email: str | None = None
     phone: str | None = None
     time_zone: str | None = None
+    name_folded: str = _folded_name()
+    search_folded: str | None = None
 
 
 class CareEnquiry(SQLModel, table=True):
     __tablename__ = "care_enquiries"
-    __table_args__ = (sa.Index("care_enquiries_of_user", "assigned_to", "location"),)
+    __table_args__ = (
+        sa.Index("care_enquiries_of_user", "assigned_to", "location"),
+        sa.Index("care_enquiries_of_location", "location", "id"),
+        sa.Index("care_enquiries_of_location_by_name", "location", "name_folded", "id"),
+        sa.Index("care_enquiries_by_name", "name_folded", "id"),
+        _unfolded("care_enquiries"),
+    )
 
     id: str = _id(primary_key=True)
     first_name: str | None = None
@@ -120,19 +146,26 @@ class CareEnquiry(SQLModel, table=True):
     email: str | None = None
     phone: str | None = None
     assigned_to: str | None = _reference("users", default=None)
-    location: str | None = _reference("locations", default=None, index=True)
+    location: str | None = _reference("locations", default=None)
     anonymized: datetime | None = _instant(default=None)
+    name_folded: str = _folded_name()
+    search_folded: str | None = None
 
 
 class ServiceUserContact(SQLModel, table=True):
     __tablename__ = "service_user_contacts"
+    __table_args__ = (
+        sa.Index("service_user_contacts_of_care_enquiry", "care_enquiry", "id"),
+        _unfolded("service_user_contacts"),
+    )
 
     id: str = _id(primary_key=True)
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = None
     phone: str | None = None
-    care_enquiry: str | None = _reference("care_enquiries", default=None, index=True)
+    care_enquiry: str | None = _reference("care_enquiries", default=None)
+    search_folded: str | None = None
 
 
 # The columns from which is derived what is no column.
@@ -212,25 +245,37 @@ class Sighting(SQLModel, table=True):
     """
 
     __tablename__ = "sightings"
+    __table_args__ = (sa.Index("sightings_at_location", "location", "record"),)
 
     record: str = _id(primary_key=True)
     location: str = _id(primary_key=True)
     home_visit: str = _reference("home_visits", primary_key=True, index=True)
 
 
-class HomeVisitEvent(SQLModel, table=True):
-    """A change of a visit, kept for good.
+UNNUMBERED = sa.text("sequence IS NULL")
+# What an import itself finds the last number by, and others what has none: these stay while it runs.
+NUMBERING_INDEXES = frozenset({"home_visit_events_by_sequence", "home_visit_events_unnumbered"})
 
-    `changes` lists [field, before, after]; `sequence` has no gaps: it is taken under the write lock.
+
+class HomeVisitEvent(SQLModel, table=True):
+    """A change of a visit, kept for good. `changes` lists [field, before, after].
+
+    `number` is the order of insertion. `sequence` has no gaps; it is null until the event is numbered, which on SQLite is when it
+    is inserted. What is numbered has an ID.
     """
 
     __tablename__ = "home_visit_events"
     __table_args__ = (
+        sa.Index("home_visit_events_by_id", "id", unique=True),
+        sa.Index("home_visit_events_by_sequence", "sequence", unique=True),
+        sa.Index("home_visit_events_unnumbered", "number", sqlite_where=UNNUMBERED, postgresql_where=UNNUMBERED),
         sa.Index("home_visit_events_of_visit", "home_visit", "sequence"),
         sa.Index("home_visit_events_of_location", "location", "sequence"),
     )
 
-    sequence: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    id: str | None = _id(default=None)
+    sequence: int | None = Field(default=None, sa_type=BIG)
     at: datetime = _instant()
     actor: str
     type: HomeVisitEventType = _enum(HomeVisitEventType)

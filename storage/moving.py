@@ -50,7 +50,10 @@ async def move(source: Database, target: Database, progress: Progress | None = N
     """Copy what `target` has not yet, then compare both; return how many rows there are. `progress` counts each row twice."""
     # Each imports its tables where it is used.
     import storage.outbox.messages  # noqa: F401, PLC0415 - its table belongs to what is moved
+    from storage.events.numbering import number_events  # noqa: PLC0415 - only this needs it
 
+    # SQLite has no event without a number.
+    await number_events(source)
     tables = metadata.sorted_tables
     async with source.frozen():
         bar = _Bar(sum([await _count(source, table) for table in tables]), progress)

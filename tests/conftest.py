@@ -189,10 +189,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     databases.KIND = config.getoption("--database")
-    databases.SERVER = config.getoption("--postgresql")
+    databases.SERVER = config.getoption("--postgresql") or getattr(config, "workerinput", {}).get("postgresql")
     config.addinivalue_line("markers", "sqlite: about SQLite alone")
     if config.getoption("--no-plans"):
         SETTINGS["PLANS"] = "off"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Start one cluster for all workers."""
+    if not databases.is_sqlite():
+        node.workerinput["postgresql"] = databases.server_for_all()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -87,8 +87,10 @@ class SQLiteInspection:
             yield connection
 
     def everything(self) -> dict[str, list[Row]]:
-        # The others are SQLite's own, and what it makes of the notes to find keywords in them.
-        ours = "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        # The others are SQLite's own, and what it makes of notes and names to find texts in them.
+        ours = (
+            "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '%_numbers'"
+        )
         with self._reading() as connection:
             tables = [name for (name,) in connection.execute(ours)]
             return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}  # noqa: S608 - ours

@@ -13,10 +13,13 @@ from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
+from storage.unfolded_names import fold_all_names
 
 HOUSEKEEPING_SECONDS = 3600.0
 REFOLDING_SHARE = 0.2
 RETRY_SECONDS = 10.0
+# Beside a server of before, which goes on to write names that are to be folded.
+NAMES_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 300.0
 
@@ -76,6 +79,11 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
         await asyncio.sleep(interval_seconds)
 
 
+async def fold_anew(database: Database) -> None:
+    """Fold the notes and the names that an older version has left."""
+    await asyncio.gather(fold_names(database), refold_notes(database))
+
+
 async def refold_notes(database: Database) -> None:
     """Fold anew the notes that an older version folded, a batch at a time, in a fifth of the time."""
     while True:
@@ -86,3 +94,12 @@ async def refold_notes(database: Database) -> None:
             await asyncio.Event().wait()
         except DatabaseUnusable:
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def fold_names(database: Database, interval_seconds: float = NAMES_SECONDS) -> None:
+    """Fold the names that an older version has written, a batch at a time, in a fifth of the time; then look for more."""
+    while True:
+        with contextlib.suppress(DatabaseUnusable):
+            if names := await fold_all_names(database, share=REFOLDING_SHARE):
+                log.info("Names folded: %d", names)
+        await asyncio.sleep(interval_seconds)

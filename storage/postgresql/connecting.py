@@ -1,13 +1,14 @@
 """How connections are set up: without these settings none waits for a bounded time, or returns instants as their texts."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
 from storage.errors import DatabaseUnusable
 from storage.instants import stored
+from storage.postgresql.urls import each_host, options_of, unreadable, unreadable_file
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 4.0
@@ -17,34 +18,14 @@ SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "5000",
 }
+# Also where the role has times of its own.
+PATIENT_SETTINGS = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+# What another host of the same database may do better.
+_NEXT_HOST = (OSError, TimeoutError, asyncpg.TargetServerAttributeNotMatched, asyncpg.CannotConnectNowError)
+_REFUSED_OPTION = (asyncpg.UndefinedObjectError, asyncpg.CantChangeRuntimeParamError, asyncpg.InvalidParameterValueError)
 # The name by which others of our processes are found.
 NAME = "home-visits"
 ENCODING = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8", "application_name": NAME}
-_SCHEMES = ("postgresql+asyncpg", "postgres")
-
-
-def dsn_of(url: str) -> str:
-    """Return the URL as the driver takes it, which is as libpq writes it."""
-    scheme, _, rest = url.partition("://")
-    try:
-        urlsplit(url)
-    except ValueError:
-        raise _unreadable() from None
-    return f"postgresql://{rest}" if scheme in _SCHEMES else url
-
-
-def _unreadable() -> DatabaseUnusable:
-    return DatabaseUnusable("The database URL cannot be read: write it like postgresql://user:password@host:5432/database.")
-
-
-def without_password(dsn: str) -> str:
-    """Return the URL for messages."""
-    parts = urlsplit(dsn)
-    user, _, hosts = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}@{hosts}" if user else hosts
-    shown = [(name, value) for name, value in parse_qsl(parts.query) if name not in ("password", "sslpassword")]
-    # Put together by hand: urlunsplit leaves out the slashes of a URL without a host, which is that of a Unix socket.
-    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{urlencode(shown, safe='/')}" if shown else "")
 
 
 def instant_of(text: str) -> str:
@@ -62,27 +43,50 @@ def text_of(instant: str | datetime) -> str:
 
 
 async def connect(dsn: str, *, pooled: bool = False, patient: bool = False, connection_class: Any = asyncpg.Connection) -> Any:
-    """Connect. `pooled`: through PgBouncer in transaction mode, which neither keeps statements nor takes settings.
+    """Connect to the first host that takes us. `pooled`: through PgBouncer in transaction mode, which keeps no statements.
 
     `patient`: for statements that may take long, such as one that builds an index.
     """
-    try:
-        connection = await asyncpg.connect(
-            dsn,
-            timeout=CONNECT_SECONDS,
-            command_timeout=None if patient else COMMAND_SECONDS,
-            statement_cache_size=0 if pooled else 200,
-            max_cached_statement_lifetime=0,
-            server_settings=ENCODING if pooled or patient else ENCODING | SETTINGS,
-            connection_class=connection_class,
-        )
-    except asyncpg.InterfaceError:
-        raise
-    except ValueError:  # the driver's own, such as of a port that is no number
-        raise _unreadable() from None
+    connection = await _first_connected(
+        dsn,
+        timeout=CONNECT_SECONDS,
+        command_timeout=None if patient else COMMAND_SECONDS,
+        statement_cache_size=0 if pooled else 200,
+        max_cached_statement_lifetime=0,
+        server_settings=ENCODING | ({} if pooled else PATIENT_SETTINGS if patient else SETTINGS),
+        connection_class=connection_class,
+    )
     try:
         await connection.set_type_codec("timestamptz", schema="pg_catalog", encoder=text_of, decoder=instant_of, format="text")
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+async def _first_connected(dsn: str, **options: Any) -> Any:
+    """Connect to the first host that answers and is what the URL asks for; raise what the last one said."""
+    *others, last = each_host(dsn)
+    for host in others:
+        with contextlib.suppress(*_NEXT_HOST):
+            return await _connected(host, **options)
+    return await _connected(last, **options)
+
+
+async def _connected(dsn: str, **options: Any) -> Any:
+    try:
+        return await asyncpg.connect(dsn, **options)
+    except _REFUSED_OPTION as error:
+        raise DatabaseUnusable(f"An option of the database URL is refused: {error}. Leave it out.") from None
+    except FileNotFoundError as error:
+        nowhere = ConnectionRefusedError("there is no server's socket where the URL says")
+        raise unreadable_file(dsn, error) or nowhere from None
+    except OSError as error:
+        raise unreadable_file(dsn, error) or error from None
+    except asyncpg.TargetServerAttributeNotMatched:
+        asked = options_of(dsn).get("target_session_attrs")
+        raise asyncpg.TargetServerAttributeNotMatched(f"none of its hosts is {asked}") from None
+    except asyncpg.InterfaceError:
+        raise
+    except ValueError:  # the driver's own, such as of a port that is no number
+        raise unreadable() from None

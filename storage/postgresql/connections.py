@@ -1,6 +1,7 @@
 """A bounded pool of connections: the driver's own sends a statement more for each read."""
 
 import asyncio
+import contextlib
 from typing import Any, cast
 
 import asyncpg
@@ -11,6 +12,8 @@ from storage.postgresql.connecting import connect
 CONNECTIONS = 10
 WAIT_SECONDS = 2.0
 STATEMENTS = 200
+# How long the server may take to end a statement that was cancelled: one that it begins after it was told never ends so.
+CANCEL_SECONDS = 0.25
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not typed
@@ -40,6 +43,16 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
     def forget_statements(self) -> None:
         self._statements.clear()
 
+    @property
+    def is_cancelling(self) -> bool:
+        """Tell whether a statement runs that nobody waits for any more."""
+        return bool(self._protocol._is_cancelling())  # the next statement would wait for it
+
+    async def settle(self) -> None:
+        """Wait until what was cancelled has ended; close the connection where that takes long."""
+        with contextlib.suppress(TimeoutError):
+            await self._protocol._wait_for_cancellation(CANCEL_SECONDS)
+
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's signature
         if self.pool is None:
             await super().close(timeout=timeout)
@@ -58,6 +71,7 @@ class Connections:
         self._idle: list[PooledConnection] = []
         self._waiting = 0
         self._lent: set[PooledConnection] = set()
+        self._settling: set[asyncio.Task[None]] = set()
 
     @property
     def is_waited_for(self) -> bool:
@@ -82,6 +96,18 @@ class Connections:
         if connection not in self._lent:
             return
         self._lent.remove(connection)
+        if not connection.is_closed() and connection.is_cancelling:
+            task = asyncio.ensure_future(connection.settle())
+            self._settling.add(task)
+            task.add_done_callback(lambda task: self._settled(task, connection))
+        else:
+            self._return(connection)
+
+    def _settled(self, task: "asyncio.Task[None]", connection: PooledConnection) -> None:
+        self._settling.discard(task)
+        self._return(connection)
+
+    def _return(self, connection: PooledConnection) -> None:
         if not connection.is_closed():
             self._idle.append(connection)
         self._free.release()
@@ -97,6 +123,7 @@ class Connections:
             connection.forget_statements()
 
     async def close(self) -> None:
+        await asyncio.gather(*self._settling)
         for connection in (*self._idle, *self._lent):
             connection.pool = None
             connection.terminate()

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -13,13 +13,18 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from storage.caller import OURSELVES
+from storage.changes import has_events, wakeups
 from storage.database import Database, Insert, Progress
 from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import filling, indexes, locks, migrating
-from storage.postgresql.connecting import connect, dsn_of, without_password
+from storage.postgresql.connecting import connect
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
+from storage.postgresql.health import Health
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
+from storage.postgresql.urls import dsn_of, without_password
+from storage.postgresql.waking import NOTIFY, Announcer, Listener
+from storage.queries.people_search import SEARCH
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 from storage.writes import Writes, WriteState
@@ -27,7 +32,9 @@ from storage.writes import Writes, WriteState
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD))
+# `/readyz` tells within five seconds.
+CHECK_SECONDS = 4.0
+_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH))
 
 
 class PostgreSQLDatabase(Database):
@@ -46,6 +53,9 @@ class PostgreSQLDatabase(Database):
         self._connections = Connections(self._dsn, pooled=pooled, size=connections, wait_seconds=wait_seconds)
         self._engine: AsyncEngine | None = None
         self._writes = Writes()
+        self._reading, self._writing = Health("read"), Health("written")
+        self._announcer = Announcer(self._notify)
+        self._listener = Listener(self._dsn, self.followers)
 
     def __str__(self) -> str:
         return without_password(self._dsn)
@@ -65,29 +75,38 @@ class PostgreSQLDatabase(Database):
 
     async def close(self) -> None:
         await self._writes.finish()
+        await self._announcer.close()
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
         await self._connections.close()
 
     async def check(self) -> None:
-        with translate_errors():
-            await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
+        with self._reading.translating(busy=True):
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._fetch("SELECT 1 FROM alembic_version", [], custom_plan=False)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         del subject
         self.statement_count += 1
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
+        return await self._fetch(statement.text, statement.arguments(values), custom_plan=custom_plan)
+
+    async def _fetch(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
         try:
-            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
+            rows = await self._read(text, arguments, custom_plan=custom_plan)
         except Exception as error:
             if not is_lost(error):
-                with translate_errors():
+                with self._reading.translating():
                     raise
+        else:
+            if self._reading.failure is not None:
+                self._reading.note_success()
+            return rows
         # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
         self._connections.drop_idle()
-        with translate_errors():
-            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
+        with self._reading.translating():
+            return await self._read(text, arguments, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
         connection = await self._connections.acquire()
@@ -121,10 +140,11 @@ class PostgreSQLDatabase(Database):
                 if sqlstate(error) in STALE:
                     self._connections.forget_statements()
                 if attempt == MAX_ATTEMPTS or sqlstate(error) not in REPEATABLE | STALE:
-                    with translate_errors():
+                    with self._writing.translating():
                         raise
             else:
                 self.transaction_count += 1
+                self._writing.note_success()
                 return result
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
@@ -144,7 +164,20 @@ class PostgreSQLDatabase(Database):
                 state.rolled_back()
                 raise
             await _commit(session, state)
+        if has_events(session.sync_session):
+            self.followers.wake()
+            self._announcer.announce()
         return result
+
+    async def _notify(self) -> None:
+        await self._read(NOTIFY, [], custom_plan=False)
+
+    async def changes(self) -> AsyncIterator[None]:
+        # Through PgBouncer nothing is heard.
+        listening = nullcontext() if self._pooled else self._listener.listening()
+        async with self.followers.joined() as latch, listening:
+            async for _ in wakeups(latch):
+                yield
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
         return indexes.indexes_built_after(self._dsn, large=large and not self._pooled)
@@ -154,15 +187,16 @@ class PostgreSQLDatabase(Database):
             await self._analyze()
 
     async def _analyze(self) -> None:
-        connection = await connect(self._dsn, patient=True)
+        connection = await connect(self._dsn, pooled=self._pooled, patient=True)
         try:
-            await connection.execute("ANALYZE")
+            # Through PgBouncer the role's time for a statement holds, which is a request's.
+            await connection.execute("BEGIN; SET LOCAL statement_timeout = 0; ANALYZE; COMMIT")
         finally:
             await connection.close()
 
     async def number_on(self) -> None:
         with translate_errors():
-            for table, column in (("home_visits", "number"), ("home_visit_events", "sequence")):
+            for table, column in (("home_visits", "number"), ("home_visit_events", "number")):
                 largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
                 serial = f"pg_get_serial_sequence('{table}', '{column}')"
                 await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)

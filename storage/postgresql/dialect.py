@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlmodel import Session
 
+from storage.postgresql import numbering
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
 
@@ -28,6 +30,7 @@ class SQLAlchemyDialect(PGDialect_asyncpg):
 
 class PostgreSQLDialect(Dialect):
     sqlalchemy: sa.Dialect = SQLAlchemyDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    numbers_after_commit = True
 
     def list_value(self, texts: Sequence[str]) -> Any:
         return list(texts)
@@ -52,8 +55,8 @@ class PostgreSQLDialect(Dialect):
             return None
         return [f"%{text.translate(_ESCAPED)}%" for text in texts]
 
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.notes_folded.like(sa.func.any(_texts(parameter)))
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         if (INDEXED_KEYWORD, "") in conditions:
@@ -81,6 +84,19 @@ class PostgreSQLDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
+
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        """PostgreSQL's indexes take many rows of one statement at once."""
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        del instant
+        return sa.null()  # a trigger makes it
+
+    def lock_numbers(self, session: Session) -> None:
+        numbering.lock_numbers(session)
+
+    def number_events(self, session: Session, limit: int) -> int:
+        return numbering.number_events(session, limit)
 
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
-from storage.models import metadata
+from storage.models import NUMBERING_INDEXES, metadata
 from storage.postgresql import keywords
 from storage.postgresql.dialect import DIALECT
 from storage.postgresql.locks import locked, locked_at_once
@@ -19,7 +19,7 @@ def definitions(tables: Iterable[sa.Table] | None = None) -> dict[str, str]:
     """Return the statement that builds each index of some tables, beside writers, by its name."""
     indexes = {str(index.name): CreateIndex(index) for table in tables or metadata.tables.values() for index in table.indexes}
     statements = {name: " ".join(str(index.compile(dialect=DIALECT.sqlalchemy)).split()) for name, index in indexes.items()}
-    statements[keywords.NAME] = keywords.INDEX
+    statements |= keywords.INDEXES
     return {name: text.replace(" INDEX ", " INDEX CONCURRENTLY ", 1) for name, text in statements.items()}
 
 
@@ -34,7 +34,8 @@ async def indexes_built_after(dsn: str, *, large: bool) -> AsyncIterator[None]:
         return
     async with locked(dsn) as connection:
         if not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM home_visits)"):
-            await connection.execute("; ".join(f'DROP INDEX IF EXISTS "{name}"' for name in definitions(TABLES)))
+            rebuilt = definitions(TABLES).keys() - NUMBERING_INDEXES
+            await connection.execute("; ".join(f'DROP INDEX IF EXISTS "{name}"' for name in sorted(rebuilt)))
         try:
             yield
         finally:

@@ -130,5 +130,7 @@ async def _schema(connection: Any) -> tuple[str | None, str | None]:
 async def _require_usable(connection: asyncpg.Connection) -> None:
     version = connection.get_server_version()
     if version.major < OLDEST:
-        raise DatabaseUnusable(f"PostgreSQL 14 or later is needed: this is {version.major}.")
+        raise DatabaseUnusable(
+            f"PostgreSQL {OLDEST} or later is needed: this is {version.major}. Upgrade it, or name another in its URL."
+        )
     await keywords.require_trigrams(connection)

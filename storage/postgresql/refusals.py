@@ -54,9 +54,32 @@ def unusable(error: BaseException) -> DatabaseUnusable | None:
         return DatabaseFull()
     if state in _BUSY or isinstance(cause, TimeoutError):
         return DatabaseBusy()
-    if state[:2] in ("08", "28", "3D", "57") or state in ("42501", "42P01", "42703") or isinstance(cause, LOST):
-        return DatabaseUnusable(f"The database cannot be used: {cause}. Check that it runs, and what its URL says.")
+    if state[:2] in ("08", "28", "3D", "57") or state in ("25006", "42501", "42P01", "42703") or isinstance(cause, LOST):
+        return DatabaseUnusable(f"The database cannot be used: {reason_of(cause)}. {_advice(state)}")
     return None
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what the server or the driver says, in one line: further ones are details and hints."""
+    cause = cause_of(error)
+    if isinstance(cause, TimeoutError):
+        return "It did not answer in time"
+    first, *others = str(cause).splitlines() or [type(cause).__name__]
+    hint = next((line for line in others if line.startswith("HINT:")), "")
+    return ". ".join(part for part in (first.rstrip("."), hint.removeprefix("HINT:").strip().rstrip(".")) if part)
+
+
+def _advice(state: str) -> str:
+    match state:
+        case "28P01" | "28000":
+            return "Check the user and the password in its URL, and what the server's pg_hba.conf lets in."
+        case "3D000":
+            return "Have an administrator run CREATE DATABASE, or check the name in its URL."
+        case "42501":
+            return "Have an administrator make this user the owner of the database."
+        case "25006":
+            return "Name all hosts of the database in its URL, with ?target_session_attrs=read-write."
+    return "Check that it runs, and what its URL says."
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ class Dialect(ABC):
     """One database's SQL. Row locks are SQLAlchemy's own `with_for_update`, which a database that needs none leaves out."""
 
     sqlalchemy: sa.Dialect
+    # Whether events are numbered once they are committed; else they are numbered as they are inserted.
+    numbers_after_commit: bool
 
     @abstractmethod
     def list_value(self, texts: Sequence[str]) -> Any:
@@ -66,8 +68,8 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        """Hold for visits that the index of keywords finds by the parameter: at least all whose notes contain the keyword."""
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Hold for rows that the index of this column finds by the parameter: at least all whose texts contain the keyword."""
 
     @abstractmethod
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
@@ -96,6 +98,22 @@ class Dialect(ABC):
     @abstractmethod
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return the text so that it sorts by the code points of its characters."""
+
+    @abstractmethod
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        """Make ready to write many rows at once, whose IDs and folded texts these are, and which have no such text yet."""
+
+    @abstractmethod
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return an identifier like those of `storage.identifiers`, made at an instant: another one in each row."""
+
+    @abstractmethod
+    def lock_numbers(self, session: Session) -> None:
+        """Keep others from numbering events until the transaction ends."""
+
+    @abstractmethod
+    def number_events(self, session: Session, limit: int) -> int:
+        """Number so many of the events that are committed and have no number, first come first; return how many there were."""
 
 
 def dialect_of(session: Session) -> Dialect:

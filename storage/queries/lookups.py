@@ -14,10 +14,11 @@ from storage.queries.dialect import Dialect, dialect_of
 from storage.queries.listing import COLUMNS
 from storage.queries.references import TABLES, visible
 from storage.queries.statements import Statement, compiled, execute_in_session
-from storage.records import CareEnquiryRecord, HomeVisitRecord, ServiceUserContactRecord
+from storage.records import CareEnquiryRecord, HomeVisitRecord, ServiceUserContactRecord, shown_columns
 
 ENQUIRIES, CONTACTS, USERS = TABLES["care_enquiry"], TABLES["service_user_contact"], TABLES["user"]
 KEYS = table_of(IdempotencyKey)
+ENQUIRY_COLUMNS, CONTACT_COLUMNS = shown_columns(ENQUIRIES), shown_columns(CONTACTS)
 
 
 class IdempotentBooking(NamedTuple):
@@ -63,7 +64,7 @@ def _look_up(session: Session, caller: Caller, enquiry_limited: bool, *ids: str 
     limited = caller.locations is not None
     statement = _referenced(dialect, limited, limited and enquiry_limited)
     (row,) = execute_in_session(session, statement, values | {"scope": _scope(dialect, caller)})
-    split = len(ENQUIRIES.columns)
+    split = len(ENQUIRY_COLUMNS)
     enquiry, contact, user = row[:split], row[split:-1], row[-1]
     return Referenced(
         CareEnquiryRecord(enquiry) if enquiry[0] is not None else None,
@@ -86,7 +87,7 @@ def _idempotent_booking(dialect: Dialect, limited: bool) -> Statement:
 
 @lru_cache
 def _referenced(dialect: Dialect, limited: bool, enquiry_limited: bool) -> Statement:
-    enquiries = sa.select(ENQUIRIES).where(ENQUIRIES.c.id == _parameter("care_enquiry"))
+    enquiries = sa.select(*(ENQUIRIES.c[name] for name in ENQUIRY_COLUMNS)).where(ENQUIRIES.c.id == _parameter("care_enquiry"))
     contact, user = CONTACTS.c.id == _parameter("contact"), USERS.c.id == _parameter("user")
     if enquiry_limited:
         enquiries = enquiries.where(_in_scope(dialect, ENQUIRIES))
@@ -97,7 +98,8 @@ def _referenced(dialect: Dialect, limited: bool, enquiry_limited: bool) -> State
     enquiry = enquiries.with_for_update(read=True).subquery("care_enquiries")
     once = sa.select(sa.literal_column("1")).subquery()
     joined = once.outerjoin(enquiry, sa.true()).outerjoin(CONTACTS, contact).outerjoin(USERS, user)
-    return compiled(dialect, sa.select(*enquiry.c, *CONTACTS.columns, USERS.c.id).select_from(joined))
+    contacts = (CONTACTS.c[name] for name in CONTACT_COLUMNS)
+    return compiled(dialect, sa.select(*enquiry.c, *contacts, USERS.c.id).select_from(joined))
 
 
 def _in_scope(dialect: Dialect, table: sa.FromClause) -> sa.ColumnElement[bool]:

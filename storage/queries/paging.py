@@ -1,5 +1,6 @@
 """Pages of a list that changes while it is read: order, cursor, keyset condition."""
 
+import asyncio
 import binascii
 import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -160,11 +161,19 @@ class Page(Generic[T]):
         self.has_next_page = has_next_page
         self.counted: int | None = None
         self._failure: Exception | None = None
+        self._counting: asyncio.Lock | None = None
         self._count = count
         self._order = order
 
     async def total_count(self) -> int:
-        """Count all rows of the list, once, a failure included; `counted` holds the number from then on."""
+        """Count all rows of the list, once for all who ask, a failure included; `counted` holds the number from then on."""
+        if self.counted is None:
+            self._counting = self._counting or asyncio.Lock()
+            async with self._counting:
+                await self._count_once()
+        return cast("int", self.counted)
+
+    async def _count_once(self) -> None:
         if self._failure is not None:
             raise self._failure
         if self.counted is None:
@@ -173,7 +182,6 @@ class Page(Generic[T]):
             except Exception as error:
                 self._failure = error
                 raise
-        return self.counted
 
     @property
     def edges(self) -> list[Edge]:

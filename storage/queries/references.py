@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from storage.models import CareEnquiry, Location, ServiceUserContact, Sighting, User, table_of
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
-from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord
+from storage.records import CareEnquiryRecord, LocationRecord, ServiceUserContactRecord, UserRecord, shown_columns
 
 Kind = Literal["care_enquiry", "location", "user", "service_user_contact"]
 Reference = CareEnquiry | Location | User | ServiceUserContact
@@ -34,10 +34,16 @@ SIGHTINGS = table_of(Sighting)
 def by_id(dialect: Dialect, kind: Kind, limited: bool) -> Statement:
     """Select the records of a list of IDs; where `limited`, those that may be seen within the locations of the list `scope`."""
     table = TABLES[kind]
-    default = sa.bindparam("default_time_zone", type_=sa.String())
-    columns = [sa.func.coalesce(column, default) if column.name == "time_zone" else column for column in table.columns]
-    query = sa.select(*columns).where(dialect.is_member(table.c.id, "ids"))
+    query = sa.select(*columns_of(kind)).where(dialect.is_member(table.c.id, "ids"))
     return compiled(dialect, query.where(visible(dialect, kind)) if limited else query)
+
+
+def columns_of(kind: Kind) -> list[sa.ColumnElement[Any]]:
+    """Return the columns of a record; a location that names no zone has that of the parameter `default_time_zone`."""
+    table = TABLES[kind]
+    default = sa.bindparam("default_time_zone", type_=sa.String())
+    columns = [table.c[name] for name in shown_columns(table)]
+    return [sa.func.coalesce(column, default) if column.name == "time_zone" else column for column in columns]
 
 
 def visible(dialect: Dialect, kind: Kind) -> sa.ColumnElement[bool]:

@@ -47,6 +47,6 @@ def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
 def keyword_clause(name: str, form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
     """Return the SQL of a condition on the notes, whose name is that of its parameter."""
     if name == INDEXED_KEYWORD:
-        return dialect.is_indexed(_VISITS, name)
+        return dialect.is_indexed(_VISITS.c.notes_folded, name)
     found = dialect.contains(_VISITS.c.notes_folded, KEYWORD)
     return sa.or_(found, dialect.contains(_VISITS.c.notes_folded, KEYWORD_BEFORE)) if form == EITHER else found

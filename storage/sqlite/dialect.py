@@ -9,10 +9,13 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
+from sqlmodel import Session
 
+from storage.models import HomeVisit, table_of
 from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
-from storage.sqlite import access_paths, keywords
+from storage.sqlite import access_paths, keywords, people
 
+VISITS = table_of(HomeVisit)
 PLUS = operators.custom_op[Any]("+")
 
 
@@ -30,6 +33,7 @@ class _Dialect(SQLiteDialect_pysqlite):
 
 class SQLiteDialect(Dialect):
     sqlalchemy: sa.Dialect = _Dialect(paramstyle="qmark")
+    numbers_after_commit = False
 
     def list_value(self, texts: Sequence[str]) -> str:
         return json.dumps(texts)
@@ -53,8 +57,11 @@ class SQLiteDialect(Dialect):
             return None
         return " OR ".join(f"({keywords.trigrams(text)})" for text in texts) if before else keywords.trigrams(keyword)
 
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.number.in_(keywords.candidates(_text(parameter)))
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        if folded.table is VISITS:
+            return VISITS.c.number.in_(keywords.candidates(_text(parameter)))
+        table = folded.table
+        return table.c.id.in_(people.candidates(table.name, _text(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
@@ -78,6 +85,20 @@ class SQLiteDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
+
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        people.index_new(session, table.name, texts)
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        seconds = sa.func.strftime(sa.literal_column("'%s'"), instant)
+        random = sa.func.lower(sa.func.hex(sa.func.randomblob(sa.literal_column("8"))))
+        return sa.func.printf(sa.literal_column("'%08x'"), seconds).concat(random)
+
+    def lock_numbers(self, session: Session) -> None:
+        """Whoever writes is alone."""
+
+    def number_events(self, session: Session, limit: int) -> int:  # noqa: ARG002 - they are numbered when they are inserted
+        return 0
 
 
 def _text(parameter: str) -> sa.BindParameter[Any]:

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from storage.errors import DatabaseBusy
 from storage.queries.statements import Row
+from storage.sqlite import people
 from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
 from storage.sqlite.indexes import indexes_built_after
 from storage.sqlite.keywords import optimize_index
@@ -32,6 +33,9 @@ async def filling(database: "Database") -> AsyncIterator["Insert"]:
 
 
 def _insert(table: sa.Table, rows: Sequence[Row], session: Session) -> None:
+    if "search_folded" in table.c:
+        text = list(table.c.keys()).index("search_folded")
+        people.index_new(session, table.name, [(str(row[0]), str(row[text] or "")) for row in rows])
     names, marks = ", ".join(table.c.keys()), ", ".join("?" * len(table.c))
     insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
     session.connection().exec_driver_sql(insert, [tuple(row) for row in rows])

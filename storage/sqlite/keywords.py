@@ -70,20 +70,20 @@ def candidates(search: sa.BindParameter[Any]) -> sa.Select[Any]:
     return sa.select(INDEX.c.rowid).where(INDEX.c.home_visits_notes.op("MATCH")(search))
 
 
-async def optimize_index(database: "Database") -> None:
-    """Merge the segments of the index into one, in which nothing is left of deleted notes; others can write meanwhile."""
+async def optimize_index(database: "Database", index: str = INDEX.name) -> None:
+    """Merge the segments of an index into one, in which nothing is left of deleted texts; others can write meanwhile."""
     # A negative number has it take up all that it holds, as of the first time.
     pages = -MERGED_PAGES
-    while await database.write(partial(_merge, pages)):
+    while await database.write(partial(_merge, index, pages)):
         pages = MERGED_PAGES
         # Whoever waits for the lock gets it now.
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _merge(pages: int, session: Session) -> bool:
+def _merge(index: str, pages: int, session: Session) -> bool:
     """Merge so many pages and tell whether there are more."""
     connection = session.connection()
     before = connection.exec_driver_sql("SELECT total_changes()").scalar_one()
-    connection.exec_driver_sql("INSERT INTO home_visits_notes(home_visits_notes, rank) VALUES ('merge', ?)", (pages,))
+    connection.exec_driver_sql(f"INSERT INTO {index}({index}, rank) VALUES ('merge', ?)", (pages,))  # noqa: S608 - our own names
     # As SQLite says: what changes nothing counts as one change.
     return bool(connection.exec_driver_sql("SELECT total_changes()").scalar_one() - before >= 2)

@@ -105,4 +105,94 @@ _WHOLE_SECONDS = (
     """,
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS}
+# A server of before goes on to insert events without either.
+_NUMBERED = """
+    CREATE TRIGGER home_visit_events_numbered AFTER INSERT ON home_visit_events WHEN new.id IS NULL OR new.sequence IS NULL
+    BEGIN
+        UPDATE home_visit_events SET
+            id = coalesce(id, printf('%08x', strftime('%s', at)) || lower(hex(randomblob(8)))),
+            sequence = coalesce(sequence, (SELECT coalesce(max(sequence), 0) + 1 FROM home_visit_events))
+        WHERE number = new.number;
+    END
+"""
+_EVENTS = (
+    """
+    UPDATE home_visit_events SET
+        id = printf('%08x', strftime('%s', at)) || lower(hex(randomblob(8))),
+        sequence = number
+    """,
+    "CREATE UNIQUE INDEX home_visit_events_by_id ON home_visit_events (id)",
+    "CREATE UNIQUE INDEX home_visit_events_by_sequence ON home_visit_events (sequence)",
+    "CREATE INDEX home_visit_events_unnumbered ON home_visit_events (number) WHERE sequence IS NULL",
+    "CREATE INDEX home_visit_events_of_visit ON home_visit_events (home_visit, sequence)",
+    "CREATE INDEX home_visit_events_of_location ON home_visit_events (location, sequence)",
+    _NUMBERED,
+)
+
+_SOURCES = {
+    "users": ("first_name", "last_name", "email"),
+    "locations": ("name", "email", "phone"),
+    "care_enquiries": ("first_name", "last_name", "email", "phone", "anonymized"),
+    "service_user_contacts": ("first_name", "last_name", "email", "phone"),
+}
+_OUTDATED = """
+    CREATE TRIGGER {table}_outdated AFTER UPDATE OF {names} ON {table}
+    WHEN ({changed}) AND {unchanged}
+    BEGIN UPDATE {table} SET {forgotten} WHERE id = new.id; END
+"""
+_PEOPLE_INDEX = (
+    "CREATE TABLE {table}_numbers (number INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE)",
+    """
+    CREATE VIRTUAL TABLE {table}_search USING fts5(
+        search_folded, content='', tokenize='trigram case_sensitive 1', detail=none, columnsize=0
+    )
+    """,
+    """
+    CREATE TRIGGER {table}_search_inserted AFTER INSERT ON {table}
+    WHEN new.search_folded <> '' AND NOT EXISTS (SELECT 1 FROM {table}_numbers WHERE record = new.id)
+    BEGIN
+        INSERT INTO {table}_numbers(record) VALUES (new.id);
+        INSERT INTO {table}_search(rowid, search_folded) VALUES (last_insert_rowid(), new.search_folded);
+    END
+    """,
+    """
+    CREATE TRIGGER {table}_search_updated AFTER UPDATE OF search_folded ON {table}
+    WHEN coalesce(new.search_folded, '') <> coalesce(old.search_folded, '')
+        AND (old.search_folded <> '' OR NOT EXISTS (SELECT 1 FROM {table}_numbers WHERE record = new.id))
+    BEGIN
+        INSERT INTO {table}_search({table}_search, rowid, search_folded)
+        SELECT 'delete', number, old.search_folded FROM {table}_numbers WHERE record = new.id;
+        DELETE FROM {table}_numbers WHERE record = new.id AND coalesce(new.search_folded, '') = '';
+        INSERT OR IGNORE INTO {table}_numbers(record) SELECT new.id WHERE new.search_folded <> '';
+        INSERT INTO {table}_search(rowid, search_folded)
+        SELECT number, new.search_folded FROM {table}_numbers WHERE record = new.id;
+    END
+    """,
+    """
+    CREATE TRIGGER {table}_search_deleted AFTER DELETE ON {table} WHEN old.search_folded <> ''
+    BEGIN
+        INSERT INTO {table}_search({table}_search, rowid, search_folded)
+        SELECT 'delete', number, old.search_folded FROM {table}_numbers WHERE record = old.id;
+        DELETE FROM {table}_numbers WHERE record = old.id;
+    END
+    """,
+)
+
+
+def _outdated(table: str) -> str:
+    has_name = table != "service_user_contacts"
+    return _OUTDATED.format(
+        table=table,
+        names=", ".join(_SOURCES[table]),
+        changed=" OR ".join(f"new.{name} IS NOT old.{name}" for name in _SOURCES[table]),
+        unchanged=("new.name_folded IS old.name_folded AND " if has_name else "") + "new.search_folded IS old.search_folded",
+        forgotten=("name_folded = '1', " if has_name else "") + "search_folded = NULL",
+    )
+
+
+_PEOPLE = (
+    *map(_outdated, _SOURCES),
+    *(statement.format(table=table) for table in ("care_enquiries", "service_user_contacts") for statement in _PEOPLE_INDEX),
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS, "0007": _EVENTS, "0008": _PEOPLE}

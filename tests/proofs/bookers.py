@@ -1,8 +1,9 @@
 """A process that books with one key, many at once, or dies on the way.
 
-    python -m tests.proofs.bookers DATABASE KEY MANY [MOMENT]
+    python -m tests.proofs.bookers URL MANY [MOMENT]
 
-It prints the IDs of the visits that were answered with, or kills itself at MOMENT: before the commit, or after it.
+For each key that comes on a line of standard input, a line goes out with the IDs of the visits that were answered with; or it
+kills itself at MOMENT: before the commit, or after it.
 """
 
 import asyncio
@@ -10,14 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from sqlmodel import Session
 
+from storage.database import Database, database_of
 from storage.instants import clock
 from storage.repository import HomeVisits
-from storage.sqlite.database import SQLiteDatabase
 from storage.writes import WriteState
 from tests.proofs.writers import WAITS
 from tests.storage.homes import EVERYTHING, booking
@@ -25,33 +25,34 @@ from tests.storage.homes import EVERYTHING, booking
 T = TypeVar("T")
 
 
-class DoomedDatabase(SQLiteDatabase):
-    """One whose process is gone before it can answer the first write."""
+def doom(database: Database, moment: str) -> None:
+    """Let the process be gone before it can answer its first write."""
+    write = database.write
 
-    def __init__(self, path: Path, moment: str) -> None:
-        super().__init__(path)
-        self._moment = moment
-
-    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
+    async def write_and_die(work: Callable[[Session], T], state: WriteState | None = None) -> T:
         def work_and_die(session: Session) -> T:
             done = work(session)
             session.flush()
-            if self._moment == "before":
+            if moment == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             return done
 
-        done = await super().write(work_and_die, state)
-        if self._moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        done = await write(work_and_die, state)
+        os.kill(os.getpid(), signal.SIGKILL)
         return done
 
+    database.write = write_and_die  # type: ignore[method-assign]  # whichever database it is
 
-async def main(path: str, key: str, many: str, moment: str = "") -> None:
-    database = await DoomedDatabase(Path(path), moment).open()
+
+async def main(url: str, many: str, moment: str = "") -> None:
+    database = await database_of(url).open()
+    if moment:
+        doom(database, moment)
     visits = HomeVisits(database, EVERYTHING, clock)
-    bookings = [visits.book(booking(date_time=WAITS), idempotency_key=key) for _ in range(int(many))]
-    for visit in await asyncio.gather(*bookings):
-        print(visit.id)
+    loop = asyncio.get_running_loop()
+    while key := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+        bookings = [visits.book(booking(date_time=WAITS), idempotency_key=key) for _ in range(int(many))]
+        print(*(visit.id for visit in await asyncio.gather(*bookings)), flush=True)
     await database.close()
 
 

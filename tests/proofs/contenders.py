@@ -1,6 +1,6 @@
 """A process that ends visits in every way there is, all at once, each expecting the visit as it was booked.
 
-    python -m tests.proofs.contenders DATABASE
+    python -m tests.proofs.contenders URL
 
 For each visit whose ID comes on a line of standard input, a line goes out: a JSON object of who tried, and what became of it.
 """
@@ -10,13 +10,12 @@ import json
 import random
 import sys
 from collections.abc import Awaitable
-from pathlib import Path
 
+from storage.database import database_of
 from storage.errors import Refusal
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from tests.databases import database_at
 from tests.storage.homes import EVERYTHING
 
 
@@ -39,8 +38,8 @@ async def contend(visits: HomeVisits, id: str) -> dict[str, str]:
     return dict(zip(names, outcomes, strict=True))
 
 
-async def main(path: str) -> None:
-    database = await database_at(Path(path)).open()
+async def main(url: str) -> None:
+    database = await database_of(url).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

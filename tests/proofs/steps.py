@@ -1,21 +1,20 @@
 """One write after the other, each with a word before it is asked for and one when it is answered.
 
-python -m tests.proofs.steps DATABASE WRITES
+python -m tests.proofs.steps URL WRITES
 """
 
 import asyncio
 import os
 import sys
-from pathlib import Path
 
+from storage.database import database_of
 from storage.instants import clock
 from storage.repository import HomeVisits
-from tests.databases import database_at
 from tests.storage.homes import EVERYTHING, booking
 
 
-async def main(path: str, writes: str) -> None:
-    database = await database_at(Path(path)).open()
+async def main(url: str, writes: str) -> None:
+    database = await database_of(url).open()
     visits = HomeVisits(database, EVERYTHING, clock)
     await visits.book(booking())  # the first write begins the log
     for number in range(int(writes)):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.wholeness import faults, history
+from tests.databases import is_sqlite, url_of
+from tests.proofs.wholeness import faults, history, wait_until_nobody_writes
 
 ROOT = Path(__file__).parents[2]
 KILLS = 50
@@ -20,7 +21,7 @@ COMMITS = 20
 
 
 def start(path: Path, acknowledged: Path, name: str, writers: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.proofs.writers", str(path), str(acknowledged), name, str(writers)]
+    command = [sys.executable, "-m", "tests.proofs.writers", url_of(path), str(acknowledged), name, str(writers)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
@@ -49,7 +50,7 @@ def lost(path: Path, acknowledged: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, 2] if is_sqlite() else [3])
 def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(
     path: Path, tmp_path: Path, processes: int, tell: Callable[..., None]
 ) -> None:
@@ -67,6 +68,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(
             time.sleep(chance.random() * 0.5)
             kill(process)
             kills += 1
+        wait_until_nobody_writes(path)
         found += [*faults(path), *(loss for file in files for loss in lost(path, file))]
 
     acknowledged = sum(len(file.read_text().splitlines()) for file in files)
@@ -75,12 +77,13 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which shows what reaches the disk, is not installed")
 def test_every_commit_reaches_the_disk_before_it_is_answered(path: Path, tmp_path: Path, tell: Callable[..., None]) -> None:
     """Kills prove nothing of power loss: for that, a commit must be synchronised with the disk between call and answer."""
     trace = tmp_path / "trace"
     calls = ["strace", "-f", "-e", "trace=fsync,fdatasync,write", "-e", "signal=none", "-o", str(trace)]
-    command = [sys.executable, "-m", "tests.proofs.steps", str(path), str(COMMITS)]
+    command = [sys.executable, "-m", "tests.proofs.steps", url_of(path), str(COMMITS)]
 
     subprocess.run([*calls, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,52 +13,38 @@ import pytest
 from storage.database import Database
 from storage.instants import rfc3339
 from storage.repository import HomeVisits
+from tests.proofs.processes import answer, ask, start
 from tests.proofs.wholeness import history
-from tests.storage.homes import VISIT_TIME, booking, keep, rows_of, visit, visit_id
+from tests.storage.homes import VISIT_TIME, booking, events_of, keep, rows_of, visit, visit_id
 
-ROOT = Path(__file__).parents[2]
 RACES = 500
-
-
-def contender(path: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.proofs.contenders", str(path)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def ask(process: subprocess.Popen[str], id: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{id}\n")
-    process.stdin.flush()
-
-
-def answer(process: subprocess.Popen[str]) -> dict[str, str]:
-    assert process.stdout is not None
-    return dict(json.loads(process.stdout.readline()))
+PROCESSES = ("first", "second", "third")
 
 
 @pytest.mark.slow
-async def test_of_all_who_end_or_change_a_visit_in_two_processes_one_wins(
+async def test_of_all_who_end_or_change_a_visit_in_three_processes_one_wins(
     path: Path, database: Database, tell: Callable[..., None]
 ) -> None:
     await keep(database, *map(visit, range(RACES)))
-    processes = {name: contender(path) for name in ("one", "other")}
+    processes = {name: start("contenders", path) for name in PROCESSES}
     winners: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
 
     for number in range(RACES):
         for process in processes.values():
             ask(process, visit_id(number))
-        outcomes = {(move, name): what for name, process in processes.items() for move, what in answer(process).items()}
+        answers = {name: json.loads(answer(process)) for name, process in processes.items()}
+        outcomes = {(move, name): what for name, moves in answers.items() for move, what in moves.items()}
         assert list(outcomes.values()).count("won") == 1, outcomes
         winners.update(f"{move} in the {name}" for (move, name), what in outcomes.items() if what == "won")
         refusals.update(what for what in outcomes.values() if what != "won")
 
     for process in processes.values():
         process.communicate(timeout=10)
-    tell("cancel, complete and update in two processes", races=RACES, with_one_winner=winners.total(), **winners)
+    tell("cancel, complete and update in three processes", races=RACES, with_one_winner=winners.total(), **winners)
     assert refusals.keys() == {"HomeVisitNotPending", "VersionConflict"}
-    assert refusals.total() == RACES * 5
-    assert len(winners) == 6
+    assert refusals.total() == RACES * 8
+    assert len(winners) == 9
     assert [row["version"] for row in rows_of(path, "home_visits")] == [2] * RACES
     assert {id: len(types) for id, types in history(path).items()} == {visit_id(number): 1 for number in range(RACES)}
 
@@ -83,7 +67,7 @@ async def test_many_who_move_one_visit_lose_no_move(
     await asyncio.gather(*(move(moments[writer::writers]) for writer in range(writers)))
     took = time.monotonic() - began
 
-    changes = [json.loads(event["changes"])[0] for event in rows_of(path, "home_visit_events")[1:]]
+    changes = [json.loads(event["changes"])[0] for event in events_of(path)[1:]]
     tell(
         f"{writers} writers, {writes} writes each",
         lost=len(moments) - len(changes),

@@ -27,16 +27,16 @@ async def test_a_whole_database_has_no_faults(visits: HomeVisits, path: Path) ->
 @pytest.mark.parametrize(
     "half",
     [
-        "DELETE FROM home_visit_events WHERE sequence = 4",
-        "DELETE FROM home_visit_events WHERE sequence = 2",
-        "DELETE FROM outbox_messages WHERE rowid = 3",
+        "DELETE FROM home_visit_events WHERE type = 'CANCELLED'",
+        "DELETE FROM home_visit_events WHERE type = 'BOOKED' AND home_visit IN (SELECT id FROM home_visits WHERE version = 2)",
+        "DELETE FROM outbox_messages WHERE status = 'QUEUED'",
         "DELETE FROM idempotency_keys WHERE key = 'l'",
         "DELETE FROM home_visits WHERE version = 2",
         "UPDATE home_visits SET version = version + 1",
         "UPDATE home_visits SET cancelled = NULL",
         "UPDATE home_visits SET date_time = created",
         "UPDATE home_visits SET confirmation = 'SENT'",
-        "UPDATE outbox_messages SET status = 'QUEUED' WHERE rowid = 1",
+        "UPDATE outbox_messages SET status = 'QUEUED' WHERE status = 'WITHDRAWN'",
         "UPDATE home_visits SET assigned_to = 'nobody'",
     ],
 )

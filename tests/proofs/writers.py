@@ -1,6 +1,6 @@
 """Many who book and change visits at once, in a process that is made to be killed.
 
-    python -m tests.proofs.writers DATABASE ACKNOWLEDGED NAME WRITERS
+    python -m tests.proofs.writers URL ACKNOWLEDGED NAME WRITERS
 
 Each write that was answered is noted in the file ACKNOWLEDGED at once: the visit and the version that the write made.
 """
@@ -12,14 +12,13 @@ import random
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from storage.caller import Caller, Role
+from storage.database import database_of
 from storage.instants import clock
 from storage.models import HomeVisit
 from storage.repository import HomeVisits
-from tests.databases import database_at
 from tests.storage.homes import VISIT_TIME, booking
 
 WAITS = VISIT_TIME + timedelta(days=365 * 74)  # so that mail waits, however late the test is run; a move adds two years at most
@@ -44,8 +43,8 @@ def some_change(chance: random.Random) -> dict[str, Any]:
     return chance.choice([move, {"notes": str(chance.random())}])
 
 
-async def main(path: str, acknowledged: str, name: str, writers: str) -> None:
-    database = await database_at(Path(path)).open()
+async def main(url: str, acknowledged: str, name: str, writers: str) -> None:
+    database = await database_of(url).open()
     visits = HomeVisits(database, Caller(name, frozenset(Role)), clock)
     notes = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

@@ -288,7 +288,7 @@ def test_what_a_user_cannot_have_is_refused(field: str, value: Any, problem: str
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)
 def test_a_document_has_a_column_for_each_of_its_fields(kind: Any) -> None:
-    only_ours = {"number", "version", "confirmation", "notes_folded"}
+    only_ours = {"number", "version", "confirmation", "notes_folded", "name_folded", "search_folded"}
 
     assert set(kind.document.model_fields) == set(kind.table.columns.keys()) - only_ours
 

@@ -12,6 +12,7 @@ from storage.carehq.importing import BATCH, UnreadableFile
 from storage.carehq.merging import Tally
 from storage.database import Database
 from storage.models import HomeVisit
+from storage.names import folded_columns
 from tests.databases import database_at, path_of
 from tests.storage.carehq.taking import (
     ENQUIRY,
@@ -27,7 +28,7 @@ from tests.storage.carehq.taking import (
     visit,
     write,
 )
-from tests.storage.homes import everything_in, rows_of
+from tests.storage.homes import events_of, everything_in, rows_of
 
 
 def sample(*kinds: str) -> list[Path]:
@@ -65,13 +66,14 @@ async def test_the_sources_own_documents_are_imported(database: Database) -> Non
         "confirmation": "NOT_REQUIRED",
         "notes_folded": "care seeker has requested to view ground floor rooms.",
     }
-    assert rows_of(path_of(database), "locations") == json.loads((SAMPLES / "locations.json").read_text().replace("_id", "id"))
+    (document,) = json.loads((SAMPLES / "locations.json").read_text().replace("_id", "id"))
+    assert rows_of(path_of(database), "locations") == [document | folded_columns(document)]
 
 
 async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
     await take(database, *sample(*KINDS))
 
-    events = rows_of(path_of(database), "home_visit_events")
+    events = events_of(path_of(database))
 
     assert [event["home_visit"] for event in events] == ids_of(path_of(database), "home_visits")
     assert events[4] == {
@@ -171,10 +173,10 @@ async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Dat
     await take(database, *write(tmp_path, home_visits=[visit(assigned_to=USER, service_user_contact=contact)]))
 
     kept = everything_in(path_of(database))
-    assert kept["users"] == [(USER, None, None, None, None, None, 0)]
-    assert kept["locations"] == [(LOCATION, None, None, None, None)]
-    assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None)]
-    assert kept["service_user_contacts"] == [(contact, None, None, None, None, None)]
+    assert kept["users"] == [(USER, None, None, None, None, None, 0, "1", "")]
+    assert kept["locations"] == [(LOCATION, None, None, None, None, "1", "")]
+    assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None, "1", "")]
+    assert kept["service_user_contacts"] == [(contact, None, None, None, None, None, "")]
 
 
 async def test_a_later_document_tells_what_was_only_an_id(database: Database, tmp_path: Path) -> None:
@@ -184,7 +186,8 @@ async def test_a_later_document_tells_what_was_only_an_id(database: Database, tm
 
     assert outcome.tallies == {"care_enquiries": Tally(new=1)}
     row = (ENQUIRY, "Ada", None, "ada@family.example", None, USER, LOCATION, None)
-    assert everything_in(path_of(database))["care_enquiries"] == [row]
+    folded = ("0\tada", "  ada\n  ada@family.example")
+    assert everything_in(path_of(database))["care_enquiries"] == [row + folded]
 
 
 async def test_a_kind_that_is_given_counts_more_than_the_name_of_a_file(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A courier in a process of its own, which kills itself at the step it is told to.
 
-python -m tests.storage.outbox.doomed DATABASE PORT STEP
+python -m tests.storage.outbox.doomed URL PORT STEP
+
+`any` is one at which somebody kills it, `none` leaves it alive until it is ended.
 """
 
 import asyncio
@@ -10,18 +12,17 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TypeVar
 
 from sqlmodel import Session
 
+from storage.database import Database, database_of
 from storage.instants import clock
+from storage.outbox.claims import LEASE
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Smtp
-from storage.sqlite.database import SQLiteDatabase
 from storage.writes import WriteState
-from tests.databases import database_at
 from tests.storage.homes import NOW
 from tests.storage.outbox.records import LETTERHEAD
 
@@ -30,26 +31,24 @@ T = TypeVar("T")
 LEASE_SECONDS = 1.0
 
 
-class DoomedDatabase(SQLiteDatabase):
-    """The first transaction is the claim, the second marks what became of it."""
+def doom(database: Database, step: str) -> None:
+    """Let the process die at a step: the first transaction is the claim, the second marks what became of it."""
+    write, steps = database.write, iter(("claiming", "marking"))
 
-    def __init__(self, path: Path, step: str) -> None:
-        super().__init__(path)
-        self._step = step
-        self._writes = iter(("claiming", "marking"))
-
-    async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
-        step = next(self._writes, "")
+    async def write_and_die(work: Callable[[Session], T], state: WriteState | None = None) -> T:
+        this = next(steps, "")
 
         def work_and_die(session: Session) -> T:
             done = work(session)
             session.flush()
-            die_if(self._step == step)
+            die_if(step == this)
             return done
 
-        done = await super().write(work_and_die, state)
-        die_if(self._step == "marked" and step == "marking")
+        done = await write(work_and_die, state)
+        die_if(step == "marked" and this == "marking")
         return done
+
+    database.write = write_and_die  # type: ignore[method-assign]  # whichever database it is
 
 
 class DoomedSmtp(Smtp):
@@ -68,13 +67,12 @@ def die_if(now: bool) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(path: str, port: str, step: str) -> None:
-    server = MailServer("127.0.0.1", int(port), Encryption.OFF)
-    if step == "any":
-        database = await database_at(Path(path)).open()
-        lease, pace = timedelta(seconds=LEASE_SECONDS), Pace(0.01, 0.01, 0.01)
-        await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=pace).run()
-    database = await DoomedDatabase(Path(path), step).open()
+async def main(url: str, port: str, step: str) -> None:
+    server, database = MailServer("127.0.0.1", int(port), Encryption.OFF), await database_of(url).open()
+    if step in ("any", "none"):
+        lease = timedelta(seconds=LEASE_SECONDS) if step == "any" else LEASE
+        await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=Pace(0.01, 0.01, 0.01)).run()
+    doom(database, step)
     await Courier(database, DoomedSmtp(server, step), LETTERHEAD, clock=lambda: NOW).deliver_once()
     await database.close()
 

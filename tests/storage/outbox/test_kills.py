@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP
 
 from storage.instants import clock
 from storage.models import ConfirmationStatus
-from tests.databases import path_of
+from tests.databases import path_of, url_of
 from tests.inspection import inspect
 from tests.storage.outbox.doomed import LEASE_SECONDS
 from tests.storage.outbox.post_office import PostOffice, hang
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 async def a_courier(practice: Practice, post_office: PostOffice, step: str) -> asyncio.subprocess.Process:
-    arguments = [str(path_of(practice.database)), str(post_office.port), step]
+    arguments = [url_of(path_of(practice.database)), str(post_office.port), step]
     return await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.storage.outbox.doomed", *arguments)
 
 

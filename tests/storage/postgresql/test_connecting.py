@@ -7,8 +7,9 @@ import pytest
 
 from storage.errors import DatabaseUnusable
 from storage.instants import instant, stored
-from storage.postgresql.connecting import connect, dsn_of, instant_of, text_of, without_password
+from storage.postgresql.connecting import connect, instant_of, text_of
 from storage.postgresql.database import PostgreSQLDatabase
+from storage.postgresql.urls import dsn_of, without_password
 
 SECRET = "p4ss"  # noqa: S105 - of nobody
 
@@ -38,22 +39,29 @@ def test_a_database_is_called_by_its_url_without_a_password(url: str, shown: str
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("parts", "message", "advice"),
     [
-        ({"path": "/nowhere"}, 'database "nowhere" does not exist'),
-        ({"netloc": f"me:{SECRET}@127.0.0.1:1"}, "Connect call failed"),
-        ({"query": "sslmode=require"}, "SSL"),
+        ({"path": "/nowhere"}, 'database "nowhere" does not exist', "Have an administrator run CREATE DATABASE, or check"),
+        ({"netloc": f"me:{SECRET}@127.0.0.1:1"}, "Connect call failed", "Check that it runs, and what its URL says."),
+        ({"query": "sslmode=require"}, "SSL", "Check that it runs, and what its URL says."),
+        ({"query": "sslmode=verify-ca"}, "root certificate file", "Provide the certificate file directly"),
+        ({"query": "sslrootcert=/nowhere&sslmode=verify-ca"}, "sslrootcert of the database URL names no file", "/nowhere"),
+        ({"query": "target_session_attrs=read-only"}, "none of its hosts is read-only", "what its URL says."),
+        ({"query": "target_session_attrs=best"}, "target_session_attrs of the database URL must be", "one of any, read-write"),
+        ({"query": "ssl=require"}, 'parameter "ssl" cannot be changed', "Leave it out."),
+        ({"query": "channel_binding=require"}, 'parameter "channel_binding"', "Leave it out."),
+        ({"netloc": f"me:{SECRET}@", "query": "host=/nowhere"}, "there is no server's socket", "what its URL says."),
     ],
     ids=str,
 )
 def test_what_cannot_be_connected_to_is_refused_in_one_line_without_the_password(
-    url: str, parts: dict[str, str], message: str
+    url: str, parts: dict[str, str], message: str, advice: str
 ) -> None:
     with pytest.raises(DatabaseUnusable) as refused:
         PostgreSQLDatabase(changed(url, **parts)).migrate()
 
     assert message in str(refused.value)
-    assert str(refused.value).endswith("Check that it runs, and what its URL says.")
+    assert advice in str(refused.value)
     assert SECRET not in str(refused.value)
     assert "\n" not in str(refused.value)
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlmodel import Session
 
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 
@@ -18,6 +19,7 @@ class AnotherDialect(Dialect):
     """PostgreSQL's, as far as queries need one: lists are arrays, and a path is only walked or scanned."""
 
     sqlalchemy = PGDialect_asyncpg()
+    numbers_after_commit = True
 
     def list_value(self, texts: Sequence[str]) -> Any:
         return list(texts)
@@ -38,8 +40,8 @@ class AnotherDialect(Dialect):
     def indexed_keyword(self, keyword: str, before: str | None = None) -> str | None:  # noqa: ARG002 - it looks at every row
         return f"%{keyword}%"
 
-    def is_indexed(self, visits: sa.FromClause, parameter: str) -> sa.ColumnElement[bool]:
-        return visits.c.notes_folded.like(sa.bindparam(parameter, type_=sa.String()))
+    def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return folded.like(sa.bindparam(parameter, type_=sa.String()))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         several = next((name for name, form in conditions if form == "few"), None)
@@ -64,3 +66,15 @@ class AnotherDialect(Dialect):
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
+
+    def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
+        raise NotImplementedError
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
+    def lock_numbers(self, session: Session) -> None:
+        raise NotImplementedError
+
+    def number_events(self, session: Session, limit: int) -> int:
+        raise NotImplementedError

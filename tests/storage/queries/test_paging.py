@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import itertools
 from collections.abc import Callable, Sequence
@@ -202,10 +203,10 @@ def test_a_cursor_that_was_tampered_with_is_refused_or_another_genuine_one(data:
 
     taken = not refused(BY_TIME, tampered)
 
-    if taken:  # then it is one that a visit of that time and ID would have been given, to the letter
+    if taken:  # then it is one that a visit of that time and ID would have been given, but for white space around it
         position = BY_TIME.position(tampered, "after")
         values = {"date_time": position["after_0"], "id": position["after_1"]}
-        assert BY_TIME.cursor([values.get(column) for column in COLUMNS]) == tampered
+        assert BY_TIME.cursor([values.get(column) for column in COLUMNS]) == tampered.strip()
 
 
 # Pages and what is known around them
@@ -296,6 +297,18 @@ async def test_beyond_all_visits_a_cursor_leads_to_an_empty_page(visits: HomeVis
     page = await visits.page({}, BY_TIME.keys, Window(10, backward, *bounds))
 
     assert shown_by(page) == ([], not backward, backward, None, None)
+
+
+async def test_a_list_is_counted_once_for_all_who_ask_meanwhile() -> None:
+    counts = iter([5])
+
+    async def count() -> int:
+        await asyncio.sleep(0)
+        return next(counts)
+
+    page = Page([], BY_ID, has_previous_page=False, has_next_page=False, count=count)
+
+    assert await asyncio.gather(page.total_count(), page.total_count(), page.total_count()) == [5, 5, 5]
 
 
 async def test_a_page_refuses_a_cursor_of_another_order(visits: HomeVisits, database: Database) -> None:
