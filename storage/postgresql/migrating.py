@@ -87,13 +87,22 @@ async def _upgrade(dsn: str, revisions: Collection[str], built_later: Collection
         await engine.dispose()
 
 
+def _without(names: Collection[str]) -> migrations.Statements:
+    """Return what steps do on PostgreSQL alone, but for indexes of these names."""
+
+    def is_left(statement: str) -> bool:
+        return statement.startswith("CREATE INDEX ") and statement.split()[2] in names
+
+    return {step: [text for text in texts if not is_left(text)] for step, texts in steps.STATEMENTS.items()}
+
+
 async def _apply(engine: AsyncEngine, revision: str, built_later: Collection[str]) -> None:
     """Apply one step in a transaction of its own; try again where somebody has a table in use."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             async with engine.begin() as connection:
                 await connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
-                serves_from = await connection.run_sync(migrations.upgrade, revision, steps.STATEMENTS, built_later)
+                serves_from = await connection.run_sync(migrations.upgrade, revision, _without(built_later), built_later)
                 await connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{int(serves_from):04}'")
         except DBAPIError as error:
             if sqlstate(error) not in LOCKED:

@@ -22,6 +22,7 @@ from storage.errors import DatabaseUnusable
 from storage.models import metadata
 from storage.postgresql import migrating
 from storage.postgresql.database import PostgreSQLDatabase
+from storage.postgresql.keywords import INDEXES
 from tests import databases
 from tests.app.calling import ask
 from tests.app.test_storage_faults import BOOK, ENQUIRIES
@@ -278,9 +279,9 @@ def test_steps_after_the_first_build_their_indexes_beside_writers(
 
     PostgreSQLDatabase(url).migrate()
 
-    built = {query.split()[3] for query in sent if query.startswith("CREATE INDEX CONCURRENTLY")}
-    assert "care_enquiries_of_user" in built
-    assert built == names_of_indexes(url) - before - constraints(url)
+    built = set(re.findall(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (\w+)", "\n".join(sent)))
+    assert {"care_enquiries_of_user", "care_enquiries_search"} <= built
+    assert names_of_indexes(url) - before - constraints(url) <= built
 
 
 async def not_now(_connection: Any) -> bool:
@@ -302,7 +303,8 @@ def test_migrations_equal_the_models(tmp_path: Path) -> None:
     engine = engine_at(tmp_path / "migrated.db")
 
     def is_ours(name: str | None, *_: object) -> bool:
-        return name != "home_visits_notes"
+        # SQLAlchemy has no word for these, which are compared below.
+        return name not in INDEXES
 
     with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True, "include_name": is_ours}
