@@ -187,7 +187,8 @@ def test_an_earlier_version_goes_on_while_and_after_this_one_migrates(start_serv
 
 def test_a_step_waits_in_short_attempts_for_a_long_reader_and_keeps_nobody_waiting(tmp_path: Path, url: str) -> None:
     fill(url)
-    with psycopg.connect(url) as reader, psycopg.connect(url, autocommit=True) as other:
+    patience = "-c statement_timeout=5000"
+    with psycopg.connect(url) as reader, psycopg.connect(url, autocommit=True, options=patience) as other:
         reader.execute("SELECT count(*) FROM home_visits")
         migrating = subprocess.Popen(newer_program(url, tmp_path), cwd=ROOT)
         waited = []
