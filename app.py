@@ -280,14 +280,13 @@ def restore_(file: Annotated[Path, typer.Argument(help="A file that the command 
 @cli.command()
 def move(to: Annotated[str, typer.Option(help="The URL of the database to move to, which is empty.")]) -> None:
     """Move everything to another database, checked; one that was ended goes on where it was."""
-    from storage.moving import open_and_move
+    from storage.moving import move_to
     from storage.progress import progress_bar
 
     source, target = _migrated_database(_settings()), database_of(to)
-    target.migrate()
     with progress_bar("Moving") as bar:
-        rows = run_with(source, partial(open_and_move, target, progress=bar.update))
-    say(f"{rows:,} rows were moved from {source} to {target}, and compared.")
+        rows = move_to(target, source, bar.update)
+    say(f"{rows:,} rows were moved from {source} to {target}, and compared. Set HOME_VISITS_DATABASE_URL to it from now on.")
 
 
 @cli.command()

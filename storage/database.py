@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # How much is done, of how much.
 Progress = Callable[[int, int], None]
+# Writes rows as they were read, each with all columns of the table in their order.
+Insert = Callable[[sa.Table, Sequence[Row]], Awaitable[None]]
 
 
 class Database(ABC):
@@ -99,6 +101,20 @@ class Database(ABC):
     @abstractmethod
     async def number_on(self) -> None:
         """Number new rows beyond those that were inserted with their numbers."""
+
+    # What a move does with it
+
+    @abstractmethod
+    def frozen(self) -> AbstractAsyncContextManager[None]:
+        """Let nobody write until the block ends; raise DatabaseBusy where somebody does."""
+
+    @abstractmethod
+    def filling(self) -> AbstractAsyncContextManager[Insert]:
+        """Prepare a database for being filled, and make good afterwards what this block, or one that was killed, did without."""
+
+    @abstractmethod
+    def other_user(self) -> str | None:
+        """Return who else has it open, while it is not open itself; None where nobody has, or nobody can tell."""
 
     # What the command line does with it, while it is not open
 

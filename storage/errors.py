@@ -13,6 +13,7 @@ Refusal                      nothing was read or written
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
+    ├── UnfinishedMove       what is moved to it is not all there yet
     └── WriteInDoubt         the one refusal of which it is not known whether anything was written
 """
 
@@ -111,6 +112,10 @@ class DatabaseBusy(DatabaseUnusable):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class UnfinishedMove(DatabaseUnusable):
+    """The database is being filled by a move, or a move to it was killed; the message says what to do."""
 
 
 class WriteInDoubt(DatabaseUnusable):

@@ -1,17 +1,19 @@
 """The tables as they grew: each change as a step that Alembic applies once, one history for every database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import DatabaseUnusable
+from storage.errors import DatabaseUnusable, UnfinishedMove
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 HEAD = "0009"
 FOLDER = Path(__file__).parent
+# In a database until everything that is moved to it is there.
+UNFINISHED_MOVE = "unfinished_move"
 
 # Of a step, by its revision, what only one database needs done: its SQL, in order.
 Statements = Mapping[str, Sequence[str]]
@@ -50,10 +52,22 @@ def why_unserved(revision: str | None, serves_from: str | None) -> str | None:
     )
 
 
-def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> str:
+def require_moved(tables: Collection[str], description: str) -> None:
+    """Raise UnfinishedMove for a database that has the table of one that is being filled."""
+    if UNFINISHED_MOVE in tables:
+        raise UnfinishedMove(f"{description} does not hold everything yet that is moved to it: run that move again to finish it.")
+
+
+def steps_after(revision: str | None) -> list[str]:
+    """Return the steps that a database at this one has still to go, in their order."""
+    return sorted(step for step in _steps(FOLDER) if revision is None or step > revision)
+
+
+def upgrade(connection: "sa.Connection", step: str, statements: Statements, built_later: Collection[str] = ()) -> str:
     """Apply the steps up to this one, in the transaction of the connection; `statements` are those of its database alone.
 
-    Return the step from which on code can use the result. A step that says nothing by `serves_from` serves no older code.
+    Indexes of the names `built_later` are left out. Return the step from which on code can use the result: a step that says
+    nothing by `serves_from` serves no older code.
     """
     # An up-to-date database, the usual case, starts faster without Alembic.
     from alembic import command  # noqa: PLC0415
@@ -62,7 +76,7 @@ def upgrade(connection: "sa.Connection", step: str, statements: Statements) -> s
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    config.attributes.update(connection=connection, statements=statements)
+    config.attributes.update(connection=connection, statements=statements, built_later=built_later)
     command.upgrade(config, step)
     applied = ScriptDirectory.from_config(config).iterate_revisions(step, "base")
     return max(getattr(script.module, "serves_from", script.revision) for script in applied)

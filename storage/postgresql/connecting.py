@@ -23,7 +23,9 @@ PATIENT_SETTINGS = {"statement_timeout": "0", "idle_in_transaction_session_timeo
 # What another host of the same database may do better.
 _NEXT_HOST = (OSError, TimeoutError, asyncpg.TargetServerAttributeNotMatched, asyncpg.CannotConnectNowError)
 _REFUSED_OPTION = (asyncpg.UndefinedObjectError, asyncpg.CantChangeRuntimeParamError, asyncpg.InvalidParameterValueError)
-ENCODING = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
+# The name by which others of our processes are found.
+NAME = "home-visits"
+ENCODING = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8", "application_name": NAME}
 
 
 def instant_of(text: str) -> str:

@@ -16,9 +16,9 @@ from sqlmodel import Session
 from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
-from storage.database import Database, Progress
+from storage.database import Database, Insert, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
-from storage.postgresql import indexes, migrating
+from storage.postgresql import filling, indexes, locks, migrating
 from storage.postgresql.connecting import connect
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
@@ -206,6 +206,15 @@ class PostgreSQLDatabase(Database):
                 largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
                 serial = f"pg_get_serial_sequence('{table}', '{column}')"
                 await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)
+
+    def frozen(self) -> AbstractAsyncContextManager[None]:
+        return locks.frozen(self._dsn, pooled=self._pooled)
+
+    def filling(self) -> AbstractAsyncContextManager[Insert]:
+        return filling.filling(self._dsn)
+
+    def other_user(self) -> str | None:
+        return _now(locks.other_user(self._dsn, pooled=self._pooled))
 
     def obstacle(self) -> str | None:
         return None

@@ -103,16 +103,6 @@ class PostgreSQLDialect(Dialect):
     def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
         """PostgreSQL's indexes take many rows of one statement at once."""
 
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        # One array for each column, all of text: a third of the time that a statement for each row takes.
-        types = [column.type.compile(self.sqlalchemy).partition(" COLLATE")[0] for column in table.columns]
-        values = ", ".join(f"CAST(c{index} AS {type})" for index, type in enumerate(types))
-        arrays = ", ".join(f"${index + 1}::text[]" for index in range(len(types)))
-        names = ", ".join(f"c{index}" for index in range(len(types)))
-        insert = f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) SELECT {values} FROM unnest({arrays}) AS r ({names})"  # noqa: S608 - our own names
-        columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
-        session.connection().exec_driver_sql(insert, tuple(columns))
-
     def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         del instant
         return sa.null()  # a trigger makes it

@@ -1,9 +1,10 @@
-"""The indexes of visits and events: built after a large first import, and beside writers wherever one is missing or broken."""
+"""The indexes: built beside writers wherever one is missing or broken; those of visits and events after a large first import."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from storage.models import NUMBERING_INDEXES, metadata
@@ -14,9 +15,9 @@ from storage.postgresql.locks import locked, locked_at_once
 TABLES = (metadata.tables["home_visits"], metadata.tables["home_visit_events"])
 
 
-def definitions() -> dict[str, str]:
-    """Return the statement that builds each index, beside writers, by its name."""
-    indexes = {str(index.name): CreateIndex(index) for table in TABLES for index in table.indexes}
+def definitions(tables: Iterable[sa.Table] | None = None) -> dict[str, str]:
+    """Return the statement that builds each index of some tables, beside writers, by its name."""
+    indexes = {str(index.name): CreateIndex(index) for table in tables or metadata.tables.values() for index in table.indexes}
     statements = {name: " ".join(str(index.compile(dialect=DIALECT.sqlalchemy)).split()) for name, index in indexes.items()}
     statements |= keywords.INDEXES
     return {name: text.replace(" INDEX ", " INDEX CONCURRENTLY ", 1) for name, text in statements.items()}
@@ -33,7 +34,7 @@ async def indexes_built_after(dsn: str, *, large: bool) -> AsyncIterator[None]:
         return
     async with locked(dsn) as connection:
         if not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM home_visits)"):
-            rebuilt = definitions().keys() - NUMBERING_INDEXES
+            rebuilt = definitions(TABLES).keys() - NUMBERING_INDEXES
             await connection.execute("; ".join(f'DROP INDEX IF EXISTS "{name}"' for name in sorted(rebuilt)))
         try:
             yield

@@ -122,10 +122,6 @@ class Dialect(ABC):
         """Make ready to write many rows at once, whose IDs and folded texts these are, and which have no such text yet."""
 
     @abstractmethod
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows as they were read, each with all columns of the table in their order."""
-
-    @abstractmethod
     def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return an identifier like those of `storage.identifiers`, made at an instant: another one in each row."""
 

@@ -13,10 +13,10 @@ from sqlmodel import Session
 
 from storage.caller import OURSELVES
 from storage.changes import wakeups
-from storage.database import Database, Progress
+from storage.database import Database, Insert, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, files, indexes, migrating, people
+from storage.sqlite import backup, files, filling, indexes, migrating, people
 from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
@@ -209,6 +209,16 @@ class SQLiteDatabase(Database):
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""
+
+    def frozen(self) -> AbstractAsyncContextManager[None]:
+        return filling.frozen(self.path)
+
+    def filling(self) -> AbstractAsyncContextManager[Insert]:
+        return filling.filling(self)
+
+    def other_user(self) -> str | None:
+        process = files.lock_holder(self.path)
+        return f"process {process}" if process else None
 
     def obstacle(self) -> str | None:
         return files.obstacle(self._path)

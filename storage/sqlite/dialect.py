@@ -103,14 +103,6 @@ class SQLiteDialect(Dialect):
     def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
         people.index_new(session, table.name, texts)
 
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        if "search_folded" in table.c:
-            text = list(table.c.keys()).index("search_folded")
-            self.index_new(session, table, [(row[0], row[text]) for row in rows])
-        names, marks = ", ".join(table.c.keys()), ", ".join("?" * len(table.c))
-        insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
-        session.connection().exec_driver_sql(insert, [tuple(row) for row in rows])
-
     def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         seconds = sa.func.strftime(sa.literal_column("'%s'"), instant)
         random = sa.func.lower(sa.func.hex(sa.func.randomblob(sa.literal_column("8"))))

@@ -55,6 +55,7 @@ def schema_of(path: Path) -> Schema:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
             if not tables:
                 return Schema(None)
+            migrations.require_moved(tables, str(path))
             if "alembic_version" not in tables:
                 raise DatabaseUnusable(f"{path} holds other tables: name a file of its own for the home visits.")
             row = connection.execute(SCHEMA).fetchone()

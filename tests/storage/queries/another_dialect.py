@@ -84,9 +84,6 @@ class AnotherDialect(Dialect):
     def index_new(self, session: Session, table: sa.Table, texts: Sequence[tuple[str, str | None]]) -> None:
         raise NotImplementedError
 
-    def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        raise NotImplementedError
-
     def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         raise NotImplementedError
 

@@ -20,6 +20,7 @@ from storage.sqlite.dialect import DIALECT
 from tests.memory import kept_memory
 from tests.storage.homes import ALICE, BOB, EVERYTHING, REID, ROWAN, WILLOW, keep
 
+CODES = [name for name in CURSOR_CODES if name in listing.COLUMNS]
 FIRST_TEN = Window.of(None, None, None, None)
 EVERY_CONDITION: HomeVisitFilter = {
     "ids": [REID, ALICE],
@@ -52,17 +53,17 @@ def empty_caches() -> Iterator[None]:
 
 
 async def test_a_thousand_lists_of_order_keys_are_kept_as_the_few_orders_that_there_are(visits: HomeVisits) -> None:
-    lists = itertools.product(itertools.product(CURSOR_CODES, (True, False)), repeat=8)
+    lists = itertools.product(itertools.product(CODES, (True, False)), repeat=8)
 
     with kept_memory() as kept:
         for keys in itertools.islice(lists, 0, 8**8, 8**8 // 1_000):
             listing.order_of(keys)
 
-        for key in itertools.product(CURSOR_CODES, (True, False)):
+        for key in itertools.product(CODES, (True, False)):
             listing.order_of([key])
 
     assert 50 < listing._canonical_order.cache_info().currsize <= 158
-    assert listing._order_by_one.cache_info().currsize == 2 * len(CURSOR_CODES)
+    assert listing._order_by_one.cache_info().currsize == 2 * len(CODES)
     assert kept.bytes < 200_000
 
 
