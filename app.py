@@ -23,7 +23,7 @@ from schema import graphiql
 from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server import processes, supervisor
-from schema.server.background import BackgroundTask, delete_old_keys, fold_anew, lifespan
+from schema.server.background import BackgroundTask, housekeeping, lifespan
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -113,8 +113,7 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
     tasks = [
         BackgroundTask("metrics", metrics.keep_fresh),
         BackgroundTask("file descriptors", report_exhaustion),
-        BackgroundTask("old idempotency keys", partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))),
-        BackgroundTask("notes and names to fold anew", partial(fold_anew, database)),
+        *housekeeping(database, HomeVisits(database, auth.DEVELOPER, clock)),
     ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
@@ -190,14 +189,12 @@ def serve(
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
-    from storage.progress import progress_bar
-    from storage.unfolded_names import fold_what_is_left
+    from storage.catching_up import catch_up
 
     database = _configured_database(_settings())
     migrated = database.migrate()
-    with progress_bar("Folding notes and names anew") as bar:
-        refolded = run_with(database, partial(fold_what_is_left, progress=bar.update))
-    say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
+    caught_up = run_with(database, catch_up)
+    say(f"{database} has been brought up to date." if migrated or caught_up else f"{database} is up to date.")
 
 
 @cli.command()

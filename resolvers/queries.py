@@ -14,11 +14,13 @@ from schema.inputs import (
     BY_ID,
     After,
     Before,
+    EventFilter,
     Filter,
     First,
     Last,
     OrderBy,
     argument,
+    event_filter_of,
     filter_of,
     order_of,
     trimmed,
@@ -41,7 +43,18 @@ from schema.people_inputs import (
 )
 from schema.people_pages import CareEnquiryConnection, LocationConnection, UserConnection
 from schema.scalars import TimeZone
-from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, HomeVisitCount, Location, Node, Source, User, Viewer
+from schema.types import (
+    CareEnquiry,
+    HomeVisit,
+    HomeVisitConnection,
+    HomeVisitCount,
+    HomeVisitEventConnection,
+    Location,
+    Node,
+    Source,
+    User,
+    Viewer,
+)
 from storage.conflicts import Occasion
 from storage.queries.paging import Window
 from storage.queries.people_filters import PeopleFilter
@@ -175,6 +188,23 @@ class Query:
         occasion = Occasion(trimmed(location), date_time, unset_to_none(host), *ids)
         return cast("list[HomeVisit]", await info.context.visits.conflicts(occasion))
 
+    @strawberry.field(
+        description="What happened to home visits, oldest first: keep `endCursor` and ask again to follow every change. "
+        "`last: 1` finds the newest."
+    )
+    async def home_visit_events(
+        self,
+        info: Info,
+        filter: EventFilter = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> HomeVisitEventConnection:
+        require_permission(info)
+        page = await info.context.events.page(event_filter_of(filter), window_of(first, after, last, before))
+        return cast("HomeVisitEventConnection", page)
+
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:
         return cast("CareEnquiry | None", await _load(info, "care_enquiry", id))
@@ -197,6 +227,7 @@ class Query:
         found: Any = await info.context.visits.get(id)
         for kind in kinds:
             found = found or await info.context.load(kind, id, by_id=True)
+        found = found or await info.context.events.get(id)
         return cast("Node | None", found)
 
     @strawberry.field(description="Where the visits come from: kept here, or followed from a live CareHQ account.")

@@ -52,8 +52,7 @@ async def move(source: Database, target: Database, progress: Progress | None = N
     import storage.outbox.messages  # noqa: F401, PLC0415 - its table belongs to what is moved
     from storage.events.numbering import number_events  # noqa: PLC0415 - only this needs it
 
-    # SQLite has no event without a number.
-    await number_events(source)
+    await number_events(source)  # SQLite numbers none that is there
     tables = metadata.sorted_tables
     async with source.frozen():
         bar = _Bar(sum([await _count(source, table) for table in tables]), progress)

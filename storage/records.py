@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from storage.instants import Instant, instant
-from storage.models import CareEnquiry, DerivedAttributes, HomeVisit, Location, ServiceUserContact, User, table_of
+from storage.models import (
+    CareEnquiry,
+    DerivedAttributes,
+    HomeVisit,
+    HomeVisitEvent,
+    Location,
+    ServiceUserContact,
+    User,
+    table_of,
+)
 
 T = TypeVar("T", bound=SQLModel)
 
@@ -75,3 +84,4 @@ LocationRecord = record_of(Location)
 CareEnquiryRecord = record_of(CareEnquiry)
 ServiceUserContactRecord = record_of(ServiceUserContact)
 HomeVisitRecord = record_of(HomeVisit)
+HomeVisitEventRecord = record_of(HomeVisitEvent)

@@ -74,7 +74,7 @@ READS = [
     *(("location", id) for id in (OURS, HIDDEN["location"])),
     *(("user", id) for id in (SEEN["user"], HIDDEN["user"])),
     *(("node", id) for id in (*SEEN.values(), *HIDDEN.values())),
-    *((name, "") for name in ("homeVisits", "careEnquiries", "locations", "users", "viewer")),
+    *((name, "") for name in ("homeVisits", "homeVisitEvents", "careEnquiries", "locations", "users", "viewer")),
     *((f"homeVisitCounts(groupBy: [{grouping}, LOCATION])", "") for grouping in ("STATUS", "DAY", "HOST", "VISIT_TYPE")),
     ("homeVisitCounts(groupBy: [ASSIGNED_TO, STATUS])", ""),
     *((BESIDE % (location, user), "") for location in (OURS, HIDDEN["location"]) for user in (SEEN["user"], HIDDEN["user"])),
@@ -129,6 +129,7 @@ def field_of(name: str) -> str:
 async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     lists = ("homeVisits", "careEnquiries", "locations", "users")
     selections = dict.fromkeys(lists, "{ totalCount nodes { id } }") | {
+        "homeVisitEvents": "{ nodes { id } }",
         "homeVisitCounts": "{ count }",
         "source": "{ kind }",
         "viewer": "{ subject locations { id } }",
@@ -142,6 +143,7 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert all(response.errors == [] for response in responses.values())
     found = {root: response.data[field_of(root[0])] for root, response in responses.items()}
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
+    assert found.pop(("homeVisitEvents", "")) == {"nodes": []}
     for name in lists:
         assert found.pop((name, "")) == {"totalCount": 0, "nodes": []}
     assert found.pop(("source", "")) == {"kind": "RECORD"}

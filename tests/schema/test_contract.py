@@ -11,14 +11,6 @@ SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
 
 STILL_TO_COME = [
     "Subscription was removed.",
-    "HomeVisitEventType was removed.",
-    "HomeVisitEvent was removed.",
-    "FieldChange was removed.",
-    "HomeVisitEventConnection was removed.",
-    "HomeVisitEventEdge was removed.",
-    "HomeVisitEventFilter was removed.",
-    "Field Query.homeVisitEvents was removed.",
-    "Field HomeVisit.history was removed.",
 ]
 CHANGED_DEFAULTS = {DangerousChangeType.ARG_DEFAULT_VALUE_CHANGE, DangerousChangeType.INPUT_FIELD_DEFAULT_VALUE_CHANGE}
 
