@@ -246,8 +246,8 @@ class Engine:
         self, operation: Operation, variables: VariableValues, run: Run, resolved: Resolved, faults: list[Exception]
     ) -> Result:
         if faults or not self._planned:
-            # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew. An event
-            # is whole, and comes once.
+            # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
+            # An event is whole, and comes once.
             event = resolved if operation.node.operation is OperationType.SUBSCRIPTION else None
             executor = StandardExecutor(self._schema, operation, variables, run.context, event)
         else:

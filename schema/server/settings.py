@@ -20,6 +20,7 @@ from schema.server.sharing import SharedMetrics
 from schema.transport.http.clients import Network
 from schema.transport.http.connections import HTTPLimits
 from schema.transport.shares import ShareLimits
+from schema.transport.websocket.sockets import WebSocketLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     share: Annotated[ShareLimits, *_Group] = ShareLimits()
     limits: Annotated[Limits, *_Group] = Limits()
     http: Annotated[HTTPLimits, *_Group] = HTTPLimits()
+    websocket: Annotated[WebSocketLimits, *_Group] = WebSocketLimits()
 
     @classmethod
     def load(cls) -> "Settings":

@@ -21,17 +21,27 @@ class WebSockets(Generic[C]):
     def __init__(
         self,
         operations: Operations[C],
-        *,
         limits: WebSocketLimits,
+        *,
         trusted: TrustedDocuments | None = None,
         audience: Callable[[C], Hashable],
     ) -> None:
         self._operations = operations
         self._limits = limits
-        self._trusted = trusted
+        self.trusted = trusted
         self._answers = EventAnswers(operations, audience)
         self._sessions: set[Session[C]] = set()
         self._is_draining = False
+        self._sent_before = 0
+        self.stalled = 0
+
+    def _count(self, session: Session[C]) -> None:
+        self._sent_before += session.sent
+        self.stalled += session.is_stalled
+
+    @property
+    def events_sent(self) -> int:
+        return self._sent_before + sum(session.sent for session in self._sessions)
 
     @property
     def connections(self) -> int:
@@ -64,7 +74,7 @@ class WebSockets(Generic[C]):
             self._operations,
             self._answers,
             self._limits,
-            trusted=self._trusted,
+            trusted=self.trusted,
             new_state=new_state,
             authorization=header,
         )
@@ -73,6 +83,7 @@ class WebSockets(Generic[C]):
             await session.run()
         finally:
             self._sessions.discard(session)
+            self._count(session)
         return socket
 
 

@@ -44,7 +44,10 @@ logger = logging.getLogger(__name__)
 
 
 class Session(Generic[C]):
-    """Serves one connection until it is closed. `new_state` makes the state of a request, with the facts of the connection."""
+    """Serves one connection until it is closed. `new_state` makes the state of a request, with the facts of the connection.
+
+    `sent` counts events.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,8 @@ class Session(Generic[C]):
         self._caller: C | None = None
         self._is_initialised = False
         self._is_finishing = False
+        self.sent = 0
+        self.is_stalled = False
         self._loop = asyncio.get_running_loop()
         # None: the client has closed it, or is gone.
         self._closed: asyncio.Future[Closed | None] = self._loop.create_future()
@@ -99,6 +104,7 @@ class Session(Generic[C]):
         """Have the connection closed; only the first call counts."""
         if not self._closed.done():
             self._closed.set_result(closed)
+            self.is_stalled = closed is not None and closed.code is CloseCode.STALLED
 
     def finish(self) -> None:
         """Close the connection as the server stops: once what it runs has ended, and the events that wait were sent."""
@@ -236,6 +242,7 @@ class Session(Generic[C]):
         try:
             async for event in events:
                 await self._socket.send(next_message(id, await self._answers.payload(subscription, caller, event)))
+                self.sent += 1
         except (ConnectionError, Closed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends it, the client gets a GraphQL error

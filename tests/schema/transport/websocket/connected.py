@@ -249,7 +249,7 @@ async def serving(
         execution_seconds=10,
         cost_limit=10_000,
     )
-    sockets = WebSockets(operations, limits=limits or WebSocketLimits(), trusted=trusted, audience=lambda caller: caller.roles)
+    sockets = WebSockets(operations, limits or WebSocketLimits(), trusted=trusted, audience=lambda caller: caller.roles)
     http = http or HTTPLimits()
     endpoint = Endpoint(operations, limits=http, trusted=trusted, origins=origins, sockets=sockets)
     app = web.Application()
