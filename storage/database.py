@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.caller import OURSELVES, Accounts, NoAccounts
+from storage.changes import Followers
 from storage.errors import DatabaseUnusable
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Row, Statement
@@ -37,6 +38,7 @@ class Database(ABC):
         self.transaction_count = 0
         self.reference_cache = ReferenceCache(self.version)
         self.accounts: Accounts = NoAccounts()
+        self.followers = Followers()
 
     @abstractmethod
     def __str__(self) -> str:
@@ -76,6 +78,13 @@ class Database(ABC):
     @abstractmethod
     def version(self) -> int | None:
         """Return a number that is another one once anybody has written; None where that cannot be told at once."""
+
+    @abstractmethod
+    def changes(self) -> AsyncIterator[None]:
+        """Yield at once, and again whenever somebody, in any process, may have appended events since; each second at the latest.
+
+        What is appended while the caller reads makes it yield again at once. A lost connection only makes it slower.
+        """
 
     # What an import does with it
 

@@ -218,19 +218,30 @@ class Sighting(SQLModel, table=True):
     home_visit: str = _reference("home_visits", primary_key=True, index=True)
 
 
-class HomeVisitEvent(SQLModel, table=True):
-    """A change of a visit, kept for good.
+UNNUMBERED = sa.text("sequence IS NULL")
+# What an import itself finds the last number by, and others what has none: these stay while it runs.
+NUMBERING_INDEXES = frozenset({"home_visit_events_by_sequence", "home_visit_events_unnumbered"})
 
-    `changes` lists [field, before, after]; `sequence` has no gaps: it is taken under the write lock.
+
+class HomeVisitEvent(SQLModel, table=True):
+    """A change of a visit, kept for good. `changes` lists [field, before, after].
+
+    `number` is the order of insertion. `sequence` has no gaps; it is null until the event is numbered, which on SQLite is when it
+    is inserted. What is numbered has an ID.
     """
 
     __tablename__ = "home_visit_events"
     __table_args__ = (
+        sa.Index("home_visit_events_by_id", "id", unique=True),
+        sa.Index("home_visit_events_by_sequence", "sequence", unique=True),
+        sa.Index("home_visit_events_unnumbered", "number", sqlite_where=UNNUMBERED, postgresql_where=UNNUMBERED),
         sa.Index("home_visit_events_of_visit", "home_visit", "sequence"),
         sa.Index("home_visit_events_of_location", "location", "sequence"),
     )
 
-    sequence: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    id: str | None = _id(default=None)
+    sequence: int | None = Field(default=None, sa_type=BIG)
     at: datetime = _instant()
     actor: str
     type: HomeVisitEventType = _enum(HomeVisitEventType)

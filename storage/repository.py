@@ -13,12 +13,12 @@ from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
 from storage.errors import HomeVisitNotFound, IdempotencyConflict, InvalidInput, Problem
+from storage.events.appending import append_event
 from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
 from storage.models import (
     CareEnquiry,
     HomeVisit,
-    HomeVisitEvent,
     HomeVisitEventType,
     IdempotencyKey,
 )
@@ -33,7 +33,7 @@ from storage.queries.statements import COMPILING
 from storage.writes import WriteState
 
 KEY_LIFETIME = timedelta(hours=24)
-INSERT_VISIT, INSERT_EVENT, INSERT_KEY = Insert(HomeVisit), Insert(HomeVisitEvent), Insert(IdempotencyKey)
+INSERT_VISIT, INSERT_KEY = Insert(HomeVisit), Insert(IdempotencyKey)
 
 T = TypeVar("T")
 
@@ -169,7 +169,7 @@ class HomeVisits:
             visit = lifecycle.new_visit(new_identifier(now), booking, enquiry, now)
             visit.confirmation = initial_status(visit, enquiry, suppressed=suppress_confirmation, now=now)
             INSERT_VISIT(session, vars(visit))
-            self._append_event(session, visit, HomeVisitEventType.BOOKED, [])
+            append_event(session, self._caller.subject, visit, HomeVisitEventType.BOOKED, [])
             if idempotency_key:
                 key = {"subject": self._caller.subject, "key": idempotency_key, "fingerprint": fingerprint}
                 INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
@@ -195,7 +195,7 @@ class HomeVisits:
                 enquiry = session.get_one(CareEnquiry, visit.care_enquiry)
                 confirm_move(session, visit, enquiry, suppressed=suppress_confirmation, now=now)
             if entries:
-                self._append_event(session, visit, HomeVisitEventType.UPDATED, entries)
+                append_event(session, self._caller.subject, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
         return await self._database.write(work, self._write_state)
@@ -228,7 +228,7 @@ class HomeVisits:
             withdraw(session, visit, now)
             if notify_care_seeker:
                 confirm_cancellation(session, visit, session.get_one(CareEnquiry, visit.care_enquiry), now)
-            self._append_event(session, visit, type, entries)
+            append_event(session, self._caller.subject, visit, type, entries)
             return visit
 
         return await self._database.write(work, self._write_state)
@@ -285,21 +285,6 @@ class HomeVisits:
 
     def _in_scope(self, location: Any) -> sa.ColumnElement[bool]:
         return sa.true() if self._caller.locations is None else col(location).in_(identifiers(self._caller.locations))
-
-    def _append_event(
-        self, session: Session, visit: HomeVisit, type: HomeVisitEventType, changes: list[list[str | None]]
-    ) -> None:
-        event = {
-            "at": visit.modified,
-            "actor": self._caller.subject,
-            "type": type,
-            "home_visit": visit.id,
-            "care_enquiry": visit.care_enquiry,
-            "location": visit.location,
-            "version": visit.version,
-            "changes": changes,
-        }
-        INSERT_EVENT(session, event)
 
 
 def _page(

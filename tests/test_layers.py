@@ -60,7 +60,7 @@ DATABASES = ("storage/sqlite", "storage/postgresql")
 PICKS_A_DATABASE = Path("storage/database.py")
 # What of storage the SQL of queries is built from, and what a database builds on.
 UNDER_QUERIES = {"caller", "errors", "folding", "identifiers", "instants", "models", "queries", "records"}
-UNDER_A_DATABASE = UNDER_QUERIES | {"database", "migrations", "writes"}
+UNDER_A_DATABASE = UNDER_QUERIES | {"changes", "database", "migrations", "writes"}
 # What only SQLite has a word for, but for the default URL and the names of loggers.
 OF_SQLITE = re.compile(r"sqlite3|aiosqlite|json_each|instr\(|PRAGMA|qmark|\.dialect\.name|dialect ==")
 MAY_NAME_IT = re.compile(r"^    database_url: |^CHATTY = ")

@@ -11,11 +11,10 @@ from sqlmodel import Session
 
 from storage import lifecycle
 from storage.carehq.documents import Document, Kind
+from storage.events.appending import append_import_changes, append_imported, move_events
 from storage.folding import folded
-from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType, metadata
+from storage.models import ConfirmationStatus, HomeVisit, metadata
 from storage.outbox.messages import withdraw
-
-ACTOR = "import"
 
 Row = dict[str, Any]
 
@@ -24,7 +23,6 @@ CONTACTS = metadata.tables["service_user_contacts"]
 LOCATIONS = metadata.tables["locations"]
 USERS = metadata.tables["users"]
 VISITS = metadata.tables["home_visits"]
-EVENTS = metadata.tables["home_visit_events"]
 
 
 @dataclass
@@ -50,7 +48,8 @@ class _Batch:
     rows: dict[str, Row]
     inserts: list[Row] = field(default_factory=list)
     updates: list[Row] = field(default_factory=list)
-    events: list[Row] = field(default_factory=list)
+    changes: list[tuple[Row, list[list[str | None]]]] = field(default_factory=list)
+    moved: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def insert(self, row: Row) -> None:
@@ -78,7 +77,7 @@ def merge(session: Session, kind: Kind, documents: Sequence[Document], now: date
         anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
             _merge_details(batch, row, anonymized)
-    _write(connection, kind.table, batch, now)
+    _write(session, kind.table, batch, now)
     return batch.tally
 
 
@@ -113,7 +112,9 @@ def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> No
     else:
         after, changes = _updated(session, before, row, now)
         batch.update(after)
-        batch.events.append(_event(after, changes, now))
+        batch.changes.append((after, changes))
+        if (before["location"], before["care_enquiry"]) != (after["location"], after["care_enquiry"]):
+            batch.moved.append(after)
         batch.tally.updated += 1
 
 
@@ -139,19 +140,6 @@ def _updated(session: Session, before: Row, row: Row, now: datetime) -> tuple[Ro
     if {"date_time", "cancelled", "completed", "anonymized"} & {str(name) for name, *_ in entries}:
         withdraw(session, visit, now)
     return {name: getattr(visit, name) for name in before}, entries
-
-
-def _event(visit: Row, changes: list[list[str | None]], now: datetime) -> Row:
-    return {
-        "at": now,
-        "actor": ACTOR,
-        "type": HomeVisitEventType.IMPORTED,
-        "home_visit": visit["id"],
-        "care_enquiry": visit["care_enquiry"],
-        "location": visit["location"],
-        "version": visit["version"],
-        "changes": changes,
-    }
 
 
 def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> set[str]:
@@ -183,33 +171,18 @@ def _is_stub(row: Row) -> bool:
     return not any(value is not None and value is not False for name, value in row.items() if name != "id")
 
 
-def _write(connection: sa.Connection, table: sa.Table, batch: _Batch, now: datetime) -> None:
+def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> None:
+    connection = session.connection()
     _make_stubs(connection, table, [*batch.inserts, *batch.updates])
     if batch.inserts:
         connection.execute(sa.insert(table), batch.inserts)
     if batch.inserts and table is VISITS:
-        connection.execute(_events_of_new([row["id"] for row in batch.inserts], now))
+        append_imported(session, [row["id"] for row in batch.inserts], now)
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
-    if batch.events:
-        connection.execute(sa.insert(EVENTS), batch.events)
-
-
-def _events_of_new(ids: Sequence[str], now: datetime) -> sa.Insert:
-    """Write the events of new visits in the order of these, all by one statement."""
-    event = {
-        EVENTS.c.at: sa.literal(now, EVENTS.c.at.type),
-        EVENTS.c.actor: sa.literal(ACTOR),
-        EVENTS.c.type: sa.literal(HomeVisitEventType.IMPORTED, EVENTS.c.type.type),
-        EVENTS.c.home_visit: VISITS.c.id,
-        EVENTS.c.care_enquiry: VISITS.c.care_enquiry,
-        EVENTS.c.location: VISITS.c.location,
-        EVENTS.c.version: VISITS.c.version,
-        EVENTS.c.changes: sa.literal([], EVENTS.c.changes.type),
-    }
-    new = sa.select(*event.values()).where(VISITS.c.id.in_(ids)).order_by(VISITS.c.number)
-    return sa.insert(EVENTS).from_select(list(event), new)
+    append_import_changes(session, batch.changes, now)
+    move_events(session, batch.moved)
 
 
 def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:

@@ -10,7 +10,7 @@ from storage.errors import DatabaseUnusable
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "0006"
+HEAD = "0007"
 FOLDER = Path(__file__).parent
 
 # Of a step, by its revision, what only one database needs done: its SQL, in order.

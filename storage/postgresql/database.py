@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from storage.caller import OURSELVES
+from storage.changes import has_events, wakeups
 from storage.database import Database, Progress
 from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import indexes, migrating
@@ -20,6 +21,7 @@ from storage.postgresql.connecting import connect, dsn_of, without_password
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
+from storage.postgresql.waking import NOTIFY, Announcer, Listener
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
 from storage.queries.statements import Statement
 from storage.writes import Writes, WriteState
@@ -46,6 +48,8 @@ class PostgreSQLDatabase(Database):
         self._connections = Connections(self._dsn, pooled=pooled, size=connections, wait_seconds=wait_seconds)
         self._engine: AsyncEngine | None = None
         self._writes = Writes()
+        self._announcer = Announcer(self._notify)
+        self._listener = Listener(self._dsn, self.followers)
 
     def __str__(self) -> str:
         return without_password(self._dsn)
@@ -65,6 +69,7 @@ class PostgreSQLDatabase(Database):
 
     async def close(self) -> None:
         await self._writes.finish()
+        await self._announcer.close()
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
@@ -144,7 +149,20 @@ class PostgreSQLDatabase(Database):
                 state.rolled_back()
                 raise
             await _commit(session, state)
+        if has_events(session.sync_session):
+            self.followers.wake()
+            self._announcer.announce()
         return result
+
+    async def _notify(self) -> None:
+        await self._read(NOTIFY, [], custom_plan=False)
+
+    async def changes(self) -> AsyncIterator[None]:
+        # Through PgBouncer nothing is heard.
+        listening = nullcontext() if self._pooled else self._listener.listening()
+        async with self.followers.joined() as latch, listening:
+            async for _ in wakeups(latch):
+                yield
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
         return indexes.indexes_built_after(self._dsn, large=large and not self._pooled)
@@ -162,7 +180,7 @@ class PostgreSQLDatabase(Database):
 
     async def number_on(self) -> None:
         with translate_errors():
-            for table, column in (("home_visits", "number"), ("home_visit_events", "sequence")):
+            for table, column in (("home_visits", "number"), ("home_visit_events", "number")):
                 largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
                 serial = f"pg_get_serial_sequence('{table}', '{column}')"
                 await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
+from storage.postgresql import numbering
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
 
@@ -29,6 +30,7 @@ class SQLAlchemyDialect(PGDialect_asyncpg):
 
 class PostgreSQLDialect(Dialect):
     sqlalchemy: sa.Dialect = SQLAlchemyDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    numbers_after_commit = True
 
     def list_value(self, texts: Sequence[str]) -> Any:
         return list(texts)
@@ -92,6 +94,16 @@ class PostgreSQLDialect(Dialect):
         insert = f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) SELECT {values} FROM unnest({arrays}) AS r ({names})"  # noqa: S608 - our own names
         columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
         session.connection().exec_driver_sql(insert, tuple(columns))
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        del instant
+        return sa.null()  # a trigger makes it
+
+    def lock_numbers(self, session: Session) -> None:
+        numbering.lock_numbers(session)
+
+    def number_events(self, session: Session, limit: int) -> int:
+        return numbering.number_events(session, limit)
 
 
 def _texts(parameter: str) -> sa.BindParameter[Any]:

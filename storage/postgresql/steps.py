@@ -73,4 +73,20 @@ _WHOLE_SECONDS = (
     """,
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS}
+# Events that are there already get both as whoever reads them next numbers them: to write all anew would take the table's lock.
+# A server of before goes on to insert events without either. Indexes are built beside writers, after this.
+_EVENTS = (
+    """
+    CREATE FUNCTION home_visit_events_identified() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        new.id := lpad(to_hex(floor(extract(epoch FROM new.at))::bigint), 8, '0')
+            || left(replace(gen_random_uuid()::text, '-', ''), 16);
+        RETURN new;
+    END $$
+    """,
+    """
+    CREATE TRIGGER home_visit_events_identified BEFORE INSERT ON home_visit_events
+    FOR EACH ROW WHEN (new.id IS NULL) EXECUTE FUNCTION home_visit_events_identified()
+    """,
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS, "0007": _EVENTS}

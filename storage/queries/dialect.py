@@ -37,6 +37,8 @@ class Dialect(ABC):
     """One database's SQL. Row locks are SQLAlchemy's own `with_for_update`, which a database that needs none leaves out."""
 
     sqlalchemy: sa.Dialect
+    # Whether events are numbered once they are committed; else they are numbered as they are inserted.
+    numbers_after_commit: bool
 
     @abstractmethod
     def list_value(self, texts: Sequence[str]) -> Any:
@@ -100,6 +102,18 @@ class Dialect(ABC):
     @abstractmethod
     def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows as they were read, each with all columns of the table in their order."""
+
+    @abstractmethod
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return an identifier like those of `storage.identifiers`, made at an instant: another one in each row."""
+
+    @abstractmethod
+    def lock_numbers(self, session: Session) -> None:
+        """Keep others from numbering events until the transaction ends."""
+
+    @abstractmethod
+    def number_events(self, session: Session, limit: int) -> int:
+        """Number so many of the events that are committed and have no number, first come first; return how many there were."""
 
 
 def dialect_of(session: Session) -> Dialect:

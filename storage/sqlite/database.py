@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from storage.caller import OURSELVES
+from storage.changes import wakeups
 from storage.database import Database, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
@@ -34,6 +35,8 @@ READERS = 2
 STATEMENT_SECONDS = 3.0
 WAIT_SECONDS = 2.0
 WATCH_SECONDS = 1.0
+# To ask whether another process has written takes some microseconds.
+POLL_SECONDS = 0.02
 
 SCHEMA = Statement(migrating.SCHEMA, ())
 
@@ -177,6 +180,25 @@ class SQLiteDatabase(Database):
 
     def _count_commit(self) -> None:
         self.transaction_count += 1
+        self.followers.wake()
+
+    async def changes(self) -> AsyncIterator[None]:
+        async with self.followers.joined() as latch:
+            polling = asyncio.create_task(self._poll(latch))
+            try:
+                async for _ in wakeups(latch):
+                    yield
+            finally:
+                polling.cancel()
+
+    async def _poll(self, latch: asyncio.Event) -> None:
+        """Set the latch once anybody has written: this process too, which says so sooner by itself."""
+        version = self.version()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if (present := self.version()) != version:
+                version = present
+                latch.set()
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:
         return indexes.indexes_built_after(self, large=large)

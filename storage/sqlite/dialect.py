@@ -31,6 +31,7 @@ class _Dialect(SQLiteDialect_pysqlite):
 
 class SQLiteDialect(Dialect):
     sqlalchemy: sa.Dialect = _Dialect(paramstyle="qmark")
+    numbers_after_commit = False
 
     def list_value(self, texts: Sequence[str]) -> str:
         return json.dumps(texts)
@@ -84,6 +85,17 @@ class SQLiteDialect(Dialect):
         names, marks = ", ".join(table.c.keys()), ", ".join("?" * len(table.c))
         insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
         session.connection().exec_driver_sql(insert, [tuple(row) for row in rows])
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        seconds = sa.func.strftime(sa.literal_column("'%s'"), instant)
+        random = sa.func.lower(sa.func.hex(sa.func.randomblob(sa.literal_column("8"))))
+        return sa.func.printf(sa.literal_column("'%08x'"), seconds).concat(random)
+
+    def lock_numbers(self, session: Session) -> None:
+        """Whoever writes is alone."""
+
+    def number_events(self, session: Session, limit: int) -> int:  # noqa: ARG002 - they are numbered when they are inserted
+        return 0
 
 
 def _text(parameter: str) -> sa.BindParameter[Any]:

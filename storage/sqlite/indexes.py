@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, DropIndex
 from sqlmodel import Session
 
-from storage.models import metadata
+from storage.models import NUMBERING_INDEXES, metadata
 from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
 from storage.sqlite.dialect import DIALECT
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VISITS = metadata.tables["home_visits"]
 EVENTS = metadata.tables["home_visit_events"]
 INDEXES: set[sa.Index] = VISITS.indexes | EVENTS.indexes
+REBUILT = {index for index in INDEXES if index.name not in NUMBERING_INDEXES}
 
 
 @asynccontextmanager
@@ -63,7 +64,7 @@ def _drop(session: Session) -> None:
     connection = session.connection()
     if connection.scalar(sa.select(sa.exists().select_from(VISITS))):
         return
-    for index in INDEXES:
+    for index in REBUILT:
         connection.execute(DropIndex(index, if_exists=True))
 
 

@@ -105,4 +105,28 @@ _WHOLE_SECONDS = (
     """,
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS}
+# A server of before goes on to insert events without either.
+_NUMBERED = """
+    CREATE TRIGGER home_visit_events_numbered AFTER INSERT ON home_visit_events WHEN new.id IS NULL OR new.sequence IS NULL
+    BEGIN
+        UPDATE home_visit_events SET
+            id = coalesce(id, printf('%08x', strftime('%s', at)) || lower(hex(randomblob(8)))),
+            sequence = coalesce(sequence, (SELECT coalesce(max(sequence), 0) + 1 FROM home_visit_events))
+        WHERE number = new.number;
+    END
+"""
+_EVENTS = (
+    """
+    UPDATE home_visit_events SET
+        id = printf('%08x', strftime('%s', at)) || lower(hex(randomblob(8))),
+        sequence = number
+    """,
+    "CREATE UNIQUE INDEX home_visit_events_by_id ON home_visit_events (id)",
+    "CREATE UNIQUE INDEX home_visit_events_by_sequence ON home_visit_events (sequence)",
+    "CREATE INDEX home_visit_events_unnumbered ON home_visit_events (number) WHERE sequence IS NULL",
+    "CREATE INDEX home_visit_events_of_visit ON home_visit_events (home_visit, sequence)",
+    "CREATE INDEX home_visit_events_of_location ON home_visit_events (location, sequence)",
+    _NUMBERED,
+)
+
+STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS, "0007": _EVENTS}

@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.instants import rfc3339
 from storage.repository import HomeVisits
 from tests.proofs.wholeness import history
-from tests.storage.homes import VISIT_TIME, booking, keep, rows_of, visit, visit_id
+from tests.storage.homes import VISIT_TIME, booking, events_of, keep, rows_of, visit, visit_id
 
 ROOT = Path(__file__).parents[2]
 RACES = 500
@@ -83,7 +83,7 @@ async def test_many_who_move_one_visit_lose_no_move(
     await asyncio.gather(*(move(moments[writer::writers]) for writer in range(writers)))
     took = time.monotonic() - began
 
-    changes = [json.loads(event["changes"])[0] for event in rows_of(path, "home_visit_events")[1:]]
+    changes = [json.loads(event["changes"])[0] for event in events_of(path)[1:]]
     tell(
         f"{writers} writers, {writes} writes each",
         lost=len(moments) - len(changes),

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.inspection import Inspection, inspect
+from tests.storage.homes import number_events
 
 Row = dict[str, Any]
 
 
 def faults(path: Path) -> list[str]:
     """Return what is damaged or half written: a visit without its events, an event without its mail, a gap."""
+    number_events(path)
     inspection = inspect(path)
     return [*inspection.faults(), *_half_written(inspection)]
 
 
 def history(path: Path) -> dict[str, list[str]]:
     """Return the types of the events of each visit, in the order of its versions."""
+    number_events(path)
     events = _of_visits(inspect(path), "home_visit_events")
     return {visit: [event["type"] for event in of_visit] for visit, of_visit in events.items()}
 

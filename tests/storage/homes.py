@@ -1,5 +1,7 @@
 """What the tests of storage know: two care homes, their people and families, and how to look at everything that is kept."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ from sqlmodel import Session, SQLModel
 
 from storage.caller import Caller, Role
 from storage.database import Database
+from storage.events import numbering
 from storage.folding import folded
+from storage.identifiers import is_identifier
 from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from storage.sqlite import migrating
-from tests.databases import engine_at, migrate
+from tests.databases import database_at, engine_at, is_sqlite, migrate
 from tests.inspection import inspect
 
 WILLOW, ROWAN = "10000000000000000000000a", "10000000000000000000000b"
@@ -115,6 +119,31 @@ async def keep(database: Database, *records: SQLModel) -> None:
 def everything_in(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return each table's rows, so that two looks can be compared."""
     return inspect(path).everything()
+
+
+def number_events(path: Path) -> None:
+    """Number what is committed, as whoever reads events does, also while another event loop runs."""
+    if is_sqlite():
+        return
+
+    async def work() -> None:
+        database = await database_at(path).open()
+        await numbering.number_events(database)
+        await database.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work()).result()
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    """Return the events in the order of their numbers, each without its ID, which is another each time."""
+    number_events(path)
+    events = sorted(rows_of(path, "home_visit_events"), key=lambda event: int(event["sequence"]))
+    ids = {event.pop("id") for event in events}
+    assert len(ids) == len(events)
+    assert all(map(is_identifier, ids))
+    assert [event.pop("number") for event in events] == sorted(event["sequence"] for event in events)
+    return events
 
 
 def rows_of(path: Path, table: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from storage.models import CareEnquiry, HomeVisitStatus, Location, ServiceUserCo
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from tests.databases import copied, database_at, migrate, path_of
-from tests.storage.homes import EVERYTHING, NOBODY, booking, everything_in, keep, rows_of
+from tests.storage.homes import EVERYTHING, NOBODY, booking, events_of, everything_in, keep, rows_of
 
 NOW = datetime(2026, 7, 15, 14, 23, 45, 678_000, tzinfo=UTC)
 DAYS = [date(2026, 7, 15) + timedelta(days) for days in range(0, 366, 13)]
@@ -65,7 +65,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
 async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
     await fill_with_demo(database, NOW)
 
-    events = rows_of(path_of(database), "home_visit_events")
+    events = events_of(path_of(database))
 
     assert {(event["type"], event["actor"], event["at"], event["version"]) for event in events} == {
         ("IMPORTED", "import", "2026-07-15T14:23:45.678", 1)

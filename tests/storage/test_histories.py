@@ -33,6 +33,7 @@ from tests.storage.homes import (
     VISIT_TIME,
     WILLOW,
     Clock,
+    events_of,
     limited_to,
     rows_of,
 )
@@ -149,7 +150,7 @@ class Histories(RuleBasedStateMachine):
         kept = [
             {k: v for k, v in row.items() if k not in ("number", "confirmation")} for row in rows_of(self._path, "home_visits")
         ]
-        events = [row | {"changes": json.loads(row["changes"])} for row in rows_of(self._path, "home_visit_events")]
+        events = [row | {"changes": json.loads(row["changes"])} for row in events_of(self._path)]
         keys = {(row["subject"], row["key"]): row["home_visit"] for row in rows_of(self._path, "idempotency_keys")}
         assert kept == list(self._model.visits.values())
         assert events == self._model.events
@@ -157,7 +158,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def versions_count_the_changes_and_sequences_have_no_gap(self) -> None:
-        events = rows_of(self._path, "home_visit_events")
+        events = events_of(self._path)
         assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
         for visit in rows_of(self._path, "home_visits"):
             versions = [event["version"] for event in events if event["home_visit"] == visit["id"]]

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 
 import storage.outbox.messages
 import storage.sqlite.keywords
+import storage.sqlite.numbering
 import storage.sqlite.sightings
 from storage.errors import DatabaseUnusable
 from storage.migrations import HEAD

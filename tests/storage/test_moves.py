@@ -21,6 +21,7 @@ from tests.storage.homes import (
     WILLOW,
     Clock,
     booking,
+    events_of,
     everything_in,
     limited_to,
     rows_of,
@@ -89,12 +90,12 @@ async def test_a_pending_visit_takes_every_move(visits: HomeVisits, clock: Clock
 @pytest.mark.parametrize("move", MOVES)
 async def test_a_move_tells_one_event_and_no_change_tells_none(visits: HomeVisits, clock: Clock, path: Path, move: str) -> None:
     id = await in_state(visits, clock, "PENDING")
-    booked = rows_of(path, "home_visit_events")
+    booked = events_of(path)
 
     await MOVES[move](visits, id)
 
     common = {"sequence": 2, "at": NOW, "version": 2}
-    assert rows_of(path, "home_visit_events") == [
+    assert events_of(path) == [
         *booked,
         *([booked[0] | common | EVENTS[move]] if move in EVENTS else []),
     ]
@@ -103,7 +104,7 @@ async def test_a_move_tells_one_event_and_no_change_tells_none(visits: HomeVisit
 async def test_a_booking_tells_who_made_it_and_where(visits: HomeVisits, path: Path) -> None:
     booked = await visits.book(booking())
 
-    assert rows_of(path, "home_visit_events") == [
+    assert events_of(path) == [
         {
             "sequence": 1,
             "at": "2024-10-20T09:30:00",
@@ -254,9 +255,7 @@ async def test_an_operation_reads_the_clock_once(database: Database, path: Path)
         "modified": "2024-10-20T09:33:00",
         "completed": "2024-10-20T09:33:00",
     }
-    assert [event["at"] for event in rows_of(path, "home_visit_events")] == [
-        f"2024-10-20T09:3{minute}:00" for minute in (1, 2, 3)
-    ]
+    assert [event["at"] for event in events_of(path)] == [f"2024-10-20T09:3{minute}:00" for minute in (1, 2, 3)]
 
 
 async def test_a_visit_is_completed_before_its_time(visits: HomeVisits, clock: Clock) -> None:

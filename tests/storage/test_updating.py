@@ -24,6 +24,7 @@ from tests.storage.homes import (
     WILLOW,
     Clock,
     booking,
+    events_of,
     everything_in,
     limited_to,
     rows_of,
@@ -79,7 +80,7 @@ async def test_an_update_changes_what_was_given_and_tells_it(
     updated = await visits.update(id, changes)
 
     assert rows_of(path, "home_visits") == [before | kept | {"modified": "2024-10-20T10:30:00", "version": 2}]
-    assert json.loads(rows_of(path, "home_visit_events")[1]["changes"]) == recorded
+    assert json.loads(events_of(path)[1]["changes"]) == recorded
     read = await visits.get(id)
     assert read is not None
     assert {name: getattr(updated, name) for name in ("notes", "assigned_to", "host", "date_time", "version")} == {
@@ -206,4 +207,4 @@ async def test_no_change_is_dated_before_the_visit_was_created(visits: HomeVisit
 
     assert changed.modified == changed.created == visit.created
     assert {changed.cancelled, changed.completed} <= {None, visit.created}
-    assert [row["at"] for row in rows_of(path, "home_visit_events")] == [stored(visit.created)] * 2
+    assert [row["at"] for row in events_of(path)] == [stored(visit.created)] * 2

@@ -25,7 +25,7 @@ from tests.storage.carehq.taking import (
     take,
     write,
 )
-from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
+from tests.storage.homes import EVERYTHING, Clock, booking, events_of, everything_in
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,13 +54,13 @@ async def test_a_full_disk_keeps_the_batches_before_and_a_repeat_completes_them(
     kept = ids_of(path_of(database), "home_visits")
     assert kept == [f"{number:024x}" for number in range(len(kept))]
     assert (len(kept) % 100, 0 < len(kept) < 1000) == (0, True)
-    assert [event["home_visit"] for event in rows_of(path_of(database), "home_visit_events")] == kept
+    assert [event["home_visit"] for event in events_of(path_of(database))] == kept
 
     await limit_pages(database, 1_000_000)
     outcome = await take(database, *paths)
 
     assert outcome.tallies == {"home_visits": Tally(new=1000 - len(kept), unchanged=len(kept))}
-    assert len(rows_of(path_of(database), "home_visit_events")) == 1000
+    assert len(events_of(path_of(database))) == 1000
 
 
 async def limit_pages(database: Database, count: int) -> None:
@@ -123,7 +123,7 @@ async def test_visits_are_booked_while_others_are_imported(
     outcome, booked = await asyncio.gather(take(database, *files), book())
     await beside.close()
 
-    events = rows_of(path, "home_visit_events")
+    events = events_of(path)
     assert outcome.tallies == {"home_visits": Tally(new=200)}
     assert [event["sequence"] for event in events] == list(range(1, 221))
     assert [event["home_visit"] for event in events if event["type"] == "BOOKED"] == [one.id for one in booked]

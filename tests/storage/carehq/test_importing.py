@@ -27,7 +27,7 @@ from tests.storage.carehq.taking import (
     visit,
     write,
 )
-from tests.storage.homes import everything_in, rows_of
+from tests.storage.homes import events_of, everything_in, rows_of
 
 
 def sample(*kinds: str) -> list[Path]:
@@ -71,7 +71,7 @@ async def test_the_sources_own_documents_are_imported(database: Database) -> Non
 async def test_each_visit_has_the_event_of_its_import(database: Database) -> None:
     await take(database, *sample(*KINDS))
 
-    events = rows_of(path_of(database), "home_visit_events")
+    events = events_of(path_of(database))
 
     assert [event["home_visit"] for event in events] == ids_of(path_of(database), "home_visits")
     assert events[4] == {

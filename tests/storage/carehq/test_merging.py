@@ -16,7 +16,7 @@ from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from tests.databases import path_of
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LOCATION, USER, VISIT, contact, enquiry, give, take, visit, write
-from tests.storage.homes import EVERYTHING, NOW, Clock, booking, everything_in, rows_of
+from tests.storage.homes import EVERYTHING, NOW, Clock, booking, events_of, everything_in, rows_of
 
 LATER = "2024-11-02 08:00:00"
 
@@ -83,7 +83,7 @@ async def test_the_event_of_an_update_tells_each_change_but_not_what_notes_said(
 
     await taken(database, tmp_path, home_visits=[visit(modified=LATER, cancelled=LATER, **changes)])
 
-    _, event = rows_of(path_of(database), "home_visit_events")
+    _, event = events_of(path_of(database))
     assert {name: event[name] for name in ("sequence", "type", "actor", "home_visit", "version")} == {
         "sequence": 2,
         "type": "IMPORTED",
@@ -105,7 +105,7 @@ async def test_a_newer_visit_with_nothing_else_new_is_a_version_without_changes(
 
     tallies = await taken(database, tmp_path, home_visits=[visit(modified=LATER)])
 
-    (row,), events = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
+    (row,), events = rows_of(path_of(database), "home_visits"), events_of(path_of(database))
     assert tallies == {"home_visits": Tally(updated=1)}
     assert (row["version"], row["modified"]) == (2, "2024-11-02T08:00:00")
     assert [(event["version"], event["changes"]) for event in events] == [(1, "[]"), (2, "[]")]
@@ -132,7 +132,7 @@ async def test_of_the_same_second_other_content_is_newer_and_the_same_bytes_are_
     before = everything_in(path_of(database))
     second = await taken(database, tmp_path, home_visits=[changed])
 
-    (row,), (_, event) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
+    (row,), (_, event) = rows_of(path_of(database), "home_visits"), events_of(path_of(database))
     assert (first, second) == ({"home_visits": Tally(updated=1)}, {"home_visits": Tally(unchanged=1)})
     assert everything_in(path_of(database)) == before
     assert (row["version"], row["modified"], event["version"]) == (2, "2024-11-01T16:03:34", 2)
@@ -207,7 +207,7 @@ async def test_of_one_visit_several_times_in_a_batch_the_newest_counts(database:
 
     tallies = await taken(database, tmp_path, home_visits=[first, newer, older, newest, newest])
 
-    (row,), events = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "home_visit_events")
+    (row,), events = rows_of(path_of(database), "home_visits"), events_of(path_of(database))
     assert tallies == {"home_visits": Tally(new=1, updated=2, unchanged=2)}
     assert (row["version"], row["notes"], row["notes_folded"]) == (3, "Of day 6", "of day 6")
     assert [(event["sequence"], event["version"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
@@ -405,7 +405,7 @@ async def test_the_clock_is_read_once_for_all_events(database: Database, tmp_pat
 
     await take(database, *paths, now=NOW)
 
-    assert [event["at"] for event in rows_of(path_of(database), "home_visit_events")] == ["2024-10-20T09:30:00"] * 2
+    assert [event["at"] for event in events_of(path_of(database))] == ["2024-10-20T09:30:00"] * 2
 
 
 async def test_of_notes_that_the_source_anonymized_nothing_is_left_in_the_database(database: Database, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class AnotherDialect(Dialect):
     """PostgreSQL's, as far as queries need one: lists are arrays, and a path is only walked or scanned."""
 
     sqlalchemy = PGDialect_asyncpg()
+    numbers_after_commit = True
 
     def list_value(self, texts: Sequence[str]) -> Any:
         return list(texts)
@@ -67,4 +68,13 @@ class AnotherDialect(Dialect):
         return column
 
     def insert_rows(self, session: Session, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        raise NotImplementedError
+
+    def new_identifier(self, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
+    def lock_numbers(self, session: Session) -> None:
+        raise NotImplementedError
+
+    def number_events(self, session: Session, limit: int) -> int:
         raise NotImplementedError

@@ -85,7 +85,7 @@ def test_nothing_of_sqlite_is_in_what_another_dialect_compiles(statements: Any, 
 @pytest.mark.parametrize("model", [HomeVisit, HomeVisitEvent, IdempotencyKey, OutboxMessage])
 def test_a_row_is_inserted_without_the_number_that_the_database_gives_it(model: type[SQLModel]) -> None:
     table: Any = model.__table__  # type: ignore[attr-defined]
-    numbered = {HomeVisit: {"number"}, HomeVisitEvent: {"sequence"}}.get(model, set())
+    numbered = {HomeVisit: {"number"}, HomeVisitEvent: {"number"}}.get(model, set())
 
     compiled = inserts._compiled(ANOTHER, table)
 

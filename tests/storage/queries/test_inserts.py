@@ -20,6 +20,7 @@ RECORDS: list[SQLModel] = [
     visit(1, notes="Café", assigned_to=ALICE, cancelled=NOW + timedelta(milliseconds=1), confirmation=ConfirmationStatus.SENT),
     visit(2),
     HomeVisitEvent(
+        id="7" * 24,
         at=NOW,
         actor="clerk",
         type=HomeVisitEventType.UPDATED,
