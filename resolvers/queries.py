@@ -9,8 +9,22 @@ from resolvers.auth import require
 from schema.context import Info
 from schema.enums import Role
 from schema.execution.internals import columns_of, parent_type
-from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, trimmed, window_of
-from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
+from schema.inputs import (
+    BY_ID,
+    After,
+    Before,
+    EventFilter,
+    Filter,
+    First,
+    Last,
+    OrderBy,
+    event_filter_of,
+    filter_of,
+    order_of,
+    trimmed,
+    window_of,
+)
+from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, HomeVisitEventConnection, Location, Node, User, Viewer
 from storage.queries.references import Kind
 
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
@@ -56,6 +70,23 @@ class Query:
             info.context.count_letters((page,))
         return cast("HomeVisitConnection", page)
 
+    @strawberry.field(
+        description="What happened to home visits, oldest first: keep `endCursor` and ask again to follow every change. "
+        "`last: 1` finds the newest."
+    )
+    async def home_visit_events(
+        self,
+        info: Info,
+        filter: EventFilter = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> HomeVisitEventConnection:
+        require_permission(info)
+        page = await info.context.events.page(event_filter_of(filter), window_of(first, after, last, before))
+        return cast("HomeVisitEventConnection", page)
+
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:
         return cast("CareEnquiry | None", await _load(info, "care_enquiry", id))
@@ -78,6 +109,7 @@ class Query:
         found: Any = await info.context.visits.get(id)
         for kind in kinds:
             found = found or await info.context.load(kind, id, by_id=True)
+        found = found or await info.context.events.get(id)
         return cast("Node | None", found)
 
     @strawberry.field(description="Who is asking, and what they may do.")

@@ -14,9 +14,10 @@ from schema.execution.sizes import AnswerTooLarge
 from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
+from storage.events.reading import HomeVisitEvents
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
-from storage.queries.conditions import HomeVisitFilter
+from storage.queries.conditions import LIST_LENGTH, HomeVisitFilter
 from storage.queries.paging import Window
 from storage.queries.references import Kind
 from storage.references import References
@@ -62,6 +63,7 @@ class Context:
         self._largest_answer = largest_answer
         self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
+        self.events = HomeVisitEvents(database, caller)
         self._references = References(database, caller, default_time_zone)
         self._loaders: dict[Any, _DataLoader] = {}
 
@@ -111,6 +113,35 @@ class Context:
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
         return self._loader(key, load).load_many
+
+    def histories_loader(self, window: Window) -> PagesLoader:
+        """Return what loads, for IDs of visits, a page each of their events."""
+
+        async def load(ids: list[str]) -> Mapping[str, Any]:
+            pages: dict[str, Any] = {}
+            at_once = max(1, ROWS_AT_ONCE // (window.size + 1))
+            for start in range(0, len(ids), at_once):
+                if start:
+                    await asyncio.sleep(0)
+                pages |= await self.events.histories(ids[start : start + at_once], window)
+            return pages
+
+        return self._loader(("history", window), load).load_many
+
+    def visits_loader(self, columns: frozenset[str] | None) -> PagesLoader:
+        """Return what loads visits by their IDs; where `columns` names what will be read of them, they need not have others."""
+
+        async def load(ids: list[str]) -> Mapping[str, Any]:
+            visits: dict[str, Any] = {}
+            for start in range(0, len(ids), LIST_LENGTH):
+                some = ids[start : start + LIST_LENGTH]
+                page = await self.visits.page({"ids": some}, (("id", False),), Window(len(some), False, None, None), columns)
+                if columns is None or "notes" in columns:
+                    self.count_letters((page,))
+                visits |= {visit.id: visit for visit in page.nodes}
+            return visits
+
+        return self._loader(("visits", columns), load).load_many
 
     def count_letters(self, pages: Iterable[Any]) -> None:
         """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""

@@ -8,7 +8,7 @@ import strawberry
 from schema.execution.internals import describe_values
 from storage.caller import Role
 from storage.lifecycle import HomeVisitOperation
-from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
+from storage.models import ConfirmationStatus, HomeVisitEventType, HomeVisitStatus, VisitHost, VisitType
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -78,6 +78,16 @@ _described(
     FAILED="Given up. Whoever operates the gateway finds the reason in its outbox.",
 )
 _described(
+    HomeVisitEventType,
+    "What happened to a visit.",
+    BOOKED="It was booked.",
+    UPDATED="Its time, host, notes or user were changed.",
+    CANCELLED="It was called off.",
+    COMPLETED="It was recorded that it took place.",
+    ANONYMIZED="Personal data were removed.",
+    IMPORTED="It came, or was changed, by an import.",
+)
+_described(
     HomeVisitOperation,
     "What can be done to a visit.",
     UPDATE="Change its time, host, notes or user: `updateHomeVisit`.",
@@ -111,6 +121,7 @@ _described(
 
 __all__ = [
     "ConfirmationStatus",
+    "HomeVisitEventType",
     "HomeVisitOperation",
     "HomeVisitOrderField",
     "HomeVisitStatus",

@@ -6,9 +6,10 @@ from typing import Annotated, Any, cast
 import strawberry
 from strawberry import ID, UNSET, Maybe
 
-from schema.enums import HomeVisitOrderField, HomeVisitStatus, OrderDirection, VisitHost, VisitType
+from schema.enums import HomeVisitEventType, HomeVisitOrderField, HomeVisitStatus, OrderDirection, VisitHost, VisitType
 from schema.scalars import TimeZone
 from storage import lifecycle
+from storage.events import conditions as events
 from storage.queries import conditions
 from storage.queries.paging import Window
 from storage.repository import OrderKeys
@@ -41,6 +42,20 @@ class HomeVisitFilter:
     keyword: str | None = _optional(
         "The notes contain this text, whatever the case. Blank: no condition. 100 characters at most."
     )
+
+
+@strawberry.input(
+    description="All conditions given must hold, on what never changes about a visit or an event, so that what is replayed and "
+    "what is live agree. Null or absent: no condition. An empty list matches nothing."
+)
+class HomeVisitEventFilter:
+    home_visit: list[ID] | None = _optional("It happened to one of these visits, 250 at most.")
+    care_enquiry: list[ID] | None = _optional("It happened to a visit for one of these care enquiries, 250 at most.")
+    location: list[ID] | None = _optional("It happened to a visit to one of these locations, 250 at most.")
+    type: list[HomeVisitEventType] | None = _optional("One of these happened.")
+    actor: list[str] | None = _optional("One of these made the change, 250 at most.")
+    at_from: datetime | None = _optional("It happened at this instant or later.")
+    at_before: datetime | None = _optional("It happened before this instant.")
 
 
 @strawberry.input(description="One key of an order: later keys decide where earlier ones are equal, the ID where all are.")
@@ -121,6 +136,7 @@ Last = Annotated[
 ]
 Before = Annotated[str | None, argument("The cursor that the page comes before.")]
 Filter = Annotated[HomeVisitFilter | None, argument("Which visits. Null or absent: all that the caller may see.")]
+EventFilter = Annotated[HomeVisitEventFilter | None, argument("Which events. Null or absent: all that the caller may see.")]
 OrderBy = Annotated[
     list[HomeVisitOrder], argument("What comes first: the first key decides, the next where it is equal, the ID where all are.")
 ]
@@ -138,6 +154,10 @@ def unset_to_none(value: Any) -> Any:
 
 def filter_of(filter: HomeVisitFilter | None) -> conditions.HomeVisitFilter:
     return cast("conditions.HomeVisitFilter", {} if not filter else {k: v for k, v in vars(filter).items() if v is not UNSET})
+
+
+def event_filter_of(filter: HomeVisitEventFilter | None) -> events.HomeVisitEventFilter:
+    return cast("events.HomeVisitEventFilter", {} if not filter else {k: v for k, v in vars(filter).items() if v is not UNSET})
 
 
 def order_of(order_by: list[HomeVisitOrder]) -> OrderKeys:

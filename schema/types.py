@@ -9,12 +9,21 @@ from graphql import GraphQLResolveInfo
 from strawberry import ID, UNSET
 
 from schema.context import Context, Info
-from schema.enums import ConfirmationStatus, HomeVisitOperation, HomeVisitStatus, Role, VisitHost, VisitType
+from schema.enums import (
+    ConfirmationStatus,
+    HomeVisitEventType,
+    HomeVisitOperation,
+    HomeVisitStatus,
+    Role,
+    VisitHost,
+    VisitType,
+)
 from schema.execution.hints import Awaited, Derived, NestedPages, PagesLoader, Reference, hinted, selects_only_id
 from schema.execution.internals import field_nodes
 from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, window_of
 from schema.scalars import TimeZone
 from storage import models
+from storage.events.field_changes import field_changes
 from storage.queries.paging import cursors
 from storage.queries.references import RECORDS, Kind
 
@@ -78,6 +87,40 @@ def _visits_of(parent: str, description: str) -> Any:
         return cast("HomeVisitConnection", pages[root.id])
 
     return strawberry.field(resolver=home_visits, description=description, metadata=hinted(NestedPages(loader)))
+
+
+def _history(description: str) -> Any:
+    def loader(
+        context: Context,
+        _columns: frozenset[str] | None,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> PagesLoader:
+        return context.histories_loader(window_of(first, after, last, before))
+
+    async def history(
+        root: Parent,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> "HomeVisitEventConnection":
+        pages = await loader(info.context, None, first, after, last, before)((root.id,))
+        return cast("HomeVisitEventConnection", pages[root.id])
+
+    return strawberry.field(resolver=history, description=description, metadata=hinted(NestedPages(loader)))
+
+
+def _visit_of_event(description: str) -> Any:
+    async def home_visit(root: Parent, info: Info) -> "HomeVisit":
+        visits = await info.context.visits_loader(None)((root.home_visit,))
+        return cast("HomeVisit", visits[root.home_visit])
+
+    hint = NestedPages(Context.visits_loader, "home_visit")
+    return strawberry.field(resolver=home_visit, description=description, metadata=hinted(hint))
 
 
 def _source(model: type) -> "classmethod[Any, Any, bool]":
@@ -233,6 +276,7 @@ class HomeVisit(Node):
         "What the lifecycle allows now, to this caller: what a screen should offer.",
         needs=("status",),
     )
+    history: "HomeVisitEventConnection" = _history("Every change, oldest first.")
 
 
 @strawberry.type(description="One visit in a page.")
@@ -251,7 +295,9 @@ class PageInfo:
     start_cursor: str | None = _plain(
         "The cursor of the first item: pass it as `before` to page backwards. Null on an empty page."
     )
-    end_cursor: str | None = _plain("The cursor of the last item: pass it as `after` to page on. Null on an empty page.")
+    end_cursor: str | None = _plain(
+        "The cursor of the last item: pass it as `after` to page on. Null on an empty page, but for one of events."
+    )
 
 
 async def _total_count(root: Parent) -> int:
@@ -268,6 +314,50 @@ class HomeVisitConnection:
         description="How many visits meet `filter`, over all pages. Counted only when selected.",
         metadata=hinted(Awaited(_total_count, "counted")),
     )
+
+
+@strawberry.type(description="One field's change. What is personal, such as notes, is never repeated here: only that it changed.")
+class FieldChange:
+    field: str = _plain("The API's name of it, such as `dateTime`.")
+    before: str | None = _plain("What it was. Instants as RFC 3339, references as IDs. Null: nothing, or personal.")
+    after: str | None = _plain("What it is since, in the same form.")
+
+
+@strawberry.type(description="One change of a visit, kept for good.")
+class HomeVisitEvent(Node):
+    is_type_of = _source(models.HomeVisitEvent)
+
+    sequence: int = _plain(
+        "Grows by one with each change in the system; each visit's changes follow one another, and nobody who has read further "
+        "finds a smaller number later. A caller limited to some locations sees gaps."
+    )
+    at: datetime = _plain("When the change was made.")
+    actor: str = _plain("The `viewer.subject` that made the change.")
+    type: HomeVisitEventType = _plain("What happened.")
+    home_visit: HomeVisit = _visit_of_event("The visit as it is now.")
+    version: int = _plain("The version the change made.")
+    changes: list[FieldChange] = _derived(
+        lambda event, _context: field_changes(event), list[FieldChange], "The fields that changed.", needs=("changes",)
+    )
+
+
+@strawberry.type(description="One event in a page.")
+class HomeVisitEventEdge:
+    node: HomeVisitEvent = _plain("The event.")
+    cursor: str = strawberry.field(
+        description="Opaque; valid until the system is restored from a backup.",
+        metadata=hinted(Derived(lambda edges, _context: cursors(edges))),
+    )
+
+
+@strawberry.type(
+    description="A page of events. On an empty page `endCursor` is the `after` given, or where the first event will be, so that "
+    "a follower never loses its place."
+)
+class HomeVisitEventConnection:
+    edges: list[HomeVisitEventEdge] = _plain("The events of the page with their cursors.")
+    nodes: list[HomeVisitEvent] = _plain("The nodes of `edges`, for clients that need no cursors.")
+    page_info: PageInfo = _plain("Where the page stands in the list.")
 
 
 @strawberry.type(description="The caller, as authenticated.")

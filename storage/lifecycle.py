@@ -15,6 +15,8 @@ from storage.instants import rfc3339
 from storage.models import CareEnquiry, HomeVisit, HomeVisitStatus, ServiceUserContact, VisitHost, VisitType, is_storable
 
 NOTES_LENGTH = 10_000
+# Events are kept for good: of these they say that they changed, and nothing else.
+PERSONAL = frozenset({"notes", "service_user_contact"})
 IDEMPOTENCY_KEY_LENGTH = 255
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
@@ -176,8 +178,7 @@ def change(visit: HomeVisit, changes: Mapping[str, Any], now: datetime) -> list[
 
 
 def _before_and_after(name: str, before: Any, after: Any) -> tuple[str | None, str | None]:
-    # Notes hold personal data, and events are kept for good.
-    return (None, None) if name == "notes" else (_text(before), _text(after))
+    return (None, None) if name in PERSONAL else (_text(before), _text(after))
 
 
 def _text(value: Any) -> str | None:

@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from storage.instants import Instant, instant
-from storage.models import CareEnquiry, DerivedAttributes, HomeVisit, Location, ServiceUserContact, User, table_of
+from storage.models import (
+    CareEnquiry,
+    DerivedAttributes,
+    HomeVisit,
+    HomeVisitEvent,
+    Location,
+    ServiceUserContact,
+    User,
+    table_of,
+)
 
 T = TypeVar("T", bound=SQLModel)
 
@@ -67,3 +76,4 @@ LocationRecord = record_of(Location)
 CareEnquiryRecord = record_of(CareEnquiry)
 ServiceUserContactRecord = record_of(ServiceUserContact)
 HomeVisitRecord = record_of(HomeVisit, [name for name in HomeVisit.model_fields if name not in ("number", "notes_folded")])
+HomeVisitEventRecord = record_of(HomeVisitEvent, [name for name in HomeVisitEvent.model_fields if name != "number"])

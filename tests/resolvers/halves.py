@@ -9,18 +9,20 @@ from typing import Any
 
 from sqlmodel import Session, SQLModel
 
-from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User
+from storage.models import CareEnquiry, HomeVisit, HomeVisitEvent, Location, ServiceUserContact, User
 from tests.databases import engine_at, migrate
 from tests.world import NOW, limited_to
 
 CANARY = "canary"
 OURS = f"{1:024}"
-KINDS = ["location", "user", "enquiry", "moved", "contact", "met", "visit", "later", "ended"]
+KINDS = ["location", "user", "enquiry", "moved", "contact", "met", "visit", "later", "ended", "event"]
 SEEN = {kind: f"{n:024}" for n, kind in enumerate(KINDS, 1)}
 HIDDEN = {
-    kind: f"bad{n:021}" for n, kind in enumerate(["location", "user", "enquiry", "contact", "visit", "other visit", "third"])
+    kind: f"bad{n:021}"
+    for n, kind in enumerate(["location", "user", "enquiry", "contact", "visit", "other visit", "third", "event"])
 }
 US = limited_to(OURS)
+HERE = {"care_enquiry": SEEN["enquiry"], "location": OURS}
 
 
 def make(path: Path) -> None:
@@ -61,6 +63,12 @@ def _two_halves() -> Iterator[list[SQLModel]]:
         _filled(HomeVisit, CANARY, id=h["visit"], care_enquiry=h["enquiry"], assigned_to=h["user"], **theirs),
         _filled(HomeVisit, CANARY, id=h["other visit"], care_enquiry=s["enquiry"], assigned_to=s["user"], **theirs),
         _filled(HomeVisit, CANARY, id=h["third"], care_enquiry=s["moved"], service_user_contact=s["contact"], **theirs),
+    ]
+    event = {"at": NOW, "type": "IMPORTED", "version": 1, "changes": [["host", None, "OTHER"]]}
+    theirs = event | {"care_enquiry": h["enquiry"], "location": h["location"], "changes": [["host", CANARY, CANARY]]}
+    yield [
+        _filled(HomeVisitEvent, "ours", id=s["event"], sequence=1, home_visit=s["visit"], **event, **HERE),
+        _filled(HomeVisitEvent, CANARY, id=h["event"], sequence=2, home_visit=h["visit"], **theirs),
     ]
 
 

@@ -74,6 +74,7 @@ READS = [
     *(("user", id) for id in (SEEN["user"], HIDDEN["user"])),
     *(("node", id) for id in (*SEEN.values(), *HIDDEN.values())),
     ("homeVisits", ""),
+    ("homeVisitEvents", ""),
     ("viewer", ""),
 ]
 CHANGES = [
@@ -118,7 +119,11 @@ def all_of(kind: OperationType, name: str) -> str:
 
 
 async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
-    selections = {"homeVisits": "{ totalCount nodes { id } }", "viewer": "{ subject locations { id } }"}
+    selections = {
+        "homeVisits": "{ totalCount nodes { id } }",
+        "homeVisitEvents": "{ nodes { id } }",
+        "viewer": "{ subject locations { id } }",
+    }
 
     responses = {
         (name, id): await read(ask_ours, name, id, selections.get(name, "{ id }"), caller=world.limited_to())
@@ -128,6 +133,7 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert all(response.errors == [] for response in responses.values())
     found = {root: response.data[root[0]] for root, response in responses.items()}
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
+    assert found.pop(("homeVisitEvents", "")) == {"nodes": []}
     assert found.pop(("homeVisits", "")) == {"totalCount": 0, "nodes": []}
     assert set(found.values()) == {None}
 

@@ -1,0 +1,114 @@
+"""The conditions of a list of events, as SQL and in Python: on what never changes, so that both agree at any time."""
+
+import operator
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypedDict
+
+import sqlalchemy as sa
+
+from storage.errors import InvalidPage
+from storage.events.appending import EVENTS, VISITS
+from storage.identifiers import identifiers
+from storage.instants import stored
+from storage.models import HomeVisitEvent, is_storable
+from storage.queries.conditions import FEW, LIST_LENGTH, Condition, Conditions
+from storage.queries.dialect import ConditionShape, Dialect
+
+
+class HomeVisitEventFilter(TypedDict, total=False):
+    """All conditions must hold; None is no condition, an empty list matches nothing."""
+
+    home_visit: list[str] | None
+    care_enquiry: list[str] | None
+    location: list[str] | None
+    type: list[str] | None
+    actor: list[str] | None
+    at_from: datetime | None
+    at_before: datetime | None
+
+
+SCOPE = "scope"
+LISTS: dict[str, sa.Column[Any]] = {
+    "home_visit": EVENTS.c.home_visit,
+    "care_enquiry": EVENTS.c.care_enquiry,
+    "location": EVENTS.c.location,
+    SCOPE: EVENTS.c.location,
+    "type": EVENTS.c.type,
+    "actor": EVENTS.c.actor,
+}
+TEXTS = frozenset({"type", "actor"})
+BOUNDS: dict[str, Callable[[Any, Any], Any]] = {"at_from": operator.ge, "at_before": operator.lt}
+# By these few events are found, along an index that has their order. The first that a list has is taken.
+NARROW = frozenset({"home_visit", "care_enquiry"})
+LEADING = ("home_visit", "care_enquiry", "location", SCOPE)
+
+
+def event_conditions(filter: HomeVisitEventFilter, locations: Iterable[str] | None, dialect: Dialect) -> Conditions:
+    """Return the conditions of a filter within the caller's locations; raise InvalidPage for a list that is too long."""
+    parts = [
+        _list(name, filter[name], dialect)  # type: ignore[literal-required]  # the names are those of the filter
+        for name in LISTS
+        if filter.get(name) is not None
+    ]
+    if locations is not None:
+        parts.append(_any_of(SCOPE, identifiers(locations), dialect))
+    bounds = {"at_from": filter.get("at_from"), "at_before": filter.get("at_before")}
+    parts += [Condition(name, "", stored(bound)) for name, bound in bounds.items() if bound is not None]
+    return Conditions(tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts})
+
+
+def _list(name: str, values: list[str], dialect: Dialect) -> Condition:
+    if len(values) > LIST_LENGTH:
+        raise InvalidPage(f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it.")
+    # What is no ID, or no text that is stored, matches nothing.
+    return _any_of(name, filter(is_storable, values) if name in TEXTS else identifiers(values), dialect)
+
+
+def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) == 1 and name != "care_enquiry":
+        return Condition(name, "one", distinct[0])
+    return Condition(name, "few" if name in NARROW or len(distinct) <= FEW else "any", dialect.list_value(distinct))
+
+
+def clause(dialect: Dialect, name: str, form: str) -> sa.ColumnElement[bool]:
+    if name in BOUNDS:
+        bounded: sa.ColumnElement[bool] = BOUNDS[name](EVENTS.c.at, sa.bindparam(name, type_=EVENTS.c.at.type))
+        return bounded
+    column = LISTS[name]
+    if form == "one":
+        return column == sa.bindparam(name, type_=sa.String())
+    return dialect.is_member(column, name)
+
+
+def leading(conditions: ConditionShape) -> tuple[str, str] | None:
+    """Return the condition by which events are found, and its form; None where they have to be looked at one after the other."""
+    forms = dict(conditions)
+    # A single location leaves fewer than the few of a scope.
+    names = sorted((name for name in LEADING if forms.get(name) in ("one", "few")), key=lambda name: _rank(name, forms[name]))
+    return (names[0], forms[names[0]]) if names else None
+
+
+def _rank(name: str, form: str) -> tuple[bool, bool, int]:
+    return name not in NARROW, form != "one", LEADING.index(name)
+
+
+def lists_of(dialect: Dialect, name: str) -> sa.FromClause:
+    """Return the values of a condition that have a list of events each, as a table with the column `value`."""
+    if name != "care_enquiry":
+        return dialect.numbered(name, "lists")
+    # Of an enquiry the events are found by its visits.
+    return sa.select(VISITS.c.id.label("value")).where(dialect.is_member(VISITS.c.care_enquiry, name)).subquery("lists")
+
+
+def meets(event: HomeVisitEvent, filter: HomeVisitEventFilter, locations: frozenset[str] | None) -> bool:
+    """Tell whether an event meets a filter within a caller's locations, as `event_conditions` do in SQL."""
+    if locations is not None and event.location not in locations:
+        return False
+    for name in LISTS.keys() - {SCOPE}:
+        values: list[str] | None = filter.get(name)  # type: ignore[assignment]  # the lists of the filter
+        if values is not None and getattr(event, name) not in (values if name in TEXTS else identifiers(values)):
+            return False
+    begins, ends = filter.get("at_from"), filter.get("at_before")
+    return (begins is None or event.at >= begins) and (ends is None or event.at < ends)
