@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
+from resolvers.subscriptions import Subscription
 from schema.context import Context
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
@@ -35,7 +36,11 @@ DESCRIPTION = (
 def make_schema() -> strawberry.Schema:
     # Types that only an interface leads to have to be named.
     schema = strawberry.Schema(
-        query=Query, mutation=Mutation, types=[ServiceUserContact], config=StrawberryConfig(scalar_map=SCALARS)
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[ServiceUserContact],
+        config=StrawberryConfig(scalar_map=SCALARS),
     )
     describe(schema, DESCRIPTION)
     return schema

@@ -10,7 +10,6 @@ from resolvers.api import schema_definition
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
 
 STILL_TO_COME = [
-    "Subscription was removed.",
     "Source was removed.",
     "SourceKind was removed.",
     "CareEnquiryConnection was removed.",
