@@ -161,7 +161,10 @@ class Operations(Generic[C]):
         return caller
 
     async def answer_event(self, subscription: Subscription, event: Any, caller: C) -> Response:
-        """Answer one event of a subscription, within the limits of a request; it is recorded where something goes wrong."""
+        """Answer one event of a subscription, in the time and at the price of a request; record it where something goes wrong.
+
+        It waits for no place: it would come after all that its caller has queued, and the transport answers few at once.
+        """
         state = RequestState()
         state.caller = caller
         response = await self.respond(state, self._execute_event(state, subscription, event, caller))
@@ -171,16 +174,11 @@ class Operations(Generic[C]):
 
     async def _execute_event(self, state: RequestState, subscription: Subscription, event: Any, caller: C) -> Result:
         with self._deadline:
-            if (queued := self._concurrency.enter(caller.subject)) is not None:
-                await queued
-            cost = 0
-            try:
-                state.context = self._make_context(caller, state.id)
-                result = await subscription.execute(event, state.context, state.faults)
-                cost = result.cost
-                return result
-            finally:
-                self._concurrency.leave(caller.subject, cost)
+            self._concurrency.require_share(caller.subject)
+            state.context = self._make_context(caller, state.id)
+            result = await subscription.execute(event, state.context, state.faults)
+            self._concurrency.shares.charge(caller.subject, result.cost)
+            return result
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.

@@ -212,7 +212,11 @@ class Session(Generic[C]):
 
     async def _run_operation(self, id: str, payload: dict[str, Any], caller: C) -> None:
         try:
-            await self._answer(id, payload, caller)
+            subscription = await self._answer(id, payload, caller)
+            if subscription is not None:
+                # Its text may be as long as a frame, and the subscription may go on for days.
+                del payload
+                await self._stream(id, subscription, caller)
         except Closed as closed:
             self.close(closed)
         except ConnectionError:
@@ -221,18 +225,20 @@ class Session(Generic[C]):
             logger.exception("an operation over a WebSocket has failed")
             self.close(Closed(CloseCode.INTERNAL_ERROR, "Unexpected error."))
 
-    async def _answer(self, id: str, payload: dict[str, Any], caller: C) -> None:
+    async def _answer(self, id: str, payload: dict[str, Any], caller: C) -> Subscription | None:
+        """Answer a query or a mutation, or return the subscription that has begun."""
         state = self._new_state()
         running = self._operations.execute(state, lambda: request_of(payload, self._trusted), caller=caller, subscribes=True)
         response = await self._operations.respond(state, running)
         self._operations.record(state, response.refused_status or 200)
         if state.subscription is not None:
-            await self._stream(id, state.subscription, caller)
-        elif response.executed:
+            return state.subscription
+        if response.executed:
             await self._socket.send(next_message(id, payload_of(response)))
             await self._complete(id)
         else:
             await self._end_with_error(id, response)
+        return None
 
     async def _stream(self, id: str, subscription: Subscription, caller: C) -> None:
         events = subscription.events
