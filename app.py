@@ -7,6 +7,7 @@ gc.disable()
 
 import dataclasses
 import sys
+from collections.abc import Container
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -17,11 +18,10 @@ import typer
 import uvloop
 from aiohttp import web
 
-from resolvers import auth, errors
-from resolvers.api import make_engine, schema_definition
+from resolvers import auth
+from resolvers.api import schema_definition
+from resolvers.operations import audience, engine_of, operations_of
 from schema import graphiql
-from schema.context import Context
-from schema.execution.engine import Engine
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, housekeeping, lifespan
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
@@ -35,9 +35,11 @@ from schema.transport.http.endpoint import Endpoint
 from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
 from schema.transport.shares import Shares
+from schema.transport.websocket.endpoint import WebSockets
 from storage.caller import Caller, Role
 from storage.database import Database, database_of, run_with
 from storage.errors import Refusal
+from storage.events.feed import Feed
 from storage.instants import clock
 from storage.outbox.mailroom import Mailroom, retry_and_list
 from storage.outbox.server import mail_server
@@ -61,24 +63,16 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     database.accounts = shares
     concurrency = ConcurrencyLimiter(max_executing=settings.executing, max_queued=settings.waiting, shares=shares)
     metrics = Metrics(log, shared_metrics())
-    engine = _engine(settings, introspection=settings.introspection or dev)
-    export_gauges(metrics, concurrency, engine, database)
-    operations = Operations(
-        execute=engine.execute,
-        authenticate=authenticate,
-        make_context=lambda caller, _id: Context(
-            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes
-        ),
-        present_error=errors.present,
-        record=metrics.record,
-        concurrency=concurrency,
-        execution_seconds=settings.http.execution_seconds,
-        cost_limit=settings.limits.cost,
-        cached_operation=engine.cached_operation,
-    )
-    endpoint = _endpoint(operations, settings, dev=dev, demo=demo)
-    background = _background(settings, database, metrics, dev=dev)
-    app = web.Application(middlewares=[] if tokens else [local_only(settings.origins(dev=dev))])
+    engine = engine_of(settings, introspection=settings.introspection or dev)
+    feed = Feed(database, queue=settings.websocket.queue)
+    operations = operations_of(settings, engine, database, feed, metrics, concurrency, tokens)
+    sockets = WebSockets(operations, settings.websocket, trusted=_trusted_documents(settings), audience=audience)
+    export_gauges(metrics, concurrency, engine, database, sockets)
+    page = graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None
+    origins = settings.origins(dev=dev)
+    endpoint = _endpoint(operations, settings, origins, page, sockets)
+    background = [BackgroundTask("changes of visits", feed.run), *_background(settings, database, metrics, dev=dev)]
+    app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
@@ -87,26 +81,27 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     return app
 
 
-def _engine(settings: Settings, *, introspection: bool) -> Engine:
-    return make_engine(
-        settings.limits,
-        may_introspect=lambda context: introspection or auth.may(context.caller, auth.INTROSPECTION),
-        planned=settings.plans,
-        suggest=introspection,
-    )
-
-
-def _endpoint(operations: Operations[Caller], settings: Settings, *, dev: bool, demo: bool) -> Endpoint:
-    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
-        trusted = TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
+def _endpoint(
+    operations: Operations[Caller],
+    settings: Settings,
+    origins: Container[str],
+    page: graphiql.Page | None,
+    sockets: WebSockets[Caller],
+) -> Endpoint:
     return Endpoint(
         operations,
         limits=settings.http,
-        trusted=trusted,
-        origins=settings.origins(dev=dev),
-        page=graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None,
+        trusted=sockets.trusted,
+        origins=origins,
+        page=page,
         clients=ClientAddresses(settings.trusted_proxies),
+        sockets=sockets,
     )
+
+
+def _trusted_documents(settings: Settings) -> TrustedDocuments | None:
+    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
+        return TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
 
 
 def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:

@@ -10,6 +10,8 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers.mutations import Mutation
 from resolvers.queries import Query
 from resolvers.sizes import SIZES_OF_LISTS
+from resolvers.subscriptions import Subscription
+from schema.context import Context
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
@@ -38,7 +40,11 @@ DESCRIPTION = (
 def make_schema() -> strawberry.Schema:
     # Types that only an interface leads to have to be named.
     schema = strawberry.Schema(
-        query=Query, mutation=Mutation, types=[ServiceUserContact], config=StrawberryConfig(scalar_map=SCALARS)
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[ServiceUserContact],
+        config=StrawberryConfig(scalar_map=SCALARS),
     )
     describe(schema, DESCRIPTION)
     return schema

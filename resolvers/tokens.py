@@ -93,6 +93,11 @@ class Tokens:
             return None
         return verified.caller
 
+    def seconds_left(self, authorization: str | None) -> float:
+        """Return how long a header that was verified stays valid; 0 for one that is not kept: it has to be verified again."""
+        verified = self._verified.get(authorization)
+        return max(0.0, verified.until - self._now()) if verified else 0.0
+
     def authenticate(self, authorization: str | None) -> Caller | Awaitable[Caller]:
         """Return the caller at once where it is cached, else what to await."""
         return self.cached(authorization) or self.caller(authorization)

@@ -14,6 +14,9 @@ from schema.execution.sizes import AnswerTooLarge
 from storage import lifecycle
 from storage.caller import Caller
 from storage.database import Database
+from storage.events.conditions import HomeVisitEventFilter
+from storage.events.feed import Feed
+from storage.events.followers import Follower
 from storage.events.reading import HomeVisitEvents
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
@@ -58,6 +61,7 @@ class Context:
         default_time_zone: str,
         permitted: Permitted,
         largest_answer: int = LARGEST_ANSWER,
+        feed: Feed | None = None,
     ) -> None:
         self.caller = caller
         self.changes: dict[str, Change] = {}
@@ -65,6 +69,7 @@ class Context:
         self._clock = clock
         self._permitted = permitted
         self._largest_answer = largest_answer
+        self._feed = feed
         self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
         self.people = People(database, caller, default_time_zone)
@@ -171,6 +176,12 @@ class Context:
         self._letters += sum(len(visit.notes) for page in pages for visit in page.nodes)
         if self._letters > self._largest_answer:
             raise AnswerTooLarge
+
+    async def follow(self, filter: HomeVisitEventFilter, after: str | None) -> Follower:
+        """Return the events that the caller sees from now on, or from a cursor on; raise InvalidPage."""
+        if self._feed is None:
+            raise RuntimeError("Events can be followed only where something reads them.")
+        return await self._feed.follow(self.caller, filter, after)
 
     def begin_change(self, key: str, field: str) -> HomeVisits:
         """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""

@@ -41,7 +41,7 @@ def engine(*, planned: bool, limits: Limits | None = None) -> Engine:
 
 async def execute(engine: Engine, request: Request, context: Any) -> Result:
     """Run a request; fail the test where compiled code had a fault, whatever served in its place."""
-    result = await engine.execute(request, context)
+    result = await engine.subscribe(request, context)
     if result.faults:
         raise AssertionError(f"a fault in compiled code was served by {result.served}") from result.faults[0]
     return result

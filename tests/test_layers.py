@@ -38,7 +38,7 @@ DOCUMENTED = {
 }
 # Where each framework may be imported: a file, or a folder with all below it.
 ALLOWED_IN = {
-    "aiohttp": ("app.py", "resolvers/key_sets.py", "schema/transport/http", "schema/server"),
+    "aiohttp": ("app.py", "resolvers/key_sets.py", "schema/transport/http", "schema/transport/websocket", "schema/server"),
     "uvloop": ("app.py", "schema/server"),
     "prometheus_client": ("schema/server",),
     "structlog": ("schema/server",),

@@ -1,5 +1,6 @@
 """Every command and example of the README, as a reader would try it."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from storage.database import database_of
 from tests.app.calling import ask, call
+from tests.app.subscribing import subscribed
 from tests.conftest import ROOT, Server, StartServer, environment
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
@@ -88,13 +90,27 @@ def test_the_request_by_curl_is_answered(start_server: StartServer, folder: Path
 
 
 @pytest.mark.parametrize(
-    "example", [example for example in examples() if example.language == "graphql"], ids=lambda one: one.section
+    "example",
+    [one for one in examples() if one.language == "graphql" and not one.text.startswith("subscription")],
+    ids=lambda one: one.section,
 )
 def test_a_document_is_answered_without_errors(running_server: Server, example: Example) -> None:
     answer = ask(running_server.port, example.text)
 
     assert answer.json.keys() == {"data"}
     assert "problems" not in json.dumps(answer.json)
+
+
+async def test_a_subscription_follows_changes(running_server: Server) -> None:
+    [changes] = of("graphql", "Follow changes")
+    [book] = of("graphql", "Book, move, cancel, complete")
+
+    async with subscribed(running_server.url, document=changes.text) as subscriber:
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(ask, running_server.port, book.text)
+        change = await subscriber.change()
+
+    assert (change["node"]["type"], change["node"]["homeVisit"]["dateTime"]) == ("BOOKED", "2030-11-03T11:00:00Z")
 
 
 def test_a_request_costs_what_is_said(running_server: Server) -> None:
@@ -181,6 +197,7 @@ def test_every_example_is_tried() -> None:
         "Query": {"sh"},
         "Page": {"graphql"},
         "Book, move, cancel, complete": {"graphql"},
+        "Follow changes": {"graphql"},
         "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},
         "Import and export": {"sh"},

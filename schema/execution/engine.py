@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import strawberry
@@ -18,6 +19,7 @@ from schema.execution.lists import DEFAULT_LENGTHS, ListLengths
 from schema.execution.root_fields import CompiledOperation, Resolved, compile_operation
 from schema.execution.runs import Run, TimeSlice
 from schema.execution.sizes import AnswerSize, AnswerTooLarge
+from schema.execution.subscriptions import CompiledEvent, Subscription, begin, compiled_event
 
 ROOT_FIELDS = "root fields"
 
@@ -48,6 +50,7 @@ class Result(NamedTuple):
 
     `faults` are exceptions of compiled code, after which the standard executor served: to be logged, never to be shown.
     `cost` is the price that was compared with the limit, with the values of the variables; 0 where nothing was run.
+    `subscription` is one that has begun: its data are to come.
     """
 
     data: dict[str, Any] | None
@@ -57,6 +60,7 @@ class Result(NamedTuple):
     served: Served | None = None
     faults: tuple[Exception, ...] = ()
     cost: int = 0
+    subscription: Subscription | None = None
 
 
 class Engine:
@@ -115,6 +119,49 @@ class Engine:
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
 
+    async def subscribe(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
+        """Like `execute`, but a subscription is begun: its events are answered later, each with a price of its own."""
+        operation = None
+        try:
+            operation = self._prepare(request, context, subscribes=True)
+            if operation.node.operation is not OperationType.SUBSCRIPTION:
+                return await self.execute(request, context, faults)
+            self._values(operation, request.variables)
+            variables = self._variables(operation, request.variables)
+            cost = self._affordable(operation, variables.coerced, context)
+            event = compiled_event(self._schema, operation, variables, self._scalars, planned=self._planned)
+            events = await begin(self._schema, operation, variables, context)
+        except NotExecuted as refusal:
+            errors = [_mendable(error) for error in refusal.errors]
+            return Result(None, errors, False, operation.node if operation else None)
+        values = tuple(repr(variables.coerced.get(name)) for name in event.variables)
+        execute = partial(self._execute_event, operation, variables, event, cost)
+        return Result(None, [], True, operation.node, cost=cost, subscription=Subscription(events, (operation, values), execute))
+
+    async def _execute_event(
+        self,
+        operation: Operation,
+        variables: VariableValues,
+        compiled: CompiledEvent,
+        cost: int,
+        event: Any,
+        context: Any,
+        faults: list[Exception],
+    ) -> Result:
+        """Answer one event of a subscription."""
+        run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), TimeSlice(), variables)
+        try:
+            data = await compiled.execute(event, run)
+            return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
+        except LEFT_TO_EXECUTOR:
+            pass
+        except AnswerTooLarge:
+            return Result(None, [answer_too_large(self._limits)], True, operation.node, Served.ROOT_FIELDS, (), cost)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is reported and must not cost the client the answer
+            faults.append(fault)
+        run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), run.slice, variables)
+        return (await self._run(operation, variables, run, {compiled.key: event}, faults))._replace(cost=cost)
+
     def cached_operation(self, request: Request) -> OperationDefinitionNode | None:
         """Return the operation that a request names, where its document is kept: of one that never got its result."""
         prepared = self.documents.cached(request.document)
@@ -123,13 +170,13 @@ class Engine:
         except NotExecuted:
             return None
 
-    def _prepare(self, request: Request, context: Any) -> Operation:
+    def _prepare(self, request: Request, context: Any, *, subscribes: bool = False) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)
         if operation.prepared.introspects and not self._may_introspect(context):
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
             raise NotExecuted(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
-        if operation.node.operation is OperationType.SUBSCRIPTION:
-            message = "Subscriptions are not served: send a query or a mutation."
+        if operation.node.operation is OperationType.SUBSCRIPTION and not subscribes:
+            message = "A subscription needs a WebSocket: connect to this address with the subprotocol graphql-transport-ws."
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 
@@ -200,7 +247,9 @@ class Engine:
     ) -> Result:
         if faults or not self._planned:
             # What was resolved for compiled code may lack what it does not say it reads: after a fault, all is done anew.
-            executor = StandardExecutor(self._schema, operation, variables, run.context)
+            # An event is whole, and comes once.
+            event = resolved if operation.node.operation is OperationType.SUBSCRIPTION else None
+            executor = StandardExecutor(self._schema, operation, variables, run.context, event)
         else:
             executor = PlannedExecutor(self._schema, operation, variables, run, resolved, self._scalars, faults)
         result: Any = executor.execute_operation()

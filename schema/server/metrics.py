@@ -14,6 +14,7 @@ from schema.server.logs import Line, Log, where
 from schema.server.sharing import SharedMetrics, use_files
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import RequestRecord
+from schema.transport.websocket.endpoint import WebSockets
 from storage.database import Database
 from storage.outbox.overview import Figures
 from storage.queries.counts import cached_shapes
@@ -176,9 +177,15 @@ def _request_line(record: RequestRecord) -> Line:
     return Line("error", {**fields, "failure": where(record.failure)})
 
 
-def export_gauges(metrics: Metrics, concurrency: ConcurrencyLimiter, engine: Engine, database: Database) -> None:
+def export_gauges(
+    metrics: Metrics, concurrency: ConcurrencyLimiter, engine: Engine, database: Database, sockets: WebSockets[Any]
+) -> None:
     metrics.gauge("executing", "Requests that are executing.", lambda: concurrency.executing)
     metrics.gauge("waiting", "Requests that wait to be executed.", lambda: concurrency.queued)
+    metrics.gauge("websockets", "WebSockets that are open.", lambda: sockets.connections)
+    metrics.gauge("subscriptions", "Subscriptions that run on them.", lambda: sockets.subscriptions)
+    metrics.gauge("events_sent", "Events that subscribers were sent since the start.", lambda: sockets.events_sent)
+    metrics.gauge("subscribers_stalled", "Connections that were closed as they took too little.", lambda: sockets.stalled)
     metrics.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
     metrics.gauge("documents_bytes", "What they take with their plans, as counted.", lambda: engine.documents.size)
     metrics.gauge("shapes", "Forms of lists whose SQL is kept compiled.", cached_shapes)

@@ -21,6 +21,7 @@ from schema.transport.http.clients import Network
 from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.origins import LocalOrigins
 from schema.transport.shares import ShareLimits
+from schema.transport.websocket.sockets import WebSocketLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     share: Annotated[ShareLimits, *_Group] = ShareLimits()
     limits: Annotated[Limits, *_Group] = Limits()
     http: Annotated[HTTPLimits, *_Group] = HTTPLimits()
+    websocket: Annotated[WebSocketLimits, *_Group] = WebSocketLimits()
 
     @classmethod
     def load(cls) -> "Settings":

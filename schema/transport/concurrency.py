@@ -28,14 +28,18 @@ class ConcurrencyLimiter:
 
     def enter(self, subject: str) -> Awaitable[None] | None:
         """Admit a caller's operation and return None, or return what to await; raise RequestError. Each ends in `leave`."""
-        if (self._others_queue(subject) or self.shares.others_wait(subject)) and self.shares.is_overdrawn(subject):
-            raise self.shares.throttled(subject)
+        self.require_share(subject)
         if self._may_execute(subject):
             self._admit(subject)
             return None
         if self.queued >= self._max_queued:
             self._make_room(subject)
         return self._wait_in_queue(subject)
+
+    def require_share(self, subject: str) -> None:
+        """Raise RequestError where others wait and this caller has used more than a share."""
+        if (self._others_queue(subject) or self.shares.others_wait(subject)) and self.shares.is_overdrawn(subject):
+            raise self.shares.throttled(subject)
 
     def leave(self, subject: str, cost: int) -> None:
         """End an operation, charge its caller with what it cost, and admit who is next."""

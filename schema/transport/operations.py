@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from graphql import GraphQLError, OperationDefinitionNode
 
 from schema.execution.engine import Request, Result
+from schema.execution.subscriptions import Subscription
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
 from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
@@ -60,6 +61,7 @@ class RequestState:
     outcome: str = "ok"
     failure: BaseException | None = None
     context: Any = None
+    subscription: Subscription | None = None
     client: str | None = None
     trace_id: str | None = None
     reason: str | None = None
@@ -89,7 +91,8 @@ class Response(NamedTuple):
 class Operations(Generic[C]):
     """Runs the operations of all transports of a process: signs in, admits, executes, presents errors, records.
 
-    `authenticate` takes the Authorization header, or its equal, and raises a GraphQLError with a code.
+    `authenticate` takes the Authorization header, or its equal, and raises a GraphQLError with a code. `seconds_left` tells how
+    long that stays valid, where it ends. `subscribe` is like `execute`, and begins subscriptions as well.
     """
 
     def __init__(
@@ -104,8 +107,12 @@ class Operations(Generic[C]):
         execution_seconds: float,
         cost_limit: int,
         cached_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
+        subscribe: Callable[[Request, Any, list[Exception]], Awaitable[Result]] | None = None,
+        seconds_left: Callable[[str | None], float | None] = lambda _authorization: None,
     ) -> None:
         self._execute = execute
+        self._subscribe = subscribe or execute
+        self.seconds_left = seconds_left
         self._authenticate = authenticate
         self._make_context = make_context
         self._present_error = present_error
@@ -116,7 +123,13 @@ class Operations(Generic[C]):
         self._cached_operation = cached_operation
 
     async def execute(
-        self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None = None, caller: C | None = None
+        self,
+        state: RequestState,
+        parse: Callable[[], Request],
+        *,
+        authorization: str | None = None,
+        caller: C | None = None,
+        subscribes: bool = False,
     ) -> Result:
         """Sign in, unless the `caller` of a connection did so before; parse the request; run it within the limits.
 
@@ -134,11 +147,38 @@ class Operations(Generic[C]):
             cost = 0
             try:
                 state.context = self._make_context(caller, state.id)
-                result = await self._execute(request, state.context, state.faults)
-                cost = result.cost
+                execute = self._subscribe if subscribes else self._execute
+                result = await execute(request, state.context, state.faults)
+                cost, state.subscription = result.cost, result.subscription
                 return result
             finally:
                 self._concurrency.leave(caller.subject, cost)
+
+    async def sign_in(self, authorization: str | None) -> C:
+        """Return the caller of a connection; raise a GraphQLError with a code."""
+        authenticated: Any = self._authenticate(authorization)
+        caller: C = await authenticated if hasattr(authenticated, "__await__") else authenticated
+        return caller
+
+    async def answer_event(self, subscription: Subscription, event: Any, caller: C) -> Response:
+        """Answer one event of a subscription, in the time and at the price of a request; record it where something goes wrong.
+
+        It waits for no place: it would come after all that its caller has queued, and the transport answers few at once.
+        """
+        state = RequestState()
+        state.caller = caller
+        response = await self.respond(state, self._execute_event(state, subscription, event, caller))
+        if response.errors or state.faults:
+            self.record(state, response.refused_status or 200)
+        return response
+
+    async def _execute_event(self, state: RequestState, subscription: Subscription, event: Any, caller: C) -> Result:
+        with self._deadline:
+            self._concurrency.require_share(caller.subject)
+            state.context = self._make_context(caller, state.id)
+            result = await subscription.execute(event, state.context, state.faults)
+            self._concurrency.shares.charge(caller.subject, result.cost)
+            return result
 
     async def respond(self, state: RequestState, running: Awaitable[Result]) -> Response:
         """Await a result; turn all that goes wrong into errors with a code, and remember in `state` what is to be recorded.

@@ -108,13 +108,37 @@ def _visits_for(dialect: Dialect, enquiries: str) -> sa.Select[Any]:
     return sa.select(VISITS.c.id.label("value")).where(dialect.is_member(VISITS.c.care_enquiry, enquiries))
 
 
-def meets(event: HomeVisitEvent, filter: HomeVisitEventFilter, locations: frozenset[str] | None) -> bool:
-    """Tell whether an event meets a filter within a caller's locations, as `event_conditions` do in SQL."""
-    if locations is not None and event.location not in locations:
-        return False
-    for name in LISTS.keys() - {SCOPE}:
-        values: list[str] | None = filter.get(name)  # type: ignore[assignment]  # the lists of the filter
-        if values is not None and getattr(event, name) not in (values if name in TEXTS else identifiers(values)):
-            return False
-    begins, ends = filter.get("at_from"), filter.get("at_before")
-    return (begins is None or event.at >= begins) and (ends is None or event.at < ends)
+class EventPredicate:
+    """Tells whether an event meets a filter within a caller's locations, as `event_conditions` do in SQL.
+
+    `ids` are those of visits or of locations, of which every event that meets it has one; None among them: any event may.
+    """
+
+    __slots__ = ("_bounds", "_lists", "ids")
+
+    def __init__(self, filter: HomeVisitEventFilter, locations: frozenset[str] | None) -> None:
+        lists: dict[str, frozenset[str]] = {}
+        for name in LISTS:
+            values: Iterable[str] | None = locations if name == SCOPE else filter.get(name)  # type: ignore[assignment]  # lists
+            if values is not None:
+                lists[name] = frozenset(values if name in TEXTS else identifiers(values))
+        self._lists = [(_reader(name), values) for name, values in lists.items()]
+        bounds = ((name, filter.get(name)) for name in BOUNDS)
+        self._bounds = [(BOUNDS[name], bound) for name, bound in bounds if bound is not None]
+        places = [lists[name] for name in ("location", SCOPE) if name in lists]
+        self.ids: frozenset[str | None] = frozenset.intersection(*places) if places else _ANYTHING
+        if "home_visit" in lists:
+            self.ids = lists["home_visit"]
+
+    def __call__(self, event: HomeVisitEvent) -> bool:
+        for read, values in self._lists:
+            if read(event) not in values:
+                return False
+        return not self._bounds or all(compare(event.at, bound) for compare, bound in self._bounds)
+
+
+_ANYTHING: frozenset[str | None] = frozenset((None,))
+
+
+def _reader(name: str) -> Callable[[HomeVisitEvent], str]:
+    return operator.attrgetter("location" if name == SCOPE else name)

@@ -234,7 +234,7 @@ WRONG = [
     "{ a: homeVisit(id: 1) { id } a: homeVisit(id: 2) { id } }",
     "mutation { cancelHomeVisit(input: {}) { __typename } }",
     "mutation { cancelHomeVisit(input: { id: 1, id: 2 }) { __typename } }",
-    "subscription { homeVisitChanged { cursor } }",
+    "subscription { homeVisitChanged { nothing } }",
     "query A { viewer { subject } } query A { viewer { subject } }",
     "{ viewer { subject } } { viewer { subject } }",
     "type Query { a: Int }",

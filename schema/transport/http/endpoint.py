@@ -24,6 +24,7 @@ from schema.transport.http.requests import (
 from schema.transport.http.responses import REQUEST_ID, Reply
 from schema.transport.operations import Operations, RequestState, Response
 from schema.transport.requests import TrustedDocuments
+from schema.transport.websocket.endpoint import WebSockets, comes_from, is_upgrade
 
 _METHODS = frozenset((hdrs.METH_POST, hdrs.METH_GET))
 _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,6 +42,7 @@ class Endpoint:
         origins: Container[str] = frozenset(),
         page: tuple[bytes, Mapping[str, str]] | None = None,
         clients: ClientAddresses | None = None,
+        sockets: WebSockets[Any] | None = None,
     ) -> None:
         self._operations = operations
         self._limits = limits
@@ -48,11 +50,14 @@ class Endpoint:
         self._origins = origins
         self._page = page
         self._clients = clients or ClientAddresses()
+        self._sockets = sockets
         self._draining = False
 
     def drain(self) -> None:
         """Close each connection with its next answer, so that clients go elsewhere; `connections.drain` waits for that."""
         self._draining = True
+        if self._sockets:
+            self._sockets.drain()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
@@ -60,6 +65,8 @@ class Endpoint:
         if request.method == hdrs.METH_OPTIONS:
             preflight = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)
             return self._with_common_headers(state, request, preflight)
+        if self._sockets and is_upgrade(request):
+            return await self._upgrade(self._sockets, state, request)
         if self._page and _accepts_page(request):
             # The page names its files relative to its own address.
             page = responses.moved("../graphql") if request.path.endswith("/") else responses.page(*self._page)
@@ -74,6 +81,19 @@ class Endpoint:
         response = await self._respond(state, request, _failing(too_long(limit)), JSON)
         response.force_close()
         return response
+
+    async def _upgrade(self, sockets: WebSockets[Any], state: RequestState, request: web.Request) -> web.StreamResponse:
+        def new_state() -> RequestState:
+            operation = RequestState()
+            operation.client, operation.trace_id = state.client, state.trace_id
+            return operation
+
+        try:
+            if not comes_from(request, self._origins):
+                raise RequestError("FORBIDDEN", "Pages of this origin may not connect: ask for it to be among ALLOWED_ORIGINS.")
+            return await sockets.handle(request, new_state)
+        except RequestError as refusal:
+            return await self._respond(state, request, _failing(refusal), JSON)
 
     def _state(self, request: web.Request) -> RequestState:
         state = RequestState(_request_id(request))

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
-    __slots__ = ("_half_closed", "_probe", "_server", "_stalled", "_tcp", "_write_seconds")
+    __slots__ = ("_half_closed", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds")
 
     def __init__(self, server: "Server", *, write_seconds: float, **options: Any) -> None:
         super().__init__(server, **options)
@@ -39,6 +39,7 @@ class Connection(web.RequestHandler):
         self._half_closed = False
         self._stalled: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
+        self._writable: asyncio.Event | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = tcp = cast(asyncio.Transport, transport)
@@ -55,6 +56,19 @@ class Connection(web.RequestHandler):
         if self._tcp is not None:
             self._server.forget_stall(self._tcp)
         self._tcp = None
+        self._wake_writers()
+
+    async def until_writable(self) -> None:
+        """Wait until the client has taken all that was sent, or is gone. Unlike in aiohttp's drain, several tasks may wait."""
+        while self.writing_paused and self._tcp is not None:
+            if self._writable is None:
+                self._writable = asyncio.Event()
+            await self._writable.wait()
+
+    def _wake_writers(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -65,6 +79,7 @@ class Connection(web.RequestHandler):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._wake_writers()
         if self._tcp is not None:
             self._server.forget_stall(self._tcp)
         if self._stalled is not None:

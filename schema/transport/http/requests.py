@@ -5,11 +5,11 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
-import jiter
 from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy
 
 from schema.execution.engine import Request
+from schema.transport.encoding import parse_json
 from schema.transport.errors import RequestError, bad_request
 from schema.transport.http.connections import LONGEST_LINE, NOT_HTTP, HTTPLimits
 from schema.transport.http.negotiation import is_json
@@ -62,7 +62,7 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
 def parse_request(body: bytes, trusted: TrustedDocuments | None) -> Request:
     """Parse a body as a request. Raises RequestError: 400, or 403 where only other documents are trusted."""
     try:
-        members = _json(body.removeprefix(BOM_UTF8))
+        members = parse_json(body.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise bad_request(f"The body is not JSON: {str(error)[:200]}. Send one JSON object.") from None
     if isinstance(members, list):
@@ -114,11 +114,6 @@ def _too_large(limits: HTTPLimits) -> RequestError:
 
 def _parameter(name: str, text: str) -> Any:
     try:
-        return _json(text.encode())
+        return parse_json(text.encode())
     except ValueError as error:
         raise bad_request(f"`{name}` is not JSON: {str(error)[:200]}. Send one JSON object.") from None
-
-
-def _json(text: bytes) -> Any:
-    # Unlike other parsers this one refuses a name that comes twice, of which two readers would take different values.
-    return jiter.from_json(text, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)

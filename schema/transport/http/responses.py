@@ -1,15 +1,14 @@
 """GraphQL responses as HTTP: status, JSON, security headers, and gzip where it pays."""
 
 import asyncio
-import json
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, istr
 
+from schema.transport.encoding import encoded
 from schema.transport.errors import NO_HEADERS, status_of
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON, takes_gzip
 from schema.transport.operations import Response
@@ -72,14 +71,14 @@ def reply(response: Response, media_type: str) -> Reply:
     data, errors, executed, refused_status, extensions, headers = response
     further = {"extensions": extensions} if extensions else {}
     if executed and not errors:
-        return Reply(200, _encoded({"data": data, **further}))
+        return Reply(200, encoded({"data": data, **further}))
     if executed:
         status = _PARTIAL_SUCCESS if media_type == GRAPHQL_RESPONSE else 200
-        return Reply(status, _encoded({"errors": errors, "data": data, **further}))
+        return Reply(status, encoded({"errors": errors, "data": data, **further}))
     if refused_status is not None:
-        return Reply(refused_status, _encoded({"errors": errors, **further}), headers)
+        return Reply(refused_status, encoded({"errors": errors, **further}), headers)
     status = status_of(errors[0]["extensions"]["code"])
-    return Reply(200 if status == 400 and media_type == JSON else status, _encoded({"errors": errors, **further}))
+    return Reply(200 if status == 400 and media_type == JSON else status, encoded({"errors": errors, **further}))
 
 
 async def http_response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
@@ -117,14 +116,6 @@ def preflight(*, allowed: bool) -> web.Response:
 def allow_origin(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
     response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        # An integer beyond 64 bits, as the price of a hostile document is, or half of a surrogate pair.
-        return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _challenge(request: web.Request) -> str:

@@ -202,7 +202,9 @@ async def test_a_subscription_is_refused_here() -> None:
     answer = await Engine(TICKING, Limits()).execute(Request("subscription { ticked }", None, {}), None)
 
     assert (answer.executed, codes(answer)) == (False, ["BAD_REQUEST"])
-    assert messages(answer) == ["Subscriptions are not served: send a query or a mutation."]
+    assert messages(answer) == [
+        "A subscription needs a WebSocket: connect to this address with the subprotocol graphql-transport-ws."
+    ]
 
 
 @pytest.mark.parametrize("planned", [True, False])

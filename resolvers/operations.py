@@ -1,0 +1,61 @@
+"""How the operations of the API are run, as the settings have it: signed in, admitted, executed, presented, recorded."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from resolvers import auth, errors
+from resolvers.api import make_engine
+from schema.context import Context
+from schema.execution.engine import Engine
+from schema.server.metrics import Metrics
+from schema.server.settings import Settings
+from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.operations import Operations
+from storage.caller import Caller
+from storage.database import Database
+from storage.events.feed import Feed
+from storage.instants import clock
+
+if TYPE_CHECKING:
+    from resolvers.tokens import Tokens
+
+
+def engine_of(settings: Settings, *, introspection: bool) -> Engine:
+    return make_engine(
+        settings.limits,
+        may_introspect=lambda context: introspection or auth.may(context.caller, auth.INTROSPECTION),
+        planned=settings.plans,
+        suggest=introspection,
+    )
+
+
+def operations_of(
+    settings: Settings,
+    engine: Engine,
+    database: Database,
+    feed: Feed,
+    metrics: Metrics,
+    concurrency: ConcurrencyLimiter,
+    tokens: "Tokens | None",
+) -> Operations[Caller]:
+    """Put together what runs all operations of a process; without `tokens`, everybody is the developer."""
+    return Operations(
+        execute=engine.execute,
+        subscribe=engine.subscribe,
+        authenticate=tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER,
+        seconds_left=tokens.seconds_left if tokens else lambda _authorization: None,
+        make_context=lambda caller, _id: Context(
+            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes, feed
+        ),
+        present_error=errors.present,
+        record=metrics.record,
+        concurrency=concurrency,
+        execution_seconds=settings.http.execution_seconds,
+        cost_limit=settings.limits.cost,
+        cached_operation=engine.cached_operation,
+    )
+
+
+def audience(caller: Caller) -> Hashable:
+    """Return what decides about what a caller sees of a change: where it is the same, so is the answer."""
+    return caller.roles, caller.locations

@@ -1,0 +1,198 @@
+"""Clients that read nothing, say nothing or send garbage are bounded, and others are served."""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from schema.transport.http.connections import HTTPLimits
+from schema.transport.websocket.sockets import WebSocketLimits
+from tests.schema.transport.http.served import Connection, until
+from tests.schema.transport.websocket.connected import BELLS, INIT, PROTOCOL, Connected, next_of, rung, serving
+
+LOUD = {"loud": True}
+REFUSALS = ("BAD_REQUEST", "BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED")
+
+
+@asynccontextmanager
+async def raw(connected: Connected) -> AsyncIterator[Connection]:
+    """A socket after the upgrade, byte by byte."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = (
+        f"GET /graphql HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {PROTOCOL}\r\n\r\n"
+    )
+    connection = Connection(*await asyncio.open_connection("127.0.0.1", connected.port, limit=2**16))
+    async with connection:
+        await connection.send(head.encode())
+        assert b" 101 " in await connection.reader.readuntil(b"\r\n\r\n")
+        yield connection
+
+
+def frame(payload: bytes, opcode: int = 1) -> bytes:
+    """Return a masked frame; the mask changes nothing."""
+    head = bytes([0x80 | opcode])
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0xFE]) + struct.pack("!H", size)
+    return head + length + bytes(4) + payload
+
+
+async def test_a_subscriber_who_takes_nothing_is_closed_with_4290_when_the_buffer_is_full_and_others_go_on() -> None:
+    async with serving() as connected, connected.open() as client, raw(connected) as stalled:
+        await stalled.send(frame(json.dumps(INIT).encode()))
+        await stalled.send(
+            frame(json.dumps({"type": "subscribe", "id": "s", "payload": {"query": BELLS, "variables": LOUD}}).encode())
+        )
+        await until(lambda: connected.work.bells)
+        stalled.stop_reading()
+        bells = rung(connected)
+        while not bells.closed:
+            bells.ring(1_000_000)
+            await asyncio.sleep(0.005)
+        await client.subscribe("{ hello }")
+
+        assert await client.receive() == next_of({"hello": "Hello, world!"})
+        stalled.read_on()
+        received = await stalled.reader.read()
+        reason = b"You take messages too slowly: connect again, and resume from your last cursor."
+        # Nothing comes after the close frame.
+        assert received.endswith(bytes([0x88, len(reason) + 2]) + struct.pack("!H", 4290) + reason)
+        assert connected.sockets.stalled == 1
+
+
+async def test_a_subscriber_who_takes_nothing_for_a_heartbeat_is_closed_too() -> None:
+    limits = WebSocketLimits(heartbeat_seconds=0.5)
+    async with serving(limits=limits) as connected, raw(connected) as stalled:
+        await stalled.send(frame(json.dumps(INIT).encode()))
+        long = {"query": "{ long(characters: 8000000) }"}
+        await stalled.send(frame(json.dumps({"type": "subscribe", "id": "s", "payload": long}).encode()))
+        stalled.stop_reading()
+
+        await until(lambda: connected.records)
+        began = asyncio.get_running_loop().time()
+        await until(lambda: not connected.sockets.connections)
+
+        assert asyncio.get_running_loop().time() - began < 5
+
+
+async def flood(connection: Connection) -> int:
+    """Send pings until nothing is taken any more; return how many bytes were."""
+    sent = 0
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(10):
+            while True:
+                await connection.send(frame(b"x" * 125, opcode=9) * 100)
+                sent += 13_100
+    return sent
+
+
+async def test_who_floods_with_pings_and_reads_nothing_is_not_answered_for_ever() -> None:
+    async with serving(http=HTTPLimits(write_seconds=1)) as connected, raw(connected) as flooding:
+        flooding.stop_reading()
+        sent = await flood(flooding)
+
+        await until(lambda: not connected.sockets.connections)
+        # What the system keeps for both sides, and some more: far from what could be sent in that time.
+        assert sent < 64 << 20
+
+
+async def test_a_client_that_does_not_answer_pings_is_closed() -> None:
+    limits = WebSocketLimits(heartbeat_seconds=0.2, init_seconds=30)
+    async with serving(limits=limits) as connected, raw(connected) as silent:
+        seconds = await silent.closed_after()
+
+    assert 0.25 < seconds < 2
+
+
+async def test_a_client_that_answers_pings_stays() -> None:
+    limits = WebSocketLimits(heartbeat_seconds=0.2)
+    async with serving(limits=limits) as connected, connected.open() as client:
+        waiting = asyncio.create_task(client.receive())
+        await asyncio.sleep(1)
+        await client.subscribe("{ hello }")
+
+        assert await waiting == next_of({"hello": "Hello, world!"})
+
+
+async def test_a_client_that_has_only_stopped_sending_is_closed() -> None:
+    async with serving() as connected, raw(connected) as halved:
+        halved.writer.write_eof()
+
+        assert await halved.closed_after() < 2
+        await until(lambda: not connected.sockets.connections)
+
+
+async def test_a_websocket_outlives_the_keep_alive_of_requests() -> None:
+    async with serving(http=HTTPLimits(keep_alive_seconds=0.2)) as connected, connected.open() as client:
+        await asyncio.sleep(0.6)
+        await client.subscribe("{ hello }")
+
+        assert await client.receive() == next_of({"hello": "Hello, world!"})
+
+
+def garbage(seed: int) -> bytes:
+    """Return bytes that are nearly frames, and frames whose messages are nearly right."""
+    chance = random.Random(seed)  # noqa: S311 - the same garbage each time
+    message = json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{ hello }", "variables": {"a": [1, 2]}}}).encode()
+    match seed % 6:
+        case 0:
+            return chance.randbytes(chance.randrange(1, 200))
+        case 1:
+            return frame(chance.randbytes(chance.randrange(200)), opcode=chance.randrange(16))
+        case 2:
+            at = chance.randrange(len(message))
+            return frame(message[:at] + chance.randbytes(2) + message[at + 2 :])
+        case 3:
+            return frame(b"[" * chance.randrange(1, 20_000))
+        case 4:
+            return frame(
+                b'{"type":"subscribe","id":"\\ud800","payload":{"query":"{ hello }","variables":{"n":1' + b"0" * 5_000 + b"}}}"
+            )
+        case _:
+            framed = frame(message)
+            return bytes([framed[0] & 0x7F]) + framed[1:] + frame(message[: chance.randrange(len(message))], opcode=0)
+
+
+async def close_code(connected: Connected, seed: int) -> int | None:
+    """Send garbage, and then a close frame; return the code by which the server has closed, if it was one."""
+    async with raw(connected) as client:
+        await client.send(frame(json.dumps(INIT).encode()) + garbage(seed))
+        # What is no whole frame yet swallows this, and ends as it is silent.
+        await client.send(frame(struct.pack("!H", 1000), opcode=8))
+        async with asyncio.timeout(20):
+            received = await client.reader.read()
+    at = received.rfind(b"\x88")
+    return struct.unpack("!H", received[at + 2 : at + 4])[0] if 0 <= at <= len(received) - 4 else None
+
+
+async def test_garbage_closes_its_connection_with_a_code_of_ours_and_logs_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(limits=WebSocketLimits(heartbeat_seconds=0.5)) as connected:
+        codes = await asyncio.gather(*(close_code(connected, seed) for seed in range(300)))
+        async with connected.open() as client:
+            await client.subscribe("{ hello }")
+            assert await client.receive() == next_of({"hello": "Hello, world!"})
+
+    assert {code for code in codes if code} == {1000, 1002, 1007, 4400}
+    assert {record.outcome for record in connected.records} <= {"ok", *REFUSALS, "DISCONNECTED"}
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_clients_that_break_off_leave_nothing_behind() -> None:
+    async with serving() as connected:
+        for _ in range(50):
+            async with raw(connected) as client:
+                await client.send(frame(json.dumps(INIT).encode()))
+                await client.send(frame(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": BELLS}}).encode()))
+                await client.reader.readexactly(2)
+                client.writer.transport.abort()
+        await until(lambda: not connected.sockets.connections)
+        await until(lambda: all(bells.closed for bells in connected.work.bells))
+
+        assert connected.sockets.subscriptions == 0
+        assert len(asyncio.all_tasks()) < 10
