@@ -11,7 +11,6 @@ from resolvers.mutations import Mutation
 from resolvers.queries import Query
 from resolvers.sizes import SIZES_OF_LISTS
 from resolvers.subscriptions import Subscription
-from schema.context import Context
 from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
