@@ -18,7 +18,7 @@ from tests.app.calling import COUNT, Answer, ask, get
 from tests.conftest import Server, StartServer
 from tests.inspection import connected, inspect
 
-# What becomes of a file; PostgreSQL's own faults are in `tests/storage/postgresql/`.
+# What becomes of a file.
 pytestmark = pytest.mark.sqlite
 
 SECONDS = 5.0
