@@ -18,6 +18,9 @@ from tests.app.calling import COUNT, Answer, ask, get
 from tests.conftest import Server, StartServer
 from tests.inspection import connected, inspect
 
+# What becomes of a file.
+pytestmark = pytest.mark.sqlite
+
 SECONDS = 5.0
 BOOK = """mutation ($careEnquiry: ID!) {
   bookHomeVisit(input: { careEnquiry: $careEnquiry, dateTime: "2030-11-03T11:00:00Z", host: MANAGER, visitType: IN_PERSON }) {

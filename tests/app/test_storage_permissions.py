@@ -16,6 +16,9 @@ from tests.app.test_storage_faults import BOOK, ENQUIRIES, booked, codes, lines,
 from tests.conftest import APP, StartServer, environment
 from tests.databases import migrate
 
+# PostgreSQL keeps its files itself.
+pytestmark = pytest.mark.sqlite
+
 FULL = "There is no room left to save this. Nothing was changed: try again once space has been freed."
 
 
