@@ -73,6 +73,8 @@ def _advice(state: str) -> str:
     match state:
         case "28P01" | "28000":
             return "Check the user and the password in its URL, and what the server's pg_hba.conf lets in."
+        case "08P01":
+            return "Where that is PgBouncer, set HOME_VISITS_PGBOUNCER=on."
         case "3D000":
             return "Have an administrator run CREATE DATABASE, or check the name in its URL."
         case "42501":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from storage.caller import Role
+from storage.errors import DatabaseUnusable
 from storage.postgresql.database import PostgreSQLDatabase
 from tests.app.calling import SECRET, ask, token
 from tests.conftest import ROOT, RunCommand, Server, StartServer
@@ -84,6 +85,12 @@ async def book(server: Server, key: str) -> str:
 async def race(server: Server, id: str) -> list[str]:
     ended = await asyncio.gather(*(data_of(server, document, {"id": id}) for document in ENDS.values()))
     return [outcome["it"]["__typename"] for outcome in ended]
+
+
+def test_a_server_that_knows_nothing_of_pgbouncer_says_what_to_set(bounced: str) -> None:
+    advice = r"unsupported startup parameter: .+\. Where that is PgBouncer, set HOME_VISITS_PGBOUNCER=on\."
+    with pytest.raises(DatabaseUnusable, match=advice):
+        PostgreSQLDatabase(bounced).migrate()
 
 
 @pytest.mark.slow
