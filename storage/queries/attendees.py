@@ -1,5 +1,7 @@
 """Who attends a visit, as a condition: the contact who was named, else the care seeker, found as `search` finds them."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from storage.models import CareEnquiry, HomeVisit, ServiceUserContact, table_of
@@ -21,25 +23,28 @@ def attendee_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     return KeywordConditions(found + [(INDEXED_ATTENDEE, form) for _, form in found if is_indexed], values)
 
 
-def attendee_clause(name: str, form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
-    """Return the SQL of one of these conditions."""
-    if name == INDEXED_ATTENDEE:
-        return _is_found(form, dialect)
+def attendee_clause(name: str, form: str, dialect: Dialect, *, scanned: bool) -> sa.ColumnElement[bool]:
+    """Return the SQL of one of these conditions. `scanned`: so many visits are looked at that all who match are found first."""
     contact, enquiry = _VISITS.c.service_user_contact, _VISITS.c.care_enquiry
-    return sa.or_(
-        _matches(_CONTACTS, contact, form, dialect), sa.and_(contact.is_(None), _matches(_ENQUIRIES, enquiry, form, dialect))
-    )
+    if name == INDEXED_ATTENDEE:
+        return _VISITS.c.number.in_(sa.union_all(_of(_ENQUIRIES, enquiry, form, dialect), _of(_CONTACTS, contact, form, dialect)))
+    attends = _is_one if scanned else _is_matching
+    is_contact, is_seeker = (attends(*who, form, dialect) for who in ((_CONTACTS, contact), (_ENQUIRIES, enquiry)))
+    return sa.or_(is_contact, sa.and_(contact.is_(None), is_seeker))
 
 
-def _matches(table: sa.Table, id: sa.ColumnElement[str], form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
-    return sa.exists().where(table.c.id == id, search_clause(table, SEARCH, form, dialect)).correlate(_VISITS)
+def _is_matching(table: sa.Table, id: sa.Column[Any], form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
+    is_found = search_clause(table, SEARCH, form, dialect)
+    return sa.exists().where(table.c.id == id, is_found).correlate(_VISITS)
 
 
-def _is_found(form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
-    numbers = []
-    for table, name in ((_ENQUIRIES, "care_enquiry"), (_CONTACTS, "service_user_contact")):
-        both = (SEARCH, form), (INDEXED_SEARCH, "")
-        people = sa.select(table.c.id).where(*(search_clause(table, *condition, dialect) for condition in both))
-        visits = _VISITS.alias(f"of_{name}")
-        numbers.append(sa.select(visits.c.number).where(visits.c[name].in_(people)))
-    return _VISITS.c.number.in_(sa.union_all(*numbers))
+def _is_one(table: sa.Table, id: sa.Column[Any], form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
+    return id.in_(sa.select(table.c.id).where(search_clause(table, SEARCH, form, dialect)))
+
+
+def _of(table: sa.Table, id: sa.Column[Any], form: str, dialect: Dialect) -> sa.Select[Any]:
+    """Select the numbers of the visits that refer to who matches, along the index of the column that does."""
+    conditions = (SEARCH, form), (INDEXED_SEARCH, "")
+    matching = sa.select(table.c.id).where(*(search_clause(table, *condition, dialect) for condition in conditions))
+    visits = _VISITS.alias(f"of_{id.name}")
+    return sa.select(visits.c.number).where(visits.c[id.name].in_(matching))

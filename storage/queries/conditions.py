@@ -156,7 +156,9 @@ def clause(dialect: Dialect, name: str, form: str, access: Access, along: str | 
         return sa.or_(sa.false(), *(STATUSES[HomeVisitStatus(status)] for status in form.split()))
     if name in FLAGS:
         return FLAGS[name].is_not(None) if form == "set" else FLAGS[name].is_(None)
-    return (attendee_clause if name in (ATTENDEE, INDEXED_ATTENDEE) else keyword_clause)(name, form, dialect)
+    is_attendee = name in (ATTENDEE, INDEXED_ATTENDEE)
+    scanned = access is Access.SCAN_ALL
+    return attendee_clause(name, form, dialect, scanned=scanned) if is_attendee else keyword_clause(name, form, dialect)
 
 
 def _condition(name: str, filter: HomeVisitFilter, dialect: Dialect) -> Condition | None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from storage.queries import listing
 from storage.queries.conditions import VISITS
-from storage.queries.dialect import Access, AccessPath, Dialect
+from storage.queries.dialect import SCANS, Access, AccessPath, Dialect
 from storage.queries.listing import SHAPES, Shape, clauses, matches_of_parents, parents_of
 from storage.queries.statements import Statement, compiled, with_fallbacks
 
@@ -28,7 +28,7 @@ def cached_shapes() -> int:
 
 def _along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:
     query = _number().where(*clauses(dialect, shape, path.access))
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
 
 
 def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:

@@ -19,7 +19,11 @@ class Access(Enum):
     FEWEST = auto()  # by the index that leaves the fewest rows
     IN_ORDER = auto()  # along an index that has the order of the list
     MERGED = auto()  # the first rows of a few lists, each along an index in that order
-    SCAN = auto()  # all rows are looked at, or those that the index of keywords finds
+    SCAN = auto()  # all rows are looked at, or those that an index of texts finds
+    SCAN_ALL = auto()  # all rows are looked at, because an index of texts finds too many
+
+
+SCANS = frozenset({Access.SCAN, Access.SCAN_ALL})
 
 
 class AccessPath(NamedTuple):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import HomeVisitStatus
 from storage.queries.conditions import STATUSES, VISITS
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect
+from storage.queries.dialect import SCANS, AccessPath, ConditionShape, Dialect
 from storage.queries.listing import SHAPES, Shape, clauses
 from storage.queries.statements import Statement, compiled, with_fallbacks
 
@@ -64,7 +64,7 @@ def _along(dialect: Dialect, path: AccessPath, shape: GroupingShape) -> Statemen
     # By label: a key that has parameters would not be the same expression twice to every database.
     query = query.group_by(*map(sa.literal_column, labels))
     query = query.limit(sa.bindparam("limit", type_=sa.Integer())).offset(sa.literal_column("0"))
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
 
 
 def _keys(dialect: Dialect, grouping: HomeVisitGrouping, pieces: int) -> list[sa.ColumnElement[Any]]:

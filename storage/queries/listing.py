@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.paging import Order, canonical
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
@@ -126,7 +126,7 @@ def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str
         return compiled(dialect, _merged(dialect, shape, names, path.mergeable))
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
     query = _limited(dialect, shape, sa.select(*columns), path.access)
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access is Access.SCAN else query)
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
 
 
 def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
@@ -219,7 +219,7 @@ def _beyond_cursors(
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:
             query = query.where(VISITS.c[shape.parent] == parents.c.value).correlate(parents)
-        if access is Access.SCAN:
+        if access in SCANS:
             exists: sa.ColumnElement[bool] = dialect.scanning(query, VISITS).exists()
         else:
             # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. A planner that

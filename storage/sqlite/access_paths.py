@@ -3,8 +3,10 @@
 Nobody counts the visits for SQLite: it plans alike on every database, and the tests see what it plans.
 """
 
+from storage.queries.attendees import INDEXED_ATTENDEE
 from storage.queries.conditions import BROAD, INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
+from storage.queries.search import INDEXED_KEYWORD
 
 # Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
 SHORT_STEPS = 20_000
@@ -27,13 +29,15 @@ GROUPED = [{*COUNTED[0], "LOCATION", "DAY"}, {*COUNTED[1], "ASSIGNED_TO", "DAY"}
 WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
 LONGER_WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
 SEARCH_PATHS = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
+# Of half of all people, as who has the name of a mail provider in the address, visits are looked at one after the other sooner.
+LOOK_UP_OR_SCAN = [AccessPath(Access.SCAN, 5 * GROUPING_STEPS), AccessPath(Access.SCAN_ALL)]
 
 
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     condition = mergeable(conditions, order)
     merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
     if _has_indexed_text(conditions):
-        return [*WALK_OR_LOOK_UP, *merged, *LONGER_WALK_OR_LOOK_UP]
+        return [*WALK_OR_LOOK_UP, *merged, LONGER_WALK_OR_LOOK_UP[0], *_last(conditions)]
     if merged:
         return merged
     if _page_may_take_long(conditions):
@@ -51,13 +55,15 @@ def count_paths(conditions: ConditionShape) -> list[AccessPath]:
     names = {name for name, _ in conditions}
     if not _page_may_take_long(conditions) or any(names <= index for index in COUNTED):
         return [AccessPath(Access.FEWEST)]
-    return [AccessPath(Access.FEWEST, SHORT_STEPS), AccessPath(Access.SCAN)]
+    return [AccessPath(Access.FEWEST, SHORT_STEPS), *_last(conditions)]
 
 
 def group_paths(conditions: ConditionShape, groupings: frozenset[str]) -> list[AccessPath]:
     names = {name for name, _ in conditions}
     if any(names | groupings <= index for index in GROUPED):
         return [AccessPath(Access.FEWEST)]
+    if _has_indexed_text(conditions):
+        return [AccessPath(Access.FEWEST, SHORT_STEPS), *_last(conditions)]
     return [AccessPath(Access.FEWEST, GROUPING_STEPS), AccessPath(Access.SCAN)]
 
 
@@ -66,6 +72,12 @@ def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
     if not order or order[0][0] != "date_time" or _is_selective(conditions):
         return None
     return next((name for name, form in conditions if form == "few"), None)
+
+
+def _last(conditions: ConditionShape) -> list[AccessPath]:
+    """Return the last paths: notes are longer than names, and never all searched."""
+    names = {name for name, _ in conditions}
+    return LOOK_UP_OR_SCAN if INDEXED_ATTENDEE in names and INDEXED_KEYWORD not in names else [AccessPath(Access.SCAN)]
 
 
 def _page_may_take_long(conditions: ConditionShape) -> bool:
