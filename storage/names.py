@@ -23,9 +23,8 @@ _BETWEEN_NAMES = "\t"
 _BETWEEN_VALUES = "\n"
 # Letters that have no decomposition.
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
-# White space, the comma of `Okafor, Ngozi`, and what stands between the values of a cursor.
-_SEPARATORS = re.compile(r"[,|\s]+")
-_CONTROL = re.compile("[\0-\x1f\x7f]")
+# White space and control characters, the comma of `Okafor, Ngozi`, and what stands between the values of a cursor.
+_SEPARATORS = re.compile(r"[,|\s\0-\x1f\x7f]+")
 
 # Digits of telephone numbers are kept as their full-width forms, which folding leaves nowhere else: in no name or address.
 _PHONE_DIGITS = str.maketrans("0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19")
@@ -47,7 +46,7 @@ def plain(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFD", folded(text).translate(_PLAIN))
         text = unicodedata.normalize("NFC", "".join(filter(_is_no_mark, decomposed)))
-    return _SEPARATORS.sub(" ", _CONTROL.sub(" ", text.casefold())).strip()
+    return _SEPARATORS.sub(" ", text.casefold()).strip()
 
 
 def _is_no_mark(character: str) -> bool:

@@ -196,6 +196,7 @@ def test_every_example_is_tried() -> None:
         "Home visits": {"sh"},
         "Query": {"sh"},
         "Page": {"graphql"},
+        "Find people": {"graphql"},
         "Count": {"graphql"},
         "Book, move, cancel, complete": {"graphql"},
         "Follow changes": {"graphql"},

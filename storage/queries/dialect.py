@@ -88,8 +88,11 @@ class Dialect(ABC):
         """Return how the rows of a list are counted, the path to be tried first at the front."""
 
     @abstractmethod
-    def search_paths(self) -> Sequence[AccessPath]:
-        """Return how people are found whose folded names contain a text, the path to be tried first at the front."""
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        """Return how people are found whose folded names contain a text, the path to be tried first at the front.
+
+        `walk` goes through them in the order of the list until a page is full.
+        """
 
     @abstractmethod
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical
+from storage.queries.paging import Order
 from storage.queries.people_filters import PARENT, SCOPE, clause, is_own_location, of_location, sighted
 from storage.queries.people_search import INDEXED_SEARCH
 from storage.queries.references import TABLES, Kind, columns_of
@@ -60,8 +60,9 @@ def record(kind: Kind) -> Callable[[Iterable[Any]], Any]:
 
 @lru_cache(SHAPES)
 def order_of(kind: Kind, keys: OrderShape) -> Order:
+    """Return the order by canonical keys."""
     columns: Sequence[str] = record(kind).columns  # type: ignore[attr-defined]  # the class has its columns
-    return Order(canonical(keys), columns, CURSOR_CODES[kind])
+    return Order(keys, columns, CURSOR_CODES[kind])
 
 
 @lru_cache(SHAPES)
@@ -92,7 +93,7 @@ def count(dialect: Dialect, shape: Shape) -> Statement:
         parents = dialect.numbered("parents", "parents")
         number = _number(dialect, shape).where(parents.c.value == PARENT).correlate(parents).scalar_subquery()
         return compiled(dialect, sa.select(parents.c.value, number).select_from(parents))
-    if _merged_by(shape) != SCOPE:
+    if _merged_by(shape) != SCOPE or (INDEXED_SEARCH, "") in shape.conditions:
         return compiled(dialect, _number(dialect, shape))
     # Each of the two along an index; together, all enquiries would be looked at.
     others = _without(shape, SCOPE)
@@ -106,16 +107,15 @@ def _number(dialect: Dialect, shape: Shape) -> sa.Select[int]:
 
 
 def _paths(dialect: Dialect, shape: Shape) -> Sequence[AccessPath]:
-    if (INDEXED_SEARCH, "") in shape.conditions:
-        return dialect.search_paths()
     condition = _merged_by(shape)
-    return [AccessPath(Access.MERGED, mergeable=condition) if condition else AccessPath(Access.IN_ORDER)]
+    walk = AccessPath(Access.MERGED, mergeable=condition) if condition else AccessPath(Access.IN_ORDER)
+    return dialect.search_paths(walk) if (INDEXED_SEARCH, "") in shape.conditions else [walk]
 
 
 def _merged_by(shape: Shape) -> str | None:
     """Return the condition on locations, each of which has its enquiries in any order along an index of its own."""
     names = dict(shape.conditions)
-    if shape.kind != "care_enquiry" or "ids" in names or INDEXED_SEARCH in names:
+    if shape.kind != "care_enquiry" or "ids" in names or names.get("assigned_to") == "one":
         return None
     return SCOPE if SCOPE in names else "location" if names.get("location") == "any" else None
 
@@ -138,11 +138,11 @@ def _columns(shape: Shape, found: sa.FromClause | None = None) -> list[sa.Column
 def _along(dialect: Dialect, shape: Shape, path: AccessPath) -> sa.Select[Any]:
     beyond = _beyond_cursors(dialect, shape, path.access)
     query = sa.select(*_columns(shape), *beyond)
-    if path.mergeable is None:
+    if path.access is not Access.MERGED:
         return _limited(dialect, shape, query, path.access)
     # Of each of a few lists, all in this order along an index, the first; and of these the first.
     table, order = TABLES[shape.kind], order_of(shape.kind, shape.order)
-    query = query.where(table.c.id.in_(sa.union_all(*_first_of_each(dialect, shape, path.mergeable))))
+    query = query.where(table.c.id.in_(sa.union_all(*_first_of_each(dialect, shape, path.mergeable or ""))))
     return _first(query.order_by(*order.sorting(table, backward=shape.backward)), _limit())
 
 

@@ -28,7 +28,6 @@ GROUPED = [{*COUNTED[0], "LOCATION", "DAY"}, {*COUNTED[1], "ASSIGNED_TO", "DAY"}
 # A frequent keyword is met at once, a rare one is looked up at once; for those between a longer walk is shorter.
 WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, SHORT_WALK), AccessPath(Access.SCAN, SHORT_STEPS)]
 LONGER_WALK_OR_LOOK_UP = [AccessPath(Access.IN_ORDER, LONG_WALK), AccessPath(Access.SCAN)]
-SEARCH_PATHS = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
 # Of half of all people, as who has the name of a mail provider in the address, visits are looked at one after the other sooner.
 LOOK_UP_OR_SCAN = [AccessPath(Access.SCAN, 5 * GROUPING_STEPS), AccessPath(Access.SCAN_ALL)]
 
@@ -43,6 +42,11 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
     if _page_may_take_long(conditions):
         return [AccessPath(Access.IN_ORDER, SHORT_STEPS), AccessPath(Access.SCAN)]
     return [AccessPath(Access.IN_ORDER)]
+
+
+def search_paths(walk: AccessPath) -> list[AccessPath]:
+    paths = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
+    return [path if path.access is Access.SCAN else walk._replace(max_steps=path.max_steps) for path in paths]
 
 
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:

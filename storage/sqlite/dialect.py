@@ -72,8 +72,8 @@ class SQLiteDialect(Dialect):
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)
 
-    def search_paths(self) -> Sequence[AccessPath]:
-        return access_paths.SEARCH_PATHS
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        return access_paths.search_paths(walk)
 
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
         return access_paths.group_paths(conditions, groupings)

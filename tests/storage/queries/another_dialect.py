@@ -54,8 +54,8 @@ class AnotherDialect(Dialect):
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]
 
-    def search_paths(self) -> Sequence[AccessPath]:
-        return [AccessPath(Access.IN_ORDER, 1), AccessPath(Access.SCAN)]
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        return [walk._replace(max_steps=1), AccessPath(Access.SCAN)]
 
     def group_paths(self, _conditions: ConditionShape, _groupings: frozenset[str]) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST, 1), AccessPath(Access.SCAN)]
