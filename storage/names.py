@@ -23,11 +23,10 @@ _BETWEEN_NAMES = "\t"
 _BETWEEN_VALUES = "\n"
 # Letters that have no decomposition.
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
-# White space, the comma of `Okafor, Ngozi`, and what stands between the values of a cursor.
-_SEPARATORS = re.compile(r"[,|\s]+")
-_CONTROL = re.compile("[\0-\x1f\x7f]")
+# White space and control characters, the comma of `Okafor, Ngozi`, and what stands between the values of a cursor.
+_SEPARATORS = re.compile(r"[,|\s\0-\x1f\x7f]+")
 
-# Digits of telephone numbers are kept as their full-width forms, which folding leaves nowhere else: those of an address are others.
+# Digits of telephone numbers are kept as their full-width forms, which folding leaves nowhere else: in no name or address.
 _PHONE_DIGITS = str.maketrans("0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19")
 _PHONE = re.compile(r"\+?[\d\s().\-/\u2010-\u2015]+", re.ASCII)
 _NO_DIGIT = re.compile(r"\D+", re.ASCII)
@@ -47,7 +46,7 @@ def plain(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFD", folded(text).translate(_PLAIN))
         text = unicodedata.normalize("NFC", "".join(filter(_is_no_mark, decomposed)))
-    return _SEPARATORS.sub(" ", _CONTROL.sub(" ", text.casefold())).strip()
+    return _SEPARATORS.sub(" ", text.casefold()).strip()
 
 
 def _is_no_mark(character: str) -> bool:
@@ -73,6 +72,11 @@ def folded_columns(row: Mapping[str, Any]) -> dict[str, str]:
         texts.append(BEFORE_WORD + number.translate(_PHONE_DIGITS))
     searched = {"search_folded": _BETWEEN_VALUES.join(texts) if row.get("anonymized") is None else ""}
     return searched if "care_enquiry" in row else {"name_folded": NAMED + key if key else NAMELESS, **searched}
+
+
+def is_folded_name(text: str) -> bool:
+    """Tell whether a column of folded names may hold this text, as a cursor does."""
+    return len(text) <= len(NAMED) + 2 * NAME_LENGTH + len(_BETWEEN_NAMES) and "\0" not in text
 
 
 def in_words(text: str) -> str:

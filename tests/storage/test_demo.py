@@ -73,6 +73,20 @@ async def test_each_visit_has_the_event_of_its_import(database: Database) -> Non
     assert [event["home_visit"] for event in events] == [row["id"] for row in rows_of(path_of(database), "home_visits")]
 
 
+async def test_there_is_what_a_booking_form_chooses_from(database: Database) -> None:
+    await fill_with_demo(database, NOW)
+
+    enquiries, visits, users, contacts = (
+        rows_of(path_of(database), table) for table in ("care_enquiries", "home_visits", "users", "service_user_contacts")
+    )
+    booked = {visit["care_enquiry"] for visit in visits}
+    unbooked = {enquiry["id"] for enquiry in enquiries} - booked
+    assert (len(unbooked), len({contact["care_enquiry"] for contact in contacts} & unbooked)) == (21, 8)
+    assert all(user["location_role"] and user["locations"] for user in users)
+    assert [user["last_name"] for user in users if user["suspended"]] == ["Price"]
+    assert all(row["name_folded"].startswith("0") and row["search_folded"] for row in [*enquiries, *users])
+
+
 async def test_a_second_time_changes_nothing(database: Database) -> None:
     await fill_with_demo(database, NOW)
     before = everything_in(path_of(database))

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from schema.server import background
-from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
+from schema.server.background import BackgroundTask, delete_old_keys, fold_names, lifespan, refold_notes
 from storage.database import Database
 from storage.errors import IdempotencyConflict
-from storage.models import HomeVisit
+from storage.models import HomeVisit, User
 from storage.repository import HomeVisits
 from tests.databases import database_at, migrate, path_of
 from tests.inspection import inspect
@@ -140,3 +140,26 @@ async def test_notes_of_an_older_version_are_folded_anew_beside_requests(
 
     assert [row["notes_folded"] for row in inspection.records("home_visits")] == ["istanbul"]
     assert inspection.records("notes_refolding") == []
+
+
+async def test_names_of_an_older_version_are_folded_as_often_as_there_are_any(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    prepare(tmp_path / "visits.db")
+    database = database_at(tmp_path / "visits.db")
+    task = BackgroundTask("names", partial(fold_names, database, interval_seconds=0.01))
+    server = lifespan(database, [task], None)(web.Application())
+
+    await anext(server)
+    async with asyncio.timeout(20):
+        while not any(message.startswith("Names folded: ") for message in caplog.messages):  # noqa: ASYNC110 - logging has no event
+            await asyncio.sleep(0.01)
+        caplog.clear()
+        await keep(database, User(id="f" * 24, first_name="Zoë"))
+        while "Names folded: 1" not in caplog.messages:  # noqa: ASYNC110 - logging has no event
+            await asyncio.sleep(0.01)
+    await anext(server, None)
+
+    (row,) = (row for row in inspect(path_of(database)).records("users") if row["id"] == "f" * 24)
+    assert (row["name_folded"], row["search_folded"]) == ("0\tzoe", "  zoe")
