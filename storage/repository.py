@@ -28,7 +28,7 @@ from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, condi
 from storage.queries.counts import count
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
-from storage.queries.paging import Page, Window
+from storage.queries.paging import Page, Window, page_of
 from storage.queries.statements import COMPILING
 from storage.writes import WriteState
 
@@ -82,7 +82,8 @@ class HomeVisits:
             rows = await self._database.fetch(statement, where.values, self._caller.subject)
             return cast("int", rows[0][0])
 
-        return _page([row[: listed.width] for row in rows] if beyond else rows, listed, shape, window, beyond, total)
+        rows = [row[: listed.width] for row in rows] if beyond else rows
+        return page_of(rows, listed.record, listed.order, window, beyond, total)
 
     async def pages(
         self,
@@ -109,7 +110,8 @@ class HomeVisits:
 
         def page(id: str, rows: list[Any]) -> Page[HomeVisit]:
             own = [row[: listed.width] for row in rows if row[0] is not None]
-            return _page(own, listed, shape, window, rows[0][listed.width :], partial(total_of, id))
+            beyond = rows[0][listed.width :]
+            return page_of(own, listed.record, listed.order, window, beyond, partial(total_of, id))
 
         return [page(id, rows_of[id]) for id in ids]
 
@@ -300,23 +302,3 @@ class HomeVisits:
             "changes": changes,
         }
         INSERT_EVENT(session, event)
-
-
-def _page(
-    rows: Sequence[Any],
-    listed: listing.Listing,
-    shape: listing.Shape,
-    window: Window,
-    beyond: Sequence[Any],
-    count: Callable[[], Any],
-) -> Page[HomeVisit]:
-    more = len(rows) > window.size
-    nodes = list(map(listed.record, rows[: window.size]))
-    truths = iter(beyond)
-    earlier, later = (bool(next(truths)) if is_bound else False for is_bound in (shape.after, shape.before))
-    if window.backward:
-        nodes.reverse()
-        earlier = more or earlier
-    else:
-        later = more or later
-    return Page(nodes, listed.order, has_previous_page=earlier, has_next_page=later, count=count)

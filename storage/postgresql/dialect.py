@@ -70,15 +70,20 @@ class PostgreSQLDialect(Dialect):
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.FEWEST)]
 
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:  # noqa: ARG002 - the planner counts rows
+        return [AccessPath(Access.SCAN)]
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:  # noqa: ARG002 - the planner counts rows
         return query
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        firsts = numbers.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+    def joined(
+        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
+    ) -> sa.FromClause:
+        firsts = keys.lateral("firsts")
+        return lists.join(firsts, sa.true(), isouter=outer).join(rows, rows.c[key] == firsts.c[key], isouter=outer)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")

@@ -82,6 +82,13 @@ class Dialect(ABC):
         """Return how the rows of a list are counted, the path to be tried first at the front."""
 
     @abstractmethod
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        """Return how people are found whose folded names contain a text, the path to be tried first at the front.
+
+        `walk` goes through them in the order of the list until a page is full.
+        """
+
+    @abstractmethod
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return the column so that its index is not chosen before one that has the order of the list."""
 
@@ -90,8 +97,10 @@ class Dialect(ABC):
         """Return the query so that all rows of the table are looked at, one after the other."""
 
     @abstractmethod
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        """Join each of some lists to the visits that `numbers`, correlated to it, selects; `outer`: also where there are none."""
+    def joined(
+        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
+    ) -> sa.FromClause:
+        """Join each of some lists to the rows whose key `keys`, correlated to it, selects; `outer`: also where there are none."""
 
     @abstractmethod
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from storage.errors import InvalidPage
 from storage.identifiers import is_identifier
 from storage.instants import instant, stored
+from storage.names import is_folded_name
 from storage.records import Record
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ PAGE = 10
 LARGEST_PAGE = 100
 ORDER_KEYS = 8
 # The columns that lists can be ordered by, each with its letter in cursors. Clients keep cursors: a letter stays with its column.
-CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m"}
+CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m", "name_folded": "n"}
 
 
 class Window(NamedTuple):
@@ -35,7 +36,7 @@ class Window(NamedTuple):
     def of(cls, first: int | None, after: str | None, last: int | None, before: str | None) -> "Window":
         """Raise InvalidPage for both directions at once, and for sizes out of range."""
         if first is not None and last is not None:
-            raise InvalidPage("Ask for either the `first` or the `last` visits of a list, not both at once.")
+            raise InvalidPage("Ask for either the `first` or the `last` of a list, not both at once.")
         for name, size in (("first", first), ("last", last)):
             if size is not None and not 0 <= size <= LARGEST_PAGE:
                 raise InvalidPage(
@@ -62,15 +63,15 @@ def canonical(keys: Sequence[tuple[str, bool]]) -> tuple[tuple[str, bool], ...]:
 
 
 class Order:
-    """`keys` are (column, descending), canonical: no two rows are equal."""
+    """`keys` are (column, descending), canonical: no two rows are equal. `records` tells lists of other records apart."""
 
     __slots__ = ("_values", "code", "keys")
 
-    def __init__(self, keys: Sequence[tuple[str, bool]], columns: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[tuple[str, bool]], columns: Sequence[str], records: str = "") -> None:
         self.keys = canonical(keys)
         # A cursor carries the order it belongs to: `d` for `date_time`, `D` for the same descending.
         codes = [(CURSOR_CODES[name], descending) for name, descending in self.keys]
-        self.code = "".join(code.upper() if descending else code for code, descending in codes)
+        self.code = records + "".join(code.upper() if descending else code for code, descending in codes)
         positions = [columns.index(name) for name, _ in self.keys]
         # An `itemgetter` of one position gives no tuple.
         self._values = itemgetter(*positions) if len(positions) > 1 else itemgetter(slice(positions[0], positions[0] + 1))
@@ -127,7 +128,9 @@ def _compared(left: Any, right: Any, descending: bool, inclusive: bool) -> sa.Co
 
 
 def _is_genuine(key: tuple[str, bool], value: str) -> bool:
-    return is_identifier(value) is not None if key[0] == "id" else stored(instant(value)) == value
+    if key[0] == "id":
+        return is_identifier(value) is not None
+    return is_folded_name(value) if key[0] == "name_folded" else stored(instant(value)) == value
 
 
 class Edge(Record):
@@ -190,3 +193,24 @@ class Page(Generic[T]):
     @property
     def end_cursor(self) -> str | None:
         return self._order.cursor(self.nodes[-1]) if self.nodes else None  # type: ignore[arg-type]  # a record is a tuple
+
+
+def page_of(
+    rows: Sequence[Any],
+    record: Callable[[Any], T],
+    order: Order,
+    window: Window,
+    beyond: Sequence[Any],
+    count: Callable[[], Awaitable[int]],
+) -> Page[T]:
+    """Make a page of one row more than it has, and of whether there are rows beyond each of its cursors, in their order."""
+    more = len(rows) > window.size
+    nodes = list(map(record, rows[: window.size]))
+    truths = iter(beyond)
+    earlier, later = (bool(next(truths)) if cursor is not None else False for cursor in (window.after, window.before))
+    if window.backward:
+        nodes.reverse()
+        earlier = more or earlier
+    else:
+        later = more or later
+    return Page(nodes, order, has_previous_page=earlier, has_next_page=later, count=count)

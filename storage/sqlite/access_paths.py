@@ -35,6 +35,11 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
     return [AccessPath(Access.IN_ORDER)]
 
 
+def search_paths(walk: AccessPath) -> list[AccessPath]:
+    paths = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
+    return [path if path.access is Access.SCAN else walk._replace(max_steps=path.max_steps) for path in paths]
+
+
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
     if _has_indexed_keyword(conditions):
         return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]

@@ -71,6 +71,9 @@ class SQLiteDialect(Dialect):
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)
 
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        return access_paths.search_paths(walk)
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         # SQLite takes an index for the plain column, and then has to sort all that it finds.
         return UnaryExpression(column, operator=PLUS)
@@ -79,8 +82,10 @@ class SQLiteDialect(Dialect):
         # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
         return query.with_hint(table, "NOT INDEXED")
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        return lists.join(visits, visits.c.number.in_(numbers), isouter=outer)
+    def joined(
+        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
+    ) -> sa.FromClause:
+        return lists.join(rows, rows.c[key].in_(keys), isouter=outer)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column

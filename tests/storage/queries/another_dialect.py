@@ -53,15 +53,20 @@ class AnotherDialect(Dialect):
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]
 
+    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+        return [walk._replace(max_steps=1), AccessPath(Access.SCAN)]
+
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        firsts = numbers.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+    def joined(
+        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
+    ) -> sa.FromClause:
+        firsts = keys.lateral("firsts")
+        return lists.join(firsts, sa.true(), isouter=outer).join(rows, rows.c[key] == firsts.c[key], isouter=outer)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column

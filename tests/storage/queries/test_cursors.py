@@ -2,7 +2,7 @@
 
 import pytest
 
-from schema.enums import HomeVisitOrderField
+from schema.enums import CareEnquiryOrderField, HomeVisitOrderField, LocationOrderField, UserOrderField
 from storage.queries.listing import COLUMNS
 from storage.queries.paging import CURSOR_CODES, Order
 from tests.storage.homes import visit_id
@@ -41,7 +41,8 @@ def test_no_two_columns_share_a_code() -> None:
 
 
 def test_what_the_api_orders_by_has_a_code() -> None:
-    assert {field.value for field in HomeVisitOrderField} == set(CURSOR_CODES)
+    fields = (HomeVisitOrderField, CareEnquiryOrderField, LocationOrderField, UserOrderField)
+    assert {field.value for fields_of_one in fields for field in fields_of_one} == set(CURSOR_CODES)
 
 
 def test_a_column_without_a_code_cannot_be_ordered_by() -> None:

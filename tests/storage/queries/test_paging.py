@@ -56,8 +56,8 @@ def test_a_window_has_a_size_and_a_direction(first: int | None, last: int | None
 @pytest.mark.parametrize(
     ("first", "last", "message"),
     [
-        (1, 1, "Ask for either the `first` or the `last` visits of a list, not both at once."),
-        (0, 0, "Ask for either the `first` or the `last` visits of a list, not both at once."),
+        (1, 1, "Ask for either the `first` or the `last` of a list, not both at once."),
+        (0, 0, "Ask for either the `first` or the `last` of a list, not both at once."),
         (101, None, "`first` must be from 0 to 100: it is 101. Page through longer lists with cursors."),
         (-1, None, "`first` must be from 0 to 100: it is -1. Page through longer lists with cursors."),
         (None, 101, "`last` must be from 0 to 100: it is 101. Page through longer lists with cursors."),
