@@ -20,10 +20,12 @@ from schema.types import ServiceUserContact
 from storage.queries.conditions import LIST_LENGTH
 from storage.queries.paging import LARGEST_PAGE, PAGE
 
+ORDERS = ("HomeVisitOrder", "CareEnquiryOrder", "LocationOrder", "UserOrder")
 DESCRIPTION = (
     "The home visits of a care-home CRM: somebody seeking care, or a relative, comes to see a care home, in person or by video "
     "call.\n\n"
-    "`homeVisits` lists and pages through visits, `homeVisit` reads one; `bookHomeVisit`, `updateHomeVisit`, `cancelHomeVisit` "
+    "`homeVisits` lists and pages through visits, `homeVisit` reads one; `careEnquiries`, `locations` and `users` find what a "
+    "visit is booked for, where, and by whom; `bookHomeVisit`, `updateHomeVisit`, `cancelHomeVisit` "
     "and `completeHomeVisit` change them. A mutation that changes nothing says why by a `UserError` in its result. All else that "
     "goes wrong is in `errors`, with a code in `extensions.code`.\n\n"
     "What an answer may cost is limited: one for each object in it, `first` and `last` counted in full; one more for each leaf "
@@ -57,7 +59,7 @@ def make_engine(
         planned=planned,
         suggest=suggest,
         page_sizes=PageSizes(PAGE, LARGEST_PAGE, {"Viewer.locations": _location_count}),
-        list_lengths=ListLengths(LIST_LENGTH, {"HomeVisitOrder": ORDER_KEYS}),
+        list_lengths=ListLengths(LIST_LENGTH, dict.fromkeys(ORDERS, ORDER_KEYS)),
         scalars=STORED_SCALARS,
     )
 

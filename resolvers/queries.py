@@ -10,8 +10,26 @@ from schema.context import Info
 from schema.enums import Role
 from schema.execution.internals import columns_of, parent_type
 from schema.inputs import BY_ID, After, Before, Filter, First, Last, OrderBy, filter_of, order_of, trimmed, window_of
+from schema.people_inputs import (
+    LOCATIONS_BY_NAME,
+    NEWEST_FIRST,
+    USERS_BY_NAME,
+    CareEnquiries,
+    Locations,
+    OrderCareEnquiries,
+    OrderLocations,
+    OrderUsers,
+    Users,
+    people_filter_of,
+    people_order_of,
+    user_filter_of,
+)
+from schema.people_pages import CareEnquiryConnection, LocationConnection, UserConnection
 from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
+from storage.queries.paging import Window
+from storage.queries.people_filters import PeopleFilter
 from storage.queries.references import Kind
+from storage.repository import OrderKeys
 
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
 
@@ -24,6 +42,11 @@ def require_permission(info: Info) -> None:
 async def _load(info: Info, kind: Kind, id: str) -> Any:
     require_permission(info)
     return await info.context.load(kind, trimmed(id), by_id=True)
+
+
+async def _page(info: Info, kind: Kind, filter: PeopleFilter, order: OrderKeys, window: Window) -> Any:
+    require_permission(info)
+    return await info.context.people.page(kind, filter, order, window)
 
 
 @strawberry.type(description="Reads.")
@@ -55,6 +78,53 @@ class Query:
             # Nothing counts the bytes of the answer before all of it is there.
             info.context.count_letters((page,))
         return cast("HomeVisitConnection", page)
+
+    @strawberry.field(
+        description="A page of the care enquiries that the caller may see, to book for: newest first unless asked otherwise."
+    )
+    async def care_enquiries(
+        self,
+        info: Info,
+        filter: CareEnquiries = UNSET,
+        order_by: OrderCareEnquiries = NEWEST_FIRST,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> CareEnquiryConnection:
+        window = window_of(first, after, last, before)
+        page = await _page(info, "care_enquiry", people_filter_of(filter), people_order_of(order_by), window)
+        return cast("CareEnquiryConnection", page)
+
+    @strawberry.field(description="A page of the locations that the caller may see, by name unless asked otherwise.")
+    async def locations(
+        self,
+        info: Info,
+        filter: Locations = UNSET,
+        order_by: OrderLocations = LOCATIONS_BY_NAME,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> LocationConnection:
+        window = window_of(first, after, last, before)
+        page = await _page(info, "location", people_filter_of(filter), people_order_of(order_by), window)
+        return cast("LocationConnection", page)
+
+    @strawberry.field(description="A page of the users whom the caller may assign a visit to, by name unless asked otherwise.")
+    async def users(
+        self,
+        info: Info,
+        filter: Users = UNSET,
+        order_by: OrderUsers = USERS_BY_NAME,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> UserConnection:
+        window = window_of(first, after, last, before)
+        page = await _page(info, "user", user_filter_of(filter), people_order_of(order_by), window)
+        return cast("UserConnection", page)
 
     @strawberry.field(description="The care enquiry with this ID, or null where there is none that the caller may see.")
     async def care_enquiry(self, info: Info, id: Id) -> CareEnquiry | None:

@@ -16,6 +16,7 @@ from storage.caller import Caller
 from storage.database import Database
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
+from storage.people import People
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.paging import Window
 from storage.queries.references import Kind
@@ -62,6 +63,7 @@ class Context:
         self._largest_answer = largest_answer
         self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
+        self.people = People(database, caller, default_time_zone)
         self._references = References(database, caller, default_time_zone)
         self._loaders: dict[Any, _DataLoader] = {}
 
@@ -111,6 +113,21 @@ class Context:
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
         return self._loader(key, load).load_many
+
+    def contacts_loader(self, window: Window) -> PagesLoader:
+        """Return what loads, for IDs of care enquiries, a page each of their contacts."""
+
+        async def load(ids: list[str]) -> Mapping[str, Any]:
+            pages: dict[str, Any] = {}
+            at_once = max(1, ROWS_AT_ONCE // (window.size + 1))
+            for start in range(0, len(ids), at_once):
+                if start:
+                    await asyncio.sleep(0)
+                some = ids[start : start + at_once]
+                pages |= zip(some, await self.people.contacts(some, window), strict=True)
+            return pages
+
+        return self._loader(("contacts", window), load).load_many
 
     def count_letters(self, pages: Iterable[Any]) -> None:
         """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""

@@ -27,6 +27,21 @@ class HomeVisitOrderField(Enum):
     MODIFIED = "modified"
 
 
+class CareEnquiryOrderField(Enum):
+    ID = "id"
+    NAME = "name_folded"
+
+
+class LocationOrderField(Enum):
+    ID = "id"
+    NAME = "name_folded"
+
+
+class UserOrderField(Enum):
+    ID = "id"
+    NAME = "name_folded"
+
+
 class OrderDirection(Enum):
     ASC = "ASC"
     DESC = "DESC"
@@ -99,6 +114,28 @@ _described(
     CREATED="When the visit was booked.",
     MODIFIED="When the visit was last changed.",
 )
+_BY_LAST_NAME = (
+    "The last name, then the first, whatever the case and marks. Ascending, who has no name, or is known by its ID only, comes "
+    "last."
+)
+_described(
+    CareEnquiryOrderField,
+    "What care enquiries can be ordered by.",
+    ID="The ID, which is the order in which care enquiries were made.",
+    NAME=_BY_LAST_NAME,
+)
+_described(
+    LocationOrderField,
+    "What locations can be ordered by.",
+    ID="The ID, which is the order in which locations were made.",
+    NAME="The name, whatever the case and marks. Ascending, what has no name, or is known by its ID only, comes last.",
+)
+_described(
+    UserOrderField,
+    "What users can be ordered by.",
+    ID="The ID, which is the order in which users were made.",
+    NAME=_BY_LAST_NAME,
+)
 _described(OrderDirection, "Which end comes first.", ASC="Earliest or lowest first.", DESC="Latest or highest first.")
 _described(
     InputProblemCode,
@@ -110,13 +147,16 @@ _described(
 )
 
 __all__ = [
+    "CareEnquiryOrderField",
     "ConfirmationStatus",
     "HomeVisitOperation",
     "HomeVisitOrderField",
     "HomeVisitStatus",
     "InputProblemCode",
+    "LocationOrderField",
     "OrderDirection",
     "Role",
+    "UserOrderField",
     "VisitHost",
     "VisitType",
 ]

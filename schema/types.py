@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 from graphql import GraphQLResolveInfo
@@ -18,7 +18,11 @@ from storage import models
 from storage.queries.paging import cursors
 from storage.queries.references import RECORDS, Kind
 
+if TYPE_CHECKING:
+    from schema.people_pages import ServiceUserContactConnection
+
 Parent = strawberry.Parent[Any]
+Contacts = Annotated["ServiceUserContactConnection", strawberry.lazy("schema.people_pages")]
 
 
 def _plain(description: str) -> Any:
@@ -78,6 +82,26 @@ def _visits_of(parent: str, description: str) -> Any:
         return cast("HomeVisitConnection", pages[root.id])
 
     return strawberry.field(resolver=home_visits, description=description, metadata=hinted(NestedPages(loader)))
+
+
+def _contacts(description: str) -> Any:
+    def loader(
+        context: Context,
+        columns: frozenset[str] | None,  # noqa: ARG001 - contacts are short: they are read with all they have
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> PagesLoader:
+        return context.contacts_loader(window_of(first, after, last, before))
+
+    async def service_user_contacts(
+        root: Parent, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+    ) -> Contacts:
+        pages = await loader(info.context, None, first, after, last, before)((root.id,))
+        return cast("Contacts", pages[root.id])
+
+    return strawberry.field(resolver=service_user_contacts, description=description, metadata=hinted(NestedPages(loader)))
 
 
 def _source(model: type) -> "classmethod[Any, Any, bool]":
@@ -166,6 +190,9 @@ class CareEnquiry(Node):
         "location", "location", Location | None, "The location that visits are booked to.", by_id=True
     )
     anonymized: datetime | None = _plain("When personal data were removed. Null: they were not.")
+    service_user_contacts: Contacts = _contacts(
+        "A page of the contacts who may attend in the care seeker's place, as far as the caller may see, by ID."
+    )
     home_visits: "HomeVisitConnection" = _visits_of(
         "care_enquiry", "A page of the visits booked for this enquiry, by time unless asked otherwise."
     )

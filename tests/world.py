@@ -12,6 +12,7 @@ from storage.caller import Caller, Role
 from storage.folding import folded
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from tests.databases import engine_at, migrate
+from tests.people import with_folded
 
 NOW = datetime(2024, 11, 4, 9, 30, tzinfo=UTC)
 
@@ -104,7 +105,7 @@ def make(path: Path) -> None:
     engine = engine_at(path)
     with Session(engine) as session:
         for record in references():
-            session.add(record)
+            session.add(with_folded(record))
             session.flush()
         session.add_all([visit(n) for n in range(VISITS)])
         session.commit()

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from storage.models import CareEnquiry, HomeVisit, Location, ServiceUserContact, User, VisitHost, VisitType
 from tests.databases import engine_at
+from tests.people import with_folded
 
 START = datetime(2024, 11, 4, 9, tzinfo=UTC)
 LOCATIONS = [f"{n:024x}" for n in range(0x10, 0x13)]
@@ -26,6 +27,7 @@ fragment OfLocation on Location { id name homeVisits(first: 100) { ...Page } }
 fragment OfUser on User { id firstName locations { id } homeVisits(first: 100) { ...Page } }
 fragment OfEnquiry on CareEnquiry {
   id careSeeker { firstName } assignedTo { ...OfUser } location { ...OfLocation } homeVisits(first: 100) { ...Page }
+  serviceUserContacts { totalCount nodes { id firstName } }
 }
 fragment OfContact on ServiceUserContact { id firstName careEnquiry { ...OfEnquiry } }
 fragment OfVisit on HomeVisit {
@@ -48,6 +50,20 @@ query ($filter: HomeVisitFilter) {{
 }}
 {FRAGMENTS}"""
 
+PEOPLE = f"""
+query ($ids: [ID!], $locations: [ID!], $order: OrderDirection!) {{
+  careEnquiries(filter: {{ ids: $ids, location: $locations }}, orderBy: [{{ field: NAME, direction: $order }}], first: 100) {{
+    totalCount nodes {{ ...OfEnquiry }}
+  }}
+  locations(filter: {{ ids: $ids }}, orderBy: [{{ field: ID, direction: $order }}], first: 100) {{
+    totalCount nodes {{ ...OfLocation }}
+  }}
+  users(filter: {{ ids: $ids, location: $locations, suspended: null }}, orderBy: [{{ field: NAME, direction: $order }}]) {{
+    totalCount nodes {{ ...OfUser }}
+  }}
+}}
+{FRAGMENTS.replace(FRAGMENTS[FRAGMENTS.index("fragment OfContact") :], "")}"""
+
 
 @dataclass
 class Sight:
@@ -63,8 +79,10 @@ class Sight:
         """Put this world into an empty database."""
         engine = engine_at(path)
         with Session(engine, expire_on_commit=False) as session:
-            session.add_all([*(Location(id=id, name=id) for id in LOCATIONS), *self.users.values()])
-            for records in (self.enquiries.values(), self.contacts.values(), self.visits):
+            session.add_all(with_folded(Location(id=id, name=id)) for id in LOCATIONS)
+            session.add_all(map(with_folded, self.users.values()))
+            enquiries, contacts = map(with_folded, self.enquiries.values()), map(with_folded, self.contacts.values())
+            for records in (enquiries, contacts, self.visits):
                 session.flush()
                 session.add_all(records)
             session.commit()
@@ -129,7 +147,12 @@ class Sight:
             "assignedTo": self.of_user(user) if user and self.sees_user(user) else None,
             "location": self.of_location(location) if location and self.has(location) else None,
             "homeVisits": self.page(care_enquiry=id),
+            "serviceUserContacts": self.contacts_of(id),
         }
+
+    def contacts_of(self, enquiry: str) -> dict[str, Any]:
+        ids = [id for id, contact in sorted(self.contacts.items()) if contact.care_enquiry == enquiry and self.sees_contact(id)]
+        return {"totalCount": len(ids), "nodes": [{"id": id, "firstName": id} for id in ids]}
 
     def of_contact(self, id: str) -> dict[str, Any]:
         enquiry = self.contacts[id].care_enquiry
@@ -158,12 +181,36 @@ class Sight:
         node = contact or ({"id": id} if any(found.values()) else None)
         return found | {"node": node}
 
+    def people(self, ids: list[str] | None, locations: list[str] | None, order: str) -> dict[str, Any]:
+        """Answer the lists of people, of which those in sight are shown; a condition on a place out of sight finds nobody."""
+        within = None if locations is None else {location for location in locations if self.has(location)}
+        asked = {
+            "careEnquiries": [
+                self.of_enquiry(id)
+                for id, enquiry in self.enquiries.items()
+                if self.sees_enquiry(id) and (within is None or enquiry.location in within)
+            ],
+            "locations": [self.of_location(id) for id in LOCATIONS if self.has(id)],
+            "users": [
+                self.of_user(id)
+                for id, user in self.users.items()
+                if self.sees_user(id) and (within is None or within & set(user.locations or ()))
+            ],
+        }
+        return {
+            name: _listed([node for node in nodes if ids is None or node["id"] in ids], order) for name, nodes in asked.items()
+        }
+
     def listed(self, locations: Iterable[str] | None) -> dict[str, Any]:
         """Answer a list of the visits at the locations `wanted` (None: no condition)."""
         found = [one for one in self.seen if locations is None or one.location in locations]
         nodes = [self.of_visit(visit) for visit in sorted(found, key=lambda visit: visit.id)]
         locations = None if self.scope is None else [self.of_location(id) for id in sorted(self.scope) if id in LOCATIONS]
         return {"homeVisits": {"totalCount": len(found), "nodes": nodes}, "viewer": {"locations": locations}}
+
+
+def _listed(nodes: list[dict[str, Any]], order: str) -> dict[str, Any]:
+    return {"totalCount": len(nodes), "nodes": sorted(nodes, key=lambda node: str(node["id"]), reverse=order == "DESC")}
 
 
 def sights() -> st.SearchStrategy[Sight]:

@@ -154,7 +154,7 @@ async def test_a_filter_finds_what_meets_all_its_conditions(ask: Ask, filter: st
 
 
 REFUSED = [
-    ("first: 1, last: 1", "Ask for either the `first` or the `last` visits of a list, not both at once."),
+    ("first: 1, last: 1", "Ask for either the `first` or the `last` of a list, not both at once."),
     ("first: 101", "`first` must be from 0 to 100: it is 101. Page through longer lists with cursors."),
     ("last: -1", "`last` must be from 0 to 100: it is -1. Page through longer lists with cursors."),
     (

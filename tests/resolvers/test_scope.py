@@ -73,8 +73,7 @@ READS = [
     *(("location", id) for id in (OURS, HIDDEN["location"])),
     *(("user", id) for id in (SEEN["user"], HIDDEN["user"])),
     *(("node", id) for id in (*SEEN.values(), *HIDDEN.values())),
-    ("homeVisits", ""),
-    ("viewer", ""),
+    *((name, "") for name in ("homeVisits", "careEnquiries", "locations", "users", "viewer")),
 ]
 CHANGES = [
     ("cancelHomeVisit", {"id": SEEN["visit"], "expectedVersion": 9}),
@@ -118,7 +117,8 @@ def all_of(kind: OperationType, name: str) -> str:
 
 
 async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
-    selections = {"homeVisits": "{ totalCount nodes { id } }", "viewer": "{ subject locations { id } }"}
+    lists = ("homeVisits", "careEnquiries", "locations", "users")
+    selections = dict.fromkeys(lists, "{ totalCount nodes { id } }") | {"viewer": "{ subject locations { id } }"}
 
     responses = {
         (name, id): await read(ask_ours, name, id, selections.get(name, "{ id }"), caller=world.limited_to())
@@ -128,7 +128,8 @@ async def test_who_is_limited_to_nothing_sees_nothing(ask_ours: Ask) -> None:
     assert all(response.errors == [] for response in responses.values())
     found = {root: response.data[root[0]] for root, response in responses.items()}
     assert found.pop(("viewer", "")) == {"subject": "limited", "locations": []}
-    assert found.pop(("homeVisits", "")) == {"totalCount": 0, "nodes": []}
+    for name in lists:
+        assert found.pop((name, "")) == {"totalCount": 0, "nodes": []}
     assert set(found.values()) == {None}
 
 

@@ -11,7 +11,7 @@ from storage.caller import Caller, Role
 from tests.asking import Ask, engine
 from tests.databases import copied, database_at, migrate
 from tests.resolvers import sight
-from tests.resolvers.sight import BY_ID, LISTED, Sight, sights
+from tests.resolvers.sight import BY_ID, LISTED, PEOPLE, Sight, sights
 from tests.schema.execution.oracle import LOOSE
 
 ENGINES = {planned: engine(planned=planned, limits=LOOSE) for planned in (True, False)}
@@ -41,6 +41,9 @@ def check(drawn: Sight, ids: list[str], locations: list[str] | None, change: tup
             for id in ids:
                 assert await ask.data(BY_ID, {"id": id}, caller=caller) == drawn.by_id(id)
             assert await ask.data(LISTED, {"filter": {"location": locations}}, caller=caller) == drawn.listed(locations)
+            for chosen, order in ((None, "ASC"), (ids, "DESC")):
+                variables = {"ids": chosen, "locations": locations, "order": order}
+                assert await ask.data(PEOPLE, variables, caller=caller) == drawn.people(chosen, locations, order)
             await require_changed(ask, caller, drawn, *change)
         finally:
             await database.close()

@@ -52,7 +52,7 @@ def test_a_page_is_counted_from_the_end_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "message"),
     [
-        (1, 1, "Ask for either the `first` or the `last` visits of a list, not both at once."),
+        (1, 1, "Ask for either the `first` or the `last` of a list, not both at once."),
         (101, None, "`first` must be from 0 to 100: it is 101. Page through longer lists with cursors."),
         (None, -1, "`last` must be from 0 to 100: it is -1. Page through longer lists with cursors."),
     ],

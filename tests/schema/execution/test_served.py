@@ -111,6 +111,23 @@ USUAL = {
         3,
         2,
     ),
+    "enquiries by name, with what a form shows of them": Usual(
+        """query ($filter: CareEnquiryFilter) { careEnquiries(filter: $filter, orderBy: [{ field: NAME }], first: 20) {
+            totalCount pageInfo { hasNextPage endCursor } edges { cursor node { id careSeeker { firstName lastName phone }
+            location { name } assignedTo { firstName } serviceUserContacts { totalCount nodes { id firstName } } } } } }""",
+        {"filter": {"search": "fern"}},
+        Served.ROOT_FIELDS,
+        6,
+        5,
+    ),
+    "homes and who works there": Usual(
+        """{ locations { nodes { id name timeZone homeVisits(first: 1) { nodes { id } } } pageInfo { hasNextPage } }
+            users(filter: { suspended: null }) { nodes { id firstName lastName role suspended } } }""",
+        {},
+        Served.ROOT_FIELDS,
+        3,
+        3,
+    ),
     "a node that is a visit": Usual(NODE % PENDING, {}, Served.PLANS, 1, 1),
     "a node that is a contact": Usual(NODE % DAUGHTER, {}, Served.PLANS, 5, 5),
     "nothing of the types below": Usual("{ __typename }", {}, Served.EXECUTOR, 0, 0),
