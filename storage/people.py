@@ -9,7 +9,7 @@ from storage.caller import Caller
 from storage.database import Database
 from storage.queries import people
 from storage.queries.conditions import Conditions
-from storage.queries.paging import Page, Window, page_of
+from storage.queries.paging import Page, Window, canonical, page_of
 from storage.queries.people_filters import PeopleFilter, people_conditions
 from storage.queries.references import Kind
 from storage.queries.statements import COMPILING
@@ -83,7 +83,7 @@ class People:
     def _shape(
         self, kind: Kind, where: Conditions, keys: OrderKeys, window: Window, *, nested: bool = False
     ) -> tuple[people.Shape, dict[str, Any]]:
-        order = people.order_of(kind, tuple(keys))
+        order = people.order_of(kind, canonical(keys))
         size, backward, after, before = window
         values = {**where.values, "limit": size + 1, "default_time_zone": self._default_time_zone}
         if after is not None:

@@ -178,6 +178,7 @@ def test_every_example_is_tried() -> None:
         "Home visits": {"sh"},
         "Query": {"sh"},
         "Page": {"graphql"},
+        "Find people": {"graphql"},
         "Book, move, cancel, complete": {"graphql"},
         "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical
+from storage.queries.paging import Order
 from storage.queries.people_filters import PARENT, SCOPE, clause, is_own_location, of_location, sighted
 from storage.queries.people_search import INDEXED_SEARCH
 from storage.queries.references import TABLES, Kind, columns_of
@@ -60,8 +60,9 @@ def record(kind: Kind) -> Callable[[Iterable[Any]], Any]:
 
 @lru_cache(SHAPES)
 def order_of(kind: Kind, keys: OrderShape) -> Order:
+    """Return the order by canonical keys."""
     columns: Sequence[str] = record(kind).columns  # type: ignore[attr-defined]  # the class has its columns
-    return Order(canonical(keys), columns, CURSOR_CODES[kind])
+    return Order(keys, columns, CURSOR_CODES[kind])
 
 
 @lru_cache(SHAPES)
