@@ -22,7 +22,7 @@ from resolvers.api import schema_definition
 from resolvers.operations import audience, engine_of, operations_of
 from schema import graphiql
 from schema.server import processes, supervisor
-from schema.server.background import BackgroundTask, delete_old_keys, lifespan, refold_notes
+from schema.server.background import BackgroundTask, housekeeping, lifespan
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -102,8 +102,7 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
     tasks = [
         BackgroundTask("metrics", metrics.keep_fresh),
         BackgroundTask("file descriptors", report_exhaustion),
-        BackgroundTask("old idempotency keys", partial(delete_old_keys, HomeVisits(database, auth.DEVELOPER, clock))),
-        BackgroundTask("notes to fold anew", partial(refold_notes, database)),
+        *housekeeping(database, HomeVisits(database, auth.DEVELOPER, clock)),
     ]
     if settings.smtp_url or dev:
         mailroom = _mailroom(settings)
@@ -179,14 +178,12 @@ def serve(
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date, or make it."""
-    from storage.progress import progress_bar
-    from storage.refolding import refold_all_notes
+    from storage.catching_up import catch_up
 
     database = _configured_database(_settings())
     migrated = database.migrate()
-    with progress_bar("Folding notes anew") as bar:
-        refolded = run_with(database, partial(refold_all_notes, progress=bar.update))
-    say(f"{database} has been brought up to date." if migrated or refolded else f"{database} is up to date.")
+    caught_up = run_with(database, catch_up)
+    say(f"{database} has been brought up to date." if migrated or caught_up else f"{database} is up to date.")
 
 
 @cli.command()

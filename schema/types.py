@@ -323,6 +323,10 @@ class FieldChange:
     after: str | None = _plain("What it is since, in the same form.")
 
 
+def _changes(root: Parent) -> list[FieldChange]:
+    return cast("list[FieldChange]", field_changes((root,))[0])
+
+
 @strawberry.type(description="One change of a visit, kept for good.")
 class HomeVisitEvent(Node):
     is_type_of = _source(models.HomeVisitEvent)
@@ -336,8 +340,10 @@ class HomeVisitEvent(Node):
     type: HomeVisitEventType = _plain("What happened.")
     home_visit: HomeVisit = _visit_of_event("The visit as it is now.")
     version: int = _plain("The version the change made.")
-    changes: list[FieldChange] = _derived(
-        lambda event, _context: field_changes(event), list[FieldChange], "The fields that changed.", needs=("changes",)
+    changes: list[FieldChange] = strawberry.field(
+        resolver=_changes,
+        description="The fields that changed.",
+        metadata=hinted(Derived(lambda events, _context: field_changes(events), ("changes",))),
     )
 
 

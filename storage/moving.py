@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from storage.database import Database, Progress, opened
 from storage.errors import DatabaseUnusable
+from storage.events.numbering import number_events
 from storage.models import metadata
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
@@ -31,6 +32,7 @@ async def move(source: Database, target: Database, progress: Progress | None = N
     # Each imports its tables where it is used.
     import storage.outbox.messages  # noqa: F401, PLC0415 - its table belongs to what is moved
 
+    await number_events(source)  # SQLite numbers none that is there
     tables = metadata.sorted_tables
     async with target.importing(large=True):
         total = await _copy(source, target, tables, progress)

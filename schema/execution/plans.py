@@ -8,6 +8,7 @@ raises in a loader or an attribute is FieldFailed: the standard executor serves 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -269,7 +270,7 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
         return _required(complete), plan
     if is_list_type(type):
         complete, plan = _completer(type.of_type, details, compilation)
-        return lambda values, run: [None if value is None else complete(list_of(value), run) for value in values], plan
+        return _lists(complete), plan
     if is_leaf_type(type):
         return leaves(type), None
     plan = Plan(_object(type), details, compilation)
@@ -284,6 +285,19 @@ def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compila
         return [None if value is None else next(built) for value in values]
 
     return objects, plan
+
+
+def _lists(complete: Column) -> Column:
+    """Complete the items of all lists together: to build those of each list apart costs more than the items."""
+
+    def column(values: Values, run: Any) -> Values:
+        answers = complete([item for value in values if value is not None for item in list_of(value)], run)
+        if len(values) == 1:
+            return [None if values[0] is None else answers]
+        rest = iter(answers)
+        return [None if value is None else list(islice(rest, len(value))) for value in values]
+
+    return column
 
 
 def _required(complete: Column) -> Column:

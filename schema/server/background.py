@@ -5,12 +5,14 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from storage.database import Database
 from storage.errors import DatabaseUnusable
+from storage.events.numbering import keep_numbered
 from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
 
@@ -66,6 +68,15 @@ async def _keep_running(task: BackgroundTask) -> None:
         log.error("The background task %r has stopped, and starts again in %g s", task.name, pause, exc_info=failure)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_RESTART_SECONDS)
+
+
+def housekeeping(database: Database, visits: HomeVisits) -> list[BackgroundTask]:
+    """Return the tasks that every server has, whatever it is set up to do."""
+    return [
+        BackgroundTask("old idempotency keys", partial(delete_old_keys, visits)),
+        BackgroundTask("notes to fold anew", partial(refold_notes, database)),
+        BackgroundTask("events without a number", partial(keep_numbered, database)),
+    ]
 
 
 async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEEPING_SECONDS) -> None:

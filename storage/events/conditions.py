@@ -77,6 +77,8 @@ def clause(dialect: Dialect, name: str, form: str) -> sa.ColumnElement[bool]:
         bounded: sa.ColumnElement[bool] = BOUNDS[name](EVENTS.c.at, sa.bindparam(name, type_=EVENTS.c.at.type))
         return bounded
     column = LISTS[name]
+    if name == "care_enquiry":
+        return EVENTS.c.home_visit.in_(_visits_for(dialect, name))
     if form == "one":
         return column == sa.bindparam(name, type_=sa.String())
     return dialect.is_member(column, name)
@@ -98,8 +100,12 @@ def lists_of(dialect: Dialect, name: str) -> sa.FromClause:
     """Return the values of a condition that have a list of events each, as a table with the column `value`."""
     if name != "care_enquiry":
         return dialect.numbered(name, "lists")
-    # Of an enquiry the events are found by its visits.
-    return sa.select(VISITS.c.id.label("value")).where(dialect.is_member(VISITS.c.care_enquiry, name)).subquery("lists")
+    return _visits_for(dialect, name).subquery("lists")
+
+
+def _visits_for(dialect: Dialect, enquiries: str) -> sa.Select[Any]:
+    """Select the visits of care enquiries, by which their events are found: an import moves those along with a visit."""
+    return sa.select(VISITS.c.id.label("value")).where(dialect.is_member(VISITS.c.care_enquiry, enquiries))
 
 
 class EventPredicate:

@@ -1,12 +1,16 @@
 """What an event says of each field that changed, by the names of the API."""
 
+import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 from storage.lifecycle import PERSONAL
-from storage.records import Record
+from storage.records import HomeVisitEventRecord, Record
+
+_CHANGES = HomeVisitEventRecord.columns.index("changes")  # type: ignore[attr-defined]  # the class has its columns
 
 
 class FieldChange(Record):
@@ -21,14 +25,16 @@ class FieldChange(Record):
     after = property(itemgetter(2))
 
 
-def field_changes(event: Any) -> list[FieldChange]:
-    return [_field_change(*change) for change in event.changes]
+def field_changes(events: Sequence[Any]) -> list[list[FieldChange]]:
+    """Return the changes of each event."""
+    # The texts of a page are decoded together, in half the time.
+    decoded = json.loads(f"[{','.join([event[_CHANGES] for event in events])}]")
+    return [[_field_change(*change) for change in changes] for changes in decoded]
 
 
 def _field_change(name: str, before: str | None, after: str | None) -> FieldChange:
     # An older version kept which contact came.
-    values = (None, None) if name in PERSONAL else (before, after)
-    return FieldChange((_api_name(name), *values))
+    return FieldChange((_api_name(name), None, None) if name in PERSONAL else (_api_name(name), before, after))
 
 
 @lru_cache(100)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from storage.events.appending import EVENTS
-from storage.events.conditions import LISTS, SCOPE, clause, leading, lists_of
+from storage.events.conditions import LISTS, NARROW, SCOPE, clause, leading, lists_of
 from storage.events.numbering import any_unnumbered
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect
 from storage.queries.statements import Statement, compiled, with_fallbacks
@@ -117,6 +117,7 @@ def _flags(
     for argument, is_bound in (("after", shape.after), ("before", shape.before)):
         at = sa.select(EVENTS.c.id).where(EVENTS.c.sequence == _number(argument)).scalar_subquery()
         yield (at if is_bound else sa.null()).label(f"{argument}_id")
+    lead = leading(shape.conditions)
     beyond = (
         (shape.after, EVENTS.c.sequence <= _number("after"), True),
         (shape.before, EVENTS.c.sequence >= _number("before"), False),
@@ -125,9 +126,11 @@ def _flags(
         query = sa.select(_ONE).select_from(EVENTS).where(*(clause(dialect, *part) for part in shape.conditions), is_beyond)
         if is_of_parent is not None and parents is not None:
             query = query.where(is_of_parent).correlate(parents)
-        # The event of the cursor itself, which is there as a rule, is the first to be looked at.
-        nearest = _first(_ordered(query, backward), _ONE).scalar_subquery()
-        yield (nearest.is_not(None) if is_bound else _ZERO).label(name)
+        # The event of the cursor itself, which is there as a rule, is the first to be looked at; but that of few visits is not
+        # looked for among those of all.
+        nearest = query if lead and lead[0] in NARROW else _ordered(query, backward)
+        found = _first(nearest, _ONE).scalar_subquery().is_not(None)
+        yield (found if is_bound else _ZERO).label(name)
     yield any_unnumbered(dialect).label("is_unnumbered")
 
 

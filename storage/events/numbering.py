@@ -63,7 +63,9 @@ async def number_for_read(database: Database) -> bool:
 
 
 async def keep_numbered(database: Database) -> None:
-    """Number once a second what nobody has read: followers of other processes find little to do."""
+    """Number once a second what nobody has read: whoever reads finds little to do."""
+    if not database.dialect.numbers_after_commit:
+        await asyncio.Event().wait()
     waiting = compiled(database.dialect, sa.select(any_unnumbered(database.dialect)))
     while True:
         with contextlib.suppress(DatabaseUnusable):

@@ -196,7 +196,8 @@ class SQLiteDatabase(Database):
         version = self.version()
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            if (present := self.version()) != version:
+            # None: it cannot be told just now.
+            if (present := self.version()) not in (version, None):
                 version = present
                 latch.set()
 
