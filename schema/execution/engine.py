@@ -176,7 +176,7 @@ class Engine:
             message = "The schema is not shown here: its SDL comes with the documentation, or ask somebody with the role ADMIN."
             raise NotExecuted(GraphQLError(message, extensions={"code": "FORBIDDEN"}))
         if operation.node.operation is OperationType.SUBSCRIPTION and not subscribes:
-            message = "A subscription needs a WebSocket: connect to this address with the subprotocol graphql-transport-ws."
+            message = "A subscription needs a WebSocket: use the subprotocol graphql-transport-ws at this address."
             raise NotExecuted(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
         return operation
 

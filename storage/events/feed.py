@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from storage.caller import OURSELVES, Caller
 from storage.database import Database
-from storage.errors import DatabaseBusy, DatabaseUnusable, InvalidPage
+from storage.errors import DatabaseUnusable, InvalidPage
 from storage.events.conditions import HomeVisitEventFilter, event_conditions
 from storage.events.cursors import BEGINNING, ORDER, edge_of
 from storage.events.followers import Follower, Followers
@@ -62,7 +62,7 @@ class Feed:
                 log.warning("The events were restored from a backup: those who follow them have to begin again")
                 for follower in list(self._open):
                     follower.fail(error)
-            except (DatabaseUnusable, DatabaseBusy):
+            except DatabaseUnusable:
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self._is_read.clear()
@@ -102,7 +102,7 @@ class Feed:
                     await HomeVisitEvents(self.database, _OURSELVES).position(self._cursor)
                 await self._hand_out()
                 has_failed = False
-            except (DatabaseUnusable, DatabaseBusy):
+            except DatabaseUnusable:
                 has_failed = True
 
     async def _hand_out(self) -> None:

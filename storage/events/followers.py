@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self
 
 from storage.caller import Caller
-from storage.errors import DatabaseBusy, DatabaseUnusable
+from storage.errors import DatabaseUnusable
 from storage.events.conditions import EventPredicate, HomeVisitEventFilter
 from storage.events.reading import HomeVisitEvents
 from storage.models import HomeVisitEvent
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 RETRY_SECONDS: Final = 1.0
+# So long a database may be away.
+ATTEMPTS: Final = 30
 
 
 class Follower:
@@ -32,6 +34,7 @@ class Follower:
         "_after",
         "_error",
         "_events",
+        "_failures",
         "_feed",
         "_filter",
         "_is_finished",
@@ -55,6 +58,7 @@ class Follower:
         self._sequence = sequence
         self._missed: deque[Edge] = deque()
         self._live: deque[Edge] = deque()
+        self._failures = 0
         self._is_live = False
         self._is_finished = False
         self._error: Exception | None = None
@@ -123,10 +127,15 @@ class Follower:
         after = self._after.cursor if isinstance(self._after, Edge) else self._after
         try:
             page = await self._events.page(self._filter, Window.of(PAGE, after, None, None))
-        except (DatabaseUnusable, DatabaseBusy):
+        except DatabaseUnusable:
             self.fall_behind()
+            self._failures += 1
+            # To find a page may take too long each time.
+            if self._failures == ATTEMPTS:
+                raise
             await asyncio.sleep(RETRY_SECONDS)
             return
+        self._failures = 0
         self._missed.extend(page.edges)
         if page.has_next_page:
             self.fall_behind()

@@ -14,8 +14,8 @@ from storage.events.appending import EVENTS
 from storage.queries.dialect import Dialect
 from storage.queries.statements import compiled
 
-# A batch holds the lock under which all number: for some milliseconds as a rule, for half a second where much waits.
-BATCH, BACKLOG_BATCH = 1_000, 20_000
+# A batch holds the lock under which all number: for some milliseconds as a rule, for a quarter of a second where much waits.
+BATCH, BACKLOG_BATCH = 1_000, 5_000
 # After these a read goes on with what has a number.
 BATCHES_OF_A_READ = 3
 INTERVAL_SECONDS = 1.0

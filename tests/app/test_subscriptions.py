@@ -41,8 +41,8 @@ async def test_a_server_that_stops_closes_subscribers_with_1001(start_server: St
     async with subscribed(server.url) as subscriber:
         await asyncio.sleep(0.5)
         await ask(server.url, BOOK)
-        server.process.send_signal(signal.SIGTERM)
         change = await subscriber.change()
+        server.process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionError) as closed:
             await subscriber.change()
 

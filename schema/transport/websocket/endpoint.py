@@ -64,7 +64,7 @@ class WebSockets(Generic[C]):
         header = authorization(request.headers)
         socket = Socket(self._limits)
         if not socket.can_prepare(request):
-            raise bad_request("This is no WebSocket handshake that is understood here: version 13, with a key of 16 bytes.")
+            raise bad_request("Send a WebSocket handshake of version 13, with a key of 16 bytes.")
         await socket.open(request)
         if socket.ws_protocol != PROTOCOL:
             await socket.end(Closed(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Connect with the subprotocol {PROTOCOL}."))

@@ -199,7 +199,9 @@ class Session(Generic[C]):
         if self._is_finishing:
             return
         if len(self._tasks) >= self._limits.operations:
-            message = f"{self._limits.operations} operations run on this connection: complete one first, or open another."
+            message = (
+                f"{self._limits.operations} operations run on this connection: wait for one to end, or use another connection."
+            )
             response = await self._operations.respond(self._new_state(), _failing(bad_request(message)))
             await self._socket.send(error_message(id, response.errors))
             return

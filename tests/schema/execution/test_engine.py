@@ -202,9 +202,7 @@ async def test_a_subscription_is_refused_here() -> None:
     answer = await Engine(TICKING, Limits()).execute(Request("subscription { ticked }", None, {}), None)
 
     assert (answer.executed, codes(answer)) == (False, ["BAD_REQUEST"])
-    assert messages(answer) == [
-        "A subscription needs a WebSocket: connect to this address with the subprotocol graphql-transport-ws."
-    ]
+    assert messages(answer) == ["A subscription needs a WebSocket: use the subprotocol graphql-transport-ws at this address."]
 
 
 @pytest.mark.parametrize("planned", [True, False])

@@ -1,5 +1,6 @@
 """Events are numbered without a gap, also those that code of before inserts, which knows neither IDs nor numbers."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from sqlmodel import Session
 from storage.database import Database
 from storage.errors import DatabaseBusy
 from storage.events.numbering import number_events
-from storage.events.reading import events_after
+from storage.events.reading import events_after, newest_event
 from storage.identifiers import is_identifier
 from storage.repository import HomeVisits
 from tests import databases
 from tests.inspection import inspect
+from tests.storage.carehq.taking import numbered, take, write
 from tests.storage.homes import EVANS, NOW, WILLOW, booking, keep, rows_of, visit, visit_id
 
 # As code of step 0006 inserts one.
@@ -51,6 +53,21 @@ async def test_a_backlog_is_numbered_in_batches_and_shown(
     assert (numbered, progress) == ((0, []) if databases.is_sqlite() else (6, [(2, 6), (5, 6), (6, 6)]))
     rows = rows_of(path, "home_visit_events")
     assert [row["sequence"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("visits_imported", [2_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+async def test_after_an_import_a_booking_waits_for_no_numbers(
+    database: Database, visits: HomeVisits, tmp_path: Path, visits_imported: int
+) -> None:
+    await take(database, *write(tmp_path, home_visits=numbered(visits_imported)))
+
+    booked, began = await visits.book(booking()), time.monotonic()
+    event = await newest_event(database)
+    took = time.monotonic() - began
+
+    assert event is not None
+    assert (event.home_visit, event.sequence) == (booked.id, visits_imported + 1)
+    assert took < 5
 
 
 async def test_a_feed_that_cannot_be_numbered_shows_what_has_a_number(

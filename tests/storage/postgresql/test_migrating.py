@@ -6,9 +6,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from storage import migrations
 from storage.errors import DatabaseUnusable
+from storage.models import metadata
+from storage.postgresql import keywords
 from storage.postgresql.database import PostgreSQLDatabase
 from tests import databases
 from tests.conftest import APP, environment
@@ -69,3 +74,15 @@ def test_backup_and_restore_name_the_tools_of_postgresql(url: str, tmp_path: Pat
         PostgreSQLDatabase(url).backup(tmp_path / "copy")
     with pytest.raises(DatabaseUnusable, match="pg_restore --clean --if-exists"):
         PostgreSQLDatabase(url).restore(tmp_path / "copy")
+
+
+def test_migrations_equal_the_models(url: str) -> None:
+    PostgreSQLDatabase(url).migrate()
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": False, "include_name": lambda name, *_: name != keywords.NAME}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    engine.dispose()
+    assert differences == []

@@ -173,7 +173,9 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on() -> None:
         await client.subscribe("{ hello }", "d")
 
         assert (refused["id"], refused["type"]) == ("c", "error")
-        assert refused["payload"][0]["message"] == ("2 operations run on this connection: complete one first, or open another.")
+        assert refused["payload"][0]["message"] == (
+            "2 operations run on this connection: wait for one to end, or use another connection."
+        )
         assert refused["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
         assert await client.receive() == next_of({"hello": "Hello, world!"}, "d")
 

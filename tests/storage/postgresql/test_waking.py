@@ -1,0 +1,74 @@
+"""Other processes hear of events soon, by few notices, and again after the connection that hears them was lost."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import asyncpg
+import psycopg
+
+from storage.postgresql.database import PostgreSQLDatabase
+from storage.postgresql.waking import CHANNEL, INTERVAL_SECONDS
+from storage.repository import HomeVisits
+from tests import databases
+from tests.storage.homes import EVERYTHING, Clock, booking, prepare
+
+END_LISTENING = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+)
+
+
+async def book(database: PostgreSQLDatabase) -> None:
+    await HomeVisits(database, EVERYTHING, Clock()).book(booking())
+
+
+async def test_a_burst_of_bookings_is_announced_a_few_times(tmp_path: Path) -> None:
+    path = tmp_path / "homes.db"
+    prepare(path)
+    heard: list[float] = []
+    database = await PostgreSQLDatabase(databases.url_of(path)).open()
+    connection = await asyncpg.connect(databases.url_of(path))
+    await connection.add_listener(CHANNEL, lambda *_: heard.append(time.monotonic()))
+
+    began = time.monotonic()
+    await asyncio.gather(*(book(database) for _ in range(40)))
+    await asyncio.sleep(3 * INTERVAL_SECONDS)
+    took = time.monotonic() - began
+
+    await connection.close()
+    await database.close()
+    assert 1 <= len(heard) <= 2 + took / INTERVAL_SECONDS
+    assert len(heard) < 40
+
+
+async def test_a_follower_that_lost_its_connection_hears_again(tmp_path: Path) -> None:
+    path = tmp_path / "homes.db"
+    prepare(path)
+    url = databases.url_of(path)
+    database, another = [await PostgreSQLDatabase(url).open() for _ in range(2)]
+    changes = database.changes()
+    await anext(changes)
+    await anext(changes)
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        ended = connection.execute(END_LISTENING).fetchall()
+    assert ended == [(1,)]
+    meanwhile = asyncio.ensure_future(anext(changes))
+    await book(another)
+    await asyncio.wait_for(asyncio.ensure_future(_awaited(meanwhile)), 3)
+
+    # Woken by its new connection, not by looking each second.
+    soon = 0
+    for _ in range(8):
+        waiting, began = asyncio.ensure_future(_awaited(anext(changes))), time.monotonic()
+        await asyncio.sleep(0.05)
+        await book(another)
+        await waiting
+        soon += time.monotonic() - began < 0.7
+    await database.close()
+    await another.close()
+    assert soon >= 5
+
+
+async def _awaited(work: object) -> None:
+    await work  # type: ignore[misc]  # a future, or what a generator returns
