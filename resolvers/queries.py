@@ -8,6 +8,7 @@ from strawberry import ID, UNSET
 from resolvers.auth import require
 from schema.context import Info
 from schema.enums import Role
+from schema.events import HomeVisitEventConnection
 from schema.execution.internals import columns_of, parent_type
 from schema.inputs import (
     BY_ID,
@@ -24,7 +25,7 @@ from schema.inputs import (
     trimmed,
     window_of,
 )
-from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, HomeVisitEventConnection, Location, Node, User, Viewer
+from schema.types import CareEnquiry, HomeVisit, HomeVisitConnection, Location, Node, User, Viewer
 from storage.queries.references import Kind
 
 Id = Annotated[ID, strawberry.argument(description="The ID of the object: 24 hexadecimal characters.")]
