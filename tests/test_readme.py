@@ -179,6 +179,7 @@ def test_every_example_is_tried() -> None:
         "Query": {"sh"},
         "Page": {"graphql"},
         "Book, move, cancel, complete": {"graphql"},
+        "Follow": {"graphql"},
         "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},
         "Import and export": {"sh"},
