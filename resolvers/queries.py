@@ -8,7 +8,9 @@ from strawberry import ID, UNSET
 
 from resolvers.auth import require
 from schema.context import Info
+from schema.counts import HomeVisitCount
 from schema.enums import HomeVisitGrouping, Role, SourceKind, VisitHost
+from schema.events import HomeVisitEventConnection
 from schema.execution.internals import columns_of, parent_type
 from schema.inputs import (
     BY_ID,
@@ -47,8 +49,6 @@ from schema.types import (
     CareEnquiry,
     HomeVisit,
     HomeVisitConnection,
-    HomeVisitCount,
-    HomeVisitEventConnection,
     Location,
     Node,
     Source,

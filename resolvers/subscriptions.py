@@ -8,8 +8,8 @@ from strawberry import UNSET
 
 from resolvers.queries import require_permission
 from schema.context import Info
+from schema.events import HomeVisitEventEdge
 from schema.inputs import HomeVisitEventFilter, argument, event_filter_of, unset_to_none
-from schema.types import HomeVisitEventEdge
 
 Filter = Annotated[HomeVisitEventFilter | None, argument("Which changes. Null or absent: all that the caller may see.")]
 After = Annotated[str | None, argument("The cursor after which to begin. Null or absent: now.")]
