@@ -17,7 +17,7 @@ from storage.database import Database, Progress
 from storage.errors import DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import indexes, migrating
 from storage.postgresql.connecting import connect, dsn_of, without_password
-from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
+from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITER, Connections
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
 from storage.queries.search import INDEXED_KEYWORD, KEYWORD
@@ -51,7 +51,9 @@ class PostgreSQLDatabase(Database):
         return without_password(self._dsn)
 
     async def open(self) -> Self:
-        self._connections = Connections(self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds)
+        self._connections = Connections(
+            self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds, accounts=self.accounts
+        )
         register()
         self._engine = create_async_engine(
             "postgresql+home_visits://", async_creator=self._connections.acquire, poolclass=NullPool
@@ -72,37 +74,28 @@ class PostgreSQLDatabase(Database):
 
     async def check(self) -> None:
         with translate_errors():
-            await self._read("SELECT 1 FROM alembic_version", [], custom_plan=False)
+            await self._connections.read("SELECT 1 FROM alembic_version", [], OURSELVES, custom_plan=False)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
-        del subject
         self.statement_count += 1
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
+        arguments = statement.arguments(values)
         try:
-            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
-        except Exception as error:
-            if not is_lost(error):
-                with translate_errors():
-                    raise
-        # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
-        self._connections.drop_idle()
-        with translate_errors():
-            return await self._read(statement.text, statement.arguments(values), custom_plan=custom_plan)
-
-    async def _read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
-        connection = await self._connections.acquire()
-        try:
-            return await rows_of(connection, text, arguments, custom_plan=custom_plan and not self._pooled)
+            return await self._connections.read(statement.text, arguments, subject, custom_plan=custom_plan)
         except Exception as error:
             if is_lost(error):
-                connection.terminate()
-            raise
-        finally:
-            self._connections.release(connection)
+                # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
+                self._connections.drop_idle()
+            elif sqlstate(error) in STALE:
+                self._connections.forget_statements()
+            else:
+                with translate_errors():
+                    raise
+        with translate_errors():
+            return await self._connections.read(statement.text, arguments, subject, custom_plan=custom_plan)
 
     def others_wait(self, subject: str) -> bool:
-        del subject
-        return self._connections.is_waited_for
+        return self._connections.others_wait(subject)
 
     def version(self) -> int | None:
         return None
@@ -112,6 +105,7 @@ class PostgreSQLDatabase(Database):
         return await self._writes.run(self._attempts(work, state or WriteState()), state)
 
     async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
+        WRITER.set(state.subject)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 result = await self._attempt(work, state)
@@ -165,7 +159,7 @@ class PostgreSQLDatabase(Database):
             for table, column in (("home_visits", "number"), ("home_visit_events", "sequence")):
                 largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
                 serial = f"pg_get_serial_sequence('{table}', '{column}')"
-                await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)
+                await self._connections.read(f"SELECT setval({serial}, {largest}, false)", [], OURSELVES, custom_plan=False)
 
     def obstacle(self) -> str | None:
         return None
