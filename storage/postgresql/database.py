@@ -77,6 +77,13 @@ class PostgreSQLDatabase(Database):
             await self._connections.read("SELECT 1 FROM alembic_version", [], OURSELVES, custom_plan=False)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
+        rows = await self._fetch(statement, values, subject)
+        while statement.fallback is not None and len(rows) < values["limit"]:
+            statement = statement.fallback
+            rows = await self._fetch(statement, values, subject)
+        return rows
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
         arguments = statement.arguments(values)

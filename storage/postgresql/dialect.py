@@ -9,7 +9,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.postgresql import access_paths
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, Joined, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
 
 # A word of three characters or more has a trigram that the index can be asked for.
@@ -57,12 +58,7 @@ class PostgreSQLDialect(Dialect):
         return visits.c.notes_folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
-        if (INDEXED_KEYWORD, "") in conditions:
-            return [AccessPath(Access.SCAN)]
-        few = next((name for name, form in conditions if form == "few"), None)
-        if few and order and order[0][0] == "date_time":
-            return [AccessPath(Access.MERGED, mergeable=few)]
-        return [AccessPath(Access.IN_ORDER)]
+        return access_paths.page_paths(conditions, order)
 
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN if (INDEXED_KEYWORD, "") in conditions else Access.IN_ORDER)]
@@ -76,9 +72,13 @@ class PostgreSQLDialect(Dialect):
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:  # noqa: ARG002 - the planner counts rows
         return query
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        firsts = numbers.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+    def is_walked(self, name: str, form: str, order: OrderShape) -> bool:
+        return access_paths.is_walked(name, form, order[0][0])
+
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], table: sa.Table, *, outer: bool) -> Joined:
+        # The rows themselves: to look each up by its number again would take twice as long.
+        found = numbers.with_only_columns(*table.c).lateral("found")
+        return Joined(lists.join(found, sa.true(), isouter=outer), found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")

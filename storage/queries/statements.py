@@ -18,7 +18,8 @@ class Statement(NamedTuple):
     """SQL as the driver takes it, and the names of its parameters in their order.
 
     `fallback` finds the same rows by another access path, for when this one takes more than `max_steps` of the database's own
-    measure; None: more than a short read.
+    measure; None: more than a short read. Where it is a walk, which ends by itself, the fallback is for
+    a page that it has not filled.
     """
 
     text: str

@@ -3,9 +3,9 @@
 Nobody counts the visits for SQLite: it plans alike on every database, and the tests see what it plans.
 """
 
-from storage.queries.conditions import BROAD
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
+from storage.queries.selectivity import is_selective, mergeable
 
 # Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
 SHORT_STEPS = 20_000
@@ -48,24 +48,10 @@ def count_paths(conditions: ConditionShape) -> list[AccessPath]:
     return [AccessPath(Access.FEWEST, SHORT_STEPS), AccessPath(Access.SCAN)]
 
 
-def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
-    """Return the name of the condition whose few values have a list each in the order of the page, so that they can be merged."""
-    if not order or order[0][0] != "date_time" or _is_selective(conditions):
-        return None
-    return next((name for name, form in conditions if form == "few"), None)
-
-
 def _page_may_take_long(conditions: ConditionShape) -> bool:
     """Tell whether so few may meet the conditions that most visits are looked at before a page is full."""
-    return bool(conditions) and (_has_indexed_keyword(conditions) or not _is_selective(conditions))
+    return bool(conditions) and (_has_indexed_keyword(conditions) or not is_selective(conditions))
 
 
 def _has_indexed_keyword(conditions: ConditionShape) -> bool:
     return (INDEXED_KEYWORD, "") in conditions
-
-
-def _is_selective(conditions: ConditionShape) -> bool:
-    """Tell whether a condition leaves only the visits of one location, one user, or fewer."""
-    return any(
-        name in ("ids", "care_enquiry", "service_user_contact") or (name in BROAD and form == "one") for name, form in conditions
-    )

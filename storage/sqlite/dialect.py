@@ -11,7 +11,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlmodel import Session
 
-from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.dialect import AccessPath, ConditionShape, Dialect, Joined, OrderShape
 from storage.sqlite import access_paths, keywords
 
 PLUS = operators.custom_op[Any]("+")
@@ -74,8 +74,12 @@ class SQLiteDialect(Dialect):
         # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
         return query.with_hint(table, "NOT INDEXED")
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        return lists.join(visits, visits.c.number.in_(numbers), isouter=outer)
+    def is_walked(self, name: str, form: str, order: OrderShape) -> bool:  # noqa: ARG002 - its walks are bounded in steps
+        return True
+
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], table: sa.Table, *, outer: bool) -> Joined:
+        found = table.alias("found")
+        return Joined(lists.join(found, found.c.number.in_(numbers), isouter=outer), found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, Joined, OrderShape
 
 
 def texts(parameter: str) -> sa.BindParameter[Any]:
@@ -59,9 +59,13 @@ class AnotherDialect(Dialect):
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
 
-    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], visits: sa.FromClause, *, outer: bool) -> sa.FromClause:
-        firsts = numbers.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(visits, visits.c.number == firsts.c.number, isouter=outer)
+    def is_walked(self, _name: str, _form: str, _order: OrderShape) -> bool:
+        return True
+
+    def joined(self, lists: sa.FromClause, numbers: sa.Select[Any], table: sa.Table, *, outer: bool) -> Joined:
+        firsts, found = numbers.lateral("firsts"), table.alias("found")
+        join = lists.join(firsts, sa.true(), isouter=outer).join(found, found.c.number == firsts.c.number, isouter=outer)
+        return Joined(join, found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
