@@ -8,7 +8,7 @@ plain SQL that uses no index. Milliseconds are those of the server's CPU, median
 client waits where nothing else runs, and alike where something does. What it waited is told beside them.
 
 With `--postgresql` they are imported there as well, unless the database has visits already, and PostgreSQL is measured; its own
-CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file, which has the same.
+CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file.
 """
 
 import argparse
@@ -140,7 +140,7 @@ def postmaster(url: str) -> int:
     """Return the process of PostgreSQL."""
     with sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg")).connect() as connection:
         text: str = connection.scalar(sa.text("SELECT pg_read_file('postmaster.pid')"))
-        return int(text.split()[0])
+        return int(text.split(maxsplit=1)[0])
 
 
 def has_visits(url: str) -> bool:
