@@ -29,11 +29,14 @@ class Readers:
         self.order: list[str] = []
         self.charged: dict[str, float] = defaultdict(float)
         self.overdrawn: set[str] = set()
+        self.leaves: asyncio.Task[None] | None = None
         self.database = PostgreSQLDatabase(url, connections=size, wait_seconds=wait_seconds)
         self.database.accounts = self
 
     def charge_reading(self, subject: str, seconds: float) -> None:
         self.charged[subject] += seconds
+        if self.leaves is not None:
+            self.leaves.cancel()
 
     def is_overdrawn(self, subject: str) -> bool:
         return subject in self.overdrawn
@@ -171,12 +174,23 @@ async def test_reads_that_nobody_waits_for_any_more_free_everything_at_any_momen
         assert len(readers.order) == 30
 
 
+@pytest.mark.usefixtures("_nothing_is_long")
+@pytest.mark.parametrize("subjects", ["aaa", "abc"])
+async def test_what_is_cancelled_as_it_is_let_in_lets_in_the_next(open_readers: OpenReaders, subjects: str) -> None:
+    async with of(await open_readers(1)) as readers:
+        reads = [readers.start(subject, A_MOMENT) for subject in subjects]
+        readers.leaves = reads[1]
+        await asyncio.wait(reads)
+
+        assert [read.cancelled() for read in reads] == [False, True, False]
+
+
 async def test_what_is_cancelled_while_it_is_interrupted_stays_cancelled(open_readers: OpenReaders) -> None:
     async with of(await open_readers(2)) as readers:
         reads = [readers.start("a", ENDLESS) for _ in range(2)]
         await asyncio.sleep(1.5 * leases.SHORT_SECONDS)
         short = readers.start("b", A_MOMENT)
-        await steps(2)
+        await steps(1)
         await cancel(*reads)
         await short
 
