@@ -28,7 +28,7 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
 
     pool: "Connections | None" = None
     lease: Lease | None = None
-    custom_plans = False
+    custom_plans: bool | None = False
     keeps_statements = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -53,6 +53,7 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
         if not self.keeps_statements:
             return cast("list[Any]", await self.fetch(text, *arguments))
         if custom_plan is not self.custom_plans:
+            self.custom_plans = None  # where this is interrupted, nobody knows
             await self.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
             self.custom_plans = custom_plan
         statement = self._statements.get(text) or await self.prepare(text)

@@ -193,7 +193,7 @@ class Leases:
         for lease in self._running:
             if now - lease.since < SHORT_SECONDS:
                 return
-            if lease.task is None:
+            if lease.task is None or lease.connection is None:  # a write, or one that connects
                 continue
             lease.is_long = True
             if not lease.is_interrupted and self._has_slot(lease):

@@ -197,6 +197,19 @@ async def test_what_is_cancelled_while_it_is_interrupted_stays_cancelled(open_re
         assert [read.cancelled() for read in reads] == [True, True]
 
 
+async def test_a_read_that_connects_for_long_is_not_interrupted(
+    open_readers: OpenReaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with of(await open_readers(2)) as readers:
+        readers.database._connections.drop_idle()
+        monkeypatch.setattr(leases, "SHORT_SECONDS", 0.0)
+        connecting = [readers.start("a", A_MOMENT) for _ in range(2)]
+        await steps(2)
+        await asyncio.gather(*connecting, readers.start("b", A_MOMENT))
+
+        assert sorted(readers.order) == ["a", "a", "b"]
+
+
 @pytest.mark.usefixtures("_nothing_is_long")
 async def test_writes_leave_connections_to_reads_and_wait_in_turn(open_readers: OpenReaders) -> None:
     async with of(await open_readers(5)) as readers:
