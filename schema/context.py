@@ -186,7 +186,7 @@ class Context:
     def begin_change(self, key: str, field: str) -> HomeVisits:
         """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""
         self._loaders.clear()
-        change = self.changes[key] = Change(field, WriteState())
+        change = self.changes[key] = Change(field, WriteState(self.caller.subject))
         return HomeVisits(self._database, self.caller, self._clock, change.state)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":

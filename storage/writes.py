@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from enum import Enum, auto
 from typing import Any, TypeVar
 
+from storage.caller import OURSELVES
+
 T = TypeVar("T")
 
 # How long a caller that was cancelled waits for its write to end: what has begun takes milliseconds.
@@ -23,11 +25,15 @@ class WriteWithdrawn(Exception):
 
 
 class WriteState:
-    """The stage of one write. The writer's thread moves it on; its caller may withdraw the write while it has not begun."""
+    """The stage of one write. The writer's thread moves it on; its caller may withdraw the write while it has not begun.
 
-    __slots__ = ("_lock", "is_withdrawn", "stage")
+    `subject` is that of the caller, who waits in turn with others.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_lock", "is_withdrawn", "stage", "subject")
+
+    def __init__(self, subject: str = OURSELVES) -> None:
+        self.subject = subject
         self._lock = threading.Lock()
         self.stage = Stage.NOT_BEGUN
         self.is_withdrawn = False

@@ -47,13 +47,13 @@ def page(dialect: Dialect, shape: Shape) -> Statement:
 @lru_cache(SHAPES)
 def histories(dialect: Dialect, shape: Shape) -> Statement:
     """Select for each visit of the list `parents` its ID, then the same as `page`."""
-    parents, found = dialect.numbered("parents", "parents"), EVENTS.alias("found")
+    parents = dialect.numbered("parents", "parents")
     is_of_parent = EVENTS.c.home_visit == parents.c.value
     numbers = _first(_ordered(_bounded(dialect, shape, sa.select(EVENTS.c.number)).where(is_of_parent), shape.backward))
     flags = _flags(dialect, shape, is_of_parent, parents)
-    query = sa.select(parents.c.value, *_columns(found), *flags)
-    joined = dialect.joined(parents, numbers.correlate(parents), found, outer=True)
-    return compiled(dialect, query.select_from(joined).order_by(parents.c.key, found.c.sequence))
+    join, found = dialect.joined(parents, numbers.correlate(parents), EVENTS, outer=True)
+    query = sa.select(parents.c.value, *_columns(found), *flags).select_from(join)
+    return compiled(dialect, query.order_by(parents.c.key, found.c.sequence))
 
 
 @lru_cache(SHAPES)
@@ -79,12 +79,13 @@ def _page(dialect: Dialect, access: Access, shape: Shape) -> sa.Select[Any]:
 def _merged(dialect: Dialect, shape: Shape) -> sa.Select[Any]:
     """Take the first of each of a few lists, along an index that has their order, and of these the first."""
     name, _ = leading(shape.conditions) or ("", "")
-    lists, found = lists_of(dialect, name), EVENTS.alias("found")
+    lists = lists_of(dialect, name)
     column = EVENTS.c.home_visit if name == "care_enquiry" else LISTS[name]
     others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != name))
     numbers = _bounded(dialect, others, sa.select(EVENTS.c.number)).where(column == lists.c.value)
     numbers = _first(_ordered(numbers, shape.backward)).correlate(lists)
-    query = sa.select(*_columns(found)).select_from(dialect.joined(lists, numbers, found, outer=False))
+    join, found = dialect.joined(lists, numbers, EVENTS, outer=False)
+    query = sa.select(*_columns(found)).select_from(join)
     return _first(query.order_by(found.c.sequence.desc() if shape.backward else found.c.sequence))
 
 

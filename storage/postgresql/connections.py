@@ -2,28 +2,36 @@
 
 import asyncio
 import contextlib
-from typing import Any, cast
+from contextvars import ContextVar
+from typing import Any, Final, cast
 
 import asyncpg
+from asyncpg.protocol import NO_TIMEOUT
 
+from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseBusy
 from storage.postgresql.connecting import connect
+from storage.postgresql.leases import Lease, Leases
+from storage.postgresql.refusals import is_lost
 
 CONNECTIONS = 10
 WAIT_SECONDS = 2.0
 STATEMENTS = 200
 # How long the server may take to end a statement that was cancelled: one that it begins after it was told never ends so.
 CANCEL_SECONDS = 0.25
+# For whom a transaction is: SQLAlchemy, which asks for its connection, knows nothing of callers.
+WRITER: Final = ContextVar("WRITER", default=OURSELVES)
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not typed
     """A connection that goes back to its pool when SQLAlchemy, which knows nothing of the pool, closes it.
 
-    What SQLAlchemy prepares is kept as long as the connection: its own cache ends with each transaction.
+    What is prepared is kept as long as the connection: the cache of SQLAlchemy ends with each transaction.
     """
 
     pool: "Connections | None" = None
-    custom_plans = False
+    lease: Lease | None = None
+    custom_plans: bool | None = False
     keeps_statements = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -53,6 +61,18 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
         with contextlib.suppress(TimeoutError):
             await self._protocol._wait_for_cancellation(CANCEL_SECONDS)
 
+    async def read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
+        """Run one statement. `custom_plan`: planned for these very values, of which a keyword's say how many rows it has."""
+        if not self.keeps_statements:
+            return cast("list[Any]", await self.fetch(text, *arguments))
+        if custom_plan is not self.custom_plans:
+            self.custom_plans = None  # where this is interrupted, nobody knows
+            await self.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
+            self.custom_plans = custom_plan
+        statement = self._statements.get(text) or await self.prepare(text)
+        # The pool ends what takes too long: a timer of the driver's for each read takes an eighth of it.
+        return cast("list[Any]", await statement.fetch(*arguments, timeout=NO_TIMEOUT))
+
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's signature
         if self.pool is None:
             await super().close(timeout=timeout)
@@ -61,56 +81,85 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
 
 
 class Connections:
-    """Lends connections, `size` at most; whoever finds none waits, for a bounded time."""
+    """Lends connections, `size` at most, as `Leases` says to whom."""
 
-    def __init__(self, dsn: str, *, pooled: bool, size: int = CONNECTIONS, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pooled: bool,
+        size: int = CONNECTIONS,
+        wait_seconds: float = WAIT_SECONDS,
+        accounts: Accounts | None = None,
+    ) -> None:
         self._dsn = dsn
         self._pooled = pooled
-        self._wait_seconds = wait_seconds
-        self._free = asyncio.Semaphore(size)
+        self._leases = Leases(size, accounts or NoAccounts(), wait_seconds=wait_seconds)
         self._idle: list[PooledConnection] = []
-        self._waiting = 0
         self._lent: set[PooledConnection] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self.others_wait = self._leases.others_wait
 
-    @property
-    def is_waited_for(self) -> bool:
-        return self._waiting > 0
+    async def read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
+        """Return the rows of one statement; raise DatabaseBusy where no connection gets free, or the server hangs.
+
+        Raises what the driver does otherwise. A read that keeps others waiting is interrupted, and begins anew.
+        """
+        lease = Lease(subject, asyncio.current_task(self._leases.loop))
+        while True:
+            connection = await self._lend(lease)
+            try:
+                return await connection.read(text, arguments, custom_plan=custom_plan)
+            except asyncio.CancelledError:
+                if not lease.resume():
+                    raise
+                lease = lease.anew()
+            except Exception as error:
+                if is_lost(error):
+                    connection.terminate()
+                if lease.is_late:
+                    raise DatabaseBusy from error
+                raise
+            finally:
+                self.release(connection)
 
     async def acquire(self) -> PooledConnection:
-        """Return a connection; raise DatabaseBusy where none gets free, and what the driver raises where none can be made."""
-        if self._free.locked():
-            await self._wait()
-        else:
-            await self._free.acquire()
+        """Return a connection for a transaction, which ends by `release`; raise as `read` does."""
+        return await self._lend(Lease(WRITER.get()))
+
+    async def _lend(self, lease: Lease) -> PooledConnection:
+        await self._leases.begin(lease)
         try:
             connection = self._next_idle() or await self._connected()
         except BaseException:
-            self._free.release()
+            self._leases.end(lease)
             raise
+        connection.lease, lease.connection = lease, connection
         self._lent.add(connection)
         return connection
 
     def release(self, connection: PooledConnection) -> None:
         """Take a connection back, whatever became of it. A second time does nothing."""
-        if connection not in self._lent:
+        lease = connection.lease
+        if lease is None:
             return
-        self._lent.remove(connection)
+        connection.lease = lease.connection = None
         if not connection.is_closed() and connection.is_cancelling:
             task = asyncio.ensure_future(connection.settle())
             self._settling.add(task)
-            task.add_done_callback(lambda task: self._settled(task, connection))
+            task.add_done_callback(lambda task: self._settled(task, connection, lease))
         else:
-            self._return(connection)
+            self._return(connection, lease)
 
-    def _settled(self, task: "asyncio.Task[None]", connection: PooledConnection) -> None:
+    def _settled(self, task: "asyncio.Task[None]", connection: PooledConnection, lease: Lease) -> None:
         self._settling.discard(task)
-        self._return(connection)
+        self._return(connection, lease)
 
-    def _return(self, connection: PooledConnection) -> None:
+    def _return(self, connection: PooledConnection, lease: Lease) -> None:
+        self._lent.discard(connection)
         if not connection.is_closed():
             self._idle.append(connection)
-        self._free.release()
+        self._leases.end(lease)
 
     def drop_idle(self) -> None:
         """Close the connections that nobody uses: where one was lost, they are as a rule."""
@@ -119,7 +168,7 @@ class Connections:
 
     def forget_statements(self) -> None:
         """Prepare everything anew, where the schema has changed."""
-        for connection in self._idle:
+        for connection in (*self._idle, *self._lent):
             connection.forget_statements()
 
     async def close(self) -> None:
@@ -140,22 +189,3 @@ class Connections:
         connection = cast("PooledConnection", await connect(self._dsn, pooled=self._pooled, connection_class=PooledConnection))
         connection.pool, connection.keeps_statements = self, not self._pooled
         return connection
-
-    async def _wait(self) -> None:
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise DatabaseBusy from None
-        finally:
-            self._waiting -= 1
-
-
-async def rows_of(connection: PooledConnection, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
-    """Run one statement. `custom_plan`: planned for these very values, of which a keyword's say how many rows it has."""
-    if custom_plan is not connection.custom_plans:
-        await connection.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
-        connection.custom_plans = custom_plan
-    rows: list[Any] = await connection.fetch(text, *arguments)
-    return rows

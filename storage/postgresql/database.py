@@ -20,7 +20,7 @@ from storage.database import Database, Insert, Progress
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import filling, indexes, locks, migrating
 from storage.postgresql.connecting import connect
-from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, Connections, rows_of
+from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITER, Connections
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.health import Health
 from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
@@ -63,7 +63,9 @@ class PostgreSQLDatabase(Database):
         return without_password(self._dsn)
 
     async def open(self) -> Self:
-        self._connections = Connections(self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds)
+        self._connections = Connections(
+            self._dsn, pooled=self._pooled, size=self._size, wait_seconds=self._wait_seconds, accounts=self.accounts
+        )
         register()
         self._engine = create_async_engine(
             "postgresql+home_visits://", async_creator=self._connections.acquire, poolclass=NullPool
@@ -86,46 +88,43 @@ class PostgreSQLDatabase(Database):
     async def check(self) -> None:
         with self._reading.translating(busy=True):
             async with asyncio.timeout(CHECK_SECONDS):
-                [schema] = await self._fetch(migrating.SCHEMA, [], custom_plan=False)
+                [schema] = await self._read(migrating.SCHEMA, [], OURSELVES, custom_plan=False)
         if reason := migrations.why_unserved(*schema):
             raise DatabaseUnusable(reason)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
-        del subject
+        rows = await self._fetch(statement, values, subject)
+        while statement.fallback is not None and statement.rows is not None and len(rows) < values["limit"]:
+            statement = statement.fallback
+            rows = await self._fetch(statement, values, subject)
+        return rows
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
         custom_plan = not _KEYWORDS.isdisjoint(statement.names)
-        return await self._fetch(statement.text, statement.arguments(values), custom_plan=custom_plan)
+        return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
-    async def _fetch(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
+    async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
         try:
-            rows = await self._read(text, arguments, custom_plan=custom_plan)
+            rows = await self._connections.read(text, arguments, subject, custom_plan=custom_plan)
         except Exception as error:
-            if not is_lost(error):
+            if is_lost(error):
+                # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
+                self._connections.drop_idle()
+            elif sqlstate(error) in STALE:
+                self._connections.forget_statements()
+            else:
                 with self._reading.translating():
                     raise
         else:
             if self._reading.failure is not None:
                 self._reading.note_success()
             return rows
-        # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
-        self._connections.drop_idle()
         with self._reading.translating():
-            return await self._read(text, arguments, custom_plan=custom_plan)
-
-    async def _read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
-        connection = await self._connections.acquire()
-        try:
-            return await rows_of(connection, text, arguments, custom_plan=custom_plan and not self._pooled)
-        except Exception as error:
-            if is_lost(error):
-                connection.terminate()
-            raise
-        finally:
-            self._connections.release(connection)
+            return await self._connections.read(text, arguments, subject, custom_plan=custom_plan)
 
     def others_wait(self, subject: str) -> bool:
-        del subject
-        return self._connections.is_waited_for
+        return self._connections.others_wait(subject)
 
     def version(self) -> int | None:
         return None
@@ -135,6 +134,7 @@ class PostgreSQLDatabase(Database):
         return await self._writes.run(self._attempts(work, state or WriteState()), state)
 
     async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
+        WRITER.set(state.subject)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 result = await self._attempt(work, state)
@@ -176,7 +176,7 @@ class PostgreSQLDatabase(Database):
         return result
 
     async def _notify(self) -> None:
-        await self._read(NOTIFY, [], custom_plan=False)
+        await self._connections.read(NOTIFY, [], OURSELVES, custom_plan=False)
 
     async def changes(self) -> AsyncIterator[None]:
         # Through PgBouncer nothing is heard.
@@ -205,7 +205,7 @@ class PostgreSQLDatabase(Database):
             for table, column in (("home_visits", "number"), ("home_visit_events", "number")):
                 largest = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 - our own names
                 serial = f"pg_get_serial_sequence('{table}', '{column}')"
-                await self._read(f"SELECT setval({serial}, {largest}, false)", [], custom_plan=False)
+                await self._connections.read(f"SELECT setval({serial}, {largest}, false)", [], OURSELVES, custom_plan=False)
 
     def frozen(self) -> AbstractAsyncContextManager[None]:
         return locks.frozen(self._dsn, pooled=self._pooled)

@@ -9,9 +9,9 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
-from storage.postgresql import numbering
-from storage.queries.conditions import INDEXED
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.postgresql import access_paths, numbering
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, Joined, OrderShape
+from storage.queries.selectivity import has_indexed_text
 
 # A word of three characters or more has a trigram that the index can be asked for.
 _HAS_TRIGRAM = re.compile(r"[^\W_]{3}")
@@ -59,18 +59,13 @@ class PostgreSQLDialect(Dialect):
         return folded.like(sa.func.any(_texts(parameter)))
 
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
-        if _has_indexed_text(conditions):
-            return [AccessPath(Access.SCAN)]
-        few = next((name for name, form in conditions if form == "few"), None)
-        if few and order and order[0][0] == "date_time":
-            return [AccessPath(Access.MERGED, mergeable=few)]
-        return [AccessPath(Access.IN_ORDER)]
+        return access_paths.page_paths(conditions, order)
 
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.IN_ORDER)]
+        return [AccessPath(Access.SCAN if has_indexed_text(conditions) else Access.IN_ORDER)]
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
-        return [AccessPath(Access.SCAN if _has_indexed_text(conditions) else Access.FEWEST)]
+        return [AccessPath(Access.SCAN if has_indexed_text(conditions) else Access.FEWEST)]
 
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
         del groupings
@@ -91,11 +86,13 @@ class PostgreSQLDialect(Dialect):
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:  # noqa: ARG002 - the planner counts rows
         return query
 
-    def joined(
-        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
-    ) -> sa.FromClause:
-        firsts = keys.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(rows, rows.c[key] == firsts.c[key], isouter=outer)
+    def is_walked(self, name: str, form: str, order: OrderShape) -> bool:
+        return access_paths.is_walked(name, form, order[0][0])
+
+    def joined(self, lists: sa.FromClause, keys: sa.Select[Any], table: sa.Table, *, outer: bool, key: str = "number") -> Joined:
+        del key  # the rows themselves: to look each up by its key again would take twice as long
+        found = keys.with_only_columns(*table.c).lateral("found")
+        return Joined(lists.join(found, sa.true(), isouter=outer), found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
@@ -112,10 +109,6 @@ class PostgreSQLDialect(Dialect):
 
     def number_events(self, session: Session, limit: int) -> int:
         return numbering.number_events(session, limit)
-
-
-def _has_indexed_text(conditions: ConditionShape) -> bool:
-    return any(name in INDEXED for name, _ in conditions)
 
 
 def _in_utc(instant: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

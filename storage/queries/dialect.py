@@ -21,6 +21,8 @@ class Access(Enum):
     MERGED = auto()  # the first rows of a few lists, each along an index in that order
     SCAN = auto()  # all rows are looked at, or those that an index of texts finds
     SCAN_ALL = auto()  # all rows are looked at, because an index of texts finds too many
+    SORTED = auto()  # all that meet the conditions, by whichever index leaves the fewest, and then sorted
+    WALK = auto()  # those of the first rows in the order of the list, so many as `rows` says
 
 
 SCANS = frozenset({Access.SCAN, Access.SCAN_ALL})
@@ -29,12 +31,21 @@ SCANS = frozenset({Access.SCAN, Access.SCAN_ALL})
 class AccessPath(NamedTuple):
     """One way to find the rows of a list. Where it takes more than `max_steps`, in the database's own measure, the next is tried.
 
-    `mergeable` names the condition whose values have a list each, where the lists of several are merged.
+    `mergeable` names the condition whose values have a list each, where the lists of several are merged. After so many `rows`
+    a walk ends: the next path is for a page that it has not filled.
     """
 
     access: Access
     max_steps: int | None = None
     mergeable: str | None = None
+    rows: int | None = None
+
+
+class Joined(NamedTuple):
+    """A join, and what in it has the columns of the rows found."""
+
+    join: sa.FromClause
+    found: sa.FromClause
 
 
 class Dialect(ABC):
@@ -115,10 +126,15 @@ class Dialect(ABC):
         """Return the query so that all rows of the table are looked at, one after the other."""
 
     @abstractmethod
-    def joined(
-        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
-    ) -> sa.FromClause:
-        """Join each of some lists to the rows whose key `keys`, correlated to it, selects; `outer`: also where there are none."""
+    def is_walked(self, name: str, form: str, order: OrderShape) -> bool:
+        """Tell whether a walk along the index that has the order sees only rows that meet the condition."""
+
+    @abstractmethod
+    def joined(self, lists: sa.FromClause, keys: sa.Select[Any], table: sa.Table, *, outer: bool, key: str = "number") -> Joined:
+        """Join each of some lists to the rows of a table whose `key` the query `keys`, correlated to it, selects.
+
+        `outer`: also where there are none.
+        """
 
     @abstractmethod
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
@@ -96,7 +97,8 @@ def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
 
 def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = None) -> list[sa.ColumnElement[bool]]:
     """Return the SQL of all conditions of a shape, as `clause` does of each."""
-    parts = [part for part in shape.conditions if access is Access.SCAN or part[0] not in INDEXED]
+    by_text = access in (Access.SCAN, Access.SORTED)
+    parts = [part for part in shape.conditions if by_text or part[0] not in INDEXED]
     return [clause(dialect, name, form, access, along) for name, form in parts]
 
 
@@ -124,19 +126,58 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
 def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
     if path.mergeable is not None:
         return compiled(dialect, _merged(dialect, shape, names, path.mergeable))
+    if path.access is Access.SORTED:
+        return compiled(dialect, _sorted(dialect, shape, names))
+    if path.rows is not None:
+        return compiled(dialect, _walked(dialect, shape, names, path.rows))
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
     query = _limited(dialect, shape, sa.select(*columns), path.access)
     return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
 
 
+def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+    """Find all that meet the conditions before they are sorted, in a query of its own: its planner knows of no order."""
+    order = order_of(shape.order)
+    matches = sa.select(*(VISITS.c[name] for name in names))
+    matches = matches.where(*clauses(dialect, shape, Access.SORTED), *_bounds(shape, order, VISITS)).offset(_ZERO)
+    found = matches.subquery("found")
+    query = sa.select(*found.c, *_beyond_cursors(dialect, shape))
+    return _first(query.order_by(*order.sorting(found, backward=shape.backward)), _limit())
+
+
+def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> sa.Select[Any]:
+    """Look at so many rows in the order of the page, and take of them those that meet all conditions."""
+    order = order_of(shape.order)
+    parts = [part for part in shape.conditions if part[0] not in INDEXED]
+    bounds = [part for part in parts if dialect.is_walked(*part, order.keys)]
+    others = shape._replace(conditions=tuple(part for part in parts if part not in bounds))
+    walk = sa.select(*VISITS.c).where(*clauses(dialect, shape._replace(conditions=tuple(bounds)), Access.WALK))
+    walk = walk.where(*_bounds(shape, order, VISITS)).order_by(*order.sorting(VISITS, backward=shape.backward))
+    found = _first(walk, sa.literal_column(str(rows))).subquery("found")
+    conditions = [_of(found, condition) for condition in clauses(dialect, others, Access.WALK)]
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).where(*conditions)
+    return _first(query.order_by(*order.sorting(found, backward=shape.backward)), _limit())
+
+
+def _of(found: sa.FromClause, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return a condition on visits for a query of them."""
+
+    def replacement(element: Any, **_: Any) -> Any:
+        if element is VISITS:  # to which a subquery is correlated
+            return found
+        return found.c[element.name] if isinstance(element, sa.Column) and element.table is VISITS else None
+
+    return replacement_traverse(condition, {}, replacement)
+
+
 def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
     """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
-    lists, found = dialect.numbered(condition, "lists"), VISITS.alias("found")
+    lists = dialect.numbered(condition, "lists")
     others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
     numbers = sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)
     numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
-    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
-    query = query.select_from(dialect.joined(lists, numbers, found, outer=False))
+    join, found = dialect.joined(lists, numbers, VISITS, outer=False)
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).select_from(join)
     return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
 
 
@@ -146,11 +187,12 @@ def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape, names: S
 
 
 def _of_parents(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
-    parents, found = parents_of(dialect), VISITS.alias("found")
+    parents = parents_of(dialect)
     numbers = sa.select(VISITS.c.number).where(VISITS.c[shape.parent or ""] == parents.c.value)
     numbers = _limited(dialect, shape, numbers, Access.IN_ORDER).correlate(parents)
+    join, found = dialect.joined(parents, numbers, VISITS, outer=True)
     columns = [parents.c.value, *(found.c[name] for name in names), *_beyond_cursors(dialect, shape, parents)]
-    query = sa.select(*columns).select_from(dialect.joined(parents, numbers, found, outer=True))
+    query = sa.select(*columns).select_from(join)
     return query.order_by(parents.c.key, *order_of(shape.order).sorting(found, backward=shape.backward))
 
 

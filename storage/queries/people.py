@@ -149,20 +149,21 @@ def _along(dialect: Dialect, shape: Shape, path: AccessPath) -> sa.Select[Any]:
 def _first_of_each(dialect: Dialect, shape: Shape, condition: str) -> Iterator[sa.Select[Any]]:
     others, lists = _without(shape, condition), dialect.numbered(condition, "lists")
     table = TABLES[shape.kind]
-    first, further = table.alias("first"), sa.select(table.c.id).where(sighted(dialect))
+    further = sa.select(table.c.id).where(sighted(dialect))
     ids = _limited(dialect, others, sa.select(table.c.id).where(of_location(lists.c.value))).correlate(lists)
-    yield sa.select(first.c.id).select_from(dialect.joined(lists, ids, first, outer=False, key="id"))
+    join, first = dialect.joined(lists, ids, table, outer=False, key="id")
+    yield sa.select(first.c.id).select_from(join)
     if condition == SCOPE:
         yield sa.select(_limited(dialect, others, further).subquery("further").c.id)
 
 
 def _nested(dialect: Dialect, shape: Shape) -> sa.Select[Any]:
     parents, table = dialect.numbered("parents", "parents"), TABLES[shape.kind]
-    found, order = table.alias("found"), order_of(shape.kind, shape.order)
+    order = order_of(shape.kind, shape.order)
     ids = _limited(dialect, shape, sa.select(table.c.id).where(parents.c.value == PARENT)).correlate(parents)
     beyond = _beyond_cursors(dialect, shape, parents=parents)
-    query = sa.select(parents.c.value, *_columns(shape, found), *beyond)
-    query = query.select_from(dialect.joined(parents, ids, found, outer=True, key="id"))
+    join, found = dialect.joined(parents, ids, table, outer=True, key="id")
+    query = sa.select(parents.c.value, *_columns(shape, found), *beyond).select_from(join)
     return query.order_by(parents.c.key, *order.sorting(found, backward=shape.backward))
 
 

@@ -18,13 +18,15 @@ class Statement(NamedTuple):
     """SQL as the driver takes it, and the names of its parameters in their order.
 
     `fallback` finds the same rows by another access path, for when this one takes more than `max_steps` of the database's own
-    measure; None: more than a short read.
+    measure; None: more than a short read. Of a walk, which ends by itself after so many `rows`, it is for a page that this has
+    not filled.
     """
 
     text: str
     names: tuple[str, ...]
     fallback: "Statement | None" = None
     max_steps: int | None = None
+    rows: int | None = None
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]
@@ -76,7 +78,7 @@ def with_fallbacks(paths: Sequence[AccessPath], compile: Callable[[AccessPath], 
     statements = {path: compile(path) for path in {path._replace(max_steps=None) for path in paths}}
     chain = statements[last._replace(max_steps=None)]
     for path in reversed(earlier):
-        chain = statements[path._replace(max_steps=None)]._replace(fallback=chain, max_steps=path.max_steps)
+        chain = statements[path._replace(max_steps=None)]._replace(fallback=chain, max_steps=path.max_steps, rows=path.rows)
     return chain
 
 

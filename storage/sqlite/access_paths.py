@@ -4,9 +4,9 @@ Nobody counts the visits for SQLite: it plans alike on every database, and the t
 """
 
 from storage.queries.attendees import INDEXED_ATTENDEE
-from storage.queries.conditions import BROAD, INDEXED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
+from storage.queries.selectivity import has_indexed_text, is_selective, mergeable
 
 # Instructions of SQLite's machine: some 2,500 rows found by an index, each at another place of the file, in five milliseconds.
 SHORT_STEPS = 20_000
@@ -35,7 +35,7 @@ LOOK_UP_OR_SCAN = [AccessPath(Access.SCAN, 5 * GROUPING_STEPS), AccessPath(Acces
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     condition = mergeable(conditions, order)
     merged = [AccessPath(Access.MERGED, LONG_WALK // 2, condition)] if condition else []
-    if _has_indexed_text(conditions):
+    if has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *merged, LONGER_WALK_OR_LOOK_UP[0], *_last(conditions)]
     if merged:
         return merged
@@ -50,7 +50,7 @@ def search_paths(walk: AccessPath) -> list[AccessPath]:
 
 
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
-    if _has_indexed_text(conditions):
+    if has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
     return [AccessPath(Access.IN_ORDER)]
 
@@ -66,16 +66,9 @@ def group_paths(conditions: ConditionShape, groupings: frozenset[str]) -> list[A
     names = {name for name, _ in conditions}
     if any(names | groupings <= index for index in GROUPED):
         return [AccessPath(Access.FEWEST)]
-    if _has_indexed_text(conditions):
+    if has_indexed_text(conditions):
         return [AccessPath(Access.FEWEST, SHORT_STEPS), *_last(conditions)]
     return [AccessPath(Access.FEWEST, GROUPING_STEPS), AccessPath(Access.SCAN)]
-
-
-def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
-    """Return the name of the condition whose few values have a list each in the order of the page, so that they can be merged."""
-    if not order or order[0][0] != "date_time" or _is_selective(conditions):
-        return None
-    return next((name for name, form in conditions if form == "few"), None)
 
 
 def _last(conditions: ConditionShape) -> list[AccessPath]:
@@ -86,15 +79,4 @@ def _last(conditions: ConditionShape) -> list[AccessPath]:
 
 def _page_may_take_long(conditions: ConditionShape) -> bool:
     """Tell whether so few may meet the conditions that most visits are looked at before a page is full."""
-    return bool(conditions) and (_has_indexed_text(conditions) or not _is_selective(conditions))
-
-
-def _has_indexed_text(conditions: ConditionShape) -> bool:
-    return any(name in INDEXED for name, _ in conditions)
-
-
-def _is_selective(conditions: ConditionShape) -> bool:
-    """Tell whether a condition leaves only the visits of one location, one user, or fewer."""
-    return any(
-        name in ("ids", "care_enquiry", "service_user_contact") or (name in BROAD and form == "one") for name, form in conditions
-    )
+    return bool(conditions) and (has_indexed_text(conditions) or not is_selective(conditions))

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlmodel import Session
 
 from storage.models import HomeVisit, table_of
-from storage.queries.dialect import AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.dialect import AccessPath, ConditionShape, Dialect, Joined, OrderShape
 from storage.sqlite import access_paths, keywords, people
 
 VISITS = table_of(HomeVisit)
@@ -92,10 +92,12 @@ class SQLiteDialect(Dialect):
         # To look at all rows one after the other takes a tenth of looking them all up in the order of an index.
         return query.with_hint(table, "NOT INDEXED")
 
-    def joined(
-        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
-    ) -> sa.FromClause:
-        return lists.join(rows, rows.c[key].in_(keys), isouter=outer)
+    def is_walked(self, name: str, form: str, order: OrderShape) -> bool:  # noqa: ARG002 - its walks are bounded in steps
+        return True
+
+    def joined(self, lists: sa.FromClause, keys: sa.Select[Any], table: sa.Table, *, outer: bool, key: str = "number") -> Joined:
+        found = table.alias("found")
+        return Joined(lists.join(found, found.c[key].in_(keys), isouter=outer), found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column

@@ -1,11 +1,14 @@
 """Does it stay as fast when it grows: every screen, search and page with a million visits, measured through the server.
 
-    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--draws 200]
+    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--postgresql URL] [--draws 200]
 
 Makes visits of families to 300 homes over ten years and imports them; with `--database` into that file, which is taken as it
 is when it is there already. Prints each figure beside its target, and fails where one is missed. Each answer is checked by
 plain SQL that uses no index. Milliseconds are those of the server's CPU, medians of 5 requests one after the other: what a
 client waits where nothing else runs, and alike where something does. What it waited is told beside them.
+
+With `--postgresql` they are imported there as well, unless the database has visits already, and PostgreSQL is measured; its own
+CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file.
 """
 
 import argparse
@@ -19,14 +22,15 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import sqlalchemy as sa
 
 from tests.benchmarks.families import identifier, make
-from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, expected, met, screens, searches
+from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, expected, met, screens, searches, unindexed
 from tests.benchmarks.reads import NODE, ROOT, free_port, run
 
 PAGE = (
@@ -62,13 +66,16 @@ class Took(NamedTuple):
 
 
 class Client:
-    """Asks a server, as one of the callers, and checks its answers by the database itself."""
+    """Asks a server, as one of the callers, and checks its answers by a file with the same visits.
+
+    `processes` are the server and PostgreSQL, where that is what it reads.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, server: int, tokens: dict[str, str], database: sqlite3.Connection
+        self, session: aiohttp.ClientSession, url: str, processes: list[int], tokens: dict[str, str], database: sqlite3.Connection
     ) -> None:
         self._session = session
-        self._server = server
+        self._processes = processes
         self._url = url
         self._tokens = tokens
         self._database = database
@@ -76,11 +83,11 @@ class Client:
     async def ask(self, query: str, variables: dict[str, Any], caller: str = "all") -> tuple[Any, Took]:
         """Return the list and what it took."""
         headers = {"Authorization": f"Bearer {self._tokens[caller]}"}
-        before, started = cpu_milliseconds(self._server), time.perf_counter()
+        before, started = cpu_milliseconds(self._processes), time.perf_counter()
         async with self._session.post(self._url, json={"query": query, "variables": variables}, headers=headers) as response:
             answer = await response.json()
         waited = 1000 * (time.perf_counter() - started)
-        took = Took(cpu_milliseconds(self._server) - before, waited)
+        took = Took(cpu_milliseconds(self._processes) - before, waited)
         if "errors" in answer:
             sys.exit(f"{variables}: {answer['errors']}")
         return answer["data"]["homeVisits"], took
@@ -113,10 +120,32 @@ def usual(taken: list[Took]) -> Took:
     return Took(*(statistics.median(values) for values in zip(*taken, strict=True)))
 
 
-def cpu_milliseconds(process: int) -> float:
-    """Return what all threads of a process have run for, as the scheduler counts it: finer than the clock ticks of `stat`."""
-    threads = Path(f"/proc/{process}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1_000_000
+def cpu_milliseconds(processes: list[int]) -> float:
+    """Return what all threads of processes and their children have run for, as the scheduler counts it: finer than clock ticks.
+
+    Children that have ended, such as PostgreSQL's parallel workers, are counted in clock ticks.
+    """
+    total = 0.0
+    for process in processes:
+        ended = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[13:15]
+        total += sum(map(int, ended)) * 1000 / os.sysconf("SC_CLK_TCK")
+        for member in (process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())):
+            with suppress(FileNotFoundError):  # it has ended just now
+                threads = Path(f"/proc/{member}/task").glob("*/schedstat")
+                total += sum(int(thread.read_text().split()[0]) for thread in threads) / 1_000_000
+    return total
+
+
+def postmaster(url: str) -> int:
+    """Return the process of PostgreSQL."""
+    with sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg")).connect() as connection:
+        text: str = connection.scalar(sa.text("SELECT pg_read_file('postmaster.pid')"))
+        return int(text.split(maxsplit=1)[0])
+
+
+def has_visits(url: str) -> bool:
+    with sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg")).connect() as connection:
+        return connection.scalar(sa.text("SELECT to_regclass('home_visits')")) is not None
 
 
 def import_all(folder: Path, count: int, environment: dict[str, str], figures: Figures) -> None:
@@ -164,7 +193,7 @@ async def start_seconds(command: list[str], environment: dict[str, str]) -> floa
 
 
 @asynccontextmanager
-async def served(database: Path, environment: dict[str, str]) -> AsyncIterator[tuple[Client, int]]:
+async def served(database: Path, environment: dict[str, str], url_of_postgresql: str | None) -> AsyncIterator[tuple[Client, int]]:
     role = ["token", "--subject", "benchmark", "--role", "VIEWER"]
     tokens = {
         caller: run(*role, *(word for home in homes for word in ("--location", home)), environment=environment)
@@ -178,7 +207,8 @@ async def served(database: Path, environment: dict[str, str]) -> AsyncIterator[t
     ):
         async with aiohttp.ClientSession() as session:
             await first_answer(session, url, {})
-            yield Client(session, url, server.pid, tokens, connection), server.pid
+            processes = [server.pid, *([postmaster(url_of_postgresql)] if url_of_postgresql else [])]
+            yield Client(session, url, processes, tokens, connection), server.pid
 
 
 async def deep_page(client: Client, count: int, figures: Figures) -> None:
@@ -230,16 +260,25 @@ def most_memory(process: int) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-async def measure(database: Path, count: int, number: int, environment: dict[str, str], figures: Figures) -> None:
+async def compare_starts(database: Path, environment: dict[str, str], figures: Figures) -> None:
     textbook = [sys.executable, str(ROOT / "tests/benchmarks/textbook.py"), str(database)]
     ours, theirs = await start_seconds(OURS, environment), await start_seconds(textbook, environment)
     print(f"{ours:8.2f} s    from the start to the first answer; the textbook's server {theirs:.2f} s")
     figures.add("start beside the textbook's", ours / theirs, START, "x")
-    async with served(database, environment) as (client, server):
+
+
+async def measure(
+    database: Path, count: int, number: int, environment: dict[str, str], figures: Figures, url: str | None = None
+) -> None:
+    await compare_starts(database, environment, figures)
+    async with served(database, environment, url) as (client, server):
         await deep_page(client, count, figures)
         for question in [*screens(), *searches()]:
             _, took = await client.checked_page(question)
             figures.add(str(question), took.cpu, SCREEN_MS, "ms", took.waited)
+        for question in unindexed():
+            _, took = await client.checked_page(question)
+            figures.add(str(question), took.cpu, ANY_MS, "ms", took.waited)
         home = Question("totalCount of a home", {"location": [identifier("b", 3)]}, LATEST)
         counted = await client.checked_count(home, 20)
         figures.add(str(home), counted.cpu, COUNT_MS, "ms", counted.waited)
@@ -252,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visits", type=int, default=1_000_000)
     parser.add_argument("--database", type=Path)
+    parser.add_argument("--postgresql", metavar="URL")
     parser.add_argument("--draws", type=int, default=200)
     options = parser.parse_args()
     figures = Figures()
@@ -261,7 +301,11 @@ def main() -> None:
         environment = os.environ | {f"HOME_VISITS_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(ROOT)}
         if not database.exists():
             import_all(Path(folder), options.visits, environment, figures)
-        asyncio.run(measure(database, options.visits, options.draws, environment, figures))
+        if options.postgresql:
+            environment["HOME_VISITS_DATABASE_URL"] = options.postgresql
+            if not has_visits(options.postgresql):
+                import_all(Path(folder), options.visits, environment, figures)
+        asyncio.run(measure(database, options.visits, options.draws, environment, figures, options.postgresql))
     if figures.missed:
         sys.exit("\n".join(["missed:", *figures.missed]))
 

@@ -75,6 +75,15 @@ def searches() -> Iterator[Question]:
                 )
 
 
+def unindexed() -> Iterator[Question]:
+    """Ask for keywords that no index finds: of two letters, of signs, and those that stand nowhere."""
+    for keyword in ("an", "zq", "!?", "--"):
+        for caller in CALLERS:
+            yield Question(f"keyword {keyword}", {"keyword": keyword}, TIME, caller)
+        yield Question(f"keyword {keyword} at a home", {"keyword": keyword, "location": [HOMES[3]]}, LATEST)
+        yield Question(f"keyword {keyword} of a host", {"keyword": keyword, "host": ["NURSE"]}, TIME)
+
+
 def draws(count: int) -> Iterator[Question]:
     """Draw any combination of conditions, orders, callers and directions, the same ones every time."""
     pick = random.Random(3)  # noqa: S311 - the same ones every time

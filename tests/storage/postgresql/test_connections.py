@@ -25,7 +25,7 @@ async def kill_others(url: str) -> int:
 
 
 async def test_there_are_no_more_connections_than_the_bound(database: PostgreSQLDatabase, url: str) -> None:
-    database._connections._wait_seconds = 5
+    database._connections._leases._wait_seconds = 5
     await asyncio.gather(*(database.fetch(ONE, {}) for _ in range(50)))
 
     assert await kill_others(url) == 2

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlmodel import Session
 
-from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, Joined, OrderShape
 
 
 def texts(parameter: str) -> sa.BindParameter[Any]:
@@ -72,11 +72,13 @@ class AnotherDialect(Dialect):
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
 
-    def joined(
-        self, lists: sa.FromClause, keys: sa.Select[Any], rows: sa.FromClause, *, outer: bool, key: str = "number"
-    ) -> sa.FromClause:
-        firsts = keys.lateral("firsts")
-        return lists.join(firsts, sa.true(), isouter=outer).join(rows, rows.c[key] == firsts.c[key], isouter=outer)
+    def is_walked(self, _name: str, _form: str, _order: OrderShape) -> bool:
+        return True
+
+    def joined(self, lists: sa.FromClause, keys: sa.Select[Any], table: sa.Table, *, outer: bool, key: str = "number") -> Joined:
+        firsts, found = keys.lateral("firsts"), table.alias("found")
+        join = lists.join(firsts, sa.true(), isouter=outer).join(found, found.c[key] == firsts.c[key], isouter=outer)
+        return Joined(join, found)
 
     def by_code_points(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column

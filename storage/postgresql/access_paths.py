@@ -1,0 +1,38 @@
+"""Which path to a page is short whatever the number of visits.
+
+PostgreSQL's planner takes columns for independent of each other. They are not: who was booked first comes first. So it would walk
+along an index through a million rows to fill a page that it expects to fill at once. A walk is bounded here, in rows.
+"""
+
+from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
+from storage.queries.selectivity import has_indexed_text, is_selective, mergeable
+
+# Some five milliseconds, each row at another place of the table.
+WALK = AccessPath(Access.WALK, rows=5_000)
+SORTED, IN_ORDER = AccessPath(Access.SORTED), AccessPath(Access.IN_ORDER)
+# Conditions on the column of an order, and on what comes before it in an index: a walk sees only rows that meet them.
+BOUNDS = {
+    "date_time": {"start", "end"},
+    "modified": {"modified_after", "modified_before"},
+    "created": {"created_after", "created_before"},
+}
+OWNERS = frozenset({"location", "scope", "assigned_to", "care_enquiry", "service_user_contact"})
+
+
+def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
+    along = order[0][0] if order else "id"
+    has_text = has_indexed_text(conditions)
+    if condition := mergeable(conditions, order):
+        return [WALK, SORTED] if has_text else [AccessPath(Access.MERGED, mergeable=condition)]
+    if all(is_walked(name, form, along) for name, form in conditions):
+        return [IN_ORDER]
+    if not is_selective(conditions):
+        return [WALK, SORTED]
+    if along != "date_time":
+        return [SORTED]
+    return [WALK, SORTED] if has_text else [IN_ORDER]
+
+
+def is_walked(name: str, form: str, along: str) -> bool:
+    """Tell whether a walk in the order of this column sees only rows that meet the condition."""
+    return name in BOUNDS.get(along, ()) or (along == "date_time" and name in OWNERS and form == "one")

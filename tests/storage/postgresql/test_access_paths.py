@@ -1,0 +1,146 @@
+"""By which indexes PostgreSQL finds each screen, as it plans it itself among twenty thousand visits."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from storage.models import HomeVisitStatus
+from storage.postgresql.connecting import connect
+from storage.postgresql.database import PostgreSQLDatabase
+from storage.queries import listing
+from storage.queries.conditions import HomeVisitFilter, conditions
+from storage.queries.counts import count
+from storage.queries.statements import Statement
+from tests import databases
+
+DIALECT = PostgreSQLDatabase.dialect
+HOMES, USER, ENQUIRY, CONTACT = [f"b{number:023}" for number in range(30)], f"a{3:023}", f"c{3:023}", f"d{3:023}"
+FILL = """
+INSERT INTO users (id) SELECT 'a' || lpad(n::text, 23, '0') FROM generate_series(0, 19) n;
+INSERT INTO locations (id) SELECT 'b' || lpad(n::text, 23, '0') FROM generate_series(0, 29) n;
+INSERT INTO care_enquiries (id, location)
+  SELECT 'c' || lpad(n::text, 23, '0'), 'b' || lpad((n % 30)::text, 23, '0') FROM generate_series(0, 1999) n;
+INSERT INTO service_user_contacts (id, care_enquiry)
+  SELECT 'd' || lpad(n::text, 23, '0'), 'c' || lpad(n::text, 23, '0') FROM generate_series(0, 1999) n;
+INSERT INTO home_visits (id, care_enquiry, location, assigned_to, service_user_contact, date_time, created, modified, completed,
+    visit_type, host, notes, notes_folded, version, confirmation)
+  SELECT lpad(n::text, 24, '0'), 'c' || lpad((n % 2000)::text, 23, '0'), 'b' || lpad((n % 30)::text, 23, '0'),
+    'a' || lpad((n % 20)::text, 23, '0'), 'd' || lpad((n % 2000)::text, 23, '0'), t, t - interval '7 days', t,
+    CASE WHEN n % 5 > 0 THEN t END, 'IN_PERSON', 'MANAGER', words, words, 1, 'NOT_REQUIRED'
+  FROM (SELECT n, timestamptz '2016-01-01Z' + interval '4 hours' * (n * 7919 % 20000) AS t,
+    CASE n WHEN 4711 THEN 'wurlitzer' ELSE 'prefers mornings, asked about the garden ' || n END AS words
+    FROM generate_series(1, 20000) n) visits;
+"""
+TIME, LATEST, CHANGES, CREATED = (("date_time", False),), (("date_time", True),), (("modified", False),), (("created", False),)
+PENDING: HomeVisitFilter = {"status": [HomeVisitStatus.PENDING]}
+MONTH: HomeVisitFilter = {"start_date": date(2021, 3, 1), "end_date": date(2021, 3, 31)}
+HOME: HomeVisitFilter = {"location": HOMES[3:4]}
+SINCE: HomeVisitFilter = {"modified_after": datetime(2024, 6, 1, tzinfo=UTC)}
+VALUES = {"limit": 21, "after_0": "2021-03-01T00:00:00", "after_1": "0" * 24}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    kind, databases.KIND = databases.KIND, "postgresql"
+    path = tmp_path_factory.mktemp("plans") / "visits.db"
+    databases.migrate(path)
+    url = databases.url_of(path)
+    asyncio.run(_execute(url, FILL, "VACUUM ANALYZE"))
+    databases.KIND = kind
+    yield url
+    databases.KIND = "postgresql"
+    databases.drop_below(path.parent)
+    databases.KIND = kind
+
+
+async def _execute(url: str, *texts: str) -> None:
+    connection = await connect(url, patient=True)
+    for text in texts:
+        await connection.execute(text)
+    await connection.close()
+
+
+async def planned(url: str, statement: Statement, values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the indexes that are used, and whether rows are sorted or all looked at.
+
+    A few are sorted where that is less than to find them in order; of the latest, those of one instant by their IDs.
+    """
+    connection = await connect(url)
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement.text}", *statement.arguments(values))
+    await connection.close()
+    return sorted(set(_steps(json.loads(plan)[0]["Plan"])))
+
+
+def _steps(node: dict[str, Any]) -> Iterator[str]:
+    if "Index Name" in node:
+        yield node["Index Name"].removeprefix("home_visits_")
+    elif node["Node Type"] in ("Sort", "Incremental Sort", "Seq Scan"):
+        yield node["Node Type"].lower()
+    for child in node.get("Plans", ()):
+        yield from _steps(child)
+
+
+def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cursors: bool) -> tuple[Statement, dict[str, Any]]:
+    where = conditions(filter, locations, DIALECT)
+    shape = listing.Shape(where.shape, listing.order_of(order).keys, **cursors)
+    return listing.page(DIALECT, shape).statement, where.values | VALUES
+
+
+SCREENS: dict[str, tuple[HomeVisitFilter, list[str] | None, Any, list[str]]] = {
+    "all by time": ({}, None, TIME, ["by_time"]),
+    "the latest": ({}, None, LATEST, ["by_time", "incremental sort"]),
+    "pending": (PENDING, None, TIME, ["by_time"]),
+    "in a month": (MONTH | PENDING, None, TIME, ["by_time"]),
+    "changes": (SINCE, None, CHANGES, ["by_modified"]),
+    "changes of some homes": (SINCE, HOMES[:10], CHANGES, ["by_modified"]),
+    "by creation": ({}, None, CREATED, ["by_created"]),
+    "a home's": (HOME, None, TIME, ["of_location"]),
+    "a home's pending": (HOME | PENDING, None, TIME, ["pending_of_location"]),
+    "a home's, in a month": (HOME | MONTH, None, LATEST, ["of_location", "sort"]),
+    "a user's": ({"assigned_to": [USER]}, None, TIME, ["of_user"]),
+    "an enquiry's": ({"care_enquiry": [ENQUIRY]}, None, TIME, ["of_care_enquiry", "sort"]),
+    "a contact's": ({"service_user_contact": [CONTACT]}, None, TIME, ["of_contact", "sort"]),
+    "of two homes": ({}, HOMES[:2], TIME, ["of_location", "sort"]),
+    "of ten homes": ({}, HOMES[:10], TIME, ["of_location", "sort"]),
+    "a frequent keyword": ({"keyword": "mornings"}, None, TIME, ["by_time"]),
+    "a keyword at a home": ({"keyword": "mornings"} | HOME, None, TIME, ["of_location"]),
+}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_a_screen_is_found_along_its_index(filled: str, screen: str) -> None:
+    filter, locations, order, steps = SCREENS[screen]
+    assert await planned(filled, *page(filter, locations, order)) == steps
+
+
+@pytest.mark.parametrize("screen", ["all by time", "a home's", "a user's", "of ten homes"])
+async def test_so_is_a_page_further_on(filled: str, screen: str) -> None:
+    filter, locations, order, steps = SCREENS[screen]
+    statement, values = page(filter, locations, order, after=True)
+    indexes = set(await planned(filled, statement, values))
+
+    assert "seq scan" not in indexes
+    assert set(steps) <= indexes
+
+
+async def test_what_a_walk_does_not_find_is_found_by_trigrams(filled: str) -> None:
+    statement, values = page({"keyword": "wurlitzer"}, None, TIME)
+    assert statement.fallback is not None
+    assert await planned(filled, statement.fallback, values) == ["notes", "sort"]
+
+
+async def test_no_page_walks_further_than_it_says(filled: str) -> None:
+    statement, values = page({"host": ["NURSE"], "start_date": date(2024, 1, 1)}, None, CREATED)
+    assert statement.fallback is not None
+
+    assert await planned(filled, statement, values) == ["by_created"]
+    assert "by_created" not in await planned(filled, statement.fallback, values)
+
+
+async def test_the_visits_of_a_home_are_counted_by_its_index_alone(filled: str) -> None:
+    where = conditions(HOME, None, DIALECT)
+    assert await planned(filled, count(DIALECT, listing.Shape(where.shape)), where.values) == ["of_location"]
