@@ -4,6 +4,7 @@ PostgreSQL's planner takes columns for independent of each other. They are not: 
 along an index through a million rows to fill a page that it expects to fill at once. A walk is bounded here, in rows.
 """
 
+from storage.queries.conditions import FAILED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
 from storage.queries.selectivity import has_indexed_text, is_selective, mergeable
 
@@ -16,6 +17,8 @@ BOUNDS = {
     "modified": {"modified_after", "modified_before"},
     "created": {"created_after", "created_before"},
 }
+# The one value that has an index of its own, in the order of time.
+UNCONFIRMED = ("confirmation", FAILED)
 OWNERS = frozenset({"location", "scope", "assigned_to", "care_enquiry", "service_user_contact"})
 
 
@@ -35,4 +38,6 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
 
 def is_walked(name: str, form: str, along: str) -> bool:
     """Tell whether a walk in the order of this column sees only rows that meet the condition."""
-    return name in BOUNDS.get(along, ()) or (along == "date_time" and name in OWNERS and form == "one")
+    if along == "date_time" and ((name in OWNERS and form == "one") or (name, form) == UNCONFIRMED):
+        return True
+    return name in BOUNDS.get(along, ())

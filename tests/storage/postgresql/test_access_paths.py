@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage.models import HomeVisitStatus
+from storage.models import ConfirmationStatus, HomeVisitStatus
 from storage.postgresql.connecting import connect
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.queries import listing
@@ -24,13 +24,16 @@ INSERT INTO users (id) SELECT 'a' || lpad(n::text, 23, '0') FROM generate_series
 INSERT INTO locations (id) SELECT 'b' || lpad(n::text, 23, '0') FROM generate_series(0, 29) n;
 INSERT INTO care_enquiries (id, location)
   SELECT 'c' || lpad(n::text, 23, '0'), 'b' || lpad((n % 30)::text, 23, '0') FROM generate_series(0, 1999) n;
-INSERT INTO service_user_contacts (id, care_enquiry)
-  SELECT 'd' || lpad(n::text, 23, '0'), 'c' || lpad(n::text, 23, '0') FROM generate_series(0, 1999) n;
+INSERT INTO service_user_contacts (id, care_enquiry, search_folded)
+  SELECT 'd' || lpad(n::text, 23, '0'), 'c' || lpad(n::text, 23, '0'), CASE n WHEN 3 THEN 'ada wurlitzer' ELSE 'grace hopper' END
+  FROM generate_series(0, 1999) n;
 INSERT INTO home_visits (id, care_enquiry, location, assigned_to, service_user_contact, date_time, created, modified, completed,
     visit_type, host, notes, notes_folded, version, confirmation)
   SELECT lpad(n::text, 24, '0'), 'c' || lpad((n % 2000)::text, 23, '0'), 'b' || lpad((n % 30)::text, 23, '0'),
-    'a' || lpad((n % 20)::text, 23, '0'), 'd' || lpad((n % 2000)::text, 23, '0'), t, t - interval '7 days', t,
-    CASE WHEN n % 5 > 0 THEN t END, 'IN_PERSON', 'MANAGER', words, words, 1, 'NOT_REQUIRED'
+    CASE WHEN n % 500 > 0 THEN 'a' || lpad((n % 20)::text, 23, '0') END, 'd' || lpad((n % 2000)::text, 23, '0'),
+    t, t - interval '7 days', t,
+    CASE WHEN n % 5 > 0 THEN t END, 'IN_PERSON', 'MANAGER', words, words, 1,
+    CASE n % 1000 WHEN 1 THEN 'FAILED' ELSE 'NOT_REQUIRED' END
   FROM (SELECT n, timestamptz '2016-01-01Z' + interval '4 hours' * (n * 7919 % 20000) AS t,
     CASE n WHEN 4711 THEN 'wurlitzer' ELSE 'prefers mornings, asked about the garden ' || n END AS words
     FROM generate_series(1, 20000) n) visits;
@@ -40,6 +43,8 @@ PENDING: HomeVisitFilter = {"status": [HomeVisitStatus.PENDING]}
 MONTH: HomeVisitFilter = {"start_date": date(2021, 3, 1), "end_date": date(2021, 3, 31)}
 HOME: HomeVisitFilter = {"location": HOMES[3:4]}
 SINCE: HomeVisitFilter = {"modified_after": datetime(2024, 6, 1, tzinfo=UTC)}
+BOOKED: HomeVisitFilter = {"created_after": datetime(2021, 3, 1, tzinfo=UTC)}
+UNCONFIRMED: HomeVisitFilter = {"confirmation": [ConfirmationStatus.FAILED]}
 VALUES = {"limit": 21, "after_0": "2021-03-01T00:00:00", "after_1": "0" * 24}
 
 
@@ -107,6 +112,10 @@ SCREENS: dict[str, tuple[HomeVisitFilter, list[str] | None, Any, list[str]]] = {
     "of two homes": ({}, HOMES[:2], TIME, ["of_location", "sort"]),
     "of ten homes": ({}, HOMES[:10], TIME, ["of_location", "sort"]),
     "a frequent keyword": ({"keyword": "mornings"}, None, TIME, ["by_time"]),
+    "without a user": ({"assigned": False} | PENDING, None, TIME, ["by_time"]),
+    "booked since a day": (BOOKED, None, CREATED, ["by_created"]),
+    "not confirmed": (UNCONFIRMED, None, TIME, ["sort", "unconfirmed"]),
+    "not confirmed and pending": (UNCONFIRMED | PENDING, None, TIME, ["sort", "unconfirmed"]),
     "a keyword at a home": ({"keyword": "mornings"} | HOME, None, TIME, ["of_location"]),
 }
 
@@ -131,6 +140,36 @@ async def test_what_a_walk_does_not_find_is_found_by_trigrams(filled: str) -> No
     statement, values = page({"keyword": "wurlitzer"}, None, TIME)
     assert statement.fallback is not None
     assert await planned(filled, statement.fallback, values) == ["notes", "sort"]
+
+
+async def test_so_is_who_attends_by_names(filled: str) -> None:
+    statement, values = page({"attendee": "wurlitzer"}, None, TIME)
+    walked = set(await planned(filled, statement, values))
+    assert statement.fallback is not None
+    found = set(await planned(filled, statement.fallback, values))
+
+    assert walked - {"seq scan"} == {"by_time"}  # whichever is less for people: to look each up, or at all
+    assert {"of_contact", "sort"} <= found
+    assert "by_time" not in found
+
+
+async def test_whoever_is_left_without_a_user_is_found_by_an_index_of_those(filled: str) -> None:
+    statement, values = page({"assigned": False} | PENDING, None, TIME)
+    assert statement.fallback is not None
+    assert await planned(filled, statement.fallback, values) == ["sort", "unassigned"]
+
+
+@pytest.mark.parametrize(("walk", "limit", "row"), [(100, 2, "fallback"), (100, 1, "first"), (None, 2, "first")])
+async def test_a_fallback_is_for_a_page_that_a_walk_has_not_filled(
+    database: PostgreSQLDatabase, walk: int | None, limit: int, row: str
+) -> None:
+    statement = Statement("SELECT 'first'", (), Statement("SELECT 'fallback'", ()), max_steps=1, rows=walk)
+    assert [tuple(found) for found in await database.fetch(statement, {"limit": limit})] == [(row,)]
+
+
+@pytest.mark.parametrize(("filter", "order"), [(MONTH, TIME), (SINCE, CHANGES), (BOOKED, CREATED), (UNCONFIRMED, TIME)])
+def test_a_walk_past_nothing_else_needs_no_fallback(filter: HomeVisitFilter, order: Any) -> None:
+    assert page(filter, None, order)[0].fallback is None
 
 
 async def test_no_page_walks_further_than_it_says(filled: str) -> None:
