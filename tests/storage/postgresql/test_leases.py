@@ -200,6 +200,24 @@ async def test_what_is_cancelled_while_it_is_interrupted_stays_cancelled(open_re
         assert [read.cancelled() for read in reads] == [True, True]
 
 
+@pytest.mark.usefixtures("_nothing_is_long")
+async def test_an_interrupted_read_begins_anew_beside_what_the_server_still_ends(open_readers: OpenReaders) -> None:
+    async with of(await open_readers(2)) as readers:
+        lent = readers.database._connections._leases
+        read = readers.start("a", LONG)
+        await asyncio.sleep(LONG / 3)
+        [lease] = lent._running
+        lease.interrupt()
+        await steps(2)
+        running = list(lent._running)
+        await read
+
+        assert (len(running), running[0]) == (2, lease)
+        assert readers.order == ["a"]
+        [[runs]] = await readers.database.fetch(RUNS, {})
+        assert runs == 2
+
+
 async def test_a_read_that_connects_for_long_is_not_interrupted(
     open_readers: OpenReaders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
