@@ -14,8 +14,10 @@ from schema.execution.engine import Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage import writes
+from storage.caller import OURSELVES
 from storage.database import Database
 from storage.postgresql.connections import CONNECTIONS
+from storage.postgresql.leases import Lease
 from tests import databases, world
 from tests.asking import Ask, shared_engine
 from tests.databases import path_of
@@ -111,21 +113,29 @@ async def without_readers(database: Any, *, wait_seconds: float = 30) -> AsyncIt
     pool._idle = readers
 
 
+async def taken(pool: Any) -> Any:
+    """Return a connection as a read has it, but one that is never interrupted; it goes back by `release`."""
+    lease = Lease("others", asyncio.current_task())
+    connection = await pool._lend(lease)
+    lease.connection = None
+    return connection
+
+
 @asynccontextmanager
 async def without_connections(database: Any, wait_seconds: float) -> AsyncIterator[None]:
     """Let transactions have the one connection that is left, and reads none."""
     pool = database._connections
-    pool._wait_seconds = wait_seconds
-    acquire, busy = pool.acquire, [await pool.acquire() for _ in range(CONNECTIONS - 1)]
+    pool._leases._wait_seconds = wait_seconds
+    read, busy = pool.read, [await taken(pool) for _ in range(CONNECTIONS - 1)]
 
-    async def acquire_as_one_of_many() -> Any:
-        if asyncio.current_task() not in database._writes:
-            busy.append(await acquire())
-        return await acquire()
+    async def read_as_one_of_many(text: str, arguments: Any, subject: str, **options: Any) -> Any:
+        if subject != OURSELVES:
+            busy.append(await taken(pool))
+        return await read(text, arguments, subject, **options)
 
-    pool.acquire = acquire_as_one_of_many
+    pool.read = read_as_one_of_many
     yield
-    pool.acquire = acquire
+    pool.read = read
     for connection in busy:
         pool.release(connection)
 
@@ -138,7 +148,7 @@ async def without_writers(database: Any) -> AsyncIterator[None]:
             yield
         return
     pool = database._connections
-    busy = [await pool.acquire() for _ in range(CONNECTIONS)]
+    busy = [await taken(pool) for _ in range(CONNECTIONS)]
     yield
     for connection in busy:
         pool.release(connection)
