@@ -12,6 +12,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import RLock
 from typing import NamedTuple
 
 from storage.errors import DatabaseUnusable
@@ -105,6 +106,8 @@ class OpenFiles:
     def __init__(self, path: Path) -> None:
         self._paths = [path, Path(f"{path}-wal"), Path(f"{path}-shm")]
         self._overwritten = False
+        # The event loop and threads look, and compare what they see with what was seen last.
+        self._looking = RLock()
         with suppress(FileNotFoundError):
             self._main_descriptor = os.open(path, os.O_RDONLY)
             self._log_descriptor = os.open(self._paths[1], os.O_RDONLY)
@@ -128,6 +131,10 @@ class OpenFiles:
 
     def fault(self) -> Fault | None:
         """Return what keeps writes from being found by the next to open the database."""
+        with self._looking:
+            return self._fault()
+
+    def _fault(self) -> Fault | None:
         if self._overwritten:
             return OVERWRITTEN
         # Before the files: what is then seen of them is at least as new.
@@ -162,7 +169,8 @@ class OpenFiles:
 
     def accept(self) -> None:
         """Take the file as it is for what SQLite wrote."""
-        self._index, self._main = self._read_index(), self._read_main()
+        with self._looking:
+            self._index, self._main = self._read_index(), self._read_main()
 
     def _overwriting(self, index: _Index) -> Fault | None:
         """Look for what was written into the file by anything but a checkpoint; `index` was read before the file is."""

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +75,37 @@ async def test_a_checkpoint_beside_a_reader_of_an_older_state_is_no_fault(tmp_pa
         writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         assert opened.fault() is None
         opened.close()
+
+
+class Interrupted(OpenFiles):
+    """Somebody else looks, from another thread, just after the file was read."""
+
+    other: threading.Thread | None = None
+
+    def _read_main(self) -> Any:
+        main = super()._read_main()
+        if self.other is None and hasattr(self, "_main"):
+            self.other = threading.Thread(target=self.fault)
+            self.other.start()
+            self.other.join(0.2)
+        return main
+
+
+def test_a_checkpoint_is_no_fault_to_two_threads_that_look_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.db"
+    with connected(path) as writer:
+        for pragma in ("journal_mode = WAL", "wal_autocheckpoint = 0"):
+            writer.execute(f"PRAGMA {pragma}")
+        writer.execute("CREATE TABLE rows (text)")
+        opened = Interrupted(path)
+        writer.execute("PRAGMA wal_checkpoint").fetchall()
+
+        faults = [opened.fault(), opened.fault()]
+
+        assert opened.other
+        opened.other.join()
+        opened.close()
+    assert faults == [None, None]
 
 
 async def test_a_log_whose_beginning_is_lost_is_cut_off_though_it_is_long_again(database: SQLiteDatabase, path: Path) -> None:
