@@ -1,6 +1,7 @@
 """Files of shared metrics: allocated before use, never grown, taken over, and removed after who was killed."""
 
 import fcntl
+import gc
 import os
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from schema.server.metrics import LONGEST_NAME, MAX_LABELLED, Metrics
 from schema.server.sharing import SIZES, SharedMetrics, make_shared_folder, use_files
 from schema.transport.operations import RequestRecord
 
+# prometheus-client closes a worker's files with its process.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 
 @pytest.fixture(autouse=True)
 def _values_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     yield
     use_files(None)
+    # Here, and not in another test.
+    gc.collect()
 
 
 def metrics_of(folder: Path, worker: int, monkeypatch: pytest.MonkeyPatch) -> Metrics:
