@@ -252,9 +252,12 @@ class Engine:
             executor = StandardExecutor(self._schema, operation, variables, run.context, event)
         else:
             executor = PlannedExecutor(self._schema, operation, variables, run, resolved, self._scalars, faults)
-        result: Any = executor.execute_operation()
-        if executor.is_awaitable(result):
-            result = await result
+        try:
+            result: Any = executor.execute_operation()
+            if executor.is_awaitable(result):
+                result = await result
+        finally:
+            executor.close_unawaited()
         served = Served.EXECUTOR
         if isinstance(executor, PlannedExecutor) and executor.planned:
             served = Served.PLANS

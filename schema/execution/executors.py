@@ -1,6 +1,6 @@
 """Executors of a prepared operation: graphql-core's own, and one that completes objects and lists by plans where it can."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -131,11 +131,9 @@ class PlannedExecutor(StandardExecutor):
         async def page() -> Any:
             return (await run.load_pages(hint, nodes[0], arguments, None, {parent}))[parent]
 
-        async def completed() -> Any:
-            # Where this is cancelled before it begins, there is no page yet that is never awaited.
-            return await self.complete_awaitable_value(field.type, field_details_list, info, path, page(), position_context)
-
-        return completed()
+        awaited = page()
+        self.will_await(awaited)
+        return self.complete_awaitable_value(field.type, field_details_list, info, path, awaited, position_context)
 
     async def complete_awaitable_value(
         self,
@@ -146,13 +144,7 @@ class PlannedExecutor(StandardExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        try:
-            await self._run.give_way()
-        except BaseException:
-            # Cancelled meanwhile: Python warns of what is never awaited.
-            if isinstance(result, Coroutine):
-                result.close()
-            raise
+        await self._run.give_way()
         return await super().complete_awaitable_value(return_type, field_details_list, info, path, result, position_context)
 
     def complete_object_value(

@@ -5,6 +5,8 @@ Seen on Strawberry 0.341.2 and graphql-core 3.3.2. Who raises either version rea
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any
 
 import strawberry
@@ -92,7 +94,11 @@ def require_no_extensions(schema: strawberry.Schema) -> None:
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor as Strawberry sets it up. Its constructor and `complete_…` methods are documented as private."""
+    """graphql-core's executor as Strawberry sets it up. Its constructor and `complete_…` methods are documented as private.
+
+    Where a field fails or the operation is cancelled, it drops coroutines that it has not begun to await, and Python warns of
+    each: whoever executes calls `close_unawaited` at the end.
+    """
 
     def __init__(
         self,
@@ -117,6 +123,31 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             middleware_manager=middleware,
             operation_extensions={},
         )
+        met: list[Any] = []
+
+        def is_awaitable(value: Any) -> bool:
+            if isinstance(value, CoroutineType):
+                met.append(value)
+                return True
+            return hasattr(value, "__await__")
+
+        self._met = met
+        # Asked of all that may have to be awaited, but for the objects of a list.
+        self.is_awaitable = is_awaitable  # type: ignore[assignment]  # graphql-core's is a TypeGuard
+
+    def complete_list_item_value(self, item: Any, complete_results: list[Any], *arguments: Any) -> bool:
+        awaits = super().complete_list_item_value(item, complete_results, *arguments)
+        if awaits:
+            self.will_await(complete_results[-1])
+        return awaits
+
+    def will_await(self, coroutine: Any) -> None:
+        self._met.append(coroutine)
+
+    def close_unawaited(self) -> None:
+        for coroutine in self._met:
+            if getcoroutinestate(coroutine) == CORO_CREATED:
+                coroutine.close()
 
 
 class Fragments:

@@ -1,7 +1,6 @@
 """Plans answer what graphql-core's own executor answers: the same data in the same order, the same errors in the same places."""
 
 import asyncio
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,24 +18,11 @@ from tests.schema.execution.drawn import Drawn, documents
 from tests.schema.execution.oracle import CALLERS, LOOSE, SPOILT, TIGHT, Oracle, alike, values
 from tests.world import ANNA, DAUGHTER, FOR_BEECHES, FOR_WILLOWS, STUB_ENQUIRY, UNKNOWN, VISIT_IDS, WILLOWS
 
-# When a field fails, graphql-core cancels siblings that it has not begun to wait for, and Python warns of those.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning"),
-]
-
 DRAWN = settings(deadline=None, suppress_health_check=list(HealthCheck))
 QUERIES = documents(core_schema(schema()), values())
 MUTATIONS = documents(core_schema(schema()), values(), kind="mutation")
 
 Worlds = dict[str, Oracle]
-
-
-@pytest.fixture(autouse=True)
-def _warned_here() -> Iterator[None]:
-    """Collect what was never awaited now, lest another test is warned of it."""
-    yield
-    gc.collect()
 
 
 class Loop:
