@@ -78,8 +78,8 @@ async def count_groups(
 def _checked(group_by: Sequence[HomeVisitGrouping]) -> Groupings:
     if 1 <= len(group_by) <= MOST_GROUPINGS and len(set(group_by)) == len(group_by):
         return tuple(group_by)
-    number = "nothing" if not group_by else " and ".join(group_by)
-    raise InvalidPage(f"Visits are counted by one or two things at once, each named once: `groupBy` names {number}.")
+    groupings = " and ".join(group_by) or "nothing"
+    raise InvalidPage(f"Visits are counted by one or two things at once: name each once in `groupBy`, which names {groupings}.")
 
 
 def _too_many(groupings: Groupings) -> str:

@@ -57,12 +57,12 @@ def piece_parameter(number: int) -> str:
 
 def _along(dialect: Dialect, path: AccessPath, shape: GroupingShape) -> Statement:
     keys = [key for grouping in shape.groupings for key in _keys(dialect, grouping, shape.pieces)]
-    labels = [f"key_{number}" for number in range(len(keys))]
-    columns: list[sa.ColumnElement[Any]] = [key.label(label) for key, label in zip(keys, labels, strict=True)]
+    names = [f"key_{number}" for number in range(len(keys))]
+    columns: list[sa.ColumnElement[Any]] = [key.label(name) for key, name in zip(keys, names, strict=True)]
     query = sa.select(*columns, sa.func.count()).select_from(VISITS)
     query = query.where(*clauses(dialect, Shape(shape.conditions), path.access))
     # By label: a key that has parameters would not be the same expression twice to every database.
-    query = query.group_by(*map(sa.literal_column, labels))
+    query = query.group_by(*map(sa.literal_column, names))
     query = query.limit(sa.bindparam("limit", type_=sa.Integer())).offset(sa.literal_column("0"))
     return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
 

@@ -176,7 +176,7 @@ async def test_notes_are_told_to_those_who_ask_for_them_and_in_no_error(ask: Ask
 
 # A message says what to do: it has a verb that tells, a bound, or an example.
 HELPS = re.compile(
-    r"\b(accept|ask|book|check|choose|correct|give|leave|look|name|page|pass|remove|report|send|sign in|split|try|use|wait"
+    r"\b(accept|ask|begin again|book|check|choose|correct|give|leave|look|name|page|pass|remove|report|send|sign in|split|try|use|wait"
     r"|at most|like|must be)\b",
     re.IGNORECASE,
 )

@@ -92,7 +92,7 @@ async def test_only_what_the_filter_finds_within_the_callers_locations_is_counte
     ],
 )
 async def test_none_three_or_one_twice_are_refused(visits: HomeVisits, group_by: list[HomeVisitGrouping], named: str) -> None:
-    message = f"Visits are counted by one or two things at once, each named once: `groupBy` names {named}."
+    message = f"Visits are counted by one or two things at once: name each once in `groupBy`, which names {named}."
 
     with pytest.raises(InvalidPage) as refused:
         await visits.counts({}, group_by, "UTC")

@@ -82,9 +82,9 @@ async def test_a_row_comes_after_what_the_session_has_not_written_yet(database: 
     def work(session: Session) -> list[Any]:
         session.add(visit(1))
         Insert(HomeVisitEvent)(session, event)
-        return list(session.exec(select(HomeVisitEvent.sequence).where(col(HomeVisitEvent.home_visit) == visit_id(1))))
+        return list(session.exec(select(HomeVisitEvent.id).where(col(HomeVisitEvent.home_visit) == visit_id(1))))
 
-    assert await database.write(work) == [1]
+    assert await database.write(work) == [event["id"]]
 
 
 async def test_what_must_be_given_is_refused_where_it_is_not(database: Database, path: Path) -> None:

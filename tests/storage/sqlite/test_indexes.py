@@ -34,6 +34,8 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         "home_visits_of_location",
         "home_visits_of_user",
         "home_visits_pending_of_location",
+        "home_visits_unassigned",
+        "home_visits_unconfirmed",
     }
     assert indexes_of(database.path) == before
 
