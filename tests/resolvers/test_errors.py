@@ -176,8 +176,8 @@ async def test_notes_are_told_to_those_who_ask_for_them_and_in_no_error(ask: Ask
 
 # A message says what to do: it has a verb that tells, a bound, or an example.
 HELPS = re.compile(
-    r"\b(accept|ask|begin again|book|check|choose|correct|give|leave|look|name|page|pass|remove|report|send|sign in|split|try|use|wait"
-    r"|at most|like|must be)\b",
+    r"\b(accept|ask|begin again|book|check|choose|correct|give|leave|look|name|page|pass|remove|report|send|sign in|split|try|use"
+    r"|wait|at most|like|must be)\b",
     re.IGNORECASE,
 )
 # Nothing can be done about it; and the library's own words, which get their full stop.

@@ -51,7 +51,7 @@ async def test_none_three_or_one_twice_are_bad_input(ask: Ask, group_by: list[st
 
     (error,) = response.errors
     assert (response.data, error["extensions"]["code"]) == (None, "BAD_USER_INPUT")
-    assert error["message"].startswith("Visits are counted by one or two things at once: name each once in `groupBy`, which names ")
+    assert error["message"].startswith("Visits are counted by one or two things at once: name each once in `groupBy`, which ")
     assert response.statements == 0
 
 

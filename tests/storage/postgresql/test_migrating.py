@@ -81,7 +81,11 @@ def test_migrations_equal_the_models(url: str) -> None:
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
 
     with engine.connect() as connection:
-        options = {"compare_type": True, "compare_server_default": False, "include_name": lambda name, *_: name not in keywords.INDEXES}
+        options = {
+            "compare_type": True,
+            "compare_server_default": False,
+            "include_name": lambda name, *_: name not in keywords.INDEXES,
+        }
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
     engine.dispose()
