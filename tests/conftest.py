@@ -24,7 +24,8 @@ from tests import databases
 
 ROOT = Path(__file__).parent.parent
 APP = str(ROOT / "app.py")
-SQLITE = ROOT / "tests" / "storage" / "sqlite"
+# What is about one database alone: its room, and tests with its mark.
+ROOMS = {kind: ROOT / "tests" / "storage" / kind for kind in ("sqlite", "postgresql")}
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     databases.KIND = config.getoption("--database")
     databases.SERVER = config.getoption("--postgresql") or getattr(config, "workerinput", {}).get("postgresql")
-    config.addinivalue_line("markers", "sqlite: about SQLite alone")
+    for kind in ROOMS:
+        config.addinivalue_line("markers", f"{kind}: run with --database={kind} alone")
     if config.getoption("--no-plans"):
         SETTINGS["PLANS"] = "off"
 
@@ -204,12 +206,11 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about SQLite alone where another database is tested."""
-    if config.getoption("--database") == "sqlite":
-        return
-    of_sqlite = [item for item in items if item.get_closest_marker("sqlite") or SQLITE in item.path.parents]
-    config.hook.pytest_deselected(items=of_sqlite)
-    items[:] = [item for item in items if item not in of_sqlite]
+    """Leave out what is about another database alone than the one that is tested."""
+    others = ROOMS.keys() - {config.getoption("--database")}
+    left_out = [item for item in items if any(item.get_closest_marker(kind) or ROOMS[kind] in item.path.parents for kind in others)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,9 @@ def everything(type: Any, above: tuple[str, ...] = ()) -> str:
             parts.append(key)
         elif type.name not in above:
             size = "(first: 100)" if "first" in field.args else ""
-            parts.append(f"{key}{size} {everything(below, (*above, type.name))}")
+            # What an edge leads to, `nodes` beside it leads to as well.
+            beside = (get_named_type(below.fields["node"].type).name,) if name == "edges" else ()
+            parts.append(f"{key}{size} {everything(below, (*above, type.name, *beside))}")
     return "{ " + " ".join(parts) + " }"
 
 

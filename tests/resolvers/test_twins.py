@@ -15,6 +15,9 @@ from tests.resolvers.twin_requests import BAD_CURSORS, CALLERS, FILTERS, ONE_CON
 from tests.resolvers.twins import Templates, Twins, later
 from tests.world import EVERYBODY, UNKNOWN, VISIT_IDS
 
+# SQLite is there always.
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
