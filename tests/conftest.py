@@ -208,9 +208,11 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about another database alone than the one that is tested."""
     others = ROOMS.keys() - {config.getoption("--database")}
-    left_out = [item for item in items if any(item.get_closest_marker(kind) or ROOMS[kind] in item.path.parents for kind in others)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    left_out = {
+        item for item in items if any(item.get_closest_marker(kind) or ROOMS[kind] in item.path.parents for kind in others)
+    }
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)
