@@ -40,7 +40,7 @@ MAX_REFUSED_SIZE = 4_000_000
 PER_DOCUMENT = 3_000
 PER_TOKEN = 700
 PER_PLANNED_FIELD = 2_200
-PER_ANSWER = 250_000
+PER_ANSWER = 300_000
 INTROSPECTION = frozenset(("__schema", "__type"))
 # What is quoted is the client's own, to its end or that of the message.
 _QUOTED_OR_PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*('|$)|"(?:[^"\\]|\\.)*("|$)|\b(?:None|True|False)\b""", re.DOTALL)

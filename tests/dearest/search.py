@@ -12,6 +12,7 @@ from graphql import (
     GraphQLSchema,
     get_named_type,
     is_abstract_type,
+    is_enum_type,
     is_leaf_type,
     is_required_argument,
 )
@@ -35,6 +36,15 @@ FILTERS: list[dict[str, Any]] = [{"keyword": keyword} for keyword in KEYWORDS.va
     {"startDate": "2018-01-01", "endDate": "2020-01-01", "anonymized": False},
     {"modifiedAfter": "2019-01-01T00:00:00Z", "visitType": ["VIRTUAL"]},
 ]
+PEOPLE: list[dict[str, Any]] = [{"search": text} for text in ("smith", "a", "07700 900", "of the the of", "zz")]
+PEOPLE += [{}, {"ids": [f"3{n:023x}" for n in range(250)]}]
+EVENTS: list[dict[str, Any]] = [
+    {},
+    {"type": ["CANCELLED", "BOOKED"], "actor": ["a", "b"]},
+    {"location": [home(n) for n in range(250)], "atFrom": "2018-01-01T00:00:00Z"},
+    {"homeVisit": [visit(n) for n in range(250)]},
+]
+BY_NAME = [{"field": "NAME", "direction": "DESC"}, {"field": "ID"}]
 SIZES = st.sampled_from([1, 2, 5, 10, 20, 25, 50, 99, 100])
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(IDS),
@@ -42,10 +52,26 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "last": SIZES,
     "after": st.sampled_from([CURSOR, "nonsense"]),
     "before": st.just(CURSOR),
-    "filter": st.sampled_from(FILTERS) | st.tuples(*[st.sampled_from(FILTERS)] * 2).map(lambda pair: pair[0] | pair[1]),
-    "orderBy": st.integers(1, len(ORDER)).map(lambda length: ORDER[:length]),
+    "groupBy": st.sampled_from([["DAY", "ASSIGNED_TO"], ["LOCATION", "DAY"], ["STATUS"], ["HOST", "VISIT_TYPE"]]),
+    "timeZone": st.sampled_from(["Europe/London", "Australia/Lord_Howe"]),
+    "location": st.sampled_from(IDS),
+    "dateTime": st.just("2020-01-01T00:00:00Z"),
+    "host": st.just("MANAGER"),
+    "assignedTo": st.sampled_from(IDS),
     "name": st.sampled_from(["HomeVisit", "Query"]),
     "includeDeprecated": st.booleans(),
+}
+# Of arguments that are sent as variables, by their type.
+VARIABLES: dict[str, st.SearchStrategy[Any]] = {
+    "HomeVisitFilter": st.sampled_from(FILTERS) | st.tuples(*[st.sampled_from(FILTERS)] * 2).map(lambda pair: pair[0] | pair[1]),
+    "HomeVisitOrder": st.integers(1, len(ORDER)).map(lambda length: ORDER[:length]),
+    "HomeVisitEventFilter": st.sampled_from(EVENTS),
+    "CareEnquiryFilter": st.sampled_from(PEOPLE),
+    "CareEnquiryOrder": st.just(BY_NAME),
+    "LocationFilter": st.sampled_from(PEOPLE),
+    "LocationOrder": st.just(BY_NAME),
+    "UserFilter": st.sampled_from(PEOPLE),
+    "UserOrder": st.just(BY_NAME),
 }
 
 
@@ -78,6 +104,8 @@ class _Composition:
             return f"{{ ... on {chosen.name} {self._selection(chosen, depth, share)} }}"
         fields: dict[str, GraphQLField] = getattr(type, "fields", {})
         names = [name for name, field in fields.items() if depth < DEPTH or is_leaf_type(get_named_type(field.type))]
+        if not names:
+            return "{ __typename }"
         chosen_names = self._draw(st.lists(st.sampled_from(names), min_size=1, max_size=min(share, 14), unique=True))
         parts = [self._field(name, fields[name], depth) for name in chosen_names if self._fields > 0]
         return "{ " + " ".join(parts or ["__typename"]) + " }"
@@ -91,7 +119,9 @@ class _Composition:
             return content
         times = self._draw(st.integers(2, self._aliases))
         within = inner.count(":") + 1
-        times = max(1, min(times, self._aliases // within, self._fields // (content.count(" ") // 2 + 1)))
+        times = min(times, self._aliases // within, self._fields // (content.count(" ") // 2 + 1))
+        if times < 2:
+            return content
         self._aliases -= times * within
         self._fields -= (times - 1) * (content.count(" ") // 2 + 1)
         return " ".join(f"{name}_{self._aliases}_{number}: {content}" for number in range(times))
@@ -100,14 +130,21 @@ class _Composition:
         names = [name for name, argument in field.args.items() if is_required_argument(argument) or self._draw(st.booleans())]
         # Both at once are refused.
         chosen = [name for name in names if name != "last" or "first" not in names]
-        values = ", ".join(f"{name}: {self._value(name, field.args[name])}" for name in chosen if name in VALUES)
-        return f"({values})" if values else ""
+        values = [(name, self._value(name, field.args[name])) for name in chosen]
+        written = ", ".join(f"{name}: {value}" for name, value in values if value)
+        return f"({written})" if written else ""
 
-    def _value(self, name: str, argument: GraphQLArgument) -> str:
-        value = self._draw(VALUES[name])
-        if name in ("filter", "orderBy"):
-            same = next((key for key, (_, kept) in self._variables.items() if kept == value), None)
-            variable = same or f"v{len(self._variables)}"
-            self._variables[variable] = (str(argument.type), value)
-            return f"${variable}"
-        return json.dumps(value)
+    def _value(self, name: str, argument: GraphQLArgument) -> str | None:
+        """Return a value of an argument as it is written; None: it is left out."""
+        if (drawn := VARIABLES.get(get_named_type(argument.type).name)) is not None:
+            return f"${self._variable(str(argument.type), self._draw(drawn))}"
+        if name not in VALUES:
+            return None
+        written = json.dumps(self._draw(VALUES[name]))
+        return written.replace('"', "") if is_enum_type(get_named_type(argument.type)) else written
+
+    def _variable(self, type: str, value: Any) -> str:
+        same = next((name for name, of in self._variables.items() if of == (type, value)), None)
+        variable = same or f"v{len(self._variables)}"
+        self._variables[variable] = (type, value)
+        return variable
