@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from sqlmodel import Session
+
 from storage.carehq.exporting import export_documents
 from storage.carehq.importing import ImportReport, RefusedDocument, import_documents
 from storage.carehq.merging import Tally
@@ -92,3 +95,17 @@ def numbered(count: int) -> list[dict[str, Any]]:
 
 def ids_of(path: Path, table: str) -> list[str]:
     return [row["id"] for row in rows_of(path, table)]
+
+
+async def taken(database: Database, folder: Path, **documents: list[Any]) -> dict[str, Tally]:
+    """Import documents that are all sound."""
+    outcome = await take(database, *write(folder, **documents))
+    assert outcome.refused == []
+    return outcome.tallies
+
+
+async def change(database: Database, statement: str, **values: Any) -> None:
+    def work(session: Session) -> None:
+        session.connection().execute(sa.text(statement), values)
+
+    await database.write(work)
