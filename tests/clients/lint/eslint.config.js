@@ -44,7 +44,7 @@ const schemaRules = {
     "error",
     {
       exceptions: {
-        types: ["CareSeeker", "FieldChange", "InputProblem", "PageInfo", "Viewer"],
+        types: ["CareSeeker", "FieldChange", "HomeVisitCount", "InputProblem", "PageInfo", "Source", "Viewer"],
         suffixes: ["Connection", "Edge", "Success", "Error"],
       },
     },

@@ -11,7 +11,7 @@ export function createClient(): Client {
   const homeVisits = relayPagination();
   const cache = cacheExchange({
     schema,
-    keys: { CareSeeker: () => null }, // has no ID: part of its care enquiry
+    keys: { CareSeeker: () => null, HomeVisitCount: () => null }, // have no ID: part of what holds them
     resolvers: { Query: { homeVisits }, CareEnquiry: { homeVisits }, Location: { homeVisits }, User: { homeVisits } },
     updates: {
       Mutation: {
