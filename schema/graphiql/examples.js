@@ -12,6 +12,7 @@ function always() {
     "<today>": daysFromNow(0),
     "<in three days>": `${daysFromNow(3)}T10:30:00Z`,
     "<in four days>": `${daysFromNow(4)}T14:00:00Z`,
+    "<in four weeks>": daysFromNow(28),
     "<a new key>": newKey(),
     "<its version>": null,
     "<IDs of locations>": null,

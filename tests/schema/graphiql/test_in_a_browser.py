@@ -19,7 +19,7 @@ playwright = pytest.importorskip("playwright.async_api", reason="the browser's d
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SDL = Path(__file__).parents[3] / "schema/schema.graphql"
 
-TABS = ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit")
+TABS = ("ComingVisits", "NextPage", "FindPeople", "CountVisits", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit")
 
 # Nothing is resolved but this machine, so that a request that tries to leave fails, besides being recorded.
 FLAGS = [
