@@ -77,7 +77,7 @@ class PostgreSQLDialect(Dialect):
     def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return sa.cast(_in_utc(instant), sa.Time()) >= sa.cast(_text(parameter), sa.Time())
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:  # noqa: ARG002 - the planner counts rows
+    def search_paths(self, _walk: AccessPath, _order: OrderShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN)]
 
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -99,7 +99,7 @@ class Dialect(ABC):
         """Return how the rows of a list are counted, the path to be tried first at the front."""
 
     @abstractmethod
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+    def search_paths(self, walk: AccessPath, order: OrderShape) -> Sequence[AccessPath]:
         """Return how people are found whose folded names contain a text, the path to be tried first at the front.
 
         `walk` goes through them in the order of the list until a page is full.

@@ -72,8 +72,8 @@ class SQLiteDialect(Dialect):
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
-        return access_paths.search_paths(walk)
+    def search_paths(self, walk: AccessPath, order: OrderShape) -> Sequence[AccessPath]:
+        return access_paths.search_paths(walk, order)
 
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
         return access_paths.group_paths(conditions, groupings)

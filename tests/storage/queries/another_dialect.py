@@ -54,7 +54,7 @@ class AnotherDialect(Dialect):
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+    def search_paths(self, walk: AccessPath, _order: OrderShape) -> Sequence[AccessPath]:
         return [walk._replace(max_steps=1), AccessPath(Access.SCAN)]
 
     def group_paths(self, _conditions: ConditionShape, _groupings: frozenset[str]) -> Sequence[AccessPath]:
