@@ -24,7 +24,7 @@ CUTS = 8
 PATIENCE = 30
 NEWEST = "{ homeVisitEvents(last: 1) { pageInfo { endCursor } } }"
 SINCE = """query ($location: [ID!], $after: String) {
-  homeVisitEvents(first: 100, filter: { location: $location }, after: $after) { nodes { sequence } pageInfo { hasNextPage } }
+  homeVisitEvents(first: 100, filter: { location: $location }, after: $after) { nodes { sequence } pageInfo { endCursor } }
 }"""
 LISTED = """query ($location: [ID!]) {
   homeVisits(filter: { location: $location, status: [PENDING], startDate: "2031-05-01" }, first: 100) {
@@ -64,9 +64,13 @@ class Clerk:
         await ask(self._url, BOOK, careEnquiry=self._care_enquiry, dateTime=moment)
 
     async def sequences(self, after: str) -> list[int]:
-        page = (await ask(self._url, SINCE, location=[self._location], after=after))["homeVisitEvents"]
-        assert not page["pageInfo"]["hasNextPage"]
-        return [node["sequence"] for node in page["nodes"]]
+        sequences: list[int] = []
+        while nodes := (page := (await ask(self._url, SINCE, location=[self._location], after=after))["homeVisitEvents"])[
+            "nodes"
+        ]:
+            sequences += [node["sequence"] for node in nodes]
+            after = page["pageInfo"]["endCursor"]
+        return sequences
 
 
 class LiveList:

@@ -8,15 +8,15 @@ from typing import Any
 from gateway import connect, operation
 from gql.transport.exceptions import TransportConnectionFailed
 
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 
 
 async def follow(filter: dict[str, Any], after: str | None) -> AsyncIterator[dict[str, Any]]:
     """Yield each change after a cursor once: where the connection is cut, the next one begins after the newest that came."""
-    newest = 0
+    client, newest = connect(by_websocket=True), 0
     while True:
         try:
-            async with connect(by_websocket=True) as session:
+            async with client as session:
                 async for answer in session.subscribe(operation("VisitChanged", filter=filter, after=after)):
                     change = answer["homeVisitChanged"]
                     if change["node"]["sequence"] > newest:

@@ -25,6 +25,7 @@ async def main() -> None:
     while await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(sorted(map(describe, visits.values()))), flush=True)
     following.cancel()
+    await asyncio.wait([following])
 
 
 async def load() -> str | None:
