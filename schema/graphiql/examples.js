@@ -16,6 +16,7 @@ function always() {
     "<its version>": null,
     "<IDs of locations>": null,
     "<end of the first page>": null,
+    "<before the last change>": null,
   };
 }
 
@@ -29,6 +30,7 @@ async function fromVisitsAtHand() {
         nodes { id version location { id } careEnquiry { id } }
         pageInfo { endCursor }
       }
+      homeVisitEvents(last: 2) { edges { cursor } }
     }`,
     { today: daysFromNow(0) },
   );
@@ -38,6 +40,7 @@ async function fromVisitsAtHand() {
   return {
     "<IDs of locations>": [first.location.id],
     "<end of the first page>": data.homeVisits.pageInfo.endCursor,
+    "<before the last change>": data.homeVisitEvents.edges[0]?.cursor ?? null,
     "<ID of a care enquiry>": first.careEnquiry.id,
     "<ID of a pending visit>": first.id,
     "<its version>": first.version,

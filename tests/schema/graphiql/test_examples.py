@@ -23,6 +23,7 @@ FILLED = {
     "<ID of another pending visit>": "690000000000000000000002",
     "<ID of a third pending visit>": "690000000000000000000003",
     "<its version>": 1,
+    "<before the last change>": "opaque",
 }
 
 
@@ -38,10 +39,10 @@ def operation_of(example: Example) -> OperationDefinitionNode:
     return operation
 
 
-def test_the_tabs_go_from_reading_to_booking_to_closing() -> None:
+def test_the_tabs_go_from_reading_to_booking_to_closing_to_following() -> None:
     names = [operation_of(example).name.value for example in examples()]
 
-    assert names == ["ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit"]
+    assert names == ["ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit", "FollowChanges"]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: operation_of(example).name.value)
