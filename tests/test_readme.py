@@ -166,7 +166,7 @@ def test_every_file_that_is_linked_is_there() -> None:
 
 @pytest.mark.parametrize(
     "example",
-    of("ts", "Generate a client") + of("tsx", "Generate a client") + of("python", "Generate a client"),
+    [one for language in ("ts", "tsx", "python") for one in of(language, "Generate a client", "Keep a list up to date")],
     ids=lambda one: one.file,
 )
 def test_what_is_quoted_of_a_client_stands_in_the_file_that_is_named(example: Example) -> None:
@@ -202,6 +202,7 @@ def test_every_example_is_tried() -> None:
         "Follow": {"graphql"},
         "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},
+        "Keep a list up to date": {"ts", "python"},
         "Import and export": {"sh"},
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.

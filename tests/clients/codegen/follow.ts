@@ -32,9 +32,11 @@ export const subscribe: Client["subscribe"] = (payload, sink) => {
     {
       next(result) {
         const change = (result.data as Answer | null)?.homeVisitChanged;
-        if (change && change.node.sequence <= newest) return;
-        if (change) newest = change.node.sequence;
-        if (change) variables["after"] = change.cursor; // sent at the next try
+        if (change) {
+          if (change.node.sequence <= newest) return;
+          newest = change.node.sequence;
+          variables["after"] = change.cursor; // sent at the next try
+        }
         sink.next(result);
       },
       error: (reason) => sink.error(reason),
