@@ -207,6 +207,8 @@ class Session(Generic[C]):
             return
         task = self._tasks[id] = asyncio.create_task(self._run_operation(id, payload, self._caller))
         task.add_done_callback(lambda task: self._forget(id, task))
+        # It is parsed in a turn of its own: many messages may have come at once.
+        await asyncio.sleep(0)
 
     def _forget(self, id: str, task: "asyncio.Task[None]") -> None:
         if self._tasks.get(id) is task:
