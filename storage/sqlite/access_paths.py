@@ -49,6 +49,17 @@ def search_paths(walk: AccessPath) -> list[AccessPath]:
     return [path if path.access is Access.SCAN else walk._replace(max_steps=path.max_steps) for path in paths]
 
 
+def event_paths(leads: ConditionShape) -> list[AccessPath]:
+    """Try each index for a while; the first has all that is looked at, and a million of its entries are walked in time."""
+    if not leads:
+        return [AccessPath(Access.IN_ORDER)]
+    paths = [AccessPath(Access.MERGED, LONG_WALK, name) for name, _ in leads]
+    if any(form == "any" for _, form in leads) or leads[0][1] == "":
+        # Of so many values, or of times, the next events often are.
+        paths.insert(0, AccessPath(Access.IN_ORDER, SHORT_STEPS))
+    return [*paths[: -1 if len(leads) == 1 else None], paths[-len(leads)]._replace(max_steps=None)]
+
+
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:
     if has_indexed_text(conditions):
         return [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]

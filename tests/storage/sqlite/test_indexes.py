@@ -23,8 +23,11 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         meanwhile = indexes_of(database.path)
 
     assert before.keys() - meanwhile.keys() == {
+        "home_visit_events_at_location",
         "home_visit_events_by_id",
-        "home_visit_events_of_location",
+        "home_visit_events_by_time",
+        "home_visit_events_of_actor",
+        "home_visit_events_of_type",
         "home_visit_events_of_visit",
         "home_visits_by_created",
         "home_visits_by_modified",
@@ -34,6 +37,8 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         "home_visits_of_location",
         "home_visits_of_user",
         "home_visits_pending_of_location",
+        "home_visits_unassigned",
+        "home_visits_unconfirmed",
     }
     assert indexes_of(database.path) == before
 
