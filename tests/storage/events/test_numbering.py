@@ -60,17 +60,19 @@ FILL = """
     INSERT INTO home_visit_events (id, sequence, at, actor, type, home_visit, care_enquiry, location, version, changes)
     {series} SELECT {id}, n, {at}, 'import', 'IMPORTED', '{visit}', '{enquiry}', '{location}', n, '[]' FROM numbers
 """
-SERIES = "WITH RECURSIVE numbers(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})"
+SERIES = {
+    True: "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})",
+    False: "WITH numbers AS (SELECT n FROM generate_series(1, {count}) n)",
+}
 
 
 def fill(path: Path, count: int) -> None:
     """Insert this many events, numbered as an import leaves them."""
-    if databases.is_sqlite():
-        values = {"id": "printf('%024x', n)", "at": "'2024-10-20T09:30:00'", "series": SERIES.format(first=1, last=count)}
-    else:
-        series = f"WITH numbers AS (SELECT n FROM generate_series(1, {count}) n)"
-        values = {"id": "lpad(to_hex(n), 24, '0')", "at": "timestamptz '2024-10-20T09:30:00Z'", "series": series}
-    inspect(path).execute(FILL.format(visit=visit_id(1), enquiry=EVANS, location=WILLOW, **values))
+    values = {"id": "printf('%024x', n)", "at": "'2024-10-20T09:30:00'"}
+    if not databases.is_sqlite():
+        values = {"id": "lpad(to_hex(n), 24, '0')", "at": "timestamptz '2024-10-20T09:30:00Z'"}
+    series = SERIES[databases.is_sqlite()].format(count=count)
+    inspect(path).execute(FILL.format(visit=visit_id(1), enquiry=EVANS, location=WILLOW, series=series, **values))
 
 
 @pytest.mark.parametrize(("there", "imported"), [(0, 2_000), pytest.param(1_000_000, 20_000, marks=pytest.mark.slow)])
