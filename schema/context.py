@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import strawberry
 
-from schema.execution.hints import PagesLoader
+from schema.execution.hints import PagesLoader, RecordsLoader
 from schema.execution.limits import LARGEST_ANSWER
 from schema.execution.sizes import AnswerTooLarge
 from storage import lifecycle
@@ -91,10 +91,6 @@ class Context:
             loader.items |= self._references.cached(kind, [id for id in ids if id not in loader.items])
         return await loader.load_many(ids)
 
-    def loaded(self, kind: Kind, *, by_id: bool) -> Mapping[str, Any]:
-        """Return the records that `load_many` has returned so far."""
-        return self._loaders[kind, by_id].items
-
     async def load(self, kind: Kind, id: str, *, by_id: bool) -> Any:
         """Like `load_many` for one ID."""
         return (await self.load_many(kind, (id,), by_id=by_id))[id]
@@ -153,7 +149,7 @@ class Context:
 
         return self._loader(("history", window), load).load_many
 
-    def visits_loader(self, columns: frozenset[str] | None) -> PagesLoader:
+    def visits_loader(self, columns: frozenset[str] | None) -> RecordsLoader:
         """Return what loads visits by their IDs; where `columns` names what will be read of them, they need not have others."""
 
         async def load(ids: list[str]) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import strawberry
 
 from schema.context import Context, Info
 from schema.enums import HomeVisitEventType
-from schema.execution.hints import Derived, NestedPages, hinted
+from schema.execution.hints import Derived, Reference, hinted
 from schema.types import HomeVisit, Node, PageInfo, Parent, plain, source
 from storage import models
 from storage.events.field_changes import field_changes
@@ -19,7 +19,7 @@ def _visit_of_event(description: str) -> Any:
         visits = await info.context.visits_loader(None)((root.home_visit,))
         return cast("HomeVisit", visits[root.home_visit])
 
-    hint = NestedPages(Context.visits_loader, "home_visit")
+    hint = Reference(Context.visits_loader, "home_visit")
     return strawberry.field(resolver=home_visit, description=description, metadata=hinted(hint))
 
 

@@ -51,8 +51,8 @@ class HomeVisitFilter:
         "The notes contain this text, whatever the case. Blank: no condition. 100 characters at most."
     )
     attendee: str | None = _optional(
-        "The name, email address or telephone number of the care seeker, or of the contact who attends, contains this text, "
-        "whatever the case and without regard to accents. Blank: no condition. 100 characters at most."
+        "The name, email address or telephone number of the care seeker, or of the contact who attends in their place, contains "
+        "this text, whatever the case, marks, apostrophes and hyphens. Blank: no condition. 100 characters at most."
     )
     date_time_from: datetime | None = _optional("The visit is at this instant or later.")
     date_time_before: datetime | None = _optional("The visit is before this instant.")

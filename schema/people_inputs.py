@@ -17,9 +17,10 @@ def _optional(description: str, default: Any = UNSET) -> Any:
 
 def _search(what: str) -> str:
     return (
-        f"{what} contains this text, whatever the case and marks: `zoe` finds Zoë. A number is compared by its digits, without "
-        "country code or leading 0. Under 3 characters: a word of the name, or the address, begins with it. What is known by its "
-        "ID only is not found, nor is anybody who was anonymized. Blank: no condition. 100 characters at most."
+        f"{what} contains this text, whatever the case, marks, apostrophes and hyphens: `zoe` finds Zoë, `oneill` O'Neill. "
+        "A number is compared by its digits, without country code or leading 0. Under 3 characters: a word of the name, or the "
+        "address, begins with it. What is known by its ID only is not found, nor is anybody who was anonymized. Blank: no "
+        "condition. 100 characters at most."
     )
 
 

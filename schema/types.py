@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
@@ -61,7 +62,7 @@ def reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by_
             return record((id, *nulls))
         return await info.context.load(kind, id, by_id=by_id)
 
-    hint = Reference(kind, id_attribute, by_id)
+    hint = Reference(lambda context, _columns: partial(context.load_many, kind, by_id=by_id), id_attribute, by_id)
     return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata=hinted(hint))
 
 

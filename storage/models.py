@@ -276,7 +276,11 @@ class HomeVisitEvent(SQLModel, table=True):
         sa.Index("home_visit_events_by_sequence", "sequence", unique=True),
         sa.Index("home_visit_events_unnumbered", "number", sqlite_where=UNNUMBERED, postgresql_where=UNNUMBERED),
         sa.Index("home_visit_events_of_visit", "home_visit", "sequence"),
-        sa.Index("home_visit_events_of_location", "location", "sequence"),
+        # Each has all that a list of events is filtered by besides: what does not match is passed in the index alone.
+        sa.Index("home_visit_events_at_location", "location", "sequence", "type", "actor", "at"),
+        sa.Index("home_visit_events_of_actor", "actor", "sequence", "type", "at"),
+        sa.Index("home_visit_events_of_type", "type", "sequence", "at"),
+        sa.Index("home_visit_events_by_time", "at", "sequence"),
     )
 
     number: int | None = Field(default=None, primary_key=True, sa_type=BIG)

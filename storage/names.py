@@ -22,9 +22,15 @@ _BETWEEN_NAMES = "\t"
 # What ends a value, so that nothing is found across two.
 _BETWEEN_VALUES = "\n"
 # Letters that have no decomposition.
-_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
+_PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"}
+)
 # White space and control characters, the comma of `Okafor, Ngozi`, and what stands between the values of a cursor.
 _SEPARATORS = re.compile(r"[,|\s\0-\x1f\x7f]+")
+
+# What nobody hears of a name: O'Neill is sought as `oneill`, Smith-Jones as `smith jones`, St. Mary's as `st marys`.
+_APOSTROPHES_AND_FULL_STOPS = re.compile(r"'|\.(?!\S)")
+_HYPHENS = re.compile(r"[-\u2010-\u2015]")
 
 # Digits of telephone numbers are kept as their full-width forms, which folding leaves nowhere else: in no name or address.
 _PHONE_DIGITS = str.maketrans("0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19")
@@ -53,6 +59,11 @@ def _is_no_mark(character: str) -> bool:
     return not unicodedata.combining(character) and unicodedata.category(character) != "Mn"
 
 
+def spoken(text: str) -> str:
+    """Return a folded text as names are sought: without apostrophes and full stops at the end of a word, hyphens as spaces."""
+    return " ".join(_HYPHENS.sub(" ", _APOSTROPHES_AND_FULL_STOPS.sub("", text)).split())
+
+
 def folded_columns(row: Mapping[str, Any]) -> dict[str, str]:
     """Return, for a row of users, locations, care enquiries or contacts, the columns that it is ordered and found by.
 
@@ -60,13 +71,13 @@ def folded_columns(row: Mapping[str, Any]) -> dict[str, str]:
     """
     if "name" in row:
         name = plain(row["name"] or "")
-        values, key = [name], name[:NAME_LENGTH]
+        values, key = [spoken(name)], name[:NAME_LENGTH]
     else:
         first, last = plain(row["first_name"] or ""), plain(row["last_name"] or "")
         # Either order of the two is a part of it.
-        values = [f"{first} {last} {first}".strip() if last else first]
+        values = [spoken(f"{first} {last} {first}" if last else first)]
         key = f"{last[:NAME_LENGTH]}{_BETWEEN_NAMES}{first[:NAME_LENGTH]}" if first or last else ""
-    values.append(plain(row["email"] or ""))
+    values.append(spoken(plain(row["email"] or "")))
     texts = [BEFORE_WORD + in_words(value) for value in values if value]
     if number := international(row.get("phone") or ""):
         texts.append(BEFORE_WORD + number.translate(_PHONE_DIGITS))
@@ -85,12 +96,14 @@ def in_words(text: str) -> str:
 
 def search_texts(search: str) -> SearchTexts | None:
     """Return what to look for in folded columns; None where the text has nothing that could be found."""
-    text = plain(search)
-    if not text:
+    written = plain(search)
+    if not written:
         return None
+    # A hyphen alone finds nobody, not everybody.
+    text = spoken(written) or written
     if len(text) < SHORTEST_PART:
         return SearchTexts(BEFORE_WORD + text, None)
-    digits = national(text) if _PHONE.fullmatch(text) else ""
+    digits = national(written) if _PHONE.fullmatch(written) else ""
     return SearchTexts(in_words(text), digits.translate(_PHONE_DIGITS) if len(digits) >= SHORTEST_PART else None)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from storage.database import database_of
+from storage.demo import CARE_ENQUIRY, LOCATION
 from tests.app.calling import ask, call
 from tests.app.subscribing import subscribed
 from tests.conftest import ROOT, Server, StartServer, environment
@@ -87,6 +88,26 @@ def test_the_request_by_curl_is_answered(start_server: StartServer, folder: Path
     assert (ended.returncode, len(data["nodes"])) == (0, 3)
     assert data["nodes"][0].keys() == {"id", "dateTime", "visitType", "host", "careEnquiry"}
     assert data["totalCount"] > 3
+
+
+def test_the_booking_form_and_the_dashboard_are_answered_as_a_shell_asks(start_server: StartServer, folder: Path) -> None:
+    server = start_server("--dev", "--demo")
+    script = "".join(block.text for block in of("sh", "From zero to a booking form and a dashboard"))
+
+    ended = run(script.replace("http://127.0.0.1:8080", server.origin), folder)
+    enquiries, choices, conflicts, booked, month, waiting, calling = map(json.loads, ended.stdout.splitlines())
+
+    [enquiry] = enquiries["data"]["careEnquiries"]["nodes"]
+    assert (enquiry["id"], enquiry["location"]["id"]) == (CARE_ENQUIRY, LOCATION)
+    assert [contact["firstName"] for contact in enquiry["serviceUserContacts"]["nodes"]] == ["Dilys"]
+    assert [user["firstName"] for user in choices["data"]["users"]["nodes"]] == ["Grace", "Ada"]
+    assert len(choices["data"]["locations"]["nodes"]) == 6
+    assert conflicts == {"data": {"homeVisitConflicts": []}}
+    visit = booked["data"]["bookHomeVisit"]["homeVisit"]
+    assert booked["data"]["bookHomeVisit"]["conflicts"] == []
+    assert month["data"]["homeVisitCounts"] == [{"day": "2030-11-04", "status": "PENDING", "count": 1}]
+    assert waiting["data"].keys() == {"unassigned", "unconfirmed"}
+    assert calling["data"]["homeVisits"]["nodes"][0]["id"] == visit["id"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +187,7 @@ def test_every_file_that_is_linked_is_there() -> None:
 
 @pytest.mark.parametrize(
     "example",
-    of("ts", "Generate a client") + of("tsx", "Generate a client") + of("python", "Generate a client"),
+    [one for language in ("ts", "tsx", "python") for one in of(language, "Generate a client", "Keep a list up to date")],
     ids=lambda one: one.file,
 )
 def test_what_is_quoted_of_a_client_stands_in_the_file_that_is_named(example: Example) -> None:
@@ -198,10 +219,12 @@ def test_every_example_is_tried() -> None:
         "Page": {"graphql"},
         "Find people": {"graphql"},
         "Count": {"graphql"},
+        "From zero to a booking form and a dashboard": {"sh"},
         "Book, move, cancel, complete": {"graphql"},
         "Follow": {"graphql"},
         "Share": {"json"},
         "Generate a client": {"sh", "ts", "tsx", "python"},
+        "Keep a list up to date": {"ts", "python"},
         "Import and export": {"sh"},
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.

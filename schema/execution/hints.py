@@ -27,15 +27,6 @@ LEFT_TO_EXECUTOR = (NotCompilable, FieldFailed)
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A field that is a record of `kind`, whose ID the attribute `id_attribute` has."""
-
-    kind: Any
-    id_attribute: str
-    by_id: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Derived:
     """A field computed, for many records at once, from their attributes `needs` and from the context."""
 
@@ -54,8 +45,23 @@ class Awaited:
     attribute: str
 
 
+# IDs of records to the records, None where there is none
+RecordsLoader = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
 # the IDs of parents to their pages
 PagesLoader = Callable[[Collection[str]], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field that is a record, whose ID the attribute `id_attribute` has; those of many are read together.
+
+    `loader` takes the context, and the attributes that will be read of the records. What it returns must raise the same again for
+    the same records. `by_id`: that the ID is there does not show the record.
+    """
+
+    loader: Callable[[Any, frozenset[str]], RecordsLoader]
+    id_attribute: str
+    by_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)

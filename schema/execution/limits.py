@@ -73,7 +73,7 @@ _REFUSALS = {
     "root_fields": "{count:,} fields are selected at the root; {allowed:,} are allowed. Ask in several requests.",
     "mutation_root_fields": "{count:,} mutations are asked for at once; {allowed:,} are allowed. Send several requests.",
     "introspection_cost": "Introspection comes to {count:,} objects; {allowed:,} are allowed. Ask for the schema once.",
-    "cost": "The answer may cost {count:,}; {allowed:,} is allowed. Ask for smaller pages, nest fewer lists or select less.",
+    "cost": "The answer may cost {count:,}; {allowed:,} is allowed. Ask for smaller pages, nest less, filter more, select less.",
     "answer_bytes": "The answer has more than {allowed:,} bytes. Ask for smaller pages, or for fewer long texts.",
 }
 

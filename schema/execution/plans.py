@@ -25,12 +25,11 @@ from graphql import (
 
 from schema.execution.arguments import compile_arguments
 from schema.execution.assembly import assembler
-from schema.execution.columns import Column, checked, getter, leaves, list_of, read, stored_column
+from schema.execution.columns import Column, getter, leaves, list_of, read, stored_column
 from schema.execution.hints import (
     Awaited,
     Derived,
     FieldFailed,
-    Hint,
     NestedPages,
     NotCompilable,
     Reference,
@@ -38,12 +37,12 @@ from schema.execution.hints import (
     Values,
     hint_in,
     is_row,
-    selects_only_id,
 )
 from schema.execution.internals import FieldSet, StrawberryField, definition_of
 from schema.execution.nested_pages import NestedPagesField
+from schema.execution.references import ReferenceField, only_id, shows_only_id
 from schema.execution.runs import Run
-from schema.execution.sizes import PER_VALUE, AnswerSize, ColumnSize, Counted, ObjectSizes, copies_of, leaf_size, outer_size
+from schema.execution.sizes import PER_VALUE, ColumnSize, Counted, ObjectSizes, leaf_size, outer_size
 
 # the class of sources to what reads one of their fields
 Maker = Callable[[type], Column]
@@ -74,7 +73,7 @@ class Plan:
         self._makers: list[Maker] = []
         self._readers: dict[Any, list[Column]] = {}
         self._awaited: list[Awaited] = []
-        self._references: list[tuple[Reference, Plan]] = []
+        self._references: list[ReferenceField] = []
         self._nested: list[tuple[str, Plan]] = []
         self._pages: list[NestedPagesField] = []
         # the number of the column that a field is read of: leaves that are selected under several names share one
@@ -114,14 +113,10 @@ class Plan:
                 except Exception as error:
                     raise FieldFailed from error
         below: list[tuple[Plan, list[Any]]] = []
-        for reference, plan in self._references:
-            ids = {id for id in map(attrgetter(reference.id_attribute), sources) if id is not None}
-            try:
-                records = await run.context.load_many(reference.kind, ids, by_id=reference.by_id)
-            except Exception as error:
-                raise FieldFailed from error
-            if plan.loads:
-                below.append((plan, [records[id] for id in ids if records[id] is not None]))
+        for reference in self._references:
+            records = await reference.load(sources, run)
+            if reference.plan.loads:
+                below.append((reference.plan, records))
         for plan, records_below in below:
             await plan.load(records_below, run)
         for pages in self._pages:
@@ -158,7 +153,7 @@ class Plan:
         if is_leaf_type(get_named_type(field.type)):
             return leaf_size(field.type, self._compilation.scalars)
         definition = definition_of(field)
-        if definition and _shows_only_id(hint_in(definition.metadata), details):
+        if definition and shows_only_id(hint_in(definition.metadata), details):
             names = self._compilation.collect(get_named_type(field.type), details)
             return ColumnSize(Counted.VALUES, 1 + sum(len(name) + 4 + PER_VALUE for name in names))
         return outer_size(field.type)
@@ -218,49 +213,19 @@ class Plan:
 
     def _reference(self, hint: Reference, type: GraphQLOutputType, details: list[Any]) -> Maker:
         named, required, id_attribute = _object(type), is_non_null_type(type), hint.id_attribute
-        if _shows_only_id(hint, details):
+        if shows_only_id(hint, details):
             # The record that refers has all that is selected.
             selected = {key: parts[0].node.name.value for key, parts in self._compilation.collect(named, details).items()}
             self.size += len(selected)
             answers = {key: None if field == "id" else named.name for key, field in selected.items()}
-            return lambda source_class: _only_id(answers, getter(source_class, id_attribute), required)
+            return lambda source_class: only_id(answers, getter(source_class, id_attribute), required)
         plan = Plan(named, details, self._compilation)
         if plan.uncompiled:
             raise NotCompilable
         self.size += plan.size
-        self._references.append((hint, plan))
-
-        def column(sources: Sequence[Any], run: Any) -> Values:
-            ids = list(map(attrgetter(id_attribute), sources))
-            loaded = run.context.loaded(hint.kind, by_id=hint.by_id)
-            # One that many refer to is built once.
-            records = {id: loaded[id] for id in ids if id is not None and loaded[id] is not None}
-            size: AnswerSize = run.size
-            before = size.bounds + size.reused
-            built = dict(zip(records, plan.build(list(records.values()), run), strict=True))
-            if len(ids) > len(built):
-                size.add_copies(built, copies_of(ids, built), size.bounds + size.reused - before)
-            return checked([built.get(id) for id in ids], required)
-
-        return lambda _source_class: column
-
-
-def _shows_only_id(hint: Hint | None, details: list[Any]) -> bool:
-    return isinstance(hint, Reference) and not hint.by_id and selects_only_id(part.node for part in details)
-
-
-def _only_id(answers: dict[str, str | None], id_of: Callable[[Any], Any], required: bool) -> Column:
-    if list(answers.values()) == [None]:
-        (name,) = answers
-        return lambda sources, _run: checked([None if id is None else {name: id} for id in map(id_of, sources)], required)
-
-    def column(sources: Sequence[Any], _run: Any) -> Values:
-        return checked(
-            [None if id is None else {name: answer or id for name, answer in answers.items()} for id in map(id_of, sources)],
-            required,
-        )
-
-    return column
+        field = ReferenceField(hint, plan, frozenset(plan.columns), required)
+        self._references.append(field)
+        return lambda _source_class: field.column
 
 
 def _completer(type: GraphQLOutputType, details: list[Any], compilation: Compilation) -> tuple[Column, Plan | None]:

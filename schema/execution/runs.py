@@ -57,7 +57,19 @@ class BuiltPages:
 class Run:
     """One run of an operation. Arguments of nested pages are coerced once for all parents, a failure included."""
 
-    __slots__ = ("_failures", "_keywords", "_loaders", "_sources", "built", "context", "pages", "size", "slice", "variables")
+    __slots__ = (
+        "_failures",
+        "_keywords",
+        "_loaders",
+        "_sources",
+        "built",
+        "context",
+        "pages",
+        "records",
+        "size",
+        "slice",
+        "variables",
+    )
 
     def __init__(
         self,
@@ -71,6 +83,8 @@ class Run:
         self.size = size
         self.pages: dict[int, Mapping[str, Any]] = {}
         self.built: dict[int, BuiltPages] = {}
+        # what was loaded for a reference, by the identity of its plan
+        self.records: dict[int, Mapping[str, Any]] = {}
         self.slice = slice
         self.variables = variables
         self._sources = sources

@@ -40,9 +40,10 @@ _DIALOG_STYLE = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 # The names of others' files contain their version; browsers must revalidate ours.
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _REVALIDATED = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+_OURS = ("explorer.css", "explorer.js", "examples.js", "subscriptions.js", "icon.svg")
 _ASSETS = {
     **{file.name: Asset(ASSETS / file.name, _IMMUTABLE) for file in STYLES + SCRIPTS},
-    **{name: Asset(_HERE / name, _REVALIDATED) for name in ("explorer.css", "explorer.js", "examples.js", "icon.svg")},
+    **{name: Asset(_HERE / name, _REVALIDATED) for name in _OURS},
 }
 
 

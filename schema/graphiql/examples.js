@@ -12,10 +12,12 @@ function always() {
     "<today>": daysFromNow(0),
     "<in three days>": `${daysFromNow(3)}T10:30:00Z`,
     "<in four days>": `${daysFromNow(4)}T14:00:00Z`,
+    "<in four weeks>": daysFromNow(28),
     "<a new key>": newKey(),
     "<its version>": null,
     "<IDs of locations>": null,
     "<end of the first page>": null,
+    "<before the last change>": null,
   };
 }
 
@@ -29,6 +31,7 @@ async function fromVisitsAtHand() {
         nodes { id version location { id } careEnquiry { id } }
         pageInfo { endCursor }
       }
+      homeVisitEvents(last: 2) { edges { cursor } }
     }`,
     { today: daysFromNow(0) },
   );
@@ -38,6 +41,7 @@ async function fromVisitsAtHand() {
   return {
     "<IDs of locations>": [first.location.id],
     "<end of the first page>": data.homeVisits.pageInfo.endCursor,
+    "<before the last change>": data.homeVisitEvents.edges[0]?.cursor ?? null,
     "<ID of a care enquiry>": first.careEnquiry.id,
     "<ID of a pending visit>": first.id,
     "<its version>": first.version,

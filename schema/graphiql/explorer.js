@@ -1,6 +1,7 @@
 // Mounts GraphiQL: tabs with examples, headers shared by all tabs, and a plain word where the schema is not shown.
 
 import { exampleTabs } from "./examples.js";
+import { isSubscription, subscribe } from "./subscriptions.js";
 
 const page = document.getElementById("explorer");
 const notice = document.getElementById("notice");
@@ -21,15 +22,19 @@ async function mount() {
   const tabs = kept ? kept.tabs : await exampleTabs();
   const active = tabs[kept ? kept.activeTabIndex : 0];
 
+  const request = GraphiQL.createFetcher({
+    url: location.pathname,
+    fetch: ask,
+    schemaFetcher: askForSchema,
+    enableIncrementalDelivery: false,
+  });
+  const fetcher = (params, options) =>
+    isSubscription(params, options) ? subscribe(params, options.headers) : request(params, options);
+
   const explorer = React.createElement(
     GraphiQL,
     {
-      fetcher: GraphiQL.createFetcher({
-        url: location.pathname,
-        fetch: ask,
-        schemaFetcher: askForSchema,
-        enableIncrementalDelivery: false,
-      }),
+      fetcher,
       storage,
       defaultTabs: tabs,
       // Told what the active tab holds, GraphiQL finds it again; left to itself, it may open one more at a reload.

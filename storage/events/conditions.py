@@ -39,30 +39,43 @@ LISTS: dict[str, sa.Column[Any]] = {
 }
 TEXTS = frozenset({"type", "actor"})
 BOUNDS: dict[str, Callable[[Any, Any], Any]] = {"at_from": operator.ge, "at_before": operator.lt}
-# By these few events are found, along an index that has their order. The first that a list has is taken.
-NARROW = frozenset({"home_visit", "care_enquiry"})
-LEADING = ("home_visit", "care_enquiry", "location", SCOPE)
+# What bounds leave, which have no order of events.
+TIME = "time"
+# Along an index of these events are found in their order. Of a visit there are few; the index of each of the others has all that
+# those behind it look at.
+NARROW = ("home_visit", "care_enquiry")
+LEADING = ("location", SCOPE, "actor", "type")
 
 
 def event_conditions(filter: HomeVisitEventFilter, locations: Iterable[str] | None, dialect: Dialect) -> Conditions:
     """Return the conditions of a filter within the caller's locations; raise InvalidPage for a list that is too long."""
-    parts = [
-        _list(name, filter[name], dialect)  # type: ignore[literal-required]  # the names are those of the filter
-        for name in LISTS
-        if filter.get(name) is not None
-    ]
-    if locations is not None:
-        parts.append(_any_of(SCOPE, identifiers(locations), dialect))
+    lists = {name: filter[name] for name in LISTS if filter.get(name) is not None}  # type: ignore[literal-required]  # its names
+    parts = [_list(name, values, dialect) for name, values in lists.items() if name != "location"]
+    if locations is not None or "location" in lists:
+        parts.append(_locations(lists.get("location"), locations, dialect))
     bounds = {"at_from": filter.get("at_from"), "at_before": filter.get("at_before")}
     parts += [Condition(name, "", stored(bound)) for name, bound in bounds.items() if bound is not None]
     return Conditions(tuple((name, form) for name, form, _ in parts), {name: value for name, _, value in parts})
 
 
+def _locations(values: list[str] | None, scope: Iterable[str] | None, dialect: Dialect) -> Condition:
+    """Return one condition for both: of two lists of locations an index would be asked for each pair."""
+    if values is None:
+        return _any_of(SCOPE, identifiers(scope or ()), dialect)
+    _require_short(values)
+    allowed = None if scope is None else frozenset(identifiers(scope))
+    return _any_of("location", [id for id in identifiers(values) if allowed is None or id in allowed], dialect)
+
+
 def _list(name: str, values: list[str], dialect: Dialect) -> Condition:
-    if len(values) > LIST_LENGTH:
-        raise InvalidPage(f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it.")
+    _require_short(values)
     # What is no ID, or no text that is stored, matches nothing.
     return _any_of(name, filter(is_storable, values) if name in TEXTS else identifiers(values), dialect)
+
+
+def _require_short(values: list[str]) -> None:
+    if len(values) > LIST_LENGTH:
+        raise InvalidPage(f"A list may have at most {LIST_LENGTH} values: one of these has {len(values)}. Split it.")
 
 
 def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
@@ -72,28 +85,37 @@ def _any_of(name: str, values: Iterable[str], dialect: Dialect) -> Condition:
     return Condition(name, "few" if name in NARROW or len(distinct) <= FEW else "any", dialect.list_value(distinct))
 
 
-def clause(dialect: Dialect, name: str, form: str) -> sa.ColumnElement[bool]:
+def clause(dialect: Dialect, name: str, form: str, *, leads: bool = True) -> sa.ColumnElement[bool]:
+    """Return the SQL of a condition; where it does not lead, so that no index is chosen for it."""
+    column = _column(name) if leads else dialect.without_index(_column(name))
     if name in BOUNDS:
-        bounded: sa.ColumnElement[bool] = BOUNDS[name](EVENTS.c.at, sa.bindparam(name, type_=EVENTS.c.at.type))
+        bounded: sa.ColumnElement[bool] = BOUNDS[name](column, sa.bindparam(name, type_=EVENTS.c.at.type))
         return bounded
-    column = LISTS[name]
     if name == "care_enquiry":
-        return EVENTS.c.home_visit.in_(_visits_for(dialect, name))
+        return column.in_(_visits_for(dialect, name))
     if form == "one":
         return column == sa.bindparam(name, type_=sa.String())
     return dialect.is_member(column, name)
 
 
-def leading(conditions: ConditionShape) -> tuple[str, str] | None:
-    """Return the condition by which events are found, and its form; None where they have to be looked at one after the other."""
+def _column(name: str) -> sa.ColumnElement[Any]:
+    if name == "care_enquiry":
+        return EVENTS.c.home_visit
+    return EVENTS.c.at if name in BOUNDS else LISTS[name]
+
+
+def leads(conditions: ConditionShape) -> tuple[tuple[str, str], ...]:
+    """Return by which conditions events can be found, each with its form: those of few events, or of which the first covers all.
+
+    None: they are looked at in their order.
+    """
     forms = dict(conditions)
-    # A single location leaves fewer than the few of a scope.
-    names = sorted((name for name in LEADING if forms.get(name) in ("one", "few")), key=lambda name: _rank(name, forms[name]))
-    return (names[0], forms[names[0]]) if names else None
-
-
-def _rank(name: str, form: str) -> tuple[bool, bool, int]:
-    return name not in NARROW, form != "one", LEADING.index(name)
+    found = [(name, forms[name]) for name in NARROW if name in forms][:1]
+    if not found:
+        found = [(name, forms[name]) for name in LEADING if name in forms]
+        if any(name in forms for name in BOUNDS):
+            found.append((TIME, ""))
+    return tuple(found)
 
 
 def lists_of(dialect: Dialect, name: str) -> sa.FromClause:

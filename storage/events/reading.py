@@ -1,9 +1,9 @@
 """The readers of events: for one caller by pages, and for the process that follows all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from storage.caller import OURSELVES, Caller
 from storage.database import Database
@@ -21,17 +21,31 @@ from storage.records import HomeVisitEventRecord
 # No event has so large a number.
 END = 2**63 - 1
 
+T = TypeVar("T")
+
 Values = dict[str, Any]
 
 
 class _Flags(NamedTuple):
-    """What a statement says of the list besides its events: see `listing.FLAGS`."""
+    """What a statement says of a history besides its events: see `listing.FLAGS`."""
 
     after_id: str | None
     before_id: str | None
     is_earlier: bool
     is_later: bool
     is_unnumbered: bool
+
+
+class _Read(NamedTuple):
+    """A page and one event more, and what `listing.ends` says of the cursors."""
+
+    events: list[HomeVisitEvent]
+    ends: Sequence[Any]
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Tell whether an event waited for its number."""
+        return bool(self.ends[-1])
 
 
 class _Bounds(NamedTuple):
@@ -47,11 +61,11 @@ class _Bounds(NamedTuple):
     def values(self) -> Values:
         return {"after": self.after.sequence if self.after else 0, "before": self.before.sequence if self.before else END}
 
-    def require_unchanged(self, flags: _Flags) -> None:
+    def require_unchanged(self, after_id: str | None, before_id: str | None) -> None:
         if self.after:
-            require_unchanged(self.after, flags.after_id, "after")
+            require_unchanged(self.after, after_id, "after")
         if self.before:
-            require_unchanged(self.before, flags.before_id, "before")
+            require_unchanged(self.before, before_id, "before")
 
 
 def _position(cursor: str | None, argument: str) -> Position | None:
@@ -71,10 +85,23 @@ class HomeVisitEvents:
         where = event_conditions(filter, self._caller.locations, self._dialect)
         bounds = _Bounds.of(window)
         shape = Shape(where.shape, window.backward, bounds.after is not None, bounds.before is not None)
-        statement = await _compiled(lambda: listing.page(self._dialect, shape))
         values = where.values | bounds.values() | {"limit": window.size + 1}
-        rows = await _numbered_rows(self._database, statement, values, self._caller.subject)
-        return _page(rows, window, bounds)
+        events, ends = await _numbered(self._database, shape, values, self._caller.subject)
+        at = iter(ends)
+        after_id, after_is_listed = (next(at), next(at)) if shape.after else (None, False)
+        before_id, before_is_listed = (next(at), next(at)) if shape.before else (None, False)
+        bounds.require_unchanged(after_id, before_id)
+        # The event of a cursor is in the list as a rule; else others are looked for.
+        is_earlier = after_is_listed or (shape.after and await self._is_beyond(shape, values, backward=True))
+        is_later = before_is_listed or (shape.before and await self._is_beyond(shape, values, backward=False))
+        return _page_of(events, window, is_earlier=bool(is_earlier), is_later=bool(is_later))
+
+    async def _is_beyond(self, shape: Shape, values: Values, *, backward: bool) -> bool:
+        """Tell whether any event of a list stands before its page, or behind it."""
+        bounds = {"after": 0, "before": values["after"] + 1} if backward else {"after": values["before"] - 1, "before": END}
+        statement = listing.page(self._dialect, Shape(shape.conditions, backward))
+        rows = await self._database.fetch(statement, values | bounds | {"limit": 1}, self._caller.subject)
+        return bool(_events(rows))
 
     async def histories(self, ids: Sequence[str], window: Window) -> dict[str, EventPage]:
         """Return for each visit a page of its events, oldest first, all read by one statement."""
@@ -83,8 +110,12 @@ class HomeVisitEvents:
         shape = Shape(where.shape, window.backward, bounds.after is not None, bounds.before is not None)
         statement = await _compiled(lambda: listing.histories(self._dialect, shape))
         values = where.values | bounds.values() | {"limit": window.size + 1, "parents": self._dialect.list_value(list(ids))}
-        rows = await _numbered_rows(self._database, statement, values, self._caller.subject)
-        return {id: _page([row[1:] for row in of], window, bounds) for id, of in groupby(rows, itemgetter(0))}
+
+        async def read() -> Sequence[Any]:
+            return await self._database.fetch(statement, values, self._caller.subject)
+
+        rows = await _until_complete(self._database, read, lambda found: bool(found and found[0][-1]))
+        return {id: _history([row[1:] for row in of], window, bounds) for id, of in groupby(rows, itemgetter(0))}
 
     async def get(self, id: str) -> HomeVisitEvent | None:
         if not is_identifier(id):
@@ -103,16 +134,14 @@ class HomeVisitEvents:
 
 async def events_after(database: Database, sequence: int, limit: int) -> list[HomeVisitEvent]:
     """Return the next events of all visits after this number, oldest first; what was committed before gets a number first."""
-    statement = listing.page(database.dialect, Shape(()))
-    rows = await _numbered_rows(database, statement, {"after": sequence, "before": END, "limit": limit}, OURSELVES)
-    return _events(rows)
+    read = await _numbered(database, Shape(()), {"after": sequence, "before": END, "limit": limit}, OURSELVES)
+    return read.events
 
 
 async def newest_event(database: Database) -> HomeVisitEvent | None:
     """Return the last event of all; what was committed before gets its number first."""
-    statement = listing.page(database.dialect, Shape((), backward=True))
-    rows = await _numbered_rows(database, statement, {"after": 0, "before": END, "limit": 1}, OURSELVES)
-    return next(iter(_events(rows)), None)
+    read = await _numbered(database, Shape((), backward=True), {"after": 0, "before": END, "limit": 1}, OURSELVES)
+    return next(iter(read.events), None)
 
 
 async def _compiled(compile: Callable[[], Statement]) -> Statement:
@@ -122,34 +151,56 @@ async def _compiled(compile: Callable[[], Statement]) -> Statement:
     return compile()
 
 
-async def _numbered_rows(database: Database, statement: Statement, values: Mapping[str, Any], subject: str) -> Sequence[Any]:
-    """Read, and again where an event waits for its number, once that has one."""
-    rows: Sequence[Any] = await database.fetch(statement, values, subject)
+async def _numbered(database: Database, shape: Shape, values: Mapping[str, Any], subject: str) -> _Read:
+    """Read a page, and again where an event waits for its number, once that has one."""
+    statement = await _compiled(lambda: listing.page(database.dialect, shape))
+
+    async def read() -> _Read:
+        rows = await database.fetch(statement, values, subject)
+        # What a database tells only beside events, it tells as well a moment later: it numbers none after their commit.
+        ends = (
+            rows[0][len(COLUMNS) :] if rows else (await database.fetch(listing.ends(database.dialect, shape), values, subject))[0]
+        )
+        return _Read(_events(rows), ends)
+
+    return await _until_complete(database, read, lambda found: found.is_incomplete)
+
+
+async def _until_complete(database: Database, read: Callable[[], Awaitable[T]], is_incomplete: Callable[[T], bool]) -> T:
+    found = await read()
     # What had begun before may miss what was committed since; the next does not.
     for _ in range(2):
-        if not rows or not rows[0][-1]:
+        if not is_incomplete(found):
             break
         had_begun = await number_for_read(database)
-        rows = await database.fetch(statement, values, subject)
+        found = await read()
         if not had_begun:
             break
-    return rows
+    return found
 
 
 def _events(rows: Sequence[Any]) -> list[HomeVisitEvent]:
     return [HomeVisitEventRecord(row[: len(COLUMNS)]) for row in rows if row[0] is not None]
 
 
-def _page(rows: Sequence[Any], window: Window, bounds: _Bounds) -> EventPage:
+def _history(rows: Sequence[Any], window: Window, bounds: _Bounds) -> EventPage:
     flags = _Flags(*rows[0][-len(FLAGS) :])
-    bounds.require_unchanged(flags)
+    bounds.require_unchanged(flags.after_id, flags.before_id)
     events = _events(rows)
+    if window.backward:
+        events.reverse()
+    return _page_of(events, window, is_earlier=bool(flags.is_earlier), is_later=bool(flags.is_later))
+
+
+def _page_of(events: list[HomeVisitEvent], window: Window, *, is_earlier: bool, is_later: bool) -> EventPage:
+    """Make a page of one event more than it has, in the order they were read: of the last ones backwards."""
     more = len(events) > window.size
-    if more:
-        events = events[1:] if window.backward else events[:-1]
+    events = events[: window.size]
+    if window.backward:
+        events.reverse()
     return EventPage(
         events,
         window.after,
-        has_previous_page=bool(flags.is_earlier) or (window.backward and more),
-        has_next_page=bool(flags.is_later) or (not window.backward and more),
+        has_previous_page=is_earlier or (window.backward and more),
+        has_next_page=is_later or (not window.backward and more),
     )

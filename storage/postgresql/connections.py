@@ -62,7 +62,7 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
             await self._protocol._wait_for_cancellation(CANCEL_SECONDS)
 
     async def read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
-        """Run one statement. `custom_plan`: planned for these very values, of which a keyword's say how many rows it has."""
+        """Run one statement. `custom_plan`: planned for these very values, which say how many rows there are."""
         if not self.keeps_statements:
             return cast("list[Any]", await self.fetch(text, *arguments))
         if custom_plan is not self.custom_plans:

@@ -36,7 +36,8 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 5
 # `/readyz` tells within five seconds.
 CHECK_SECONDS = 4.0
-_KEYWORDS = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH))
+# Parameters whose values say how many rows there are: keywords, and times of events.
+_TELLING = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH, "at_from", "at_before"))
 
 
 class PostgreSQLDatabase(Database):
@@ -101,7 +102,7 @@ class PostgreSQLDatabase(Database):
 
     async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
-        custom_plan = not _KEYWORDS.isdisjoint(statement.names)
+        custom_plan = not _TELLING.isdisjoint(statement.names)
         return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:

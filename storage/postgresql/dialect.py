@@ -61,6 +61,25 @@ class PostgreSQLDialect(Dialect):
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
 
+    def event_paths(self, leads: ConditionShape) -> Sequence[AccessPath]:
+        return access_paths.event_paths(leads)
+
+    def along(
+        self,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[Any],
+        value: sa.ColumnElement[Any],
+        order: sa.ColumnElement[Any],
+        bounds: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
+        *,
+        backward: bool,
+    ) -> sa.Select[Any]:
+        # Of an order by one column alone the planner would take another index, and walk past all other values.
+        after, before = (sa.tuple_(value, bound) for bound in bounds)
+        place = sa.tuple_(column, order)
+        query = query.where(place > after, place < before)
+        return query.order_by(*((column.desc(), order.desc()) if backward else (column, order)))
+
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN if has_indexed_text(conditions) else Access.IN_ORDER)]
 
@@ -77,7 +96,7 @@ class PostgreSQLDialect(Dialect):
     def is_at_or_after(self, instant: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         return sa.cast(_in_utc(instant), sa.Time()) >= sa.cast(_text(parameter), sa.Time())
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:  # noqa: ARG002 - the planner counts rows
+    def search_paths(self, _walk: AccessPath, _order: OrderShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.SCAN)]
 
     def without_index(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -1,4 +1,4 @@
-"""Who attends a visit, as a condition: the contact who was named, else the care seeker, found as `search` finds them."""
+"""Whom a visit is for, as a condition: the care seeker, or the contact who attends, each found as `search` finds them."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ def attendee_clause(name: str, form: str, dialect: Dialect, *, scanned: bool) ->
     if name == INDEXED_ATTENDEE:
         return _VISITS.c.number.in_(sa.union_all(_of(_ENQUIRIES, enquiry, form, dialect), _of(_CONTACTS, contact, form, dialect)))
     attends = _is_one if scanned else _is_matching
-    is_contact, is_seeker = (attends(*who, form, dialect) for who in ((_CONTACTS, contact), (_ENQUIRIES, enquiry)))
-    return sa.or_(is_contact, sa.and_(contact.is_(None), is_seeker))
+    # Care seekers ask after their visits also where somebody comes in their place.
+    return sa.or_(attends(_CONTACTS, contact, form, dialect), attends(_ENQUIRIES, enquiry, form, dialect))
 
 
 def _is_matching(table: sa.Table, id: sa.Column[Any], form: str, dialect: Dialect) -> sa.ColumnElement[bool]:

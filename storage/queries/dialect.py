@@ -91,6 +91,23 @@ class Dialect(ABC):
         """Return how a page is found, the path to be tried first at the front."""
 
     @abstractmethod
+    def event_paths(self, leads: ConditionShape) -> Sequence[AccessPath]:
+        """Return how a page of events is found by any of these conditions, the path to be tried first at the front."""
+
+    @abstractmethod
+    def along(
+        self,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[Any],
+        value: sa.ColumnElement[Any],
+        order: sa.ColumnElement[Any],
+        bounds: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
+        *,
+        backward: bool,
+    ) -> sa.Select[Any]:
+        """Have the query find the rows with this value in an order, between two bounds of it, along the index on both columns."""
+
+    @abstractmethod
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         """Return how a list for each of many parents is found or counted, the path to be tried first at the front."""
 
@@ -99,7 +116,7 @@ class Dialect(ABC):
         """Return how the rows of a list are counted, the path to be tried first at the front."""
 
     @abstractmethod
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+    def search_paths(self, walk: AccessPath, order: OrderShape) -> Sequence[AccessPath]:
         """Return how people are found whose folded names contain a text, the path to be tried first at the front.
 
         `walk` goes through them in the order of the list until a page is full.

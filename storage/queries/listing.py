@@ -102,6 +102,17 @@ def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = 
     return [clause(dialect, name, form, access, along) for name, form in parts]
 
 
+def of_table(found: sa.FromClause, condition: sa.ColumnElement[bool], table: sa.Table = VISITS) -> sa.ColumnElement[bool]:
+    """Return a condition on a table for a query of its rows."""
+
+    def replacement(element: Any, **_: Any) -> Any:
+        if element is table:  # to which a subquery is correlated
+            return found
+        return found.c[element.name] if isinstance(element, sa.Column) and element.table is table else None
+
+    return replacement_traverse(condition, {}, replacement)
+
+
 def parents_of(dialect: Dialect) -> sa.FromClause:
     return dialect.numbered("parents", "parents")
 
@@ -154,20 +165,9 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
     walk = sa.select(*VISITS.c).where(*clauses(dialect, shape._replace(conditions=tuple(bounds)), Access.WALK))
     walk = walk.where(*_bounds(shape, order, VISITS)).order_by(*order.sorting(VISITS, backward=shape.backward))
     found = _first(walk, sa.literal_column(str(rows))).subquery("found")
-    conditions = [_of(found, condition) for condition in clauses(dialect, others, Access.WALK)]
+    conditions = [of_table(found, condition) for condition in clauses(dialect, others, Access.WALK)]
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).where(*conditions)
     return _first(query.order_by(*order.sorting(found, backward=shape.backward)), _limit())
-
-
-def _of(found: sa.FromClause, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Return a condition on visits for a query of them."""
-
-    def replacement(element: Any, **_: Any) -> Any:
-        if element is VISITS:  # to which a subquery is correlated
-            return found
-        return found.c[element.name] if isinstance(element, sa.Column) and element.table is VISITS else None
-
-    return replacement_traverse(condition, {}, replacement)
 
 
 def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:

@@ -109,7 +109,7 @@ def _number(dialect: Dialect, shape: Shape) -> sa.Select[int]:
 def _paths(dialect: Dialect, shape: Shape) -> Sequence[AccessPath]:
     condition = _merged_by(shape)
     walk = AccessPath(Access.MERGED, mergeable=condition) if condition else AccessPath(Access.IN_ORDER)
-    return dialect.search_paths(walk) if (INDEXED_SEARCH, "") in shape.conditions else [walk]
+    return dialect.search_paths(walk, shape.order) if (INDEXED_SEARCH, "") in shape.conditions else [walk]
 
 
 def _merged_by(shape: Shape) -> str | None:

@@ -14,6 +14,9 @@ SHORT_WALK, LONG_WALK = SHORT_STEPS // 2, 5 * SHORT_STEPS
 # Some 40,000 rows to be grouped: as many take as long to be looked up as a fifth of a million to be looked at.
 GROUPING_STEPS = 50 * SHORT_STEPS
 
+# Some 2,000 people looked up, of whom all but a page are left out again.
+SEARCH_STEPS = LONG_WALK // 2
+
 # Conditions that one index holds, so that it can count by itself.
 COUNTED = [
     {"location", "scope", "start", "end"},
@@ -44,9 +47,23 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
     return [AccessPath(Access.IN_ORDER)]
 
 
-def search_paths(walk: AccessPath) -> list[AccessPath]:
-    paths = [*WALK_OR_LOOK_UP, *LONGER_WALK_OR_LOOK_UP]
-    return [path if path.access is Access.SCAN else walk._replace(max_steps=path.max_steps) for path in paths]
+def search_paths(walk: AccessPath, order: OrderShape) -> list[AccessPath]:
+    # Who has the same last name stands together: a walk in the order of names meets none of them for long, or all at once, and
+    # finds each row at another place of the file.
+    longer = LONG_WALK if order and order[0][0] == "id" else SHORT_STEPS
+    walks = [walk._replace(max_steps=steps) for steps in (SHORT_WALK, longer)]
+    return [walks[0], AccessPath(Access.SCAN, SEARCH_STEPS), walks[1], AccessPath(Access.SCAN)]
+
+
+def event_paths(leads: ConditionShape) -> list[AccessPath]:
+    """Try each index for a while; the first has all that is looked at, and a million of its entries are walked in time."""
+    if not leads:
+        return [AccessPath(Access.IN_ORDER)]
+    paths = [AccessPath(Access.MERGED, LONG_WALK, name) for name, _ in leads]
+    if any(form == "any" for _, form in leads) or leads[0][1] == "":
+        # Of so many values, or of times, the next events often are.
+        paths.insert(0, AccessPath(Access.IN_ORDER, SHORT_STEPS))
+    return [*paths[: -1 if len(leads) == 1 else None], paths[-len(leads)]._replace(max_steps=None)]
 
 
 def nested_paths(conditions: ConditionShape) -> list[AccessPath]:

@@ -66,14 +66,31 @@ class SQLiteDialect(Dialect):
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
 
+    def event_paths(self, leads: ConditionShape) -> Sequence[AccessPath]:
+        return access_paths.event_paths(leads)
+
+    def along(
+        self,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[Any],
+        value: sa.ColumnElement[Any],
+        order: sa.ColumnElement[Any],
+        bounds: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
+        *,
+        backward: bool,
+    ) -> sa.Select[Any]:
+        after, before = bounds
+        query = query.where(column == value, order > after, order < before)
+        return query.order_by(order.desc() if backward else order)
+
     def nested_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.nested_paths(conditions)
 
     def count_paths(self, conditions: ConditionShape) -> Sequence[AccessPath]:
         return access_paths.count_paths(conditions)
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
-        return access_paths.search_paths(walk)
+    def search_paths(self, walk: AccessPath, order: OrderShape) -> Sequence[AccessPath]:
+        return access_paths.search_paths(walk, order)
 
     def group_paths(self, conditions: ConditionShape, groupings: frozenset[str]) -> Sequence[AccessPath]:
         return access_paths.group_paths(conditions, groupings)

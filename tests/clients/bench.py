@@ -33,17 +33,23 @@ class Bench:
     folder: Path
     packages: Path
 
-    async def run(self, command: str, **settings: str) -> Ran:
-        """Run a command in the folder, with the programs that it depends on."""
+    async def start(self, command: str, stdin: int | None = None, **settings: str) -> asyncio.subprocess.Process:
+        """Start a command in the folder, with the programs that it depends on."""
         programs = [self.packages / "bin", self.packages / "node_modules" / ".bin"]
         path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *command.split(),
             cwd=self.folder,
             env=os.environ | {"PATH": path, "npm_config_loglevel": "error"} | settings,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # so that what it starts can be ended with it
         )
+
+    async def run(self, command: str, **settings: str) -> Ran:
+        """Run a command to its end."""
+        process = await self.start(command, **settings)
         try:
             out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         finally:

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """A folder, and how what is in it is generated, type-checked and run."""
+    """A folder, and how what is in it is generated, type-checked and run; `live` runs a list that updates itself."""
 
     folder: str
     generate: str
     check: str
     run: str
+    live: str = ""
 
 
-CODEGEN = Example("codegen", "npm run generate", "npm run check", "npm run --silent start")
-RELAY = Example("relay", "npm run generate", "npm run check", "npm run --silent start")
-APOLLO = Example("apollo", "npm run generate", "npm run check", "npm run --silent start")
-URQL = Example("urql", "npm run generate", "npm run check", "npm run --silent start")
+CODEGEN = Example("codegen", "npm run generate", "npm run check", "npm run --silent start", "npm run --silent live")
+RELAY = Example("relay", "npm run generate", "npm run check", "npm run --silent start", "npm run --silent live")
+APOLLO = Example("apollo", "npm run generate", "npm run check", "npm run --silent start", "npm run --silent live")
+URQL = Example("urql", "npm run generate", "npm run check", "npm run --silent start", "npm run --silent live")
 ARIADNE = Example("ariadne", "ariadne-codegen", "mypy .", "python -W error screen.py")
 # gql generates nothing: `true` is the command that does it.
-GQL = Example("gql", "true", "mypy .", "python -W error screen.py")
+GQL = Example("gql", "true", "mypy .", "python -W error screen.py", "python -W error live.py")

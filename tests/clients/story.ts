@@ -5,7 +5,35 @@ export interface Booking {
   dateTime: string;
   host: "MANAGER";
   visitType: "IN_PERSON" | "VIRTUAL";
+  assignedTo?: string;
+  serviceUserContact?: string;
   idempotencyKey?: string;
+}
+
+/** What a form offers: the ID to send, and the words to show. */
+export interface Choice {
+  id: string;
+  label: string;
+}
+
+/** Whom a visit can be booked for, with those who may attend instead. */
+export interface EnquiryChoice extends Choice {
+  contacts: Choice[];
+}
+
+export interface Appointment {
+  location: string;
+  dateTime: string;
+  host: "MANAGER";
+  assignedTo: string;
+}
+
+/** Which visits a dashboard counts: a location's, on days in its time zone. */
+export interface Period {
+  location: string;
+  startDate: string;
+  endDate: string;
+  timeZone: string;
 }
 
 type Answer = { __typename: string; homeVisit?: { id: string; version: number } } | null;
@@ -16,9 +44,15 @@ export interface Screen<Booked extends Answer, Changed> {
   pageOn(): Promise<unknown>;
   pageBack(): Promise<unknown>;
   rows(): string[];
+  findEnquiries(search: string): Promise<EnquiryChoice[]>;
+  findLocations(search: string): Promise<Choice[]>;
+  findUsers(location: string): Promise<Choice[]>;
+  /** The pending visits that a booking would stand beside. */
+  findConflicts(appointment: Appointment): Promise<string[]>;
+  count(period: Period, groupBy: ("DAY" | "STATUS")[]): Promise<string[]>;
   /** Whether the rows follow what is booked, moved and cancelled without being asked for again. */
   keepsUp: boolean;
-  book(form: Booking): Promise<Booked>;
+  book(booking: Booking): Promise<Booked>;
   move(id: string, dateTime: string, expectedVersion: number): Promise<Changed>;
   cancel(id: string): Promise<Changed>;
   say(result: Booked | Changed): string;
@@ -33,6 +67,8 @@ const NOWHERE = "0".repeat(24);
 /** Plays a day at the screen and prints what was seen, as JSON. */
 export async function play<Booked extends Answer, Changed>(screen: Screen<Booked, Changed>): Promise<void> {
   const list: Record<string, string[]> = {};
+  const form: Record<string, string[]> = {};
+  const dashboard: Record<string, string[]> = {};
   const kept: Record<string, string[]> = {};
   const messages: Record<string, string> = {};
 
@@ -45,15 +81,36 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   await screen.pageOn();
   list["paged on"] = screen.rows();
 
-  const careEnquiry = process.env["CARE_ENQUIRY"] ?? "";
-  const form: Booking = { careEnquiry, dateTime: "2031-05-07T10:00:00+01:00", host: "MANAGER", visitType: "IN_PERSON" };
+  const enquiries = await screen.findEnquiries("agnes you");
+  const locations = await screen.findLocations("willow");
+  const [enquiry] = enquiries;
+  const [location] = locations;
+  if (!enquiry || !location) throw new Error("Nobody was found.");
+  const users = await screen.findUsers(location.id);
+  const assignedTo = users.at(-1)?.id ?? "";
+  const appointment: Appointment = { location: location.id, dateTime: "2031-05-04T09:30:00Z", host: "MANAGER", assignedTo };
+  const free = { ...appointment, dateTime: "2031-05-07T10:00:00+01:00" };
+  form["for"] = enquiries.map(({ label, contacts }) => [label, ...contacts.map((contact) => contact.label)].join(", "));
+  form["at"] = locations.map(({ label }) => label);
+  form["assigned to"] = users.map(({ label }) => label);
+  form["beside"] = await screen.findConflicts(appointment);
+  form["beside, at another time"] = await screen.findConflicts(free);
+
+  const booking: Booking = {
+    careEnquiry: enquiry.id,
+    dateTime: free.dateTime,
+    host: "MANAGER",
+    visitType: "IN_PERSON",
+    assignedTo,
+    serviceUserContact: enquiry.contacts[0]?.id ?? "",
+  };
   const idempotencyKey = crypto.randomUUID(); // made with the form, so that sending the form again books nothing again
-  const booked = await screen.book({ ...form, idempotencyKey });
+  const booked = await screen.book({ ...booking, idempotencyKey });
   messages["booked"] = screen.say(booked);
-  messages["booked again"] = screen.say(await screen.book({ ...form, idempotencyKey }));
+  messages["booked again"] = screen.say(await screen.book({ ...booking, idempotencyKey }));
   kept["booked"] = screen.rows();
-  messages["another visit with the same key"] = screen.say(await screen.book({ ...form, visitType: "VIRTUAL", idempotencyKey }));
-  messages["booked for nobody"] = screen.say(await screen.book({ ...form, careEnquiry: NOWHERE }));
+  messages["another visit with the same key"] = screen.say(await screen.book({ ...booking, visitType: "VIRTUAL", idempotencyKey }));
+  messages["booked for nobody"] = screen.say(await screen.book({ ...booking, careEnquiry: NOWHERE }));
   if (!booked?.homeVisit) throw new Error(messages["booked"]);
 
   const { id, version } = booked.homeVisit;
@@ -66,9 +123,17 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   messages["cancelled again"] = screen.say(await screen.cancel(id));
   messages["cancelled nothing"] = screen.say(await screen.cancel(NOWHERE));
 
+  const late = await screen.book({ ...booking, dateTime: appointment.dateTime });
+  messages["booked beside another"] = screen.say(late);
+
+  const period: Period = { location: location.id, startDate: "2031-05-01", endDate: "2031-05-31", timeZone: "Europe/London" };
+  dashboard["by day"] = await screen.count(period, ["DAY"]);
+  dashboard["by status"] = await screen.count(period, ["STATUS"]);
+  dashboard["by day and status"] = await screen.count(period, ["DAY", "STATUS"]);
+
   const answered = () => "It was answered.";
   messages["asked for too many"] = await screen.ask(101).then(answered, screen.explain);
   messages["asked for more than an Int holds"] = await screen.ask(2 ** 31).then(answered, screen.explain);
 
-  console.log(JSON.stringify({ list, messages, kept: screen.keepsUp ? kept : null }));
+  console.log(JSON.stringify({ list, form, messages, dashboard, kept: screen.keepsUp ? kept : null }));
 }

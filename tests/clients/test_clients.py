@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from storage.demo import CARE_ENQUIRY
 from tests.clients.bench import PutOnBench
 from tests.clients.examples import APOLLO, ARIADNE, CODEGEN, GQL, RELAY, URQL, Example
 from tests.conftest import Server, StartServer
 
 pytestmark = pytest.mark.slow
 
-ANY_VISIT = "{ homeVisits(first: 1) { nodes { careEnquiry { id } } } }"
 BOOK = """mutation ($careEnquiry: ID!, $dateTime: DateTime!) {
   bookHomeVisit(input: { careEnquiry: $careEnquiry, dateTime: $dateTime, host: NURSE, visitType: VIRTUAL }) {
     ... on BookHomeVisitSuccess { homeVisit { location { id } careEnquiry { id careSeeker { firstName } } } }
@@ -46,9 +46,8 @@ async def ask(url: str, query: str, **variables: Any) -> Any:
 
 async def book_the_first_four_days_of_may(url: str) -> Any:
     """Book four visits of one care enquiry, and return the last."""
-    care_enquiry = (await ask(url, ANY_VISIT))["homeVisits"]["nodes"][0]["careEnquiry"]["id"]
     for day in (1, 2, 3, 4):
-        booked = await ask(url, BOOK, careEnquiry=care_enquiry, dateTime=f"2031-05-0{day}T09:00:00Z")
+        booked = await ask(url, BOOK, careEnquiry=CARE_ENQUIRY, dateTime=f"2031-05-0{day}T09:00:00Z")
     return booked["bookHomeVisit"]["homeVisit"]
 
 
@@ -68,7 +67,7 @@ def pages(seeker: str) -> dict[str, list[str]]:
 
 def words(seeker: str, cancelled: str) -> dict[str, str]:
     """Return what the user of the screen is told, the visit having been cancelled at that instant."""
-    booked, moved = rows(seeker, 7, 8)
+    beside, booked, moved = rows(seeker, 4, 7, 8)
     closed = f"2031-05-08T09:00:00Z {seeker} CANCELLED"
     day = datetime.fromisoformat(cancelled)
     return {
@@ -81,9 +80,34 @@ def words(seeker: str, cancelled: str) -> dict[str, str]:
         "cancelled": closed,
         "cancelled again": f"{CLOSED} This one was cancelled on {day.day} {day:%B %Y}. Now: {closed}",
         "cancelled nothing": UNKNOWN_VISIT,
+        "booked beside another": f"2031-05-04T09:30:00Z {seeker} PENDING UPDATE CANCEL COMPLETE Beside: {beside}",
         "asked for too many": "`first` must be from 0 to 100: it is 101. Page through longer lists with cursors.",
         "asked for more than an Int holds": TOO_LARGE,
     }
+
+
+def form(seeker: str) -> dict[str, list[str]]:
+    """Return what the booking form offers, and warns of."""
+    return {
+        "for": [f"{seeker} Young at Willow Court (demo), Dilys Young"],
+        "at": ["Willow Court (demo)"],
+        "assigned to": ["Grace Murphy", "Ada Okafor"],
+        "beside": rows(seeker, 4),
+        "beside, at another time": [],
+    }
+
+
+DASHBOARD = {
+    "by day": ["2031-05-01 1", "2031-05-02 1", "2031-05-03 1", "2031-05-04 2", "2031-05-08 1"],
+    "by status": ["PENDING 5", "CANCELLED 1"],
+    "by day and status": [
+        "2031-05-01 PENDING 1",
+        "2031-05-02 PENDING 1",
+        "2031-05-03 PENDING 1",
+        "2031-05-04 PENDING 2",
+        "2031-05-08 CANCELLED 1",
+    ],
+}
 
 
 def kept(seeker: str) -> dict[str, list[str]]:
@@ -112,16 +136,17 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
     bench = await put_on_bench(example.folder)
     visit = await book_the_first_four_days_of_may(running_server.url)
     seeker = visit["careEnquiry"]["careSeeker"]["firstName"]
-    settings = {"LOCATION": visit["location"]["id"], "CARE_ENQUIRY": visit["careEnquiry"]["id"]}
 
     await bench.succeed(example.generate)
     await bench.succeed(example.check)
-    ran = await bench.run(example.run, HOME_VISITS_URL=running_server.url, **settings)
+    ran = await bench.run(example.run, HOME_VISITS_URL=running_server.url, LOCATION=visit["location"]["id"])
     visits = (await ask(running_server.url, FROM_MAY))["homeVisits"]["nodes"]
 
     assert (ran.err, ran.code) == ("", 0)
     seen = json.loads(ran.out)
     assert seen["list"] == pages(seeker)
+    assert seen["form"] == form(seeker)
+    assert seen["dashboard"] == DASHBOARD
     assert seen["messages"] == words(seeker, visits[-1]["cancelled"])
     assert seen["kept"] == (kept(seeker) if has_cache else None)
     assert [(visit["dateTime"], visit["status"], visit["version"]) for visit in visits] == [
@@ -129,6 +154,7 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
         ("2031-05-02T09:00:00Z", "PENDING", 1),
         ("2031-05-03T09:00:00Z", "PENDING", 1),
         ("2031-05-04T09:00:00Z", "PENDING", 1),
+        ("2031-05-04T09:30:00Z", "PENDING", 1),
         ("2031-05-08T09:00:00Z", "CANCELLED", 3),
     ]
 

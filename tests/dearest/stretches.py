@@ -129,6 +129,15 @@ class MeasuredServer:
         connection.close()
         return self._measurement(response.status, size, answer, seconds, max(waits, default=0.0))
 
+    def talk(self, conversation: Callable[[int], int]) -> Measurement:
+        """Measure a conversation with the port; it returns the bytes of the longest answer."""
+        with self._asking_for_health() as waits:
+            self._selector.reset()
+            started = time.monotonic()
+            size = conversation(self._port)
+            seconds = time.monotonic() - started
+        return Measurement(200, None, None, size, self._selector.stretch, self._selector.cpu, seconds, max(waits, default=0.0))
+
     def _measurement(self, status: int, size: int, answer: bytes, seconds: float, healthz: float) -> Measurement:
         try:
             content = json.loads(answer)

@@ -8,9 +8,11 @@ import pytest
 from tests.dearest.corpus import Case, corpus
 from tests.dearest.databases import make_hostile, make_usual
 from tests.dearest.measure import BOUND_SECONDS, LARGEST_ANSWER, LONGEST_SECONDS, measure, row
-from tests.dearest.stretches import MeasuredServer, measured_server
+from tests.dearest.stretches import MeasuredServer, Measurement, measured_server
+from tests.dearest.subscriptions import measure_subscriptions, subscriptions
 
 CASES = corpus()
+Measure = Callable[[MeasuredServer, Case], Measurement]
 SMALL: dict[str, tuple[Callable[[Path, int], None], int]] = {"hostile": (make_hostile, 150), "usual": (make_usual, 3_000)}
 LARGE: dict[str, tuple[Callable[[Path, int], None], int]] = {"hostile": (make_hostile, 2_000), "usual": (make_usual, 300_000)}
 
@@ -31,7 +33,7 @@ def _serving(path: Path, make: Callable[[Path, int], None], visits: int) -> Iter
         yield server
 
 
-def require_short(server: MeasuredServer, cases: list[Case]) -> None:
+def require_short(server: MeasuredServer, cases: list[Case], measure: Measure = measure) -> None:
     long = []
     for case in cases:
         taken = measure(server, case)
@@ -47,9 +49,14 @@ def test_the_dearest_requests_leave_turns_to_others(small: MeasuredServer) -> No
     require_short(small, [case for case in CASES if not case.is_variant])
 
 
+def test_the_dearest_subscriptions_leave_turns_to_others(small: MeasuredServer) -> None:
+    require_short(small, [case for case in subscriptions() if not case.is_variant], measure_subscriptions)
+
+
 @pytest.mark.slow
 def test_the_dearest_requests_leave_turns_to_others_where_much_is_stored(large: MeasuredServer) -> None:
     require_short(large, CASES)
+    require_short(large, subscriptions(), measure_subscriptions)
 
 
 def test_a_loop_that_is_kept_is_seen(tmp_path: Path) -> None:

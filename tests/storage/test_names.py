@@ -15,7 +15,7 @@ from storage.names import SearchTexts, folded_columns, plain, search_texts
         ("ÅNGSTRÖM", "angstrom"),
         ("Łukasz Sørensen-Đặng", "lukasz sorensen-dang"),
         ("Strauß Æthelþryð", "strauss aethelthryd"),
-        ("İnci", "inci"),
+        ("İnci Y\N{LATIN SMALL LETTER DOTLESS I}lmaz", "inci yilmaz"),
         ("O\N{RIGHT SINGLE QUOTATION MARK}Neill", "o'neill"),
         (" Okafor,\tNgozi |\r\n", "okafor ngozi"),
         ("Ann\N{NO-BREAK SPACE}Lee\N{SOFT HYPHEN}son", "ann leeson"),
@@ -105,6 +105,30 @@ def test_a_search_finds_a_part_and_if_it_is_short_the_beginning_of_a_word(search
     folded = folded_columns(ZOE | {"anonymized": None})["search_folded"]
 
     assert (texts.text in folded or bool(texts.phone and texts.phone in folded)) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [
+        ("O'Neill", ["o'neill", "O\N{RIGHT SINGLE QUOTATION MARK}Neill", "oneill", "o'n", "'nei", "on"]),
+        ("Smith-Jones", ["smith-jones", "smith jones", "smith-", "-jones", "th\N{EN DASH}jo", "jo"]),
+        ("St. Mary's House", ["st. mary's", "st marys", "St. M", "st.", "house"]),
+        ("J.R. Ward", ["j.r. ward", "J.R", "j.r ward", "ward."]),
+    ],
+)
+def test_a_name_is_found_as_it_is_spoken_and_as_it_is_written(name: str, searches: list[str]) -> None:
+    folded = folded_columns({"name": name, "email": None, "phone": None})["search_folded"]
+
+    assert [search for search in searches if (search_texts(search) or SearchTexts("not", None)).text not in folded] == []
+
+
+@pytest.mark.parametrize("search", ["-", "'", "--", "'.", "-'-"])
+def test_signs_that_are_not_spoken_find_nobody_by_themselves(search: str) -> None:
+    texts = search_texts(search)
+    folded = folded_columns({"name": "O'Neill-Smith Jr.", "email": "o'neill-smith@a.example", "phone": None})["search_folded"]
+
+    assert texts is not None
+    assert texts.text not in folded
 
 
 @pytest.mark.parametrize("number", ["07700 900123", "7700900123", "+44 7700 900123", "0044 7700 900123"])

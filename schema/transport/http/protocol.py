@@ -58,6 +58,11 @@ class Connection(web.RequestHandler):
         self._tcp = None
         self._wake_writers()
 
+    def abort(self) -> None:
+        """End it at once: what is unread or unsent is dropped."""
+        if self._tcp is not None:
+            self._tcp.abort()
+
     async def until_writable(self) -> None:
         """Wait until the client has taken all that was sent, or is gone. Unlike in aiohttp's drain, several tasks may wait."""
         while self.writing_paused and self._tcp is not None:

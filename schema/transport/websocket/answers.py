@@ -1,8 +1,9 @@
 """Answers to events: each made once for all subscriptions that are answered alike, however many there are."""
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, Generic
 
 from schema.execution.subscriptions import Subscription
@@ -13,10 +14,27 @@ from schema.transport.operations import C, Operations, Response
 AT_ONCE: Final = 8
 MOST_ANSWERS: Final = 1_000
 MOST_BYTES: Final = 16 << 20
+# So long an answer is shared: what it says besides the event, such as who is visited, may be another, or erased, later.
+SHARED_SECONDS: Final = 1.0
 # What passes by itself: the same event is answered again.
 _PASSING: Final = frozenset(("OVERLOADED", "THROTTLED", "STORAGE_UNAVAILABLE"))
 ATTEMPTS: Final = 30
 PAUSE_SECONDS: Final = 1.0
+
+
+class _Answer:
+    """An answer that is made, or was: from when it is, and how many bytes it has once it is there."""
+
+    __slots__ = ("begun", "size", "task")
+
+    def __init__(self, making: Coroutine[Any, Any, bytes]) -> None:
+        self.begun = time.monotonic()
+        self.size = 0
+        self.task = asyncio.create_task(making)
+
+    @property
+    def is_shared(self) -> bool:
+        return not self.task.done() or time.monotonic() - self.begun < SHARED_SECONDS
 
 
 class EventAnswers(Generic[C]):
@@ -26,28 +44,33 @@ class EventAnswers(Generic[C]):
         self._operations = operations
         self._audience = audience
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._answers: OrderedDict[Hashable, asyncio.Task[bytes]] = OrderedDict()
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._bytes = 0
 
     async def payload(self, subscription: Subscription, caller: C, event: Any) -> bytes:
         """Return the payload of the message that answers an event, as JSON."""
         key = (subscription.alike, self._audience(caller), event)
         answer = self._answers.get(key)
-        if answer is None:
-            answer = self._answers[key] = asyncio.create_task(self._answer(key, subscription, caller, event))
+        if answer is None or not answer.is_shared:
+            self._forget(key)
+            answer = self._answers[key] = _Answer(self._answer(key, subscription, caller, event))
         # Others may wait for the same when this one is cancelled.
-        return await asyncio.shield(answer)
+        return await asyncio.shield(answer.task)
 
     async def _answer(self, key: Hashable, subscription: Subscription, caller: C, event: Any) -> bytes:
+        answer = self._answers[key]
         try:
             response = await self._response(subscription, caller, event)
             payload = payload_of(response)
         except BaseException:
-            self._answers.pop(key, None)
+            if self._answers.get(key) is answer:
+                self._forget(key)
             raise
-        self._bytes += len(payload)
-        while len(self._answers) > MOST_ANSWERS or self._bytes > MOST_BYTES:
-            self._forget_oldest()
+        if self._answers.get(key) is answer:
+            answer.size = len(payload)
+            self._bytes += answer.size
+            while len(self._answers) > MOST_ANSWERS or self._bytes > MOST_BYTES:
+                self._forget(next(iter(self._answers)))
         return payload
 
     async def _response(self, subscription: Subscription, caller: C, event: Any) -> Response:
@@ -59,10 +82,9 @@ class EventAnswers(Generic[C]):
             await asyncio.sleep(PAUSE_SECONDS)
         return response
 
-    def _forget_oldest(self) -> None:
-        _, answer = self._answers.popitem(last=False)
-        if answer.done() and not answer.cancelled() and answer.exception() is None:
-            self._bytes -= len(answer.result())
+    def _forget(self, key: Hashable) -> None:
+        if answer := self._answers.pop(key, None):
+            self._bytes -= answer.size
 
 
 def payload_of(response: Response) -> bytes:

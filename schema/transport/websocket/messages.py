@@ -36,6 +36,10 @@ class Closed(Exception):
         self.reason = reason
 
 
+class Flooding(Closed):
+    """The client sends so much that nothing more of it is to be read."""
+
+
 class Message(NamedTuple):
     """A message of a client; `id` is empty where the type has none."""
 

@@ -9,6 +9,7 @@ from aiohttp import WSMsgType
 from graphql import GraphQLError
 
 from schema.execution.engine import Result
+from schema.execution.runs import TimeSlice
 from schema.execution.subscriptions import BufferedStream, Subscription
 from schema.transport.errors import bad_request
 from schema.transport.operations import C, Operations, RequestState, Response
@@ -26,7 +27,7 @@ from schema.transport.websocket.messages import (
     parse_message,
     pong_message,
 )
-from schema.transport.websocket.sockets import Socket, WebSocketLimits, stalled
+from schema.transport.websocket.sockets import IdleMessages, Socket, WebSocketLimits, stalled
 
 # How often a token is looked at again: its issuer may have withdrawn the key.
 RECHECK_SECONDS: Final = 60.0
@@ -60,6 +61,7 @@ class Session(Generic[C]):
         new_state: Callable[[], RequestState],
         authorization: str | None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._operations = operations
         self._answers = answers
@@ -72,11 +74,11 @@ class Session(Generic[C]):
         self._is_finishing = False
         self.sent = 0
         self.is_stalled = False
-        self._loop = asyncio.get_running_loop()
         # None: the client has closed it, or is gone.
         self._closed: asyncio.Future[Closed | None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._slice, self._idle_messages = TimeSlice(), IdleMessages(self._loop.time)
         self._helpers: set[asyncio.Task[None]] = set()
         self._streams: dict[str, AsyncIterator[Any]] = {}
 
@@ -131,12 +133,16 @@ class Session(Generic[C]):
         closed = None
         try:
             async for frame in self._socket:
+                # What has come already is read without a pause: of tiny frames that is a thousand at once.
+                await self._slice.give_way()
                 if frame.type is WSMsgType.TEXT:
                     await self._handle(parse_message(frame.data))
                 elif frame.type is WSMsgType.BINARY:
                     raise bad_message("Send messages as text.")
-                elif frame.type is WSMsgType.PING:
-                    await self._socket.answer_ping(frame.data)
+                else:
+                    self._idle_messages.count()
+                    if frame.type is WSMsgType.PING:
+                        await self._socket.answer_ping(frame.data)
         except Closed as reason:
             closed = reason
         except ConnectionError:
@@ -155,8 +161,13 @@ class Session(Generic[C]):
             case "complete":
                 if task := self._tasks.pop(message.id, None):
                     task.cancel()
+                else:
+                    self._idle_messages.count()
             case "ping":
+                self._idle_messages.count()
                 await self._socket.send(pong_message(message.payload))
+            case "pong":
+                self._idle_messages.count()
 
     async def _initialise(self, payload: dict[str, Any] | None) -> None:
         if self._is_initialised:
@@ -207,6 +218,8 @@ class Session(Generic[C]):
             return
         task = self._tasks[id] = asyncio.create_task(self._run_operation(id, payload, self._caller))
         task.add_done_callback(lambda task: self._forget(id, task))
+        # It is parsed in a turn of its own: many messages may have come at once.
+        await asyncio.sleep(0)
 
     def _forget(self, id: str, task: "asyncio.Task[None]") -> None:
         if self._tasks.get(id) is task:

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from schema.transport.http.protocol import Connection
-from schema.transport.websocket.messages import PROTOCOL, CloseCode, Closed, close_reason
+from schema.transport.websocket.messages import PROTOCOL, CloseCode, Closed, Flooding, close_reason
 
 # For the client's part of a close.
 CLOSING_SECONDS: Final = 2.0
@@ -25,6 +26,26 @@ class WebSocketLimits:
     frame: int = 64 * 1024
     operations: int = 20
     queue: int = 100
+
+
+class IdleMessages:
+    """Counts what asks for nothing, such as pings: a few are there at once, and then so many a second."""
+
+    AT_ONCE: Final = 200
+    A_SECOND: Final = 20
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left: float = self.AT_ONCE
+        self._since = clock()
+
+    def count(self) -> None:
+        """Raise Closed where there are too many: each costs as much as it takes to answer a short one."""
+        now = self._clock()
+        self._left = min(self.AT_ONCE, self._left + (now - self._since) * self.A_SECOND) - 1
+        self._since = now
+        if self._left < 0:
+            raise Flooding(CloseCode.BAD_REQUEST, f"Send fewer pings: at most {self.A_SECOND} a second.")
 
 
 class Socket(web.WebSocketResponse):
@@ -68,7 +89,13 @@ class Socket(web.WebSocketResponse):
 
     async def end(self, closed: Closed) -> None:
         """Close, after what was sent; wait for the client's part, but not for ever."""
-        await self.close(code=closed.code, message=close_reason(closed.reason), drain=False)
+        if isinstance(closed, Flooding):
+            # aiohttp's close goes on to read.
+            self._connection.pause_reading()
+            await self._linger(closed.code, close_reason(closed.reason))
+            self._connection.abort()
+        else:
+            await self.close(code=closed.code, message=close_reason(closed.reason), drain=False)
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
         if self._reader is not None and isinstance(self._reader.exception(), WebSocketError) and not self.closed:

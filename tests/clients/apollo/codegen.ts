@@ -2,7 +2,7 @@ import type { CodegenConfig } from "@graphql-codegen/cli";
 
 const config: CodegenConfig = {
   schema: "../../../schema/schema.graphql",
-  documents: "../visits.graphql",
+  documents: ["../visits.graphql", "../changes.graphql"],
   generates: {
     "generated/": {
       preset: "client",

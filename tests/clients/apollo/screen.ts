@@ -1,6 +1,8 @@
 import { CombinedGraphQLErrors, type ApolloCache } from "@apollo/client";
 import { play } from "../story";
 import { createClient } from "./client";
+import { count } from "./dashboard";
+import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
 import type { VisitRowFragment } from "./generated/graphql";
 import { describe, say, type Booked, type Changed } from "./say";
@@ -47,6 +49,11 @@ await play<Booked, Changed>({
 
   rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
   keepsUp: true,
+  findEnquiries: (search) => findEnquiries(client, search),
+  findLocations: (search) => findLocations(client, search),
+  findUsers: (location) => findUsers(client, location),
+  findConflicts: (appointment) => findConflicts(client, appointment),
+  count: (period, groupBy) => count(client, period, groupBy),
 
   async book(input) {
     const { data } = await client.mutate({

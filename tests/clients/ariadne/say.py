@@ -12,7 +12,9 @@ def say(answer: BookVisit | MoveVisit | CancelVisit) -> str:
             if result is None:
                 return "Something went wrong. Please try again."
     match result.typename__:
-        case "BookHomeVisitSuccess" | "UpdateHomeVisitSuccess" | "CancelHomeVisitSuccess":
+        case "BookHomeVisitSuccess":
+            return " Beside: ".join(describe(visit) for visit in (result.home_visit, *result.conflicts))
+        case "UpdateHomeVisitSuccess" | "CancelHomeVisitSuccess":
             return describe(result.home_visit)
         case "InvalidInputError":
             return "\n".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in result.problems)

@@ -5,11 +5,13 @@ import os
 import uuid
 from datetime import UTC, date, datetime
 
+from form import count, find_enquiries, find_locations, find_users
 from home_visits_client import (
     BookHomeVisitInput,
     CancelHomeVisitInput,
     GraphQLClientGraphQLMultiError,
     HomeVisitFilter,
+    HomeVisitGrouping,
     HomeVisits,
     HomeVisitStatus,
     UpdateHomeVisitInput,
@@ -21,13 +23,8 @@ from say import describe, say
 
 NOWHERE = "0" * 24
 FILTER = HomeVisitFilter(location=[os.environ["LOCATION"]], status=[HomeVisitStatus.PENDING], start_date=date(2031, 5, 1))
-FORM = BookHomeVisitInput(
-    care_enquiry=os.environ["CARE_ENQUIRY"],
-    date_time=datetime(2031, 5, 7, 9, tzinfo=UTC),
-    host=VisitHost.MANAGER,
-    visit_type=VisitType.IN_PERSON,
-    idempotency_key=str(uuid.uuid4()),  # made with the form, so that sending the form again books nothing again
-)
+AT = datetime(2031, 5, 7, 9, tzinfo=UTC)
+TAKEN = datetime(2031, 5, 4, 9, 30, tzinfo=UTC)
 
 
 def main() -> None:
@@ -35,7 +32,10 @@ def main() -> None:
     token = os.environ.get("HOME_VISITS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with HomeVisits(os.environ["HOME_VISITS_URL"], headers) as client:
-        print(json.dumps({"list": turn_pages(client), "messages": change_visits(client), "kept": None}))
+        pages = turn_pages(client)
+        form, booking = fill_in(client)
+        messages = change_visits(client, booking)
+        print(json.dumps({"list": pages, "form": form, "messages": messages, "dashboard": dashboard(client), "kept": None}))
 
 
 def turn_pages(client: HomeVisits) -> dict[str, list[str]]:
@@ -57,12 +57,55 @@ def rows(*pages: VisitsScreenHomeVisits) -> list[str]:
     return [describe(edge.node) for page in pages for edge in page.edges]
 
 
-def change_visits(client: HomeVisits) -> dict[str, str]:
+def fill_in(client: HomeVisits) -> tuple[dict[str, list[str]], BookHomeVisitInput]:
+    """Look up whom to book for, where, and by whom; return what was offered, and the booking."""
+    enquiries = find_enquiries(client, "agnes you")
+    locations = find_locations(client, "willow")
+    users = find_users(client, locations[0].id)
+    booking = BookHomeVisitInput(
+        care_enquiry=enquiries[0].id,
+        date_time=AT,
+        host=VisitHost.MANAGER,
+        visit_type=VisitType.IN_PERSON,
+        assigned_to=users[-1].id,
+        service_user_contact=enquiries[0].contacts[0].id,
+        idempotency_key=str(uuid.uuid4()),  # made with the form, so that sending the form again books nothing again
+    )
+
+    def beside(at: datetime) -> list[str]:
+        conflicts = client.find_conflicts(locations[0].id, at, booking.host, booking.assigned_to).home_visit_conflicts
+        return [describe(visit) for visit in conflicts]
+
+    offered = {
+        "for": [", ".join([one.label, *(contact.label for contact in one.contacts)]) for one in enquiries],
+        "at": [location.label for location in locations],
+        "assigned to": [user.label for user in users],
+        "beside": beside(TAKEN),
+        "beside, at another time": beside(AT),
+    }
+    return offered, booking
+
+
+def dashboard(client: HomeVisits) -> dict[str, list[str]]:
+    """Count the visits of a month."""
+    location = os.environ["LOCATION"]
+    month = HomeVisitFilter(
+        location=[location], start_date=date(2031, 5, 1), end_date=date(2031, 5, 31), time_zone="Europe/London"
+    )
+    return {
+        "by day": count(client, month, HomeVisitGrouping.DAY),
+        "by status": count(client, month, HomeVisitGrouping.STATUS),
+        "by day and status": count(client, month, HomeVisitGrouping.DAY, HomeVisitGrouping.STATUS),
+    }
+
+
+def change_visits(client: HomeVisits, form: BookHomeVisitInput) -> dict[str, str]:
     """Book, move and cancel a visit, and be refused what cannot be done."""
-    booking = client.book_visit(FORM)
-    again = client.book_visit(FORM)
-    other = client.book_visit(FORM.model_copy(update={"visit_type": VisitType.VIRTUAL}))
-    nobody = client.book_visit(FORM.model_copy(update={"care_enquiry": NOWHERE, "idempotency_key": None}))
+    booking = client.book_visit(form)
+    again = client.book_visit(form)
+    other = client.book_visit(form.model_copy(update={"visit_type": VisitType.VIRTUAL}))
+    nobody = client.book_visit(form.model_copy(update={"care_enquiry": NOWHERE, "idempotency_key": None}))
+    beside = form.model_copy(update={"date_time": TAKEN, "idempotency_key": None})
     booked = booking.book_home_visit
     if booked is None or booked.typename__ != "BookHomeVisitSuccess":
         raise SystemExit(say(booking))
@@ -81,6 +124,7 @@ def change_visits(client: HomeVisits) -> dict[str, str]:
         "cancelled": say(client.cancel_visit(cancellation)),
         "cancelled again": say(client.cancel_visit(cancellation)),
         "cancelled nothing": say(client.cancel_visit(CancelHomeVisitInput(id=NOWHERE))),
+        "booked beside another": say(client.book_visit(beside)),
         "asked for too many": ask(client, 101),
         "asked for more than an Int holds": ask(client, 2**31),
     }

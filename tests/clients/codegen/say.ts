@@ -7,6 +7,7 @@ export type Changed = MoveVisitMutation["updateHomeVisit"] | CancelVisitMutation
 export function say(result: Booked | Changed): string {
   switch (result?.__typename) {
     case "BookHomeVisitSuccess":
+      return [result.homeVisit, ...result.conflicts].map(describe).join(" Beside: ");
     case "UpdateHomeVisitSuccess":
     case "CancelHomeVisitSuccess":
       return describe(result.homeVisit);

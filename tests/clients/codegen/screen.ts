@@ -1,4 +1,6 @@
 import { play } from "../story";
+import { count } from "./dashboard";
+import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
 import { execute } from "./gateway";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
 import type { VisitsScreenQuery, VisitsScreenQueryVariables } from "./generated/graphql";
@@ -31,9 +33,14 @@ await play<Booked, Changed>({
 
   rows: () => pages.flatMap((page) => page.edges.map(({ node }) => describe(node))),
   keepsUp: false,
+  findEnquiries,
+  findLocations,
+  findUsers,
+  findConflicts,
+  count,
 
-  async book(form) {
-    const { bookHomeVisit } = await execute(BookVisitDocument, { input: form });
+  async book(input) {
+    const { bookHomeVisit } = await execute(BookVisitDocument, { input });
     return bookHomeVisit;
   },
 

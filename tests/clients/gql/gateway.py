@@ -7,20 +7,26 @@ from typing import Any
 
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.websockets import WebsocketsTransport
 from gql.utilities import update_schema_scalar
 from graphql import GraphQLScalarType
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[2] / "schema" / "schema.graphql"
 DOCUMENTS = (HERE.parent / "visits.graphql").read_text()
+CHANGES = (HERE.parent / "changes.graphql").read_text()
 DATE_TIME = GraphQLScalarType("DateTime", serialize=datetime.isoformat, parse_value=datetime.fromisoformat)
 
 
-def connect() -> Client:
+def connect(*, by_websocket: bool = False) -> Client:
     """Return a client that checks documents against the schema before it sends them, and speaks `datetime`."""
-    token = os.environ.get("HOME_VISITS_TOKEN")
+    url, token = os.environ["HOME_VISITS_URL"], os.environ.get("HOME_VISITS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = AIOHTTPTransport(os.environ["HOME_VISITS_URL"], headers=headers)
+    transport = (
+        WebsocketsTransport(url.replace("http", "ws", 1), init_payload=headers)
+        if by_websocket
+        else AIOHTTPTransport(url, headers=headers)
+    )
     client = Client(schema=SCHEMA.read_text(), transport=transport, serialize_variables=True, parse_results=True)
     assert client.schema
     update_schema_scalar(client.schema, "DateTime", DATE_TIME)
@@ -29,4 +35,4 @@ def connect() -> Client:
 
 def operation(name: str, **variables: Any) -> GraphQLRequest:
     """Return one of the operations of the visits screen, with its variables."""
-    return GraphQLRequest(DOCUMENTS, variable_values=variables, operation_name=name)
+    return GraphQLRequest(DOCUMENTS + CHANGES, variable_values=variables or None, operation_name=name)

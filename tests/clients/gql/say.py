@@ -10,7 +10,7 @@ def say(result: dict[str, Any] | None) -> str:
         case None:
             return "Something went wrong. Please try again."
         case {"__typename": "BookHomeVisitSuccess" | "UpdateHomeVisitSuccess" | "CancelHomeVisitSuccess", "homeVisit": visit}:
-            return describe(visit)
+            return " Beside: ".join(map(describe, [visit, *result.get("conflicts", [])]))
         case {"__typename": "InvalidInputError", "problems": problems}:
             return "\n".join(f"{'.'.join(problem['path'])}: {problem['message']}" for problem in problems)
         case {"__typename": "HomeVisitNotPendingError" | "VersionConflictError", "message": message, "homeVisit": visit}:

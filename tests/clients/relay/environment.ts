@@ -1,4 +1,7 @@
-import { Environment, Network, RecordSource, Store, type FetchFunction } from "relay-runtime";
+import type { Sink } from "graphql-ws";
+import { Environment, Network, Observable, RecordSource, Store } from "relay-runtime";
+import type { FetchFunction, GraphQLResponse, SubscribeFunction } from "relay-runtime";
+import { subscribe } from "./follow";
 
 const { HOME_VISITS_URL = "http://127.0.0.1:8080/graphql", HOME_VISITS_TOKEN } = process.env;
 
@@ -14,8 +17,11 @@ const send: FetchFunction = async ({ text: query }, variables) => {
   return response.json();
 };
 
+const listen: SubscribeFunction = ({ text }, variables) =>
+  Observable.create<GraphQLResponse>((sink) => subscribe({ query: text ?? "", variables }, sink as Sink));
+
 export function createEnvironment(): Environment {
-  return new Environment({ network: Network.create(send), store: new Store(new RecordSource()) });
+  return new Environment({ network: Network.create(send, listen), store: new Store(new RecordSource()) });
 }
 
 /** What the gateway said when it refused a request as a whole: Relay keeps it beside its own words. */

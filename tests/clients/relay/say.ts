@@ -10,6 +10,7 @@ export type Changed = visitsMoveMutation$data["updateHomeVisit"] | visitsCancelM
 export function say(result: Booked | Changed): string {
   switch (result?.__typename) {
     case "BookHomeVisitSuccess":
+      return [result.homeVisit, ...result.conflicts].map(describe).join(" Beside: ");
     case "UpdateHomeVisitSuccess":
     case "CancelHomeVisitSuccess":
       return describe(result.homeVisit);

@@ -3,7 +3,9 @@ import { act, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
 import { play } from "../story";
+import { count } from "./dashboard";
 import { createEnvironment, explain } from "./environment";
+import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
 import { say, type Booked, type Changed } from "./say";
 import { book, cancel, move } from "./visits";
 import { ask, VisitsList } from "./VisitsList";
@@ -55,7 +57,12 @@ await play<Booked, Changed>({
 
   rows,
   keepsUp: true,
-  book: (form) => act(() => book(environment, form)),
+  findEnquiries: (search) => findEnquiries(environment, search),
+  findLocations: (search) => findLocations(environment, search),
+  findUsers: (location) => findUsers(environment, location),
+  findConflicts: (appointment) => findConflicts(environment, appointment),
+  count: (period, groupBy) => count(environment, period, groupBy),
+  book: (booking) => act(() => book(environment, booking)),
   move: (id, dateTime, expectedVersion) => act(() => move(environment, id, dateTime, expectedVersion)),
   cancel: (id) => act(() => cancel(environment, id)),
   say,

@@ -17,6 +17,9 @@ export async function book(environment: IEnvironment, input: visitsBookMutation[
             version
             ...describe_visit
           }
+          conflicts {
+            ...describe_visit
+          }
         }
         ... on InvalidInputError {
           problems {

@@ -1,6 +1,8 @@
 import { CombinedError } from "@urql/core";
 import { play } from "../story";
 import { createClient } from "./client";
+import { count } from "./dashboard";
+import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
 import type { VisitsScreenQuery, VisitsScreenQueryVariables } from "./generated/graphql";
 import { describe, say, type Booked, type Changed } from "./say";
@@ -40,6 +42,11 @@ await play<Booked, Changed>({
 
   rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
   keepsUp: true,
+  findEnquiries: (search) => findEnquiries(client, search),
+  findLocations: (search) => findLocations(client, search),
+  findUsers: (location) => findUsers(client, location),
+  findConflicts: (appointment) => findConflicts(client, appointment),
+  count: (period, groupBy) => count(client, period, groupBy),
 
   async book(input) {
     const { data, error } = await client.mutation(BookVisitDocument, { input });

@@ -12,7 +12,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from schema.execution.engine import Engine, Request, Result, Served
-from schema.execution.hints import Derived, Reference, Values, hinted
+from schema.execution.hints import Derived, RecordsLoader, Reference, Values, hinted
 from schema.execution.limits import Limits
 
 
@@ -22,6 +22,10 @@ def upside_down(_sources: Sequence[Any], _context: Any) -> Values:
 
 def shout() -> str:
     return "loud"
+
+
+def no_bells(_context: Any, _columns: frozenset[str]) -> RecordsLoader:
+    raise AssertionError("nothing has an ID to load a bell by")
 
 
 @strawberry.type
@@ -34,7 +38,7 @@ class Bell:
 class Tower:
     bells: list[Bell]
 
-    @strawberry.field(metadata=hinted(Reference("bell", "no_such_attribute", by_id=True)))
+    @strawberry.field(metadata=hinted(Reference(no_bells, "no_such_attribute", by_id=True)))
     def great_bell(self) -> Bell:
         return Bell(name="great")
 

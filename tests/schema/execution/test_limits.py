@@ -143,7 +143,7 @@ def test_a_document_at_a_limit_passes_and_one_beyond_it_is_refused(limit: str, a
         ),
         (
             hostile.full_pages(2),
-            "The answer may cost 20,501; 10,000 is allowed. Ask for smaller pages, nest fewer lists or select less.",
+            "The answer may cost 20,501; 10,000 is allowed. Ask for smaller pages, nest less, filter more, select less.",
             [(1, 1)],
         ),
     ],

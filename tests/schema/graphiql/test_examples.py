@@ -15,6 +15,7 @@ FILLED = {
     "<today>": "2026-07-24",
     "<in three days>": "2026-07-27T10:30:00Z",
     "<in four days>": "2026-07-28T14:00:00Z",
+    "<in four weeks>": "2026-08-21",
     "<a new key>": "5f0c",
     "<IDs of locations>": ["67000000000000000000c001"],
     "<end of the first page>": "opaque",
@@ -23,6 +24,7 @@ FILLED = {
     "<ID of another pending visit>": "690000000000000000000002",
     "<ID of a third pending visit>": "690000000000000000000003",
     "<its version>": 1,
+    "<before the last change>": "opaque",
 }
 
 
@@ -38,10 +40,20 @@ def operation_of(example: Example) -> OperationDefinitionNode:
     return operation
 
 
-def test_the_tabs_go_from_reading_to_booking_to_closing() -> None:
+def test_the_tabs_go_from_reading_to_booking_to_closing_to_following() -> None:
     names = [operation_of(example).name.value for example in examples()]
 
-    assert names == ["ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit"]
+    assert names == [
+        "ComingVisits",
+        "NextPage",
+        "FindPeople",
+        "CountVisits",
+        "BookVisit",
+        "MoveVisit",
+        "CancelVisit",
+        "CompleteVisit",
+        "FollowChanges",
+    ]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: operation_of(example).name.value)

@@ -1,5 +1,6 @@
 """The explorer as its users have it: a real Chromium on a running server."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -13,13 +14,29 @@ from graphql import build_schema
 from schema import graphiql
 from schema.graphiql import assets_present
 from schema.graphiql.vendor import ASSETS, SCRIPTS, STYLES
+from storage.caller import Role
+from tests.app.calling import SECRET, token
+from tests.app.subscribing import BOOK, ask
+from tests.conftest import Server, StartServer
 
 playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here: pip install -e '.[browser]'")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SDL = Path(__file__).parents[3] / "schema/schema.graphql"
 
-TABS = ("ComingVisits", "NextPage", "BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit")
+TABS = (
+    "ComingVisits",
+    "NextPage",
+    "FindPeople",
+    "CountVisits",
+    "BookVisit",
+    "MoveVisit",
+    "CancelVisit",
+    "CompleteVisit",
+    "FollowChanges",
+)
+
+SIGN_IN = "Sign in first: send the header `Authorization: Bearer`, then a space and your token."
 
 # Nothing is resolved but this machine, so that a request that tries to leave fails, besides being recorded.
 FLAGS = [
@@ -74,6 +91,14 @@ class Explorer:
             "() => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue() || null"
         )
         return json.loads(await text.json_value())
+
+    async def answered(self, text: str) -> str:
+        """Wait for a text in the answer pane, and return all of the answer."""
+        pane = (
+            "text => [document.querySelector('.result-window .CodeMirror').CodeMirror.getValue()].find(it => it.includes(text))"
+        )
+        answer: str = await (await self.page.wait_for_function(pane, arg=text)).json_value()
+        return answer
 
     async def write(self, editor: str, text: str) -> None:
         await self.page.locator(f"section[aria-label='{editor}'] .graphiql-editor:not(.hidden) .CodeMirror").click()
@@ -132,6 +157,8 @@ async def test_every_example_runs_at_the_first_click(explorer: Explorer) -> None
     assert answers["MoveVisit"]["data"]["updateHomeVisit"]["__typename"] == "UpdateHomeVisitSuccess"
     assert answers["CancelVisit"]["data"]["cancelHomeVisit"]["__typename"] == "CancelHomeVisitSuccess"
     assert answers["CompleteVisit"]["data"]["completeHomeVisit"]["__typename"] == "CompleteHomeVisitSuccess"
+    # What was done before by the other examples comes first.
+    assert answers["FollowChanges"]["data"]["homeVisitChanged"]["node"]["actor"]
     assert explorer.left_the_machine() == []
     assert explorer.complaints == []
 
@@ -173,6 +200,44 @@ async def test_a_query_of_ones_own_is_answered(explorer: Explorer) -> None:
 
     assert answer == {"data": {"homeVisits": {"totalCount": answer["data"]["homeVisits"]["totalCount"]}}}
     assert answer["data"]["homeVisits"]["totalCount"] > 3
+
+
+async def test_a_subscription_follows_changes_until_it_is_stopped(explorer: Explorer, running_server: Server) -> None:
+    await explorer.open()
+    await explorer.choose("FollowChanges")
+    replayed = await explorer.run()
+
+    booked = (await ask(running_server.url, BOOK))["bookHomeVisit"]["homeVisit"]["id"]
+    live = json.loads(await explorer.answered(booked))
+    await explorer.page.get_by_role("button", name="Stop query").click()
+    await explorer.page.get_by_role("button", name="Execute query").wait_for()
+
+    assert replayed["data"]["homeVisitChanged"]["node"]["type"] == "IMPORTED"
+    assert live["data"]["homeVisitChanged"]["node"]["type"] == "BOOKED"
+    assert [url for url in explorer.requests if url.startswith("ws")] == [running_server.url.replace("http", "ws")]
+    assert explorer.left_the_machine() == []
+    assert explorer.complaints == []
+
+
+async def test_a_subscription_signs_in_with_the_headers_of_its_queries(explorer: Explorer, start_server: StartServer) -> None:
+    server = start_server("--demo", JWT_SECRET=SECRET, EXPLORER="on")
+    bearer = token(Role.COORDINATOR)
+    explorer.url = server.url
+    await explorer.open()
+    await explorer.choose("FollowChanges")
+    await explorer.page.get_by_role("button", name="Execute query").click()
+    refused = await explorer.answered("closed")
+
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+    await explorer.write("Headers", json.dumps({"Authorization": f"Bearer {bearer}"}))
+    await explorer.page.get_by_role("button", name="Execute query").click()
+    await explorer.page.get_by_role("button", name="Stop query").wait_for()
+    # A subscription is not acknowledged.
+    await asyncio.sleep(1)
+    booked = (await ask(server.url, BOOK, bearer))["bookHomeVisit"]["homeVisit"]["id"]
+
+    assert json.loads(refused) == {"errors": [{"message": SIGN_IN, "extensions": {"closed": 4403}}]}
+    assert json.loads(await explorer.answered(booked))["data"]["homeVisitChanged"]["node"]["actor"] == "amy"
 
 
 async def test_a_reload_brings_the_tabs_back_as_they_were(explorer: Explorer) -> None:

@@ -104,7 +104,7 @@ def test_a_wheel_takes_the_files_along(tmp_path: Path) -> None:
 
     names = names_in_wheel(tmp_path)
     assert {f"schema/graphiql/assets/{file.name}" for file in FILES} <= names
-    assert {"schema/graphiql/page.html", "schema/graphiql/explorer.js", "schema/graphiql/examples/3-book-visit.json"} <= names
+    assert {"schema/graphiql/page.html", "schema/graphiql/explorer.js", "schema/graphiql/examples/5-book-visit.json"} <= names
     assert "schema/graphiql/build.py" not in names
 
 

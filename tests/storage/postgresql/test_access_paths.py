@@ -54,7 +54,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("plans") / "visits.db"
     databases.migrate(path)
     url = databases.url_of(path)
-    asyncio.run(_execute(url, FILL, "VACUUM ANALYZE"))
+    asyncio.run(execute(url, FILL, "VACUUM ANALYZE"))
     databases.KIND = kind
     yield url
     databases.KIND = "postgresql"
@@ -62,7 +62,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     databases.KIND = kind
 
 
-async def _execute(url: str, *texts: str) -> None:
+async def execute(url: str, *texts: str) -> None:
     connection = await connect(url, patient=True)
     for text in texts:
         await connection.execute(text)

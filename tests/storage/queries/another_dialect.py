@@ -48,13 +48,30 @@ class AnotherDialect(Dialect):
         merged = [AccessPath(Access.MERGED, 2, several)] if several and order[0][0] == "date_time" else []
         return [AccessPath(Access.IN_ORDER, 1), *merged, AccessPath(Access.SCAN)]
 
+    def event_paths(self, leads: ConditionShape) -> Sequence[AccessPath]:
+        return [AccessPath(Access.MERGED, mergeable=leads[0][0])] if leads else [AccessPath(Access.IN_ORDER)]
+
+    def along(
+        self,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[Any],
+        value: sa.ColumnElement[Any],
+        order: sa.ColumnElement[Any],
+        bounds: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
+        *,
+        backward: bool,
+    ) -> sa.Select[Any]:
+        after, before = bounds
+        query = query.where(column == value, order > after, order < before)
+        return query.order_by(order.desc() if backward else order)
+
     def nested_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.IN_ORDER, 1), AccessPath(Access.SCAN)]
 
     def count_paths(self, _conditions: ConditionShape) -> Sequence[AccessPath]:
         return [AccessPath(Access.FEWEST)]
 
-    def search_paths(self, walk: AccessPath) -> Sequence[AccessPath]:
+    def search_paths(self, walk: AccessPath, _order: OrderShape) -> Sequence[AccessPath]:
         return [walk._replace(max_steps=1), AccessPath(Access.SCAN)]
 
     def group_paths(self, _conditions: ConditionShape, _groupings: frozenset[str]) -> Sequence[AccessPath]:

@@ -131,6 +131,7 @@ async def _steps(database: Database, statement: Statement | None, values: dict[s
         steps += 10
 
     with connected(Path(str(database))) as connection:
+        connection.execute("SELECT 1 FROM home_visits LIMIT 1").fetchall()  # reads the schema, in steps that count as well
         connection.set_progress_handler(step, 10)
         connection.execute(statement.text, statement.arguments(values)).fetchall()
     return steps

@@ -91,9 +91,8 @@ def status(visit: Values) -> HomeVisitStatus:
     return HomeVisitStatus.COMPLETED if visit["completed"] else HomeVisitStatus.PENDING
 
 
-def attendee(visit: Values) -> str:
-    id: str = visit["service_user_contact"] or visit["care_enquiry"]
-    return id
+def people(visit: Values) -> set[str]:
+    return {visit["care_enquiry"], visit["service_user_contact"]}
 
 
 def day(visit: Values, filter: Values) -> date:
@@ -113,7 +112,7 @@ MEETS: dict[str, Callable[[Values, Values], bool]] = {
     "created_after": lambda one, conditions: one["created"] > conditions["created_after"],
     "created_before": lambda one, conditions: one["created"] < conditions["created_before"],
     "assigned": lambda one, conditions: (one["assigned_to"] is not None) is conditions["assigned"],
-    "attendee": lambda one, conditions: attendee(one) in ATTENDEES[conditions["attendee"]],
+    "attendee": lambda one, conditions: bool(people(one) & ATTENDEES[conditions["attendee"]]),
     "keyword": lambda one, conditions: conditions["keyword"].strip().casefold() in one["notes"].casefold(),
 }
 

@@ -82,3 +82,16 @@ def test_a_search_is_looked_up_by_trigrams_where_a_walk_takes_long(
     assert "_search VIRTUAL TABLE" not in walk
     assert "care_enquiries_search VIRTUAL TABLE INDEX" in look_up
     assert "SEARCH care_enquiries USING INDEX sqlite_autoindex_care_enquiries_1 (id=?)" in look_up
+
+
+@pytest.mark.parametrize(("order", "longer_walk"), [(NAME, 20_000), (NEWEST, 100_000)])
+def test_a_walk_by_name_is_given_up_sooner_than_one_by_id(order: Any, longer_walk: int) -> None:
+    where = people_conditions("care_enquiry", {"search": "okafor"}, None, DIALECT)
+    statement: Statement | None = people.page(DIALECT, people.Shape("care_enquiry", where.shape, order)).statement
+
+    steps = []
+    while statement:
+        steps.append(statement.max_steps)
+        statement = statement.fallback
+
+    assert steps == [10_000, 50_000, longer_walk, None]

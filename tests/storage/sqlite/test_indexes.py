@@ -23,8 +23,11 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         meanwhile = indexes_of(database.path)
 
     assert before.keys() - meanwhile.keys() == {
+        "home_visit_events_at_location",
         "home_visit_events_by_id",
-        "home_visit_events_of_location",
+        "home_visit_events_by_time",
+        "home_visit_events_of_actor",
+        "home_visit_events_of_type",
         "home_visit_events_of_visit",
         "home_visits_by_created",
         "home_visits_by_modified",

@@ -122,3 +122,26 @@ async def test_answers_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.Mo
 
     # The fourth took the place of the first.
     assert [event for event, _ in room.ran] == [1, 2, 3, 4, 1]
+
+
+async def test_an_answer_is_shared_for_a_moment_as_what_it_shows_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "SHARED_SECONDS", 0.05)
+    room = Room()
+
+    first = [await room.answers.payload(room.subscription(), AMY, 1) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    later = await room.answers.payload(room.subscription(), AMY, 1)
+
+    assert (first, later) == ([b'{"data":{"count":1}}'] * 2, b'{"data":{"count":2}}')
+
+
+async def test_answers_that_are_forgotten_while_they_are_made_are_not_counted_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MOST_ANSWERS", 2)
+    monkeypatch.setattr(answers, "MOST_BYTES", 3 * len(b'{"data":{"count":1}}'))
+    room = Room()
+
+    await asyncio.gather(*(room.answers.payload(room.subscription(), AMY, event) for event in range(20)))
+    for event in (98, 99, 98, 99):
+        await room.answers.payload(room.subscription(), AMY, event)
+
+    assert [event for event, _ in room.ran[20:]] == [98, 99]

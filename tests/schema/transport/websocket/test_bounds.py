@@ -102,6 +102,54 @@ async def test_who_floods_with_pings_and_reads_nothing_is_not_answered_for_ever(
         assert sent < 64 << 20
 
 
+@pytest.mark.parametrize(
+    "idle",
+    [
+        frame(b"", opcode=9),
+        frame(b"", opcode=10),
+        frame(b'{"type":"ping"}'),
+        frame(b'{"type":"pong"}'),
+        frame(b'{"type":"complete","id":"1"}'),
+    ],
+    ids=["ping frames", "pong frames", "pings", "pongs", "completions of nothing"],
+)
+async def test_who_floods_with_what_asks_for_nothing_is_closed_and_others_are_served_meanwhile(
+    idle: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schema.transport.websocket.sockets.CLOSING_SECONDS", 0.1)
+    async with serving() as connected, connected.open() as client, raw(connected) as flooding:
+        await flooding.send(idle * 200)
+        await client.subscribe("{ hello }")
+        assert await client.receive() == next_of({"hello": "Hello, world!"})
+        assert connected.sockets.connections == 2
+
+        await flooding.send(idle * 100)
+        reason = b"Send fewer pings: at most 20 a second."
+        await flooding.reader.readuntil(bytes([0x88, len(reason) + 2]) + struct.pack("!H", 4400) + reason)
+        await until(lambda: connected.sockets.connections == 1)
+
+
+async def test_one_connection_gives_way_to_others_between_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schema.execution.runs.SLICE", 1e-9)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving() as connected, raw(connected) as client:
+        counting = asyncio.create_task(count_turns())
+        await client.send(frame(b'{"type":"pong"}') * 150 + frame(b'{"type":"ping"}'))
+        await asyncio.sleep(0)
+        turns = 0
+        await client.reader.readuntil(b'"pong"}')
+        counting.cancel()
+
+    assert turns >= 150
+
+
 async def test_a_client_that_does_not_answer_pings_is_closed() -> None:
     limits = WebSocketLimits(heartbeat_seconds=0.2, init_seconds=30)
     async with serving(limits=limits) as connected, raw(connected) as silent:
