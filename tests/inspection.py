@@ -18,7 +18,13 @@ from tests import databases
 Row = tuple[Any, ...]
 
 # What drivers raise that our own code has not translated.
-DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+DRIVER_ERRORS: tuple[type[Exception], ...] = (
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    psycopg.Error,
+    DBAPIError,
+)
 
 
 class Inspection(Protocol):

@@ -56,12 +56,13 @@ def test_what_a_script_changes_is_seen(path: Path) -> None:
 def test_a_script_that_fails_changes_nothing(path: Path) -> None:
     before = inspect(path).everything()
 
-    with pytest.raises(DRIVER_ERRORS, match="no such table: nowhere"):
+    with pytest.raises(DRIVER_ERRORS, match="nowhere"):
         inspect(path).execute("DELETE FROM service_user_contacts; DELETE FROM nowhere")
 
     assert inspect(path).everything() == before
 
 
+@pytest.mark.sqlite  # PostgreSQL lets nobody write its schema
 def test_what_is_damaged_is_found(path: Path) -> None:
     whole = inspect(path).faults()
     inspect(path).execute(f"UPDATE care_enquiries SET location = '{NOBODY}' WHERE assigned_to = '{ALICE}'")  # noqa: S608 - ours

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from storage.caller import Role
+from tests import databases
 from tests.app.calling import COUNT, SECRET, ask, get, token
 from tests.conftest import APP, Server, StartServer, environment
 
@@ -26,12 +28,22 @@ def children(server: Server) -> set[int]:
 
 def serving(server: Server) -> set[int]:
     """Return the workers that have opened the database: those that answer."""
-    return {pid for pid in children(server) if any(is_open(file, server.database) for file in Path(f"/proc/{pid}/fd").iterdir())}
+    names = names_of_open(server.database)
+    return {pid for pid in children(server) if any(is_one_of(names, file) for file in Path(f"/proc/{pid}/fd").iterdir())}
 
 
-def is_open(file: Path, path: Path) -> bool:
+def names_of_open(database: Path) -> set[str]:
+    """Return what is among the open files of a process that has opened the database."""
+    if databases.is_sqlite():
+        return {str(database)}
+    port = urlsplit(databases.url_of(database)).port
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{inode}]" for _, _, remote, *_, inode in (row[:10] for row in rows) if int(remote[-4:], 16) == port}
+
+
+def is_one_of(names: set[str], file: Path) -> bool:
     try:
-        return file.readlink() == path
+        return str(file.readlink()) in names
     except FileNotFoundError:
         return False
 

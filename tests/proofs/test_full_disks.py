@@ -87,6 +87,10 @@ DISKS = [
 ]
 
 
+# A server has its own disk.
+pytestmark = pytest.mark.sqlite
+
+
 @pytest.fixture(params=DISKS)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     folder = tmp_path / "disk"

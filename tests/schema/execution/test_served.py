@@ -148,7 +148,9 @@ USUAL = {
         4,
         1,
     ),
-    "an attendee on the phone": Usual(PAGE % f"nodes {{ {ROW} }}", {"filter": {"attendee": "fern"}}, Served.ROOT_FIELDS, 1, 1),
+    "an attendee on the phone": Usual(
+        PAGE % f"nodes {{ {ROW} }}", {"filter": {"attendee": "fern"}, "first": 1}, Served.ROOT_FIELDS, 1, 1
+    ),
     "where visits come from": Usual("{ source { kind lastSynced } }", {}, Served.ROOT_FIELDS, 0, 0),
     "a node that is a visit": Usual(NODE % PENDING, {}, Served.PLANS, 1, 1),
     "a node that is a contact": Usual(NODE % DAUGHTER, {}, Served.PLANS, 5, 5),

@@ -26,7 +26,7 @@ from tests.storage.carehq.taking import (
     visit,
     write,
 )
-from tests.storage.homes import EVERYTHING, NOW, Clock, events_of, everything_in, rows_of
+from tests.storage.homes import EVERYTHING, NOW, Clock, events_of, everything_in, number_events, rows_of
 
 LATER = "2024-11-02 08:00:00"
 
@@ -125,6 +125,7 @@ async def test_of_the_same_second_other_content_is_newer_and_the_same_bytes_are_
     changed = visit(notes="Pending") | changes
 
     first = await taken(database, tmp_path, home_visits=[changed])
+    number_events(path_of(database))
     before = everything_in(path_of(database))
     second = await taken(database, tmp_path, home_visits=[changed])
 
