@@ -98,6 +98,7 @@ class Connections:
         self._idle: list[PooledConnection] = []
         self._lent: set[PooledConnection] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self.others_wait = self._leases.others_wait
 
     async def read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
@@ -157,7 +158,9 @@ class Connections:
 
     def _return(self, connection: PooledConnection, lease: Lease) -> None:
         self._lent.discard(connection)
-        if not connection.is_closed():
+        if self._is_closed:
+            connection.terminate()
+        elif not connection.is_closed():
             self._idle.append(connection)
         self._leases.end(lease)
 
@@ -172,6 +175,8 @@ class Connections:
             connection.forget_statements()
 
     async def close(self) -> None:
+        """Close all connections; one that is made or lent meanwhile is closed when it comes back."""
+        self._is_closed = True
         await asyncio.gather(*self._settling)
         for connection in (*self._idle, *self._lent):
             connection.pool = None

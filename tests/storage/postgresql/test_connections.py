@@ -8,6 +8,7 @@ import pytest
 from sqlmodel import Session, text
 
 from storage.errors import DatabaseBusy, WriteInDoubt
+from storage.postgresql.connections import Connections
 from storage.postgresql.database import MAX_ATTEMPTS, PostgreSQLDatabase
 from storage.queries.statements import Statement
 
@@ -96,3 +97,16 @@ async def test_a_connection_lost_at_the_commit_leaves_a_write_in_doubt(
         await database.write(lambda session: session.execute(text("SELECT 1")))
 
     assert (await database.fetch(ONE, {}))[0][0] == 1
+
+
+async def test_a_connection_that_is_made_while_the_pool_closes_is_closed_when_it_comes_back(url: str) -> None:
+    connections = Connections(url, pooled=False)
+    making = asyncio.create_task(connections.acquire())
+    await asyncio.sleep(0)
+
+    await connections.close()
+    connection = await making
+    was_open = not connection.is_closed()
+    await connection.close()
+
+    assert (was_open, connection.is_closed()) == (True, True)
