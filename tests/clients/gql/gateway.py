@@ -9,12 +9,13 @@ from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.websockets import WebsocketsTransport
 from gql.utilities import update_schema_scalar
-from graphql import GraphQLScalarType
+from graphql import GraphQLScalarType, parse, separate_operations
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[2] / "schema" / "schema.graphql"
-DOCUMENTS = (HERE.parent / "visits.graphql").read_text()
-CHANGES = (HERE.parent / "changes.graphql").read_text()
+DOCUMENTS = [(HERE.parent / name).read_text() for name in ("visits.graphql", "changes.graphql")]
+# Each with the fragments that it uses: a document may have ten operations.
+OPERATIONS = separate_operations(parse("".join(DOCUMENTS)))
 DATE_TIME = GraphQLScalarType("DateTime", serialize=datetime.isoformat, parse_value=datetime.fromisoformat)
 
 
@@ -35,4 +36,4 @@ def connect(*, by_websocket: bool = False) -> Client:
 
 def operation(name: str, **variables: Any) -> GraphQLRequest:
     """Return one of the operations of the visits screen, with its variables."""
-    return GraphQLRequest(DOCUMENTS + CHANGES, variable_values=variables or None, operation_name=name)
+    return GraphQLRequest(OPERATIONS[name], variable_values=variables or None, operation_name=name)
