@@ -16,7 +16,7 @@ from storage.models import ConfirmationStatus
 from storage.outbox.claims import LEASE, LONGEST_DELAY, claim
 from storage.outbox.courier import Courier, Pace
 from storage.outbox.transports import Unreachable
-from tests.databases import path_of
+from tests.databases import is_sqlite, path_of
 from tests.inspection import inspect
 from tests.storage.homes import NOW
 from tests.storage.outbox.post_office import PostOffice, entry, hang, invitation, until
@@ -311,10 +311,12 @@ async def test_a_database_that_is_locked_for_long_does_not_make_a_letter_go_twic
 ) -> None:
     await practice.book()
     other = ExitStack()
+    # PostgreSQL gives up a lock after 2 seconds, and the write is attempted 5 times.
+    longer_than_a_write_waits = 7 if is_sqlite() else 12
 
     async def lock(server: SMTP) -> str:
         other.enter_context(inspect(path_of(practice.database)).locked())
-        asyncio.get_running_loop().call_later(7, other.close)
+        asyncio.get_running_loop().call_later(longer_than_a_write_waits, other.close)
         return "250 OK"
 
     post_office.answers["DATA"] = lock
