@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from sqlmodel import Session
+
 from storage.carehq.exporting import export_documents
 from storage.carehq.importing import ImportReport, RefusedDocument, import_documents
 from storage.carehq.merging import Tally
@@ -16,6 +19,8 @@ from tests.storage.homes import NOW, rows_of
 SAMPLES = Path(__file__).parent / "samples"
 KINDS = ["users", "locations", "care_enquiries", "service_user_contacts", "home_visits"]
 
+# After all that documents hold unless a test says otherwise.
+LATER = "2024-11-02 08:00:00"
 VISIT, ENQUIRY, LOCATION, USER, CONTACT = (f"{number}" + 23 * "0" for number in range(1, 6))
 
 
@@ -92,3 +97,17 @@ def numbered(count: int) -> list[dict[str, Any]]:
 
 def ids_of(path: Path, table: str) -> list[str]:
     return [row["id"] for row in rows_of(path, table)]
+
+
+async def taken(database: Database, folder: Path, **documents: list[Any]) -> dict[str, Tally]:
+    """Import documents that are all sound."""
+    outcome = await take(database, *write(folder, **documents))
+    assert outcome.refused == []
+    return outcome.tallies
+
+
+async def change(database: Database, statement: str, **values: Any) -> None:
+    def work(session: Session) -> None:
+        session.connection().execute(sa.text(statement), values)
+
+    await database.write(work)

@@ -1,0 +1,137 @@
+"""An import leaves what was changed or anonymized here as it is, and mail is told what it changes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from storage.carehq.merging import Tally
+from storage.database import Database
+from storage.repository import HomeVisits
+from tests.databases import path_of
+from tests.storage.carehq.taking import ENQUIRY, LATER, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
+from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
+
+
+async def test_a_visit_that_was_changed_here_is_left_until_the_source_has_a_newer_one(database: Database, tmp_path: Path) -> None:
+    clock = Clock()
+    clock.now = datetime(2024, 11, 1, 20, tzinfo=UTC)
+    await taken(database, tmp_path, home_visits=[visit()])
+    await HomeVisits(database, EVERYTHING, clock).update(VISIT, {"notes": "Changed here"})
+
+    older = await taken(database, tmp_path, home_visits=[visit(modified="2024-11-01 19:00:00", notes="Changed there")])
+    newer = await taken(database, tmp_path, home_visits=[visit(modified="2024-11-01 21:00:00", notes="Changed there")])
+
+    assert (older, newer) == ({"home_visits": Tally(unchanged=1)}, {"home_visits": Tally(updated=1)})
+    (row,) = rows_of(path_of(database), "home_visits")
+    assert (row["notes"], row["version"]) == ("Changed there", 3)
+
+
+async def test_what_was_anonymized_here_is_not_brought_back(database: Database, tmp_path: Path) -> None:
+    documents = {"care_enquiries": [enquiry()], "service_user_contacts": [contact()], "home_visits": [visit(notes="Private")]}
+    await taken(database, tmp_path, **documents)
+    await change(database, "UPDATE home_visits SET notes = '', notes_folded = '', anonymized = '2024-11-01T17:00:00'")
+    await change(database, "UPDATE care_enquiries SET first_name = NULL, email = NULL, anonymized = '2024-11-01T17:00:00'")
+    await change(database, "UPDATE service_user_contacts SET first_name = NULL")
+    before = everything_in(path_of(database))
+
+    tallies = await taken(
+        database, tmp_path, **documents | {"home_visits": [visit(notes="Private", modified="2025-01-01 00:00:00")]}
+    )
+
+    assert tallies == {kind: Tally(unchanged=1) for kind in documents}
+    assert everything_in(path_of(database)) == before
+
+
+async def test_a_contact_of_an_anonymized_enquiry_is_not_brought_back_under_another(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact(first_name=None)])
+    await change(database, "UPDATE care_enquiries SET anonymized = '2024-11-01T17:00:00'")
+    before = everything_in(path_of(database))
+
+    tallies = await taken(database, tmp_path, service_user_contacts=[contact(care_enquiry=24 * "9")])
+
+    assert tallies == {"service_user_contacts": Tally(unchanged=1)}
+    assert everything_in(path_of(database)) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "confirmation"),
+    [
+        ({"notes": "Bring a coat."}, "QUEUED"),
+        ({"date_time": "2024-11-03 11:00:01"}, "WITHDRAWN"),
+        ({"cancelled": LATER}, "WITHDRAWN"),
+        ({"completed": LATER}, "WITHDRAWN"),
+        ({"anonymized": LATER}, "WITHDRAWN"),
+    ],
+)
+async def test_an_update_withdraws_mail_that_it_makes_stale(
+    database: Database, tmp_path: Path, changes: dict[str, str], confirmation: str
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    booked = await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY))
+    (exported,) = await give(database)
+
+    await taken(database, tmp_path, home_visits=[exported | changes | {"modified": LATER}])
+
+    (row,), (message,) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "outbox_messages")
+    assert (row["id"], row["confirmation"], message["status"]) == (booked.id, confirmation, confirmation)
+
+
+async def test_the_news_that_a_visit_is_cancelled_goes_out_though_the_source_has_cancelled_it_at_another_second(
+    database: Database, tmp_path: Path
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    visits = HomeVisits(database, EVERYTHING, Clock())
+    booked = await visits.book(booking(care_enquiry=ENQUIRY))
+    await change(database, "UPDATE outbox_messages SET status = 'SENT'")
+    await visits.cancel(booked.id, notify_care_seeker=True)
+    (exported,) = await give(database)
+
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": LATER, "modified": LATER}])
+    again = [message["status"] for message in rows_of(path_of(database), "outbox_messages")]
+    await taken(database, tmp_path, home_visits=[exported | {"cancelled": None, "modified": "2024-11-03 08:00:00"}])
+
+    assert again == ["SENT", "QUEUED"]
+    assert [message["status"] for message in rows_of(path_of(database), "outbox_messages")] == ["SENT", "WITHDRAWN"]
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 999])
+async def test_a_visit_that_was_booked_here_comes_back_unchanged(database: Database, tmp_path: Path, milliseconds: int) -> None:
+    clock = Clock()
+    clock.advance(milliseconds=milliseconds)
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    await HomeVisits(database, EVERYTHING, clock).book(booking(care_enquiry=ENQUIRY, notes="Booked here"))
+    before = everything_in(path_of(database))
+
+    tallies = await taken(
+        database, tmp_path, home_visits=await give(database), care_enquiries=await give(database, "care_enquiries")
+    )
+
+    assert tallies == {"care_enquiries": Tally(unchanged=1), "home_visits": Tally(unchanged=1)}
+    assert everything_in(path_of(database)) == before
+
+
+async def test_a_visit_that_was_changed_here_within_a_second_of_its_export_is_left(database: Database, tmp_path: Path) -> None:
+    clock = Clock()
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    visits = HomeVisits(database, EVERYTHING, clock)
+    booked = await visits.book(booking(care_enquiry=ENQUIRY))
+    exported = await give(database)
+    clock.advance(milliseconds=500)
+    await visits.update(booked.id, {"notes": "Changed here"})
+    before = everything_in(path_of(database))
+
+    tallies = await taken(database, tmp_path, home_visits=exported)
+
+    assert tallies == {"home_visits": Tally(unchanged=1)}
+    assert everything_in(path_of(database)) == before
+
+
+async def test_instants_that_were_kept_finer_than_an_export_has_them_are_nothing_new(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, home_visits=[visit(created="2024-11-01 16:03:33.250", completed="2024-11-01 16:03:33.999")])
+    before = everything_in(path_of(database))
+
+    tallies = await taken(database, tmp_path, home_visits=await give(database))
+
+    assert tallies == {"home_visits": Tally(unchanged=1)}
+    assert everything_in(path_of(database)) == before
