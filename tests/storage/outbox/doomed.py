@@ -27,7 +27,7 @@ from tests.storage.outbox.records import LETTERHEAD
 
 T = TypeVar("T")
 
-LEASE_SECONDS = 1.0
+LEASE = timedelta(seconds=3)
 
 
 class DoomedDatabase(SQLiteDatabase):
@@ -72,8 +72,8 @@ async def main(path: str, port: str, step: str) -> None:
     server = MailServer("127.0.0.1", int(port), Encryption.OFF)
     if step == "any":
         database = await database_at(Path(path)).open()
-        lease, pace = timedelta(seconds=LEASE_SECONDS), Pace(0.01, 0.01, 0.01)
-        await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=pace).run()
+        pace = Pace(0.01, 0.01, 0.01)
+        await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=LEASE, pace=pace).run()
     database = await DoomedDatabase(Path(path), step).open()
     await Courier(database, DoomedSmtp(server, step), LETTERHEAD, clock=lambda: NOW).deliver_once()
     await database.close()
