@@ -3,11 +3,11 @@
 Seen on Strawberry 0.341.2 and graphql-core 3.3.2. Who raises either version reads this first.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cache
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
-from typing import Any
+from typing import Any, TypeGuard
 
 import strawberry
 from graphql import (
@@ -123,17 +123,17 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             middleware_manager=middleware,
             operation_extensions={},
         )
-        met: list[Any] = []
+        coroutines: list[Any] = []
 
-        def is_awaitable(value: Any) -> bool:
+        def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
             if isinstance(value, CoroutineType):
-                met.append(value)
+                coroutines.append(value)
                 return True
             return hasattr(value, "__await__")
 
-        self._met = met
-        # Asked of all that may have to be awaited, but for the objects of a list.
-        self.is_awaitable = is_awaitable  # type: ignore[assignment]  # graphql-core's is a TypeGuard
+        self._coroutines = coroutines
+        # Called with all that may have to be awaited, but for the objects of a list.
+        self.is_awaitable = is_awaitable
 
     def complete_list_item_value(self, item: Any, complete_results: list[Any], *arguments: Any) -> bool:
         awaits = super().complete_list_item_value(item, complete_results, *arguments)
@@ -142,10 +142,11 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return awaits
 
     def will_await(self, coroutine: Any) -> None:
-        self._met.append(coroutine)
+        """Have `close_unawaited` close a coroutine that `is_awaitable` is not called with."""
+        self._coroutines.append(coroutine)
 
     def close_unawaited(self) -> None:
-        for coroutine in self._met:
+        for coroutine in self._coroutines:
             if getcoroutinestate(coroutine) == CORO_CREATED:
                 coroutine.close()
 

@@ -28,7 +28,7 @@ def _slow_marks(pages: Sequence[Any], log: list[str]) -> list[str]:
 
 
 async def _unresolved(info: strawberry.Info[Any, None]) -> Any:
-    raise NotImplementedError(info.field_name)
+    raise AssertionError(f"{info.field_name} is derived, and was resolved")
 
 
 @strawberry.type

@@ -19,6 +19,8 @@ from tests.storage.homes import NOW, rows_of
 SAMPLES = Path(__file__).parent / "samples"
 KINDS = ["users", "locations", "care_enquiries", "service_user_contacts", "home_visits"]
 
+# After all that documents hold unless a test says otherwise.
+LATER = "2024-11-02 08:00:00"
 VISIT, ENQUIRY, LOCATION, USER, CONTACT = (f"{number}" + 23 * "0" for number in range(1, 6))
 
 

@@ -9,10 +9,8 @@ from storage.carehq.merging import Tally
 from storage.database import Database
 from storage.repository import HomeVisits
 from tests.databases import path_of
-from tests.storage.carehq.taking import ENQUIRY, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
+from tests.storage.carehq.taking import ENQUIRY, LATER, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
-
-LATER = "2024-11-02 08:00:00"
 
 
 async def test_a_visit_that_was_changed_here_is_left_until_the_source_has_a_newer_one(database: Database, tmp_path: Path) -> None:

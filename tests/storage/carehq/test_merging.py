@@ -15,6 +15,7 @@ from tests.databases import path_of
 from tests.storage.carehq.taking import (
     CONTACT,
     ENQUIRY,
+    LATER,
     LOCATION,
     USER,
     VISIT,
@@ -27,8 +28,6 @@ from tests.storage.carehq.taking import (
     write,
 )
 from tests.storage.homes import EVERYTHING, NOW, Clock, events_of, everything_in, number_events, rows_of
-
-LATER = "2024-11-02 08:00:00"
 
 
 async def test_a_newer_visit_updates(database: Database, tmp_path: Path) -> None:

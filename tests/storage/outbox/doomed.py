@@ -28,7 +28,7 @@ from tests.storage.outbox.records import LETTERHEAD
 
 T = TypeVar("T")
 
-LEASE_SECONDS = 1.0
+SHORT_LEASE = timedelta(seconds=3)
 
 
 def doom(database: Database, step: str) -> None:
@@ -70,7 +70,7 @@ def die_if(now: bool) -> None:
 async def main(url: str, port: str, step: str) -> None:
     server, database = MailServer("127.0.0.1", int(port), Encryption.OFF), await database_of(url).open()
     if step in ("any", "none"):
-        lease = timedelta(seconds=LEASE_SECONDS) if step == "any" else LEASE
+        lease = SHORT_LEASE if step == "any" else LEASE
         await Courier(database, Smtp(server), LETTERHEAD, clock=clock, lease=lease, pace=Pace(0.01, 0.01, 0.01)).run()
     doom(database, step)
     await Courier(database, DoomedSmtp(server, step), LETTERHEAD, clock=lambda: NOW).deliver_once()
