@@ -33,6 +33,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("commands", COMMANDS)
+@pytest.mark.slow
 def test_the_commands_run_and_write_what_is_committed(checkout: Path, commands: str) -> None:
     ended = subprocess.run(
         ["bash", "-e", "-c", commands],

@@ -5,6 +5,12 @@ import pytest
 from tests.app.calling import SECRET
 from tests.conftest import Server, serving
 
+# What two workers do is seen in the slow run.
+ONE_OR_TWO = pytest.mark.parametrize(
+    "flags",
+    [pytest.param((), id="one process"), pytest.param(("--workers", "2"), id="two workers", marks=pytest.mark.slow)],
+)
+
 
 @pytest.fixture(scope="module")
 def signed_in_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

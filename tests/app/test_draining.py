@@ -15,6 +15,7 @@ import pytest
 
 from tests import databases
 from tests.app.calling import COUNT, ask
+from tests.app.conftest import ONE_OR_TWO
 from tests.conftest import Server, StartServer
 from tests.inspection import inspect
 
@@ -64,7 +65,7 @@ class Load:
             self.booked.add(answer["data"]["bookHomeVisit"]["homeVisit"]["id"])
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 async def test_no_request_fails_when_a_loaded_server_stops(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", "--demo", *flags)
     await until_answered(server)
@@ -98,7 +99,7 @@ async def until_answered(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.Signals, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", *flags)
     ask(server.port, COUNT)
@@ -112,7 +113,7 @@ def test_an_idle_server_stops_at_once(start_server: StartServer, number: signal.
     assert seconds < 8
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 def test_a_reader_that_stalls_does_not_hold_up_the_end(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", *flags, HTTP__SHUTDOWN_SECONDS="1")
     with socket.socket() as stalled:

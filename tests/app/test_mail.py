@@ -97,6 +97,7 @@ async def test_development_leaves_letters_in_a_folder(start_server: StartServer,
     assert message_from_bytes(path.read_bytes(), policy=default)["To"] == SEEKER
 
 
+@pytest.mark.slow
 async def test_what_waits_is_listed_and_sent_without_a_server(
     start_server: StartServer, run_command: RunCommand, post_office: PostOffice
 ) -> None:

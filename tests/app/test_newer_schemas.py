@@ -106,6 +106,7 @@ def test_a_server_whose_version_is_not_served_says_so_at_once(start_server: Star
     assert inspect(server.database).query("SELECT count(*) FROM home_visits") == before
 
 
+@pytest.mark.slow
 def test_a_read_that_meets_a_changed_schema_is_no_fault_of_the_program(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--dev", "--demo", LOG_FORMAT="json")
     migrate_by_newer_program(CONTRACTION, server.database, tmp_path)
@@ -116,6 +117,7 @@ def test_a_read_that_meets_a_changed_schema_is_no_fault_of_the_program(start_ser
 
 
 @pytest.mark.parametrize("step", [CONTRACTION, CHANGE_OF_MEANING], ids=["contraction", "change of meaning"])
+@pytest.mark.slow
 def test_a_server_whose_version_is_not_served_is_not_ready(start_server: StartServer, tmp_path: Path, step: Step) -> None:
     server = start_server("--dev", "--demo", LOG_FORMAT="json")
     before = get(server.port, "/readyz")
@@ -128,6 +130,7 @@ def test_a_server_whose_version_is_not_served_is_not_ready(start_server: StartSe
 
 
 @pytest.mark.sqlite
+@pytest.mark.slow
 def test_an_idle_server_logs_that_its_version_is_not_served(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--dev", "--demo", LOG_FORMAT="json")
 

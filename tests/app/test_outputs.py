@@ -18,9 +18,9 @@ import pytest
 
 from storage.caller import Role
 from tests.app.calling import COUNT, SECRET, ask, get, token
+from tests.app.conftest import ONE_OR_TWO
 from tests.conftest import APP, Server, environment
 
-WORKERS = pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
 # More lines than a small pipe holds.
 MANY = 60
 
@@ -75,7 +75,7 @@ def statuses(server: Server, number: int) -> set[int]:
     return {ask(server.port, COUNT, bearer=bearer).status for _ in range(number)}
 
 
-@WORKERS
+@ONE_OR_TWO
 def test_a_log_reader_that_stalls_stops_neither_answers_nor_the_servers_end(tmp_path: Path, flags: tuple[str, ...]) -> None:
     reader, writer = small_pipe()
     with closing(os.fdopen(reader, "rb")), writing_to(writer, tmp_path, *flags) as server:
@@ -101,7 +101,7 @@ def test_a_log_reader_that_stalls_for_a_while_gets_every_line(tmp_path: Path) ->
     assert [json.loads(line)["outcome"] for line in text.splitlines()] == ["ok"] * MANY
 
 
-@WORKERS
+@ONE_OR_TWO
 def test_lines_are_counted_whose_reader_is_gone(tmp_path: Path, flags: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     with writing_to(writer, tmp_path, *flags) as server:
@@ -114,7 +114,7 @@ def test_lines_are_counted_whose_reader_is_gone(tmp_path: Path, flags: tuple[str
     assert (answered, code) == ({200}, 0)
 
 
-@WORKERS
+@ONE_OR_TWO
 def test_without_standard_streams_all_is_answered_and_nothing_is_logged_into_the_database(
     tmp_path: Path, flags: tuple[str, ...]
 ) -> None:

@@ -105,6 +105,7 @@ def page_port(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+@pytest.mark.slow
 async def test_a_browser_lets_a_page_of_this_machine_ask_and_no_other(running_server: Server, page_port: int) -> None:
     playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here")
 

@@ -115,9 +115,11 @@ FAULTS: dict[str, tuple[Callable[[Scene], object], Fault]] = {
     "log truncated": (lambda scene: os.truncate(scene.log("-wal"), 0), LOG_CUT),
     "index of the log deleted": (lambda scene: scene.log("-shm").unlink(), LOG_GONE),
 }
+USUAL = ("deleted", "a backup copied over it", "log deleted")
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# One of each kind always, the others in the slow run.
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in USUAL else pytest.mark.slow) for name in FAULTS])
 def test_what_happens_to_the_file_is_told_and_nothing_is_acknowledged_that_is_lost(scene: Scene, name: str) -> None:
     strike, fault = FAULTS[name]
 
@@ -187,6 +189,7 @@ def test_it_heals_without_a_restart_once_the_file_is_back(
 
 
 @pytest.mark.parametrize("name", ["backup", "earlier"])
+@pytest.mark.slow
 def test_a_restart_serves_what_was_copied_over_the_file_and_not_a_mixture(
     scene: Scene, start_server: StartServer, name: str
 ) -> None:

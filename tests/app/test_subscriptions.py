@@ -10,6 +10,7 @@ from resolvers.tokens import TokenRules, mint
 from storage.caller import Caller, Role
 from storage.instants import clock
 from tests.app.calling import SECRET
+from tests.app.conftest import ONE_OR_TWO
 from tests.app.subscribing import BOOK, Screen, ask, newest, subscribed
 from tests.conftest import StartServer
 
@@ -20,7 +21,7 @@ def token(seconds: float = 3600, *roles: Role) -> str:
     return mint(TokenRules(SECRET), Caller("amy", frozenset(roles or (Role.COORDINATOR,))), lifetime, clock())
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 async def test_a_change_comes_to_a_subscriber_of_any_worker(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", "--demo", *flags)
     sequence, _ = await newest(server.url)
@@ -35,7 +36,7 @@ async def test_a_change_comes_to_a_subscriber_of_any_worker(start_server: StartS
     assert seen == [[sequence + 1, sequence + 2, sequence + 3]] * 3
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 async def test_a_server_that_stops_closes_subscribers_with_1001(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server("--dev", "--demo", *flags)
     async with subscribed(server.url) as subscriber:
@@ -87,6 +88,7 @@ async def test_a_screen_that_breaks_off_again_and_again_sees_each_change_once(st
     assert screen.connections > 5
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_loses_no_change_for_a_screen_that_resumes(start_server: StartServer) -> None:
     server = start_server("--dev", "--demo")
     screen = Screen(server.url, *await newest(server.url))

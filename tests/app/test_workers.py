@@ -16,6 +16,7 @@ import pytest
 from storage.caller import Role
 from tests import databases
 from tests.app.calling import COUNT, SECRET, ask, get, token
+from tests.app.conftest import ONE_OR_TWO
 from tests.conftest import APP, Server, StartServer, environment
 
 COUNTED = 'home_visits_requests_total{operation="Counted",outcome="ok",type="query"} '
@@ -106,6 +107,7 @@ def test_workers_end_when_their_supervisor_is_gone(start_server: StartServer) ->
     until(lambda: not any(is_running(pid) for pid in workers))
 
 
+@pytest.mark.slow
 def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(
     start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +124,7 @@ def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(
     assert folder != left
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 def test_a_terminal_that_closes_ends_a_server_as_any_stop(start_server: StartServer, flags: tuple[str, ...]) -> None:
     server = start_server(*flags, JWT_SECRET=SECRET)
 
@@ -131,7 +133,7 @@ def test_a_terminal_that_closes_ends_a_server_as_any_stop(start_server: StartSer
     assert (code, server.log.read_text()) == (0, "")
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@ONE_OR_TWO
 def test_a_server_of_nohup_outlives_its_terminal(
     start_server: StartServer, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +186,7 @@ def test_what_workers_accepted_has_all_of_a_long_time(start_server: StartServer)
     assert server.process.wait(10) == 0
 
 
+@pytest.mark.slow
 def test_workers_leave_nothing_behind(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     server = start_server("--workers", "2", JWT_SECRET=SECRET)

@@ -180,7 +180,6 @@ class MeasuredServer:
                 runner.run(self._serve())
         finally:
             self._ready.set()
-            gc.unfreeze()
 
     async def _serve(self) -> None:
         settings = Settings(database_url=url_of(self._database), _env_file=None)  # type: ignore[call-arg]  # pydantic's own

@@ -166,7 +166,7 @@ async def test_a_day_is_that_of_the_zone_whenever_it_was(visits: HomeVisits, dat
     assert await counted(visits, DAY, zone=zone, date_time_from=EDGE_INSTANTS[0]) == sorted(late.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     time=INSTANTS, zone=st.sampled_from(sorted(filter(is_time_zone, available_timezones()))), around=st.timedeltas(ZERO, YEARS)
 )

@@ -64,13 +64,10 @@ async def beside_others(ask: Ask, sent: Request) -> tuple[Result, list[float]]:
     # What the tests have imported and collected is no server's: to traverse it for garbage would be counted.
     gc.collect()
     gc.freeze()
-    try:
-        others = Others()
-        await asyncio.sleep(0)
-        result = await ask.engine.execute(sent, ask.context())
-        await others.end()
-    finally:
-        gc.unfreeze()
+    others = Others()
+    await asyncio.sleep(0)
+    result = await ask.engine.execute(sent, ask.context())
+    await others.end()
     return result, others.turns
 
 

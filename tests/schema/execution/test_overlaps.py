@@ -53,7 +53,7 @@ def documents(draw: st.DrawFn) -> str:
     return "{ " + " ".join(f"{name} {inner}" for name, inner in roots) + " } " + " ".join(fragments)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(documents())
 def test_what_the_librarys_rule_refuses_is_refused_and_nothing_else(text: str) -> None:
     document = parse(text)

@@ -180,6 +180,7 @@ async def test_no_example_is_underlined_as_wrong(explorer: Explorer) -> None:
     assert underlined == {tab: [] for tab in TABS}
 
 
+@pytest.mark.slow
 async def test_a_booking_run_twice_is_one_booking(explorer: Explorer) -> None:
     await explorer.open()
     await explorer.choose("BookVisit")
@@ -191,6 +192,7 @@ async def test_a_booking_run_twice_is_one_booking(explorer: Explorer) -> None:
     assert second["homeVisit"]["id"] == first["homeVisit"]["id"]
 
 
+@pytest.mark.slow
 async def test_a_query_of_ones_own_is_answered(explorer: Explorer) -> None:
     await explorer.open()
 
@@ -219,6 +221,7 @@ async def test_a_subscription_follows_changes_until_it_is_stopped(explorer: Expl
     assert explorer.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_subscription_signs_in_with_the_headers_of_its_queries(explorer: Explorer, start_server: StartServer) -> None:
     server = start_server("--demo", JWT_SECRET=SECRET, EXPLORER="on")
     bearer = token(Role.COORDINATOR)
@@ -240,6 +243,7 @@ async def test_a_subscription_signs_in_with_the_headers_of_its_queries(explorer:
     assert json.loads(await explorer.answered(booked))["data"]["homeVisitChanged"]["node"]["actor"] == "amy"
 
 
+@pytest.mark.slow
 async def test_a_reload_brings_the_tabs_back_as_they_were(explorer: Explorer) -> None:
     await explorer.open()
     tabs = await explorer.page.get_by_role("tab").all_inner_texts()
@@ -276,6 +280,7 @@ async def test_a_token_is_typed_once_and_ends_with_the_browsers_tab(explorer: Ex
     assert await explorer.page.evaluate("() => localStorage.length") == 0
 
 
+@pytest.mark.slow
 async def test_a_schema_refused_is_explained_and_follows_once_there_is_a_token(explorer: Explorer) -> None:
     refusal = {"errors": [{"message": "Send a token.", "extensions": {"code": "UNAUTHENTICATED"}}]}
 
@@ -299,6 +304,7 @@ async def test_a_schema_refused_is_explained_and_follows_once_there_is_a_token(e
     await explorer.page.get_by_role("link", name="Mutation", exact=True).wait_for()
 
 
+@pytest.mark.slow
 async def test_outside_a_demo_no_visit_is_chosen_for_the_reader(explorer: Explorer) -> None:
     async def serve_without_demo(route: Any) -> None:
         page = graphiql.page(offline=True, demo=False)
@@ -314,7 +320,7 @@ async def test_outside_a_demo_no_visit_is_chosen_for_the_reader(explorer: Explor
     assert json.loads(await explorer.read("Variables")) == {"input": chosen}
 
 
-@pytest.mark.parametrize("width", [390, 768, 1000, 1440])
+@pytest.mark.parametrize("width", [390, *(pytest.param(width, marks=pytest.mark.slow) for width in (768, 1000, 1440))])
 async def test_nothing_is_cut_off_at_the_side(explorer: Explorer, width: int) -> None:
     await explorer.page.set_viewport_size({"width": width, "height": 844})
 
@@ -332,6 +338,7 @@ async def test_nothing_is_cut_off_at_the_side(explorer: Explorer, width: int) ->
     assert docs["width"] >= 260
 
 
+@pytest.mark.slow
 async def test_a_cdns_copies_are_let_in_only_if_they_are_genuine(explorer: Explorer) -> None:
     async def serve_from_cdn(route: Any) -> None:
         page = graphiql.page(offline=False, demo=True)
@@ -362,6 +369,7 @@ async def test_a_cdns_copies_are_let_in_only_if_they_are_genuine(explorer: Explo
     await explorer.page.get_by_text("python -m schema.graphiql").first.wait_for()
 
 
+@pytest.mark.slow
 async def test_the_settings_open_and_turn_the_page_dark(explorer: Explorer) -> None:
     await explorer.open()
 

@@ -89,17 +89,17 @@ async def have_room_for(database: Database, visits: int) -> None:
 @pytest.mark.parametrize(
     ("large", "transactions", "moment", "kept"),
     [
-        (1 << 25, 1, "before", 0),
-        (1 << 25, 1, "after", 10),
+        pytest.param(1 << 25, 1, "before", 0, marks=pytest.mark.slow),
         (1 << 25, 3, "before", 20),
-        (1 << 25, 10, "after", 100),
+        pytest.param(1 << 25, 1, "after", 10, marks=pytest.mark.slow),
+        pytest.param(1 << 25, 10, "after", 100, marks=pytest.mark.slow),
         # Everything counts as large: the first transaction drops the indexes, those after the twelfth build them.
-        (0, 1, "before", 0),
-        (0, 1, "after", 0),
         (0, 4, "before", 20),
-        (0, 11, "after", 100),
         (0, 15, "before", 100),
-        (0, 15, "after", 100),
+        pytest.param(0, 1, "before", 0, marks=pytest.mark.slow),
+        pytest.param(0, 1, "after", 0, marks=pytest.mark.slow),
+        pytest.param(0, 11, "after", 100, marks=pytest.mark.slow),
+        pytest.param(0, 15, "after", 100, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.sqlite  # the database that kills itself is one of SQLite

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, col, select, update
 
@@ -17,6 +18,7 @@ from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
 from storage.outbox.transports import Smtp
 from storage.repository import HomeVisits
+from storage.sqlite import locking
 from tests import databases
 from tests.databases import engine_at, migrate
 from tests.storage.homes import EVERYTHING, VISIT_TIME, Clock
@@ -49,8 +51,9 @@ class Practice:
         options = {"clock": self.clock, "jitter": lambda: 0.0, "pace": Pace(0.01, 0.01, 0.2), **options}
         return Courier(self.database, Smtp(server, timeout=timeout), letterhead, **options)
 
-    async def wait_for_no_lock(self) -> None:
+    async def wait_for_no_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have writes fail at once, on the connection that they use, where somebody else holds the lock."""
+        monkeypatch.setattr(locking, "BUSY_SECONDS", 0)
         never = {"sqlite": "PRAGMA busy_timeout = 0", "postgresql": "SET lock_timeout = 1"}[databases.KIND]
         await self.database.write(lambda session: session.connection().execute(sa.text(never)).close())
 

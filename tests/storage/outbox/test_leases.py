@@ -277,10 +277,10 @@ async def test_sending_is_cut_off_while_the_lease_leaves_time_to_write_down_what
 
 
 async def test_writing_down_that_a_letter_was_sent_is_given_up_only_when_the_lease_is_over(
-    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await practice.book()
-    await practice.wait_for_no_lock()
+    await practice.wait_for_no_lock(monkeypatch)
     other, began = ExitStack(), time.monotonic()
 
     async def lock(server: SMTP) -> str:

@@ -97,7 +97,7 @@ async def test_a_letter_that_hangs_does_not_keep_the_courier_from_stopping(pract
 
 
 async def test_a_mail_server_out_of_reach_is_left_alone_for_a_while(
-    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await practice.book()
     await practice.book()
@@ -114,10 +114,10 @@ async def test_a_mail_server_out_of_reach_is_left_alone_for_a_while(
 
 
 async def test_a_database_that_fails_is_left_alone_for_a_while(
-    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+    practice: Practice, post_office: PostOffice, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await practice.book()
-    await practice.wait_for_no_lock()
+    await practice.wait_for_no_lock(monkeypatch)
     courier = practice.courier(post_office.mail_server, pace=Pace(poll=0.01, trouble=60, grace=0.2))
 
     with inspect(path_of(practice.database)).locked():
