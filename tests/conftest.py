@@ -183,6 +183,11 @@ def run_command_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     return run
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one process more than processors: tests of servers wait half of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector what lives as long as the tests do: to walk through it again and again is a tenth of their time."""
     gc.collect()

@@ -76,7 +76,14 @@ def with_log(folder: Path, *suffixes: str) -> None:
             shutil.copy(f"{crashed}{suffix}", f"{path}{suffix}")
 
 
-@pytest.mark.parametrize("suffixes", [(), ("-wal", "-shm"), ("-wal",)], ids=["at rest", "after a crash", "a copy after a crash"])
+@pytest.mark.parametrize(
+    "suffixes",
+    [
+        pytest.param((), id="at rest"),
+        pytest.param(("-wal", "-shm"), id="after a crash", marks=pytest.mark.slow),
+        pytest.param(("-wal",), id="a copy after a crash", marks=pytest.mark.slow),
+    ],
+)
 def test_a_database_that_cannot_be_written_to_is_exported_and_backed_up(
     folder: Path, tmp_path: Path, suffixes: tuple[str, ...]
 ) -> None:

@@ -168,7 +168,12 @@ def immutable(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("happening", "fault"), [(away, GONE), (replaced, REPLACED), (immutable, READ_ONLY)], ids=["away", "replaced", "read-only"]
+    ("happening", "fault"),
+    [
+        pytest.param(away, GONE, id="away"),
+        pytest.param(replaced, REPLACED, id="replaced", marks=pytest.mark.slow),
+        pytest.param(immutable, READ_ONLY, id="read-only", marks=pytest.mark.slow),
+    ],
 )
 def test_it_heals_without_a_restart_once_the_file_is_back(
     scene: Scene, happening: Callable[[Path], contextlib.AbstractContextManager[None]], fault: Fault
