@@ -1,8 +1,8 @@
 """Routes beside GraphQL: the explorer's files, health, readiness, and metrics."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import suppress
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -21,6 +21,8 @@ from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import clock
 from storage.outbox.overview import figures
+
+log = logging.getLogger(__name__)
 
 # An address of IPv6 is in brackets, as it has colons of its own.
 _host = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?").fullmatch
@@ -112,9 +114,13 @@ def _exposition(
                 refused.status if isinstance(refused, RequestError) else status_of((refused.extensions or {}).get("code", ""))
             )
             return _text(status, refused.message, {hdrs.WWW_AUTHENTICATE: "Bearer"} if status == 401 else None)
-        # The other metrics matter most while the database does not answer.
-        with suppress(DatabaseUnusable):
+        # The other metrics matter most while the database does not answer, or not as it should.
+        try:
             metrics.set_outbox(await figures(database, clock()))
+        except DatabaseUnusable:
+            pass
+        except Exception:
+            log.exception("The outbox could not be counted")
         return web.Response(body=metrics.export(), headers=SECURITY_HEADERS | {hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
 
     return handle

@@ -165,6 +165,18 @@ def test_metrics_are_not_for_everybody(signed_in_server: Server, role: Role | No
     assert b"home_visits_" not in answer.body
 
 
+def test_metrics_are_exported_whatever_has_become_of_the_outbox(start_server: StartServer) -> None:
+    server = start_server("--demo", JWT_SECRET=SECRET)
+    inspect(server.database).execute("DROP TABLE outbox_messages")
+
+    answer = get(server.port, "/metrics", Authorization=f"Bearer {token(Role.ADMIN)}")
+    server.stop()
+
+    assert answer.status == 200
+    assert b"home_visits_executing" in answer.body
+    assert "The outbox could not be counted" in server.log.read_text()
+
+
 def test_metrics_count_requests_by_name_and_outcome(signed_in_server: Server) -> None:
     for _ in range(3):
         ask(signed_in_server.port, "query Counted { homeVisits { totalCount } }", bearer=token(Role.VIEWER))
