@@ -91,16 +91,12 @@ def clause(dialect: Dialect, name: str, form: str, *, leads: bool = True) -> sa.
     if name in BOUNDS:
         bounded: sa.ColumnElement[bool] = BOUNDS[name](column, sa.bindparam(name, type_=EVENTS.c.at.type))
         return bounded
-    if name == "care_enquiry":
-        return column.in_(_visits_for(dialect, name))
     if form == "one":
         return column == sa.bindparam(name, type_=sa.String())
     return dialect.is_member(column, name)
 
 
 def _column(name: str) -> sa.ColumnElement[Any]:
-    if name == "care_enquiry":
-        return EVENTS.c.home_visit
     return EVENTS.c.at if name in BOUNDS else LISTS[name]
 
 
