@@ -18,7 +18,16 @@ REFERENCES = (
 )
 LOCATIONS = f"locations {{ {PLACE} homeVisits(first: 1) {{ nodes {{ id }} }} }}"
 ORDER = [{"field": field, "direction": "DESC"} for field in ("DATE_TIME", "CREATED", "MODIFIED")] * 2 + [{"field": "ID"}] * 2
-TYPES = {"o": "[HomeVisitOrder!]!", "f": "HomeVisitFilter", "n": "Int", "a": "String", "ids": "[ID!]", "id": "ID!", "k": "String"}
+TYPES = {
+    "o": "[HomeVisitOrder!]!",
+    "f": "HomeVisitFilter",
+    "n": "Int",
+    "a": "String",
+    "ids": "[ID!]",
+    "id": "ID!",
+    "k": "String",
+    "e": "HomeVisitEventFilter",
+}
 # Of the keyword's length; the second is not found although all its trigrams are.
 KEYWORDS = {
     "two letters": "zq",

@@ -4,7 +4,7 @@ import base64
 import itertools
 from typing import Any
 
-from tests.dearest import odd
+from tests.dearest import forms, odd
 from tests.dearest.cases import (
     KEYWORDS,
     LEAVES,
@@ -219,6 +219,7 @@ def corpus() -> list[Case]:
         *_shapes(),
         *_keywords(),
         *_cursors(),
+        *forms.cases(),
         *odd.bad_inputs(),
         *odd.documents(),
         *documents,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from time import process_time, thread_time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -116,10 +117,6 @@ async def test_5000_groups_are_told_and_not_one_more(
         await counted(visits, LOCATION, DAY)
 
 
-def test_there_are_5000_groups_at_most() -> None:
-    assert counting.LARGEST_COUNT == 5_000
-
-
 ZONES = [
     "UTC",
     "Europe/London",
@@ -177,6 +174,16 @@ def test_the_piece_of_a_utc_day_lies_within_one_day_of_the_zone(time: datetime, 
         start = max(piece for piece in pieces if piece <= time.time())
 
         assert local_day(here, f"{time:%Y-%m-%d}".rjust(10, "0"), start) == day_of(time, here)
+
+
+async def test_centuries_are_walked_through_once_for_each_zone_and_beside_the_loop(visits: HomeVisits) -> None:
+    of_loop, of_all = thread_time(), process_time()
+    for year in range(1801, 1841):
+        await counted(visits, DAY, zone="America/Caracas", start_date=date(year, 1, 2))
+
+    # To walk takes 0.15 seconds or more.
+    assert thread_time() - of_loop < 1
+    assert process_time() - of_all < 3
 
 
 def moved(time: datetime, by: timedelta) -> datetime:
