@@ -25,6 +25,7 @@ from schema.transport.websocket.sockets import WebSocketLimits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from pydantic_core import ErrorDetails
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -49,6 +50,14 @@ def _parse_origins(text: str) -> frozenset[str]:
     return origins
 
 
+class _UnusableMember(ValueError):
+    """A member of a group cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
+
+
 def _parse_networks(text: str) -> tuple[Network, ...]:
     """Parse addresses and networks separated by spaces or commas."""
     return tuple(ip_network(part) for part in re.split(r"[\s,]+", text.strip()))
@@ -57,7 +66,7 @@ def _parse_networks(text: str) -> tuple[Network, ...]:
 def _require_positive(limits: T) -> T:
     for name, value in asdict(limits).items():
         if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be more than 0, and not endless")
+            raise _UnusableMember(name, "must be more than 0, and not endless")
     return limits
 
 
@@ -168,10 +177,15 @@ def _explaining() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        reasons = (f"{_variable(detail['loc'])}: {_reason(detail['msg'])}" for detail in error.errors())
+        reasons = (f"{_variable(_location(detail))}: {_reason(detail['msg'])}" for detail in error.errors())
         raise Unstartable(f"Settings that cannot be used: {'; '.join(reasons)}.") from None
     except (ValueError, OSError) as error:
         raise Unstartable(f"Settings that cannot be read, from variables or .env: {error}.") from None
+
+
+def _location(detail: "ErrorDetails") -> tuple[int | str, ...]:
+    cause = detail.get("ctx", {}).get("error")
+    return (*detail["loc"], cause.name) if isinstance(cause, _UnusableMember) else detail["loc"]
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

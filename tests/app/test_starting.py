@@ -91,15 +91,15 @@ REFUSED_SETTINGS = {
     ),
     "a limit of nothing": (
         {"LIMITS__DEPTH": "0"},
-        f"{UNUSABLE_SETTINGS}LIMITS: depth must be more than 0, and not endless.",
+        f"{UNUSABLE_SETTINGS}LIMITS__DEPTH: must be more than 0, and not endless.",
     ),
     "a limit without end": (
         {"HTTP__BODY_SECONDS": "inf"},
-        f"{UNUSABLE_SETTINGS}HTTP: body_seconds must be more than 0, and not endless.",
+        f"{UNUSABLE_SETTINGS}HTTP__BODY_SECONDS: must be more than 0, and not endless.",
     ),
     "a limit that is no number": (
         {"HTTP__BODY_SECONDS": "nan"},
-        f"{UNUSABLE_SETTINGS}HTTP: body_seconds must be more than 0, and not endless.",
+        f"{UNUSABLE_SETTINGS}HTTP__BODY_SECONDS: must be more than 0, and not endless.",
     ),
     "all limits at once": (
         {"LIMITS": '{"depth": 3}'},
