@@ -62,7 +62,7 @@ async def other_user(dsn: str, *, pooled: bool) -> str | None:
             if other is None:
                 return None
             await asyncio.sleep(POLL_SECONDS)
-    return f"a server or a command (connected from {other} of PostgreSQL)"
+    return f"a server or a command, or PgBouncer for one (connected from {other} of PostgreSQL)"
 
 
 @asynccontextmanager
