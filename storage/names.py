@@ -34,7 +34,7 @@ _HYPHENS = re.compile(r"[-\u2010-\u2015]")
 
 # Digits of telephone numbers are kept as their full-width forms, which folding leaves nowhere else: in no name or address.
 _PHONE_DIGITS = str.maketrans("0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19")
-_PHONE = re.compile(r"\+?[\d\s().\-/\u2010-\u2015]+", re.ASCII)
+_PHONE = re.compile(r"[( ]*\+?[\d\s().\-/\u2010-\u2015]+", re.ASCII)
 _NO_DIGIT = re.compile(r"\D+", re.ASCII)
 # Country codes of one and two digits: all others have three.
 _COUNTRY_CODE = re.compile(r"[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|\d{3}")

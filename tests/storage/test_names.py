@@ -82,6 +82,8 @@ def test_a_row_is_ordered_by_its_name_and_found_by_its_name_address_and_number(
         ("family", True),
         ("okafor zoe@", False),
         ("07700 900123", True),
+        ("(+44) (0)7700", True),
+        ("( +44 7700", True),
         ("07700-900", True),
         ("+44 7700 900123", True),
         ("0044 7700 900123", True),

@@ -242,8 +242,8 @@ def test_a_source_that_is_served_is_refused(start_server: StartServer, run_comma
     ended = run_command("move", "--to", f"sqlite:///{tmp_path / 'new.db'}")
 
     assert re.fullmatch(
-        rf"home-visits: {re.escape(server.serving)} is in use by a server or a command, or PgBouncer for one \(connected from .+, "
-        r"process \d+ of PostgreSQL\)\. Stop it first: what it wrote from now on would not be moved\.\n",
+        rf"home-visits: {re.escape(server.serving)} is in use by a server or a command, or PgBouncer for one \(connected from .+"
+        r", process \d+ of PostgreSQL\)\. Stop it first: what it wrote from now on would not be moved\.\n",
         ended.err,
     )
     assert not (tmp_path / "new.db").exists()
