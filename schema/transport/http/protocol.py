@@ -19,6 +19,8 @@ PROBE_SECONDS = 0.1
 _LOG_SECONDS = 60.0
 # Of all answers together, before those whose readers stalled first are given up: there may be thousands of them.
 MOST_UNSENT = 128 << 20
+# Of a message that waits; shorter ones are few for each connection, and are not looked at one by one.
+COUNTED_BYTES = 4 << 10
 
 # Of a request that could not be read, only the connection is known.
 RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
-    __slots__ = ("_half_closed", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds")
+    __slots__ = ("_half_closed", "_held", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds")
 
     def __init__(self, server: "Server", *, write_seconds: float, **options: Any) -> None:
         super().__init__(server, **options)
@@ -37,6 +39,7 @@ class Connection(web.RequestHandler):
         self._write_seconds = write_seconds
         self._tcp: asyncio.Transport | None = None
         self._half_closed = False
+        self._held = 0
         self._stalled: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._writable: asyncio.Event | None = None
@@ -54,7 +57,7 @@ class Connection(web.RequestHandler):
             if timer is not None:
                 timer.cancel()
         if self._tcp is not None:
-            self._server.forget_stall(self._tcp)
+            self._server.forget_stall(self)
         self._tcp = None
         self._wake_writers()
 
@@ -63,8 +66,25 @@ class Connection(web.RequestHandler):
         if self._tcp is not None:
             self._tcp.abort()
 
-    async def until_writable(self) -> None:
-        """Wait until the client has taken all that was sent, or is gone. Unlike in aiohttp's drain, several tasks may wait."""
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the client, here and in the transport."""
+        return self._held + (self._tcp.get_write_buffer_size() if self._tcp is not None else 0)
+
+    async def until_writable(self, held: int = 0) -> None:
+        """Wait until the client has taken all that was sent, or is gone. Unlike in aiohttp's drain, several tasks may wait.
+
+        `held` is how many bytes wait with the caller: they count among what is unsent.
+        """
+        self._held += held
+        try:
+            if held >= COUNTED_BYTES:
+                self._server.bound_unsent(self)
+            await self._until_writable()
+        finally:
+            self._held -= held
+
+    async def _until_writable(self) -> None:
         while self.writing_paused and self._tcp is not None:
             if self._writable is None:
                 self._writable = asyncio.Event()
@@ -80,13 +100,13 @@ class Connection(web.RequestHandler):
         # The transport, as aiohttp forgets its own when it closes, and what is unsent may still be there.
         if self._tcp is not None:
             self._stalled = self._loop.call_later(self._write_seconds, self._tcp.abort)
-            self._server.note_stall(self._tcp)
+            self._server.note_stall(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._wake_writers()
         if self._tcp is not None:
-            self._server.forget_stall(self._tcp)
+            self._server.forget_stall(self)
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
@@ -158,7 +178,7 @@ class Server(web.Server):
         self._max_connections = max_connections
         self._logged = float("-inf")
         # In the order in which their readers stalled.
-        self._stalled: dict[asyncio.Transport, None] = {}
+        self._stalled: dict[Connection, None] = {}
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
@@ -176,16 +196,19 @@ class Server(web.Server):
                 len(self._connections) - 1,
             )
 
-    def note_stall(self, transport: asyncio.Transport) -> None:
-        """Give up the answers that have waited longest for their readers, where too many bytes are unsent."""
-        self._stalled[transport] = None
-        unsent = sum(stalled.get_write_buffer_size() for stalled in self._stalled)
-        for stalled in list(self._stalled):
-            if unsent <= MOST_UNSENT or stalled is transport:
+    def note_stall(self, connection: Connection) -> None:
+        self._stalled[connection] = None
+        self.bound_unsent(connection)
+
+    def bound_unsent(self, newest: Connection) -> None:
+        """Give up the answers that have waited longest for their readers, where too many bytes are unsent; those of `newest` last."""
+        unsent = sum(stalled.unsent for stalled in self._stalled)
+        for stalled in sorted(self._stalled, key=lambda stalled: stalled is newest):
+            if unsent <= MOST_UNSENT:
                 return
-            unsent -= stalled.get_write_buffer_size()
+            unsent -= stalled.unsent
             self.forget_stall(stalled)
             stalled.abort()
 
-    def forget_stall(self, transport: asyncio.Transport) -> None:
-        self._stalled.pop(transport, None)
+    def forget_stall(self, connection: Connection) -> None:
+        self._stalled.pop(connection, None)

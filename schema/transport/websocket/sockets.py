@@ -79,7 +79,7 @@ class Socket(web.WebSocketResponse):
     async def send(self, message: bytes) -> None:
         """Send a message, once the client has taken those before it; raise ConnectionError, or Closed where it takes none."""
         if self.is_blocked:
-            await self._until_writable()
+            await self._until_writable(len(message))
         await self.send_frame(message, WSMsgType.TEXT)
 
     async def answer_ping(self, data: bytes) -> None:
@@ -110,10 +110,10 @@ class Socket(web.WebSocketResponse):
             return
         await asyncio.sleep(CLOSING_SECONDS)
 
-    async def _until_writable(self) -> None:
+    async def _until_writable(self, held: int = 0) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await self._connection.until_writable()
+                await self._connection.until_writable(held)
         except TimeoutError:
             raise stalled() from None
 
