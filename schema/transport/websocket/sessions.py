@@ -221,7 +221,7 @@ class Session(Generic[C]):
         # It is parsed in a turn of its own: many messages may have come at once.
         await asyncio.sleep(0)
 
-    def _forget(self, id: str, task: "asyncio.Task[None]") -> None:
+    def _forget(self, id: str, task: "asyncio.Task[None] | None") -> None:
         if self._tasks.get(id) is task:
             del self._tasks[id]
 
@@ -250,9 +250,9 @@ class Session(Generic[C]):
             return state.subscription
         if response.executed:
             await self._socket.send(next_message(id, payload_of(response)))
-            await self._complete(id)
+            await self._end(id, complete_message(id))
         else:
-            await self._end_with_error(id, response)
+            await self._end(id, error_message(id, response.errors))
         return None
 
     async def _stream(self, id: str, subscription: Subscription, caller: C) -> None:
@@ -274,27 +274,24 @@ class Session(Generic[C]):
             await _close(events)
         # While the server stops nothing is complete: the client is to go on elsewhere.
         if not self._is_finishing:
-            await self._complete(id)
+            await self._end(id, complete_message(id))
 
     async def _fail(self, id: str, error: Exception) -> None:
         """End a subscription whose events cannot be read any more."""
         state = self._new_state()
         response = await self._operations.respond(state, _failing(GraphQLError(str(error), original_error=error)))
         self._operations.record(state, response.refused_status or 200)
-        await self._end_with_error(id, response)
+        await self._end(id, error_message(id, response.errors))
 
     def _close_if_blocked(self) -> None:
         if self._socket.is_blocked:
             self.close(stalled())
 
-    async def _complete(self, id: str) -> None:
-        # The client may use the ID again as soon as it hears of this.
-        self._tasks.pop(id, None)
-        await self._socket.send(complete_message(id))
-
-    async def _end_with_error(self, id: str, response: Response) -> None:
-        self._tasks.pop(id, None)
-        await self._socket.send(error_message(id, response.errors))
+    async def _end(self, id: str, message: bytes) -> None:
+        """Send the last message of an operation; until the client has room for it, the operation counts as one that runs."""
+        await self._socket.send(message)
+        # The client may use the ID again as soon as it hears of this, which may be before the task is done.
+        self._forget(id, asyncio.current_task())
 
 
 def _authorization(payload: dict[str, Any], header: str | None) -> str | None:
