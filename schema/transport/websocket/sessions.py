@@ -80,7 +80,8 @@ class Session(Generic[C]):
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slice, self._idle_messages = TimeSlice(), IdleMessages(self._loop.time)
         self._helpers: set[asyncio.Task[None]] = set()
-        self._streams: dict[str, AsyncIterator[Any]] = {}
+        # Not by ID: it is used again while the stream of an operation that was completed still closes.
+        self._streams: dict[asyncio.Task[None] | None, AsyncIterator[Any]] = {}
 
     @property
     def subscriptions(self) -> int:
@@ -115,11 +116,12 @@ class Session(Generic[C]):
             self._start(self._finish())
 
     async def _finish(self) -> None:
-        for id, stream in self._streams.items():
+        for task in self._tasks.values():
+            stream = self._streams.get(task)
             if isinstance(stream, BufferedStream):
                 stream.finish()
-            else:
-                self._tasks[id].cancel()
+            elif stream is not None:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
         self.close(Closed(CloseCode.GOING_AWAY, "The server is stopping: connect again, and resume from your last cursor."))
@@ -259,7 +261,7 @@ class Session(Generic[C]):
         events = subscription.events
         if isinstance(events, BufferedStream):
             events.on_overflow = self._close_if_blocked
-        self._streams[id] = events
+        self._streams[asyncio.current_task()] = events
         try:
             async for event in events:
                 await self._socket.send(next_message(id, await self._answers.payload(subscription, caller, event)))
@@ -270,7 +272,7 @@ class Session(Generic[C]):
             await self._fail(id, error)
             return
         finally:
-            self._streams.pop(id, None)
+            del self._streams[asyncio.current_task()]
             await _close(events)
         # While the server stops nothing is complete: the client is to go on elsewhere.
         if not self._is_finishing:

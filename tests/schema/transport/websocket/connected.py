@@ -87,7 +87,7 @@ class Bell:
 
 @dataclass
 class Work:
-    """What the fields do. `wait` goes on until it is released."""
+    """What the fields do. `wait` goes on until it is released, and so does the closing of `slow_to_close`."""
 
     bells: list[Bells] = field(default_factory=list)
     running: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -142,6 +142,17 @@ class Subscription:
     async def numbers(self, up_to: int) -> AsyncIterator[int]:
         for number in range(up_to):
             yield number
+
+    @strawberry.subscription
+    async def slow_to_close(self, info: Info) -> AsyncIterator[int]:
+        work: Work = info.context[2]
+        work.running.release()
+        try:
+            await asyncio.Event().wait()
+            yield 1
+        finally:
+            work.cancelled.append("slow_to_close")
+            await work.released.wait()
 
 
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
