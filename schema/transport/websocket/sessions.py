@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Generic
 
@@ -31,6 +32,8 @@ from schema.transport.websocket.sockets import IdleMessages, Socket, WebSocketLi
 
 # How often a token is looked at again: its issuer may have withdrawn the key.
 RECHECK_SECONDS: Final = 60.0
+# And where that was not possible, as its issuer's keys were away.
+RETRY_SECONDS: Final = 1.0
 _NOTHING: Final = Result(None, [], True, None)
 # By the code of the error for which a sign-in is refused; any other is the client's own mistake.
 _CLOSE_CODES: Final = {
@@ -70,6 +73,7 @@ class Session(Generic[C]):
         self._new_state = new_state
         self._authorization = authorization
         self._caller: C | None = None
+        self._expires_at = math.inf
         self._is_initialised = False
         self._is_finishing = False
         self.sent = 0
@@ -192,14 +196,23 @@ class Session(Generic[C]):
 
     def _schedule_check(self) -> None:
         left = self._operations.seconds_left(self._authorization)
-        if left is not None:
-            self._timer = self._loop.call_later(min(max(left, 0.01), RECHECK_SECONDS), lambda: self._start(self._check_sign_in()))
+        if left is None:
+            return
+        now = self._loop.time()
+        if left > 0:
+            self._expires_at, soon = now + left, RECHECK_SECONDS
+        else:
+            soon = RETRY_SECONDS
+        seconds = min(max(self._expires_at - now, 0.01), soon)
+        self._timer = self._loop.call_later(seconds, lambda: self._start(self._check_sign_in()))
 
     async def _check_sign_in(self) -> None:
         """Close the connection where its token has expired, or is no longer good."""
         response = await self._operations.respond(RequestState(), self._sign_in())
         if response.errors and (refusal := _refusal(response)).code is CloseCode.FORBIDDEN:
             self.close(refusal)
+        elif response.errors and self._loop.time() >= self._expires_at:
+            self.close(Closed(CloseCode.FORBIDDEN, "The token has expired. Sign in again for a new one."))
         else:
             self._schedule_check()
 

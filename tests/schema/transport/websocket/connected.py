@@ -167,12 +167,17 @@ class Unauthenticated(GraphQLError):
 
 @dataclass
 class Tokens:
-    """Tokens that are names, and end when the test says so. Without one, it is Amy."""
+    """Tokens that are names, and end when the test says so. Without one, it is Amy. `unchecked` counts while keys are away."""
 
     expired: set[str | None] = field(default_factory=set)
+    keys_are_away: bool = False
+    unchecked: int = 0
     seconds: dict[str | None, float] = field(default_factory=dict)
 
     def authenticate(self, authorization: str | None) -> Caller:
+        if self.keys_are_away:
+            self.unchecked += 1
+            raise GraphQLError("The keys are away.", extensions={"code": "OVERLOADED"})
         if authorization in self.expired:
             raise Unauthenticated
         name = authorization.removeprefix("Bearer ") if authorization else "amy"
