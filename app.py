@@ -7,7 +7,6 @@ gc.disable()
 
 import dataclasses
 import sys
-from collections.abc import Container
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -32,7 +31,6 @@ from schema.server.settings import Settings, Unstartable, naming_the_setting, sh
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
 from schema.transport.shares import Shares
 from schema.transport.websocket.endpoint import WebSockets
@@ -66,11 +64,15 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     engine = engine_of(settings, introspection=settings.introspection or dev)
     feed = Feed(database, queue=settings.websocket.queue)
     operations = operations_of(settings, engine, database, feed, metrics, concurrency, tokens)
-    sockets = WebSockets(operations, settings.websocket, trusted=_trusted_documents(settings), audience=audience)
+    trusted = _trusted_documents(settings)
+    sockets = WebSockets(operations, settings.websocket, trusted=trusted, audience=audience)
     export_gauges(metrics, concurrency, engine, database, sockets)
     page = graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None
     origins = settings.origins(dev=dev)
-    endpoint = _endpoint(operations, settings, origins, page, sockets)
+    clients = ClientAddresses(settings.trusted_proxies)
+    endpoint = Endpoint(
+        operations, limits=settings.http, trusted=trusted, origins=origins, page=page, clients=clients, sockets=sockets
+    )
     background = [BackgroundTask("changes of visits", feed.run), *_background(settings, database, metrics, dev=dev)]
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
@@ -79,24 +81,6 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
-
-
-def _endpoint(
-    operations: Operations[Caller],
-    settings: Settings,
-    origins: Container[str],
-    page: graphiql.Page | None,
-    sockets: WebSockets[Caller],
-) -> Endpoint:
-    return Endpoint(
-        operations,
-        limits=settings.http,
-        trusted=sockets.trusted,
-        origins=origins,
-        page=page,
-        clients=ClientAddresses(settings.trusted_proxies),
-        sockets=sockets,
-    )
 
 
 def _trusted_documents(settings: Settings) -> TrustedDocuments | None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Container, Coroutine, Hashable
 from typing import Any, Final, Generic
 
 from schema.execution.subscriptions import Subscription
@@ -16,19 +16,22 @@ MOST_ANSWERS: Final = 1_000
 MOST_BYTES: Final = 16 << 20
 # So long an answer is shared: what it says besides the event, such as who is visited, may be another, or erased, later.
 SHARED_SECONDS: Final = 1.0
-# What passes by itself: the same event is answered again.
-_PASSING: Final = frozenset(("OVERLOADED", "THROTTLED", "STORAGE_UNAVAILABLE"))
+# What passes by itself: the same event is answered again. THROTTLED is about one caller, and others need not wait for it.
+_PASSING: Final = frozenset(("OVERLOADED", "STORAGE_UNAVAILABLE"))
+_THROTTLED: Final = frozenset(("THROTTLED",))
 ATTEMPTS: Final = 30
 PAUSE_SECONDS: Final = 1.0
 
 
 class _Answer:
-    """An answer that is made, or was: from when it is, and how many bytes it has once it is there."""
+    """An answer that is made, or was: in whose name, from when it is, and how many bytes it has once it is there."""
 
-    __slots__ = ("begun", "size", "task")
+    __slots__ = ("begun", "is_throttled", "size", "subject", "task")
 
-    def __init__(self, making: Coroutine[Any, Any, bytes]) -> None:
+    def __init__(self, subject: str, making: Coroutine[Any, Any, bytes]) -> None:
         self.begun = time.monotonic()
+        self.subject = subject
+        self.is_throttled = False
         self.size = 0
         self.task = asyncio.create_task(making)
 
@@ -48,36 +51,56 @@ class EventAnswers(Generic[C]):
         self._bytes = 0
 
     async def payload(self, subscription: Subscription, caller: C, event: Any) -> bytes:
-        """Return the payload of the message that answers an event, as JSON."""
+        """Return the payload of the message that answers an event, as JSON.
+
+        What one caller is refused for having used up their share, another asks for in their own name.
+        """
         key = (subscription.alike, self._audience(caller), event)
-        answer = self._answers.get(key)
-        if answer is None or not answer.is_shared:
-            self._forget(key)
-            answer = self._answers[key] = _Answer(self._answer(key, subscription, caller, event))
-        # Others may wait for the same when this one is cancelled.
-        return await asyncio.shield(answer.task)
+        refusals = 0
+        while True:
+            answer = self._answers.get(key)
+            if answer is None or not answer.is_shared:
+                self._forget(key)
+                answer = self._answers[key] = _Answer(caller.subject, self._answer(key, subscription, caller, event))
+            # Others may wait for the same when this one is cancelled.
+            payload = await asyncio.shield(answer.task)
+            if not answer.is_throttled:
+                return payload
+            if answer.subject == caller.subject:
+                refusals += 1
+                if refusals == ATTEMPTS:
+                    return payload
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _answer(self, key: Hashable, subscription: Subscription, caller: C, event: Any) -> bytes:
         answer = self._answers[key]
         try:
             response = await self._response(subscription, caller, event)
             payload = payload_of(response)
+            answer.is_throttled = _has(_THROTTLED, response)
         except BaseException:
             if self._answers.get(key) is answer:
                 self._forget(key)
             raise
         if self._answers.get(key) is answer:
-            answer.size = len(payload)
-            self._bytes += answer.size
-            while len(self._answers) > MOST_ANSWERS or self._bytes > MOST_BYTES:
-                self._forget(next(iter(self._answers)))
+            self._keep(key, answer, len(payload))
         return payload
+
+    def _keep(self, key: Hashable, answer: _Answer, size: int) -> None:
+        """Keep an answer for others, unless it is a refusal of one caller."""
+        if answer.is_throttled:
+            self._forget(key)
+            return
+        answer.size = size
+        self._bytes += size
+        while len(self._answers) > MOST_ANSWERS or self._bytes > MOST_BYTES:
+            self._forget(next(iter(self._answers)))
 
     async def _response(self, subscription: Subscription, caller: C, event: Any) -> Response:
         for _ in range(ATTEMPTS):
             async with self._places:
                 response = await self._operations.answer_event(subscription, event, caller)
-            if not any(error["extensions"]["code"] in _PASSING for error in response.errors):
+            if not _has(_PASSING, response):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         return response
@@ -85,6 +108,10 @@ class EventAnswers(Generic[C]):
     def _forget(self, key: Hashable) -> None:
         if answer := self._answers.pop(key, None):
             self._bytes -= answer.size
+
+
+def _has(codes: Container[str], response: Response) -> bool:
+    return any(error["extensions"]["code"] in codes for error in response.errors)
 
 
 def payload_of(response: Response) -> bytes:

@@ -28,7 +28,7 @@ class WebSockets(Generic[C]):
     ) -> None:
         self._operations = operations
         self._limits = limits
-        self.trusted = trusted
+        self._trusted = trusted
         self._answers = EventAnswers(operations, audience)
         self._sessions: set[Session[C]] = set()
         self._is_draining = False
@@ -74,7 +74,7 @@ class WebSockets(Generic[C]):
             self._operations,
             self._answers,
             self._limits,
-            trusted=self.trusted,
+            trusted=self._trusted,
             new_state=new_state,
             authorization=header,
         )

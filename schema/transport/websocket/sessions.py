@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Generic
 
@@ -31,6 +32,8 @@ from schema.transport.websocket.sockets import IdleMessages, Socket, WebSocketLi
 
 # How often a token is looked at again: its issuer may have withdrawn the key.
 RECHECK_SECONDS: Final = 60.0
+# And where that was not possible, as its issuer's keys were away.
+RETRY_SECONDS: Final = 1.0
 _NOTHING: Final = Result(None, [], True, None)
 # By the code of the error for which a sign-in is refused; any other is the client's own mistake.
 _CLOSE_CODES: Final = {
@@ -70,6 +73,7 @@ class Session(Generic[C]):
         self._new_state = new_state
         self._authorization = authorization
         self._caller: C | None = None
+        self._expires_at = math.inf
         self._is_initialised = False
         self._is_finishing = False
         self.sent = 0
@@ -80,7 +84,8 @@ class Session(Generic[C]):
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slice, self._idle_messages = TimeSlice(), IdleMessages(self._loop.time)
         self._helpers: set[asyncio.Task[None]] = set()
-        self._streams: dict[str, AsyncIterator[Any]] = {}
+        # Not by ID: it is used again while the stream of an operation that was completed still closes.
+        self._streams: dict[asyncio.Task[None] | None, AsyncIterator[Any]] = {}
 
     @property
     def subscriptions(self) -> int:
@@ -115,11 +120,12 @@ class Session(Generic[C]):
             self._start(self._finish())
 
     async def _finish(self) -> None:
-        for id, stream in self._streams.items():
+        for task in self._tasks.values():
+            stream = self._streams.get(task)
             if isinstance(stream, BufferedStream):
                 stream.finish()
-            else:
-                self._tasks[id].cancel()
+            elif stream is not None:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
         self.close(Closed(CloseCode.GOING_AWAY, "The server is stopping: connect again, and resume from your last cursor."))
@@ -190,14 +196,23 @@ class Session(Generic[C]):
 
     def _schedule_check(self) -> None:
         left = self._operations.seconds_left(self._authorization)
-        if left is not None:
-            self._timer = self._loop.call_later(min(max(left, 0.01), RECHECK_SECONDS), lambda: self._start(self._check_sign_in()))
+        if left is None:
+            return
+        now = self._loop.time()
+        if left > 0:
+            self._expires_at, soon = now + left, RECHECK_SECONDS
+        else:
+            soon = RETRY_SECONDS
+        seconds = min(max(self._expires_at - now, 0.01), soon)
+        self._timer = self._loop.call_later(seconds, lambda: self._start(self._check_sign_in()))
 
     async def _check_sign_in(self) -> None:
         """Close the connection where its token has expired, or is no longer good."""
         response = await self._operations.respond(RequestState(), self._sign_in())
         if response.errors and (refusal := _refusal(response)).code is CloseCode.FORBIDDEN:
             self.close(refusal)
+        elif response.errors and self._loop.time() >= self._expires_at:
+            self.close(Closed(CloseCode.FORBIDDEN, "The token has expired. Sign in again for a new one."))
         else:
             self._schedule_check()
 
@@ -221,7 +236,7 @@ class Session(Generic[C]):
         # It is parsed in a turn of its own: many messages may have come at once.
         await asyncio.sleep(0)
 
-    def _forget(self, id: str, task: "asyncio.Task[None]") -> None:
+    def _forget(self, id: str, task: "asyncio.Task[None] | None") -> None:
         if self._tasks.get(id) is task:
             del self._tasks[id]
 
@@ -250,16 +265,16 @@ class Session(Generic[C]):
             return state.subscription
         if response.executed:
             await self._socket.send(next_message(id, payload_of(response)))
-            await self._complete(id)
+            await self._end(id, complete_message(id))
         else:
-            await self._end_with_error(id, response)
+            await self._end(id, error_message(id, response.errors))
         return None
 
     async def _stream(self, id: str, subscription: Subscription, caller: C) -> None:
         events = subscription.events
         if isinstance(events, BufferedStream):
             events.on_overflow = self._close_if_blocked
-        self._streams[id] = events
+        self._streams[asyncio.current_task()] = events
         try:
             async for event in events:
                 await self._socket.send(next_message(id, await self._answers.payload(subscription, caller, event)))
@@ -270,31 +285,28 @@ class Session(Generic[C]):
             await self._fail(id, error)
             return
         finally:
-            self._streams.pop(id, None)
+            del self._streams[asyncio.current_task()]
             await _close(events)
         # While the server stops nothing is complete: the client is to go on elsewhere.
         if not self._is_finishing:
-            await self._complete(id)
+            await self._end(id, complete_message(id))
 
     async def _fail(self, id: str, error: Exception) -> None:
         """End a subscription whose events cannot be read any more."""
         state = self._new_state()
         response = await self._operations.respond(state, _failing(GraphQLError(str(error), original_error=error)))
         self._operations.record(state, response.refused_status or 200)
-        await self._end_with_error(id, response)
+        await self._end(id, error_message(id, response.errors))
 
     def _close_if_blocked(self) -> None:
         if self._socket.is_blocked:
             self.close(stalled())
 
-    async def _complete(self, id: str) -> None:
-        # The client may use the ID again as soon as it hears of this.
-        self._tasks.pop(id, None)
-        await self._socket.send(complete_message(id))
-
-    async def _end_with_error(self, id: str, response: Response) -> None:
-        self._tasks.pop(id, None)
-        await self._socket.send(error_message(id, response.errors))
+    async def _end(self, id: str, message: bytes) -> None:
+        """Send the last message of an operation; until the client has room for it, the operation counts as one that runs."""
+        await self._socket.send(message)
+        # The client may use the ID again as soon as it hears of this, which may be before the task is done.
+        self._forget(id, asyncio.current_task())
 
 
 def _authorization(payload: dict[str, Any], header: str | None) -> str | None:

@@ -87,7 +87,7 @@ class Bell:
 
 @dataclass
 class Work:
-    """What the fields do. `wait` goes on until it is released."""
+    """What the fields do. `wait` goes on until it is released, and so does the closing of `slow_to_close`."""
 
     bells: list[Bells] = field(default_factory=list)
     running: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -143,6 +143,17 @@ class Subscription:
         for number in range(up_to):
             yield number
 
+    @strawberry.subscription
+    async def slow_to_close(self, info: Info) -> AsyncIterator[int]:
+        work: Work = info.context[2]
+        work.running.release()
+        try:
+            await asyncio.Event().wait()
+            yield 1
+        finally:
+            work.cancelled.append("slow_to_close")
+            await work.released.wait()
+
 
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
 
@@ -156,12 +167,17 @@ class Unauthenticated(GraphQLError):
 
 @dataclass
 class Tokens:
-    """Tokens that are names, and end when the test says so. Without one, it is Amy."""
+    """Tokens that are names, and end when the test says so. Without one, it is Amy. `unchecked` counts while keys are away."""
 
     expired: set[str | None] = field(default_factory=set)
+    keys_are_away: bool = False
+    unchecked: int = 0
     seconds: dict[str | None, float] = field(default_factory=dict)
 
     def authenticate(self, authorization: str | None) -> Caller:
+        if self.keys_are_away:
+            self.unchecked += 1
+            raise GraphQLError("The keys are away.", extensions={"code": "OVERLOADED"})
         if authorization in self.expired:
             raise Unauthenticated
         name = authorization.removeprefix("Bearer ") if authorization else "amy"

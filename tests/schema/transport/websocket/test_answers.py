@@ -17,16 +17,19 @@ from tests.schema.transport.http.served import present_error
 
 AMY = Caller("amy", frozenset({Role.VIEWER}))
 BEN = Caller("ben", frozenset({Role.VIEWER}))
+CLEO = Caller("cleo", frozenset({Role.VIEWER}))
+DORA = Caller("dora", frozenset({Role.VIEWER}))
 BOSS = Caller("boss", frozenset({Role.ADMIN}))
 
 
 class Room:
     """Subscriptions whose answer is how often anything was answered; the first `failures` fail."""
 
-    def __init__(self, *failures: Exception) -> None:
+    def __init__(self, *failures: Exception, throttled: tuple[str, ...] = ()) -> None:
         self.ran: list[tuple[Any, str]] = []
         self.records: list[RequestRecord] = []
         self.failures = list(failures)
+        self.throttled = set(throttled)
         self.operations: Operations[Caller] = Operations(
             execute=lambda *_: self.nothing(),
             authenticate=lambda _authorization: AMY,
@@ -51,6 +54,8 @@ class Room:
     async def execute(self, event: Any, caller: Caller, _faults: list[Exception]) -> Result:
         self.ran.append((event, caller.subject))
         await asyncio.sleep(0)
+        if caller.subject in self.throttled:
+            raise GraphQLError("Too much.", extensions={"code": "THROTTLED"})
         if self.failures:
             raise self.failures.pop(0)
         return Result({"count": len(self.ran)}, [], True, None)
@@ -98,6 +103,42 @@ async def test_what_passes_by_itself_is_answered_again(monkeypatch: pytest.Monke
 
     assert payload == b'{"data":{"count":2}}'
     assert [record.outcome for record in room.records] == ["OVERLOADED"]
+
+
+async def test_what_one_caller_is_throttled_for_is_answered_in_the_name_of_another_at_once() -> None:
+    room = Room(throttled=("amy", "ben"))
+    async with asyncio.timeout(0.9 * answers.PAUSE_SECONDS):
+        waiting = [asyncio.create_task(room.answers.payload(room.subscription(), caller, 1)) for caller in (AMY, BEN, CLEO, DORA)]
+        payloads = await asyncio.gather(*waiting[2:])
+        # One who comes later joins as well.
+        payloads.append(await room.answers.payload(room.subscription(), AMY, 1))
+    for task in waiting:
+        task.cancel()
+
+    assert payloads == [b'{"data":{"count":3}}'] * 3
+    assert room.ran == [(1, "amy"), (1, "ben"), (1, "cleo")]
+
+
+async def test_one_who_is_throttled_tries_again_and_takes_the_answer_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.01)
+    room = Room(throttled=("amy",))
+
+    payloads = await asyncio.gather(*(room.answers.payload(room.subscription(), caller, 1) for caller in (AMY, BEN)))
+
+    assert payloads == [b'{"data":{"count":2}}'] * 2
+    assert room.ran == [(1, "amy"), (1, "ben")]
+
+
+async def test_only_who_is_throttled_each_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(answers, "ATTEMPTS", 3)
+    room = Room(throttled=("amy",))
+
+    refused = await room.answers.payload(room.subscription(), AMY, 1)
+    answered = await room.answers.payload(room.subscription(), BEN, 1)
+
+    assert (b'"code":"THROTTLED"' in refused, answered) == (True, b'{"data":{"count":4}}')
+    assert room.ran == [(1, "amy")] * 3 + [(1, "ben")]
 
 
 async def test_what_does_not_pass_is_told() -> None:

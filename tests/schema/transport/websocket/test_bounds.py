@@ -81,6 +81,48 @@ async def test_a_subscriber_who_takes_nothing_for_a_heartbeat_is_closed_too() ->
         assert asyncio.get_running_loop().time() - began < 5
 
 
+@asynccontextmanager
+async def blocked(connected: Connected) -> AsyncIterator[Connection]:
+    """A client that reads nothing, and whose operation `big` waits to be completed."""
+    async with raw(connected) as stalled:
+        stalled.stop_reading()
+        await stalled.send(frame(json.dumps(INIT).encode()) + subscribing("big", "{ long(characters: 8000000) }"))
+        await until(lambda: connected.records)
+        yield stalled
+
+
+def subscribing(id: str, query: str) -> bytes:
+    return frame(json.dumps({"type": "subscribe", "id": id, "payload": {"query": query}}).encode())
+
+
+async def test_operations_that_wait_to_be_ended_count_as_running_for_who_reads_nothing() -> None:
+    async with serving(limits=WebSocketLimits(operations=3)) as connected, blocked(connected) as stalled:
+        await stalled.send(b"".join(subscribing(str(number), "{ nothing }") for number in range(50)))
+        await until(lambda: len(connected.records) >= 3)
+        await asyncio.sleep(0.2)
+        outcomes = [record.outcome for record in connected.records]
+        stalled.read_on()
+        await stalled.send(frame(struct.pack("!H", 1000), opcode=8))
+        received = await stalled.reader.read()
+
+    assert outcomes == ["ok", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_VALIDATION_FAILED"]
+    assert received.count(b'"type":"error"') == 50
+
+
+async def test_a_server_that_stops_sends_what_waits_for_a_slow_client_to_end() -> None:
+    async with serving() as connected, blocked(connected) as stalled:
+        await stalled.send(subscribing("bad", "{ nothing }"))
+        await until(lambda: len(connected.records) == 2)
+        connected.endpoint.drain()
+        await asyncio.sleep(0.1)
+        stalled.read_on()
+        received = await stalled.reader.read()
+
+    ends = [b'{"id":"big","type":"complete"}', b'{"id":"bad","type":"error"', b"\x03\xe9The server is stopping"]
+    assert [received.count(end) for end in ends] == [1, 1, 1]
+    assert received.index(ends[2]) == max(map(received.index, ends))
+
+
 async def flood(connection: Connection) -> int:
     """Send pings until nothing is taken any more; return how many bytes were."""
     sent = 0

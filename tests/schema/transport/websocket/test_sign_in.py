@@ -76,6 +76,37 @@ async def test_a_token_whose_key_is_withdrawn_closes_when_it_is_looked_at_again(
         assert (await client.closed())[0] == 4403
 
 
+async def test_a_token_that_expires_while_the_keys_are_away_closes_with_4403() -> None:
+    async with serving() as connected, connected.open(init=False) as client:
+        connected.tokens.seconds["Bearer brief"] = 0.5
+        await client.send({"type": "connection_init", "payload": {"Authorization": "Bearer brief"}})
+        assert await client.receive() == ACK
+        connected.tokens.keys_are_away = True
+        connected.tokens.seconds["Bearer brief"] = 0
+
+        assert await client.closed() == (4403, "The token has expired. Sign in again for a new one.")
+        assert connected.tokens.unchecked <= 2
+
+
+async def test_a_token_that_cannot_be_looked_at_is_looked_at_now_and_then_until_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(sessions, "RETRY_SECONDS", 0.2)
+    async with serving() as connected, connected.open(init=False) as client:
+        connected.tokens.seconds["Bearer long"] = 3600
+        await client.send({"type": "connection_init", "payload": {"Authorization": "Bearer long"}})
+        assert await client.receive() == ACK
+        connected.tokens.keys_are_away = True
+        # Its key was withdrawn: it is to be verified anew.
+        connected.tokens.seconds["Bearer long"] = 0
+        began = asyncio.get_running_loop().time()
+        await until(lambda: connected.tokens.unchecked == 4)
+
+        assert asyncio.get_running_loop().time() - began >= 0.55
+        connected.tokens.keys_are_away = False
+        connected.tokens.expired.add("Bearer long")
+        assert await client.closed() == (4403, "The token has expired.")
+
+
 ALLOWED = frozenset({"https://visits.example"})
 
 
