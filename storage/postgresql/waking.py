@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from storage.changes import Followers
+from storage.errors import DatabaseUnusable
 from storage.postgresql.connecting import connect
 from storage.postgresql.refusals import LOST
 
@@ -20,9 +20,7 @@ INTERVAL_SECONDS = 0.05
 HEAL_SECONDS = 1.0
 # A connection that was cut without a word is found out by a statement.
 CHECK_SECONDS = 10.0
-ERRORS = (*LOST, asyncpg.PostgresError, TimeoutError)
-
-log = logging.getLogger(__name__)
+ERRORS = (*LOST, asyncpg.PostgresError, DatabaseUnusable, TimeoutError)
 
 
 class Announcer:

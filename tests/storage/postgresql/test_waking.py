@@ -6,9 +6,12 @@ from pathlib import Path
 
 import asyncpg
 import psycopg
+import pytest
 
+from storage.changes import Followers
+from storage.postgresql import waking
 from storage.postgresql.database import PostgreSQLDatabase
-from storage.postgresql.waking import CHANNEL, INTERVAL_SECONDS
+from storage.postgresql.waking import CHANNEL, INTERVAL_SECONDS, Listener
 from storage.repository import HomeVisits
 from tests import databases
 from tests.storage.homes import EVERYTHING, Clock, booking, prepare
@@ -72,3 +75,18 @@ async def test_a_follower_that_lost_its_connection_hears_again(tmp_path: Path) -
 
 async def _awaited(work: object) -> None:
     await work  # type: ignore[misc]  # a future, or what a generator returns
+
+
+async def test_a_listener_outlives_an_option_that_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waking, "HEAL_SECONDS", 0.01)
+    followers = Followers()
+    listener = Listener(f"{url}?default_text_search_config=public.later", followers)
+
+    async with followers.joined() as latch, listener.listening():
+        await asyncio.sleep(0.2)
+        was_woken = latch.is_set()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TEXT SEARCH CONFIGURATION public.later (COPY = simple)")
+        await asyncio.wait_for(latch.wait(), 5)
+
+    assert not was_woken
