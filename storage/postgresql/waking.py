@@ -54,9 +54,13 @@ class Announcer:
 
     async def _try_to_send(self) -> None:
         self._is_due = False
-        # Whoever does not hear it polls.
-        with contextlib.suppress(Exception):
-            await self._send()
+        try:
+            # Whoever does not hear it polls.
+            with contextlib.suppress(Exception):
+                await self._send()
+        except asyncio.CancelledError:
+            self._is_due = True
+            raise
 
 
 class Listener:

@@ -11,7 +11,7 @@ import pytest
 from storage.changes import Followers
 from storage.postgresql import waking
 from storage.postgresql.database import PostgreSQLDatabase
-from storage.postgresql.waking import CHANNEL, INTERVAL_SECONDS, Listener
+from storage.postgresql.waking import CHANNEL, INTERVAL_SECONDS, NOTIFY, Announcer, Listener
 from storage.repository import HomeVisits
 from tests import databases
 from tests.storage.homes import EVERYTHING, Clock, booking, prepare
@@ -75,6 +75,22 @@ async def test_a_follower_that_lost_its_connection_hears_again(tmp_path: Path) -
 
 async def _awaited(work: object) -> None:
     await work  # type: ignore[misc]  # a future, or what a generator returns
+
+
+async def test_a_notice_under_way_is_sent_before_it_closes() -> None:
+    began, sent = asyncio.Event(), []
+
+    async def send() -> None:
+        began.set()
+        await asyncio.sleep(0.01)
+        sent.append(NOTIFY)
+
+    announcer = Announcer(send)
+    announcer.announce()
+    await began.wait()
+    await announcer.close()
+
+    assert sent == [NOTIFY]
 
 
 async def test_a_listener_outlives_an_option_that_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
