@@ -81,9 +81,14 @@ class Listener:
             yield
         finally:
             self._users -= 1
-            if not self._users and self._listening is not None:
-                self._listening.cancel()
-                self._listening = None
+            if not self._users:
+                await self.close()
+
+    async def close(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(self) -> None:
         while True:

@@ -16,9 +16,8 @@ from storage.repository import HomeVisits
 from tests import databases
 from tests.storage.homes import EVERYTHING, Clock, booking, prepare
 
-END_LISTENING = (
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-)
+LISTENING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+END_LISTENING = LISTENING.replace("*", "pg_terminate_backend(pid)")
 
 
 async def book(database: PostgreSQLDatabase) -> None:
@@ -106,3 +105,23 @@ async def test_a_listener_outlives_an_option_that_is_refused(url: str, monkeypat
         await asyncio.wait_for(latch.wait(), 5)
 
     assert not was_woken
+
+
+async def test_a_database_that_is_closed_listens_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "homes.db"
+    prepare(path)
+    url = databases.url_of(path)
+    database = await PostgreSQLDatabase(url).open()
+    changes = database.changes()
+    await anext(changes)
+    await anext(changes)
+    await database.close()
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(100):
+            [(left,)] = connection.execute(LISTENING).fetchall()
+            if not left:
+                break
+            await asyncio.sleep(0.02)
+    await changes.aclose()
+    assert left == 0
