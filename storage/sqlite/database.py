@@ -184,7 +184,7 @@ class SQLiteDatabase(Database):
 
     async def changes(self) -> AsyncGenerator[None]:
         async with self.followers.joined() as latch, aclosing(wakeups(latch)) as wakes:
-            polling = asyncio.create_task(self._poll(latch))
+            polling = asyncio.create_task(self._poll(latch, self.version()))
             try:
                 async for _ in wakes:
                     yield
@@ -192,9 +192,8 @@ class SQLiteDatabase(Database):
                 polling.cancel()
                 await asyncio.gather(polling, return_exceptions=True)
 
-    async def _poll(self, latch: asyncio.Event) -> None:
-        """Set the latch once anybody has written: this process too, which says so sooner by itself."""
-        version = self.version()
+    async def _poll(self, latch: asyncio.Event, version: int | None) -> None:
+        """Set the latch once anybody has written since `version`: this process too, which says so sooner by itself."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             # None: it cannot be told just now.
