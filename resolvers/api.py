@@ -15,11 +15,10 @@ from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
 from schema.execution.lists import ListLengths
-from schema.inputs import ORDER_KEYS
 from schema.scalars import SCALARS, STORED_SCALARS
 from schema.types import ServiceUserContact
 from storage.queries.conditions import LIST_LENGTH
-from storage.queries.paging import LARGEST_PAGE, PAGE
+from storage.queries.paging import LARGEST_PAGE, ORDER_KEYS, PAGE
 
 ORDERS = ("HomeVisitOrder", "CareEnquiryOrder", "LocationOrder", "UserOrder")
 DESCRIPTION = (
