@@ -15,11 +15,10 @@ from schema.execution.engine import Engine
 from schema.execution.internals import core_schema, describe
 from schema.execution.limits import Limits, PageSizes
 from schema.execution.lists import ListLengths
-from schema.inputs import ORDER_KEYS
 from schema.scalars import SCALARS, STORED_SCALARS
 from schema.types import ServiceUserContact
 from storage.queries.conditions import LIST_LENGTH
-from storage.queries.paging import LARGEST_PAGE, PAGE
+from storage.queries.paging import LARGEST_PAGE, ORDER_KEYS, PAGE
 
 ORDERS = ("HomeVisitOrder", "CareEnquiryOrder", "LocationOrder", "UserOrder")
 DESCRIPTION = (
@@ -27,8 +26,10 @@ DESCRIPTION = (
     "call.\n\n"
     "`homeVisits` lists and pages through visits, `homeVisit` reads one; `careEnquiries`, `locations` and `users` find what a "
     "visit is booked for, where, and by whom; `bookHomeVisit`, `updateHomeVisit`, `cancelHomeVisit` "
-    "and `completeHomeVisit` change them. A mutation that changes nothing says why by a `UserError` in its result. All else that "
-    "goes wrong is in `errors`, with a code in `extensions.code`.\n\n"
+    "and `completeHomeVisit` change them. Each change is an event: `homeVisitEvents` lists them, `homeVisitChanged` pushes them "
+    "as they are committed.\n\n"
+    "A mutation that changes nothing says why by a `UserError` in its result. All else that goes wrong is in `errors`, with a "
+    "code in `extensions.code`.\n\n"
     "What an answer may cost is limited: one for each object in it, `first` and `last` counted in full; one more for each leaf "
     "of an object beyond its first 20, aliases counted; two more for each page below an object. `homeVisitCounts` counts as the "
     "groups that its filter leaves room for: 50 locations, 50 users and 366 days where it names none. Its bytes "

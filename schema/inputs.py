@@ -159,8 +159,6 @@ OrderBy = Annotated[
     list[HomeVisitOrder], argument("What comes first: the first key decides, the next where it is equal, the ID where all are.")
 ]
 
-# As many as there are fields, and as many again: a key that comes a second time changes nothing.
-ORDER_KEYS = 8
 BY_ID = [HomeVisitOrder(field=HomeVisitOrderField.ID)]
 BY_TIME = [HomeVisitOrder(field=HomeVisitOrderField.DATE_TIME)]
 

@@ -12,7 +12,7 @@ class Accounts(Protocol):
     """What callers have used lately, by their subjects: reads of those who have overdrawn it are served last."""
 
     def charge_reading(self, subject: str, seconds: float) -> None:
-        """Charge a caller with the seconds for which a read of theirs kept others from a thread."""
+        """Charge a caller with the seconds for which a read of theirs kept others from a reader thread, or a connection."""
 
     def is_overdrawn(self, subject: str) -> bool: ...
 

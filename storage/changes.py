@@ -1,7 +1,7 @@
 """Wakes whoever follows events: something may have been committed, by this process or another."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy.orm import Session
@@ -45,7 +45,7 @@ class Followers:
             self._latches.discard(latch)
 
 
-async def wakeups(latch: asyncio.Event) -> AsyncIterator[None]:
+async def wakeups(latch: asyncio.Event) -> AsyncGenerator[None]:
     """Yield at once, and again whenever the latch was set since, each second at the latest."""
     while True:
         # What is committed while the caller reads sets it again.

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -82,10 +82,10 @@ class Database(ABC):
         """Return a number that is another one once anybody has written; None where that cannot be told at once."""
 
     @abstractmethod
-    def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> AsyncGenerator[None]:
         """Yield at once, and again whenever somebody, in any process, may have appended events since; each second at the latest.
 
-        What is appended while the caller reads makes it yield again at once. A lost connection only makes it slower.
+        What is appended while the caller reads makes it yield again at once. A lost connection only makes it slower. Close it.
         """
 
     # What an import does with it

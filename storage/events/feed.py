@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final
 from weakref import WeakSet
 
@@ -57,15 +59,10 @@ class Feed:
             await self._is_followed.wait()
             try:
                 await self._start()
-                await self._read()
-            except InvalidPage as error:
-                log.warning("The events were restored from a backup: those who follow them have to begin again")
-                for follower in list(self._open):
-                    follower.fail(error)
+                async with aclosing(self.database.changes()) as changes:
+                    await self._read(changes)
             except DatabaseUnusable:
                 await asyncio.sleep(RETRY_SECONDS)
-            finally:
-                self._is_read.clear()
 
     async def reading(self) -> None:
         """Wait until new events are read: from then on they are handed to those who join."""
@@ -90,9 +87,20 @@ class Feed:
             follower.fall_behind()
         self._is_read.set()
 
-    async def _read(self) -> None:
+    async def _read(self, changes: AsyncIterator[None]) -> None:
+        try:
+            await self._read_on(changes)
+        except InvalidPage as error:
+            log.warning("The events were restored from a backup: those who follow them have to begin again")
+            for follower in list(self._open):
+                follower.fail(error)
+        finally:
+            # Before anything is awaited: who comes now has reading begin again.
+            self._is_read.clear()
+
+    async def _read_on(self, changes: AsyncIterator[None]) -> None:
         has_failed = False
-        async for _ in self.database.changes():
+        async for _ in changes:
             if not self._open:
                 self._is_followed.clear()
                 return

@@ -131,7 +131,7 @@ class Connections:
     async def _lend(self, lease: Lease) -> PooledConnection:
         await self._leases.begin(lease)
         try:
-            connection = self._next_idle() or await self._connected()
+            connection = self._next_idle() or await self._connected(lease)
         except BaseException:
             self._leases.end(lease)
             raise
@@ -190,7 +190,12 @@ class Connections:
                 return connection
         return None
 
-    async def _connected(self) -> PooledConnection:
-        connection = cast("PooledConnection", await connect(self._dsn, pooled=self._pooled, connection_class=PooledConnection))
+    async def _connected(self, lease: Lease) -> PooledConnection:
+        try:
+            connection = cast(
+                "PooledConnection", await connect(self._dsn, pooled=self._pooled, connection_class=PooledConnection)
+            )
+        finally:
+            self._leases.restart(lease)
         connection.pool, connection.keeps_statements = self, not self._pooled
         return connection

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
@@ -81,6 +81,7 @@ class PostgreSQLDatabase(Database):
     async def close(self) -> None:
         await self._writes.finish()
         await self._announcer.close()
+        await self._listener.close()
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
@@ -179,11 +180,11 @@ class PostgreSQLDatabase(Database):
     async def _notify(self) -> None:
         await self._connections.read(NOTIFY, [], OURSELVES, custom_plan=False)
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None]:
         # Through PgBouncer nothing is heard.
         listening = nullcontext() if self._pooled else self._listener.listening()
-        async with self.followers.joined() as latch, listening:
-            async for _ in wakeups(latch):
+        async with self.followers.joined() as latch, listening, aclosing(wakeups(latch)) as wakes:
+            async for _ in wakes:
                 yield
 
     def importing(self, *, large: bool) -> AbstractAsyncContextManager[None]:

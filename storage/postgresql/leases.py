@@ -66,7 +66,7 @@ class Leases:
         self._slots = max(1, size // 2)
         self._accounts = accounts
         self._wait_seconds = wait_seconds
-        # In the order in which they began, and in the one in which callers are next.
+        # In the order of their `since`, and in the one in which callers are next.
         self._running: dict[Lease, None] = {}
         self._queues: dict[str, deque[Lease]] = {}
         self._with_slot: dict[str, Lease] = {}
@@ -90,6 +90,13 @@ class Leases:
             await self._wait(lease, loop)
         else:
             self._admit(lease)
+
+    def restart(self, lease: Lease) -> None:
+        """Have its time begin now: a caller does not pay for connecting, nor have less time to read in."""
+        del self._running[lease]
+        if self.loop is not None:
+            lease.since = self.loop.time()
+        self._running[lease] = None
 
     def end(self, lease: Lease) -> None:
         del self._running[lease]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from storage.changes import Followers
+from storage.errors import DatabaseUnusable
 from storage.postgresql.connecting import connect
 from storage.postgresql.refusals import LOST
 
@@ -20,9 +20,7 @@ INTERVAL_SECONDS = 0.05
 HEAL_SECONDS = 1.0
 # A connection that was cut without a word is found out by a statement.
 CHECK_SECONDS = 10.0
-ERRORS = (*LOST, asyncpg.PostgresError, TimeoutError)
-
-log = logging.getLogger(__name__)
+ERRORS = (*LOST, asyncpg.PostgresError, DatabaseUnusable, TimeoutError)
 
 
 class Announcer:
@@ -56,9 +54,13 @@ class Announcer:
 
     async def _try_to_send(self) -> None:
         self._is_due = False
-        # Whoever does not hear it polls.
-        with contextlib.suppress(Exception):
-            await self._send()
+        try:
+            # Whoever does not hear it polls.
+            with contextlib.suppress(Exception):
+                await self._send()
+        except asyncio.CancelledError:
+            self._is_due = True
+            raise
 
 
 class Listener:
@@ -79,9 +81,14 @@ class Listener:
             yield
         finally:
             self._users -= 1
-            if not self._users and self._listening is not None:
-                self._listening.cancel()
-                self._listening = None
+            if not self._users:
+                await self.close()
+
+    async def close(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(self) -> None:
         while True:

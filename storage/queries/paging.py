@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 PAGE = 10
 LARGEST_PAGE = 100
+# Twice the columns that visits can be ordered by: a key that comes a second time changes nothing.
 ORDER_KEYS = 8
 # The columns that lists can be ordered by, each with its letter in cursors. Clients keep cursors: a letter stays with its column.
 CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m", "name_folded": "n"}

@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -182,18 +182,18 @@ class SQLiteDatabase(Database):
         self.transaction_count += 1
         self.followers.wake()
 
-    async def changes(self) -> AsyncIterator[None]:
-        async with self.followers.joined() as latch:
-            polling = asyncio.create_task(self._poll(latch))
+    async def changes(self) -> AsyncGenerator[None]:
+        async with self.followers.joined() as latch, aclosing(wakeups(latch)) as wakes:
+            polling = asyncio.create_task(self._poll(latch, self.version()))
             try:
-                async for _ in wakeups(latch):
+                async for _ in wakes:
                     yield
             finally:
                 polling.cancel()
+                await asyncio.gather(polling, return_exceptions=True)
 
-    async def _poll(self, latch: asyncio.Event) -> None:
-        """Set the latch once anybody has written: this process too, which says so sooner by itself."""
-        version = self.version()
+    async def _poll(self, latch: asyncio.Event, version: int | None) -> None:
+        """Set the latch once anybody has written since `version`: this process too, which says so sooner by itself."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             # None: it cannot be told just now.

@@ -16,7 +16,6 @@ from storage.queries.statements import Row
 from storage.sqlite import people
 from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
 from storage.sqlite.indexes import indexes_built_after
-from storage.sqlite.keywords import optimize_index
 
 if TYPE_CHECKING:
     from storage.database import Database, Insert
@@ -29,7 +28,7 @@ async def filling(database: "Database") -> AsyncIterator["Insert"]:
 
     async with indexes_built_after(database, large=True):
         yield insert
-    await optimize_index(database)
+    await database.optimize()
 
 
 def _insert(table: sa.Table, rows: Sequence[Row], session: Session) -> None:

@@ -226,6 +226,16 @@ async def test_nothing_is_read_while_nobody_follows(database: Database, visits: 
         assert len(feed.live) == 0
 
 
+async def test_a_feed_that_ends_follows_the_database_no_more(database: Database) -> None:
+    async with running_feed(database) as feed:
+        (waiting,) = await live(feed, await follow(feed))
+        was_followed = bool(database.followers)
+    is_followed = bool(database.followers)
+    waiting.cancel()
+
+    assert (was_followed, is_followed) == (True, False)
+
+
 async def test_who_comes_after_a_pause_misses_nothing_of_it(database: Database, visits: HomeVisits) -> None:
     async with running_feed(database) as feed:
         first = await follow(feed)

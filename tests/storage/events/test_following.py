@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from storage.database import Database
 from storage.events.reading import HomeVisitEvents, events_after, newest_event
 from storage.queries.paging import Window
 from storage.repository import HomeVisits
 from tests import databases
-from tests.databases import database_at
+from tests.databases import database_at, engine_at
 from tests.storage.homes import EVERYTHING, Clock, booking, rows_of
 
 ROOT = Path(__file__).parents[3]
@@ -121,3 +122,13 @@ async def test_a_follower_looks_once_a_second_whatever_it_hears(database: Databa
     await waited(changes)
 
     assert 0.5 < await waited(changes) < 5
+
+
+async def test_a_change_right_after_the_first_yield_is_heard_at_once(database: Database, path: Path) -> None:
+    changes = database.changes()
+    await anext(changes)
+    with engine_at(path).begin() as connection:  # before any other task has run
+        connection.execute(sa.text("UPDATE locations SET phone = '1'"))
+
+    assert await waited(changes) < 0.5
+    await changes.aclose()

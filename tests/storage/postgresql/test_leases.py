@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -229,6 +230,20 @@ async def test_a_read_that_connects_for_long_is_not_interrupted(
         await asyncio.gather(*connecting, readers.start("b", A_MOMENT))
 
         assert sorted(readers.order) == ["a", "a", "b"]
+
+
+async def test_a_caller_does_not_pay_for_connecting(open_readers: OpenReaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.postgresql.connecting.CONNECT_SECONDS", 0.2)
+    # Takes connections and answers none.
+    async with of(await open_readers(1)) as readers:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            readers.database._connections.drop_idle()
+            readers.database._connections._dsn = f"postgresql://visits@127.0.0.1:{silent.getsockname()[1]}/?sslmode=disable"
+
+            with pytest.raises(DatabaseBusy):
+                await readers.read("a", A_MOMENT)
+
+        assert "a" not in readers.charged
 
 
 @pytest.mark.usefixtures("_nothing_is_long")

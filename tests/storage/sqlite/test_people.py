@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.models import CareEnquiry
+from storage.models import CareEnquiry, metadata
 from storage.names import folded_columns
 from storage.sqlite.database import SQLiteDatabase
 from storage.sqlite.people import INDEXED, index_new
@@ -119,3 +119,16 @@ async def test_nothing_is_left_of_a_name_that_was_wiped(database: SQLiteDatabase
     assert {term for term in await terms() if "q" in term} == set()
     await database.close()
     assert b"qqq" not in database.path.read_bytes()
+
+
+@pytest.mark.parametrize("table", INDEXED)
+async def test_an_empty_database_that_was_filled_has_each_index_in_one_piece(database: SQLiteDatabase, table: str) -> None:
+    columns = metadata.tables[table]
+    async with database.filling() as insert:
+        for number in range(5):
+            values = {"id": f"{number:024x}", "search_folded": f"  wilhelmina{number}", "name_folded": ""}
+            await insert(columns, [tuple(values.get(column.name) for column in columns.c)])
+
+    # FTS5 numbers its blocks so: by the piece, then within it; the first ones are about the whole.
+    pieces = f"SELECT count(DISTINCT id >> 37) FROM {table}_search_data WHERE id > 10"  # noqa: S608 - the test's own
+    assert inspect(database.path).query(pieces) == [(1,)]
