@@ -7,11 +7,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_request import BaseRequest
+
+P = TypeVar("P")
 
 # A client that only stopped sending may wait for its answer; one that is gone must not keep its request running. Most answers
 # come before the first probe, and whoever is gone is found out by the second.
@@ -60,6 +62,11 @@ class Connection(web.RequestHandler):
             self._server.forget_stall(self)
         self._tcp = None
         self._wake_writers()
+
+    def feed_through(self, wrap: Callable[[Any], P]) -> P:
+        """Have what parses an upgraded connection wrapped; return what wraps it."""
+        self._payload_parser = wrapped = wrap(self._payload_parser)
+        return wrapped
 
     def abort(self) -> None:
         """End it at once: what is unread or unsent is dropped."""
@@ -201,7 +208,7 @@ class Server(web.Server):
         self.bound_unsent(connection)
 
     def bound_unsent(self, newest: Connection) -> None:
-        """Give up the answers that have waited longest for their readers, where too many bytes are unsent; those of `newest` last."""
+        """Give up what has waited longest for its reader, where too many bytes are unsent; that of `newest` last."""
         unsent = sum(stalled.unsent for stalled in self._stalled)
         for stalled in sorted(self._stalled, key=lambda stalled: stalled is newest):
             if unsent <= MOST_UNSENT:

@@ -139,6 +139,7 @@ class Session(Generic[C]):
         closed = None
         try:
             async for frame in self._socket:
+                self._socket.note_taken()
                 # What has come already is read without a pause: of tiny frames that is a thousand at once.
                 await self._slice.give_way()
                 if frame.type is WSMsgType.TEXT:

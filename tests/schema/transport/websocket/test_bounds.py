@@ -7,11 +7,13 @@ import os
 import random
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
 from schema.transport.http.connections import HTTPLimits
+from schema.transport.http.protocol import Connection as ServersConnection
+from schema.transport.http.protocol import Server
 from schema.transport.websocket.sockets import WebSocketLimits
 from tests.schema.transport.http.served import Connection, until
 from tests.schema.transport.websocket.connected import BELLS, INIT, PROTOCOL, Connected, next_of, rung, serving
@@ -121,6 +123,43 @@ async def test_a_server_that_stops_sends_what_waits_for_a_slow_client_to_end() -
     ends = [b'{"id":"big","type":"complete"}', b'{"id":"bad","type":"error"', b"\x03\xe9The server is stopping"]
     assert [received.count(end) for end in ends] == [1, 1, 1]
     assert received.index(ends[2]) == max(map(received.index, ends))
+
+
+async def test_answers_that_wait_for_slow_clients_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = 60_000_000
+    monkeypatch.setattr("schema.transport.http.protocol.MOST_UNSENT", bound)
+    async with serving() as connected, AsyncExitStack() as stack:
+        for number in range(4):
+            stalled = await stack.enter_async_context(blocked(connected))
+            await stalled.send(b"".join(subscribing(str(n), "{ long(characters: 3000000) }") for n in range(10)))
+            await until(lambda number=number: len(connected.records) == 11 * (number + 1))
+        server = connected.runner.server
+        assert isinstance(server, Server)
+        unsent = [connection.unsent for connection in server.connections if isinstance(connection, ServersConnection)]
+
+        assert sum(unsent) <= bound
+        assert sum(size > 0 for size in unsent) < 4
+        async with connected.open() as client:
+            await client.subscribe("{ hello }")
+            assert await client.receive() == next_of({"hello": "Hello, world!"})
+
+
+@pytest.mark.parametrize(
+    "endless", [b"\x00\x80" + bytes(4), b"\x01\x80" + bytes(4)], ids=["of one message", "of a refused client"]
+)
+async def test_frames_without_end_are_read_no_further(endless: bytes) -> None:
+    sent = 0
+    async with serving() as connected, connected.open() as client, raw(connected) as flooding:
+        await flooding.send(b"\x01\x80" + bytes(4))
+        with suppress(ConnectionError):
+            while sent < 100_000_000:
+                await flooding.send(endless * 10_000)
+                sent += 60_000
+        await client.subscribe("{ hello }")
+
+        assert await client.receive() == next_of({"hello": "Hello, world!"})
+    # Beside what is read, the system takes some megabytes.
+    assert sent < 30_000_000
 
 
 async def flood(connection: Connection) -> int:
