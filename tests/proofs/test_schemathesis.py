@@ -29,7 +29,7 @@ from storage.demo import CARE_ENQUIRY, LOCATION, PENDING_VISIT, USER
 from tests.clients.packages import install
 from tests.conftest import ROOT, Server
 
-OPERATIONS, DOCUMENTS = 11, 120
+DOCUMENTS = 80
 OUR_HOOKS = Path(__file__).parent / "schemathesis"
 # A page in both directions, a cursor that is none: what the schema cannot say, and the message does.
 MENDABLE = {"QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
@@ -107,6 +107,8 @@ def test_all_that_the_schema_lets_one_ask_is_answered(
     running_server: Server, schemathesis: Path, tmp_path: Path, tell: Callable[..., None]
 ) -> None:
     schema = build_schema((ROOT / "schema" / "schema.graphql").read_text())
+    # It sends no subscriptions.
+    operations = sum(len(root.fields) for root in (schema.query_type, schema.mutation_type) if root)
     ids = {"KNOWN_IDS": f"{CARE_ENQUIRY} {LOCATION} {PENDING_VISIT} {USER}"}
     hooks = {"SCHEMATHESIS_HOOKS": "sensible", "PYTHONPATH": str(OUR_HOOKS), "NO_PROXY": "127.0.0.1"}
     drawing = ["--mode", "positive", "--seed", "1", "--max-examples", str(DOCUMENTS), "--continue-on-failure", "--no-shrink"]
@@ -132,7 +134,7 @@ def test_all_that_the_schema_lets_one_ask_is_answered(
     assert report["errors"] == []
     assert {failure["type"] for failure in report["failures"]} <= {"GraphQLClientError"}
     assert report["operations"] | {"skip_reasons": []} == {
-        "total": OPERATIONS, "selected": OPERATIONS, "tested": OPERATIONS, "errored": 0, "skipped": 0, "skip_reasons": []
+        "total": operations, "selected": operations, "tested": operations, "errored": 0, "skipped": 0, "skip_reasons": []
     }  # fmt: skip
-    assert OPERATIONS * DOCUMENTS >= len(calls) > OPERATIONS * DOCUMENTS * 0.9
+    assert operations * DOCUMENTS >= len(calls) > operations * DOCUMENTS * 0.9
     assert refused < len(calls) / 5

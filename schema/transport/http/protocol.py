@@ -7,13 +7,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_request import BaseRequest
-
-P = TypeVar("P")
 
 # A client that only stopped sending may wait for its answer; one that is gone must not keep its request running. Most answers
 # come before the first probe, and whoever is gone is found out by the second.
@@ -21,6 +19,9 @@ PROBE_SECONDS = 0.1
 _LOG_SECONDS = 60.0
 # Of all answers together, before those whose readers stalled first are given up: there may be thousands of them.
 MOST_UNSENT = 128 << 20
+# Of messages of one client. Frames of nothing are no message, and nothing to aiohttp, which reads them without end.
+# What comes from a client that was refused is read too, so that they learn why.
+MOST_UNTAKEN = 1 << 20
 # Of a message that waits; shorter ones are few for each connection, and are not looked at one by one.
 COUNTED_BYTES = 4 << 10
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
-    __slots__ = ("_half_closed", "_held", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds")
+    __slots__ = ("_half_closed", "_held", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds", "untaken")
 
     def __init__(self, server: "Server", *, write_seconds: float, **options: Any) -> None:
         super().__init__(server, **options)
@@ -42,6 +43,8 @@ class Connection(web.RequestHandler):
         self._tcp: asyncio.Transport | None = None
         self._half_closed = False
         self._held = 0
+        # Bytes of messages that came since one was taken, where the connection is one of messages.
+        self.untaken: int | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._writable: asyncio.Event | None = None
@@ -63,10 +66,13 @@ class Connection(web.RequestHandler):
         self._tcp = None
         self._wake_writers()
 
-    def feed_through(self, wrap: Callable[[Any], P]) -> P:
-        """Have what parses an upgraded connection wrapped; return what wraps it."""
-        self._payload_parser = wrapped = wrap(self._payload_parser)
-        return wrapped
+    def data_received(self, data: bytes) -> None:
+        if self.untaken is not None:
+            self.untaken += len(data)
+            if self.untaken > MOST_UNTAKEN:
+                self.abort()
+                return
+        super().data_received(data)
 
     def abort(self) -> None:
         """End it at once: what is unread or unsent is dropped."""

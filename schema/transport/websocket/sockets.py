@@ -6,8 +6,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
@@ -49,33 +48,6 @@ class IdleMessages:
             raise Flooding(CloseCode.BAD_REQUEST, f"Send fewer pings: at most {self.A_SECOND} a second.")
 
 
-class Intake:
-    """Feeds the parser of a connection, and cuts off who sends much before a message of theirs is taken.
-
-    Frames of nothing are no message, and nothing to aiohttp, which reads them without end. What is refused is read too, while
-    the client is told.
-    """
-
-    MOST: Final = 1 << 20
-
-    def __init__(self, connection: Connection, parser: Any) -> None:
-        self.untaken = 0
-        self._connection = connection
-        self._parser = parser
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.untaken += len(data)
-        if self.untaken > self.MOST:
-            self._connection.abort()
-            return True, b""
-        fed: tuple[bool, bytes] = self._parser.feed_data(data)
-        return fed
-
-    def feed_eof(self) -> None:
-        if self._parser is not None:
-            self._parser.feed_eof()
-
-
 class Socket(web.WebSocketResponse):
     """aiohttp's WebSocket, uncompressed: the state of a compressor is five times what a subscriber may take."""
 
@@ -94,16 +66,15 @@ class Socket(web.WebSocketResponse):
         self._patience = limits.heartbeat_seconds
         self._too_big = close_reason(f"A message may have {limits.frame:,} bytes.")
         self._connection: Connection
-        self._intake: Intake
 
     async def open(self, request: web.Request) -> None:
         self._connection = cast(Connection, request.protocol)
         await self.prepare(request)
-        self._intake = self._connection.feed_through(partial(Intake, self._connection))
+        self._connection.untaken = 0
 
     def note_taken(self) -> None:
         """Have the client send on: a message of theirs was taken."""
-        self._intake.untaken = 0
+        self._connection.untaken = 0
 
     @property
     def is_blocked(self) -> bool:
