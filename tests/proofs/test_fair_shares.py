@@ -129,6 +129,7 @@ def milliseconds(seconds: float) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_three_greedy_callers_do_not_starve_ten_usual_ones(server: Server, tell: Callable[..., None]) -> None:
     await usual_outcomes(server, 1)
     quiet = await usual_outcomes(server, QUIET_SECONDS)

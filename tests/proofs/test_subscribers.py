@@ -107,6 +107,7 @@ def percentile(sorted_values: list[float], part: float) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_changes_come_to_those_who_are_interested_at_once(start_server: StartServer, tell: Callable[..., None]) -> None:
     server = start_server("--dev", "--demo")
     async with subscribers(server) as (group, writer, visits):
@@ -135,6 +136,7 @@ async def test_changes_come_to_those_who_are_interested_at_once(start_server: St
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_a_burst_comes_to_all_at_once(start_server: StartServer, tell: Callable[..., None]) -> None:
     server = start_server("--dev", "--demo")
     async with subscribers(server) as (group, writer, visits):

@@ -101,7 +101,7 @@ def test_what_is_answered_is_what_the_caller_may_see(
 
 
 @pytest.mark.slow
-@settings(PROPERTY, max_examples=500)
+@settings(PROPERTY, max_examples=300)
 @given(sights(), IDS, LOCATIONS, CHANGED, st.booleans())
 def test_what_is_answered_is_what_the_caller_may_see_in_hundreds_of_worlds(
     empty_file: Path,

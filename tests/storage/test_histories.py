@@ -183,5 +183,5 @@ def test_random_histories_go_as_the_lifecycle_says(template: Path) -> None:
 @pytest.mark.slow
 def test_long_random_histories_go_as_the_lifecycle_says(template: Path) -> None:
     run_state_machine_as_test(
-        lambda: Histories(template), settings=settings(max_examples=150, stateful_step_count=50, deadline=None)
+        lambda: Histories(template), settings=settings(max_examples=80, stateful_step_count=50, deadline=None)
     )
