@@ -117,8 +117,6 @@ async def test_as_many_groups_as_there_may_be_are_counted_and_not_one_more(
         await counted(visits, LOCATION, DAY)
 
 
-<<<<<<< HEAD
-=======
 async def test_there_are_5000_groups_at_most(visits: HomeVisits, database: Database) -> None:
     await keep(database, *(visit(day, date_time=ENDED + timedelta(days=day)) for day in range(5_000)))
     assert [count for *_, count in await counted(visits, DAY)] == [1] * 5_000
@@ -128,7 +126,6 @@ async def test_there_are_5000_groups_at_most(visits: HomeVisits, database: Datab
         await counted(visits, DAY)
 
 
->>>>>>> fixpg
 ZONES = [
     "UTC",
     "Europe/London",
