@@ -41,6 +41,8 @@ class Metrics:
         self._log = log
         self._shared = shared
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
+        self._counters: list[tuple[Counter, Callable[[], int]]] = []
+        self._counted: dict[Counter, int] = defaultdict(int)
         labels = ["operation", "type", "outcome"]
         self._requests = Counter("home_visits_requests", "Requests answered.", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -95,6 +97,10 @@ class Metrics:
         gauge = Gauge(f"home_visits_{name}", help, registry=self.registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
+    def counter(self, name: str, help: str, value: Callable[[], int]) -> None:
+        """Export a number that only grows, and is read at each refresh; of several processes, the sum."""
+        self._counters.append((Counter(f"home_visits_{name}", help, registry=self.registry), value))
+
     def set_outbox(self, figures: Figures) -> None:
         for name, value in figures._asdict().items():
             self._outbox[name].set(value)
@@ -134,6 +140,10 @@ class Metrics:
         self._dropped = self._log.dropped
         for gauge, value in self._gauges:
             gauge.set(value())
+        for counter, count in self._counters:
+            now = count()
+            counter.inc(now - self._counted[counter])
+            self._counted[counter] = now
 
     def _labelled(self, name: str, type: str, outcome: str) -> tuple[Any, Any]:
         children = self._children.get((name, type, outcome))
@@ -184,8 +194,8 @@ def export_gauges(
     metrics.gauge("waiting", "Requests that wait to be executed.", lambda: concurrency.queued)
     metrics.gauge("websockets", "WebSockets that are open.", lambda: sockets.connections)
     metrics.gauge("subscriptions", "Subscriptions that run on them.", lambda: sockets.subscriptions)
-    metrics.gauge("events_sent", "Events that subscribers were sent since the start.", lambda: sockets.events_sent)
-    metrics.gauge("subscribers_stalled", "Connections that were closed as they took too little.", lambda: sockets.stalled)
+    metrics.counter("events_sent", "Events that subscribers were sent.", lambda: sockets.events_sent)
+    metrics.counter("subscribers_stalled", "Connections that were closed as they took too little.", lambda: sockets.stalled)
     metrics.gauge("documents", "Prepared documents that are kept.", lambda: len(engine.documents))
     metrics.gauge("documents_bytes", "What they take with their plans, as counted.", lambda: engine.documents.size)
     metrics.gauge("shapes", "Forms of lists whose SQL is kept compiled.", cached_shapes)

@@ -192,6 +192,8 @@ def test_metrics_count_requests_by_name_and_outcome(signed_in_server: Server) ->
         'home_visits_loop_lag_seconds_bucket{le="0.25"}',
         "home_visits_fast_path_faults_total",
         "home_visits_executing",
+        "home_visits_events_sent_total",
+        "home_visits_subscribers_stalled_total",
         "home_visits_waiting",
         "home_visits_documents",
         "home_visits_documents_bytes",

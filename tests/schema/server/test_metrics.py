@@ -29,6 +29,18 @@ async def test_200_names_of_operations_are_counted_apart_and_all_others_together
     assert counts(metrics) == {(f"Made{number}Up", "ok", "query"): 2 for number in range(200)} | {("other", "ok", "query"): 100}
 
 
+def test_what_only_grows_is_a_counter_of_all_that_was_counted() -> None:
+    metrics, sent = Metrics(Log("json")), [3]
+    metrics.counter("events_sent", "Events that subscribers were sent.", lambda: sent[0])
+
+    first = metrics.export().decode()
+    sent[0] = 5
+    second = metrics.export().decode()
+
+    assert "# TYPE home_visits_events_sent_total counter\nhome_visits_events_sent_total 3.0\n" in first
+    assert "\nhome_visits_events_sent_total 5.0\n" in second
+
+
 async def test_long_names_of_operations_share_the_label_of_others_and_leave_nothing_behind() -> None:
     metrics = Metrics(Log("json"))
 
