@@ -103,51 +103,32 @@ class Context:
         Where `columns` names the attributes that will be read of the visits, they need not have others.
         """
 
+        with_notes = columns is None or "notes" in columns
+
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            pages: dict[str, Any] = {}
-            with_notes = columns is None or "notes" in columns
-            # What one statement returns is in memory at once, and its rows are made while nobody else is served.
-            at_once = max(1, (LONG_ROWS_AT_ONCE if with_notes else ROWS_AT_ONCE) // (window.size + 1))
-            for start in range(0, len(ids), at_once):
-                if start:
-                    await asyncio.sleep(0)
-                some = ids[start : start + at_once]
-                pages |= zip(some, await self.visits.pages(parent, some, filter, order, window, columns), strict=True)
-                if with_notes:
-                    self.count_letters(pages[id] for id in some)
-            return pages
+            pages = await self.visits.pages(parent, ids, filter, order, window, columns)
+            if with_notes:
+                self.count_letters(pages)
+            return dict(zip(ids, pages, strict=True))
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
-        return self._loader(key, load).load_many
+        return self._loader(key, _in_parts(load, window, LONG_ROWS_AT_ONCE if with_notes else ROWS_AT_ONCE)).load_many
 
     def contacts_loader(self, window: Window) -> PagesLoader:
         """Return what loads, for IDs of care enquiries, a page each of their contacts."""
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            pages: dict[str, Any] = {}
-            at_once = max(1, ROWS_AT_ONCE // (window.size + 1))
-            for start in range(0, len(ids), at_once):
-                if start:
-                    await asyncio.sleep(0)
-                some = ids[start : start + at_once]
-                pages |= zip(some, await self.people.contacts(some, window), strict=True)
-            return pages
+            return dict(zip(ids, await self.people.contacts(ids, window), strict=True))
 
-        return self._loader(("contacts", window), load).load_many
+        return self._loader(("contacts", window), _in_parts(load, window)).load_many
 
     def histories_loader(self, window: Window) -> PagesLoader:
         """Return what loads, for IDs of visits, a page each of their events."""
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            pages: dict[str, Any] = {}
-            at_once = max(1, ROWS_AT_ONCE // (window.size + 1))
-            for start in range(0, len(ids), at_once):
-                if start:
-                    await asyncio.sleep(0)
-                pages |= await self.events.histories(ids[start : start + at_once], window)
-            return pages
+            return await self.events.histories(ids, window)
 
-        return self._loader(("history", window), load).load_many
+        return self._loader(("history", window), _in_parts(load, window)).load_many
 
     def visits_loader(self, columns: frozenset[str] | None) -> RecordsLoader:
         """Return what loads visits by their IDs; where `columns` names what will be read of them, they need not have others."""
@@ -190,6 +171,24 @@ class Context:
         if loader is None:
             loader = self._loaders[key] = _DataLoader(load)
         return loader
+
+
+def _in_parts(load: Load, window: Window, rows: int = ROWS_AT_ONCE) -> Load:
+    """Return what loads pages for so many IDs at once that they have no more than so many rows.
+
+    What one statement returns is in memory at once, and its rows are made while nobody else is served.
+    """
+
+    async def load_all(ids: list[str]) -> Mapping[str, Any]:
+        pages: dict[str, Any] = {}
+        at_once = max(1, rows // (window.size + 1))
+        for start in range(0, len(ids), at_once):
+            if start:
+                await asyncio.sleep(0)
+            pages |= await load(ids[start : start + at_once])
+        return pages
+
+    return load_all
 
 
 class _DataLoader:
