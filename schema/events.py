@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import strawberry
+from graphql import GraphQLError
 
 from schema.context import Context, Info
 from schema.enums import HomeVisitEventType
@@ -17,6 +18,10 @@ from storage.queries.paging import cursors
 def _visit_of_event(description: str) -> Any:
     async def home_visit(root: Parent, info: Info) -> HomeVisit:
         visits = await info.context.visits_loader(None)((root.home_visit,))
+        if visits[root.home_visit] is None:
+            # An import has moved it to another location since its event was read.
+            message = "The visit is at a location by now that you do not see: leave its event out."
+            raise GraphQLError(message, extensions={"code": "OUT_OF_SIGHT"})
         return cast("HomeVisit", visits[root.home_visit])
 
     hint = Reference(Context.visits_loader, "home_visit")

@@ -19,7 +19,8 @@ from storage.events.cursors import BEGINNING
 from storage.events.feed import Feed
 from tests import world
 from tests.asking import Ask, engine
-from tests.databases import copied, database_at
+from tests.databases import copied, database_at, path_of
+from tests.inspection import inspect
 from tests.resolvers import halves
 from tests.resolvers.halves import CANARY, US
 from tests.resolvers.reach import ROOTS, everything, legible
@@ -117,6 +118,21 @@ async def test_only_events_within_the_callers_locations_come(ask: Ask) -> None:
         (answer,) = await follower.answers("node { sequence homeVisit { location { id } } }", 1)
 
     assert answer == {"node": {"sequence": 2, "homeVisit": {"location": {"id": BEECHES}}}}
+
+
+async def test_an_event_of_a_visit_that_was_moved_away_meanwhile_is_out_of_sight(ask: Ask) -> None:
+    await ask.data(BOOK, {"enquiry": FOR_BEECHES})
+    async with following(ask, world.limited_to(BEECHES)) as follower:
+        request = Request(CHANGED % "node { sequence homeVisit { status } }", None, {"after": BEGINNING})
+        result = await ask.engine.subscribe(request, follower.context())
+        assert result.subscription is not None
+        event = await anext(result.subscription.events)
+        # As an import does.
+        inspect(path_of(ask.database)).execute(f"UPDATE home_visits SET location = '{WILLOWS}'")  # noqa: S608 - ours
+        answer = await result.subscription.execute(event, follower.context(), [])
+
+    assert answer.data is None
+    assert [present(error, "", None)["extensions"]["code"] for error in answer.errors] == ["OUT_OF_SIGHT"]
 
 
 async def test_a_filter_is_applied(ask: Ask) -> None:

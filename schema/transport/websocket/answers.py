@@ -19,6 +19,8 @@ SHARED_SECONDS: Final = 1.0
 # What passes by itself: the same event is answered again. THROTTLED is about one caller, and others need not wait for it.
 _PASSING: Final = frozenset(("OVERLOADED", "STORAGE_UNAVAILABLE"))
 _THROTTLED: Final = frozenset(("THROTTLED",))
+# An import has moved the visit away since the event was handed out: the event is not the caller's any more.
+_OUT_OF_SIGHT: Final = frozenset(("OUT_OF_SIGHT",))
 ATTEMPTS: Final = 30
 PAUSE_SECONDS: Final = 1.0
 
@@ -28,7 +30,7 @@ class _Answer:
 
     __slots__ = ("begun", "is_throttled", "size", "subject", "task")
 
-    def __init__(self, subject: str, making: Coroutine[Any, Any, bytes]) -> None:
+    def __init__(self, subject: str, making: Coroutine[Any, Any, bytes | None]) -> None:
         self.begun = time.monotonic()
         self.subject = subject
         self.is_throttled = False
@@ -50,8 +52,8 @@ class EventAnswers(Generic[C]):
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._bytes = 0
 
-    async def payload(self, subscription: Subscription, caller: C, event: Any) -> bytes:
-        """Return the payload of the message that answers an event, as JSON.
+    async def payload(self, subscription: Subscription, caller: C, event: Any) -> bytes | None:
+        """Return the payload of the message that answers an event, as JSON; None where it is out of the caller's sight by now.
 
         What one caller is refused for having used up their share, another asks for in their own name.
         """
@@ -72,18 +74,18 @@ class EventAnswers(Generic[C]):
                     return payload
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _answer(self, key: Hashable, subscription: Subscription, caller: C, event: Any) -> bytes:
+    async def _answer(self, key: Hashable, subscription: Subscription, caller: C, event: Any) -> bytes | None:
         answer = self._answers[key]
         try:
             response = await self._response(subscription, caller, event)
-            payload = payload_of(response)
+            payload = None if _has(_OUT_OF_SIGHT, response) else payload_of(response)
             answer.is_throttled = _has(_THROTTLED, response)
         except BaseException:
             if self._answers.get(key) is answer:
                 self._forget(key)
             raise
         if self._answers.get(key) is answer:
-            self._keep(key, answer, len(payload))
+            self._keep(key, answer, len(payload or b""))
         return payload
 
     def _keep(self, key: Hashable, answer: _Answer, size: int) -> None:

@@ -278,8 +278,10 @@ class Session(Generic[C]):
         self._streams[asyncio.current_task()] = events
         try:
             async for event in events:
-                await self._socket.send(next_message(id, await self._answers.payload(subscription, caller, event)))
-                self.sent += 1
+                payload = await self._answers.payload(subscription, caller, event)
+                if payload is not None:
+                    await self._socket.send(next_message(id, payload))
+                    self.sent += 1
         except (ConnectionError, Closed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends it, the client gets a GraphQL error

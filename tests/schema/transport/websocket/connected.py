@@ -78,6 +78,12 @@ class Bell:
     def broken(self) -> str:
         raise RuntimeError("hunter2")
 
+    @strawberry.field
+    def near(self) -> bool:
+        if self.number > 1:
+            raise GraphQLError("It is away.", extensions={"code": "OUT_OF_SIGHT"})
+        return True
+
     def __hash__(self) -> int:
         return hash(self.number)
 

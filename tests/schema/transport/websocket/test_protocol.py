@@ -84,6 +84,17 @@ async def test_an_event_that_fails_says_so_and_the_next_comes() -> None:
         assert (record.outcome, str(record.failure)) == ("INTERNAL_SERVER_ERROR", "hunter2")
 
 
+async def test_an_event_that_is_out_of_sight_by_now_is_left_out() -> None:
+    async with serving() as connected, connected.open() as client:
+        await client.subscribe("subscription { bells { number near } }")
+        await until(lambda: connected.work.bells)
+        for number in (1, 2, 1):
+            rung(connected).ring(number)
+        answers = [await client.receive() for _ in range(2)]
+
+    assert answers == [next_of({"bells": {"number": 1, "near": True}})] * 2
+
+
 async def test_a_subscription_that_the_client_completes_is_closed_and_its_id_is_free() -> None:
     async with serving() as connected, connected.open() as client:
         await client.subscribe(BELLS)
