@@ -31,7 +31,7 @@ def main() -> None:
     """Play a day at the screen."""
     token = os.environ.get("HOME_VISITS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with HomeVisits(os.environ["HOME_VISITS_URL"], headers) as client:
+    with HomeVisits(os.environ.get("HOME_VISITS_URL", "http://127.0.0.1:8080/graphql"), headers) as client:
         pages = turn_pages(client)
         form, booking = fill_in(client)
         messages = change_visits(client, booking)

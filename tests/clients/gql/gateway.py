@@ -21,7 +21,7 @@ DATE_TIME = GraphQLScalarType("DateTime", serialize=datetime.isoformat, parse_va
 
 def connect(*, by_websocket: bool = False) -> Client:
     """Return a client that checks documents against the schema before it sends them, and speaks `datetime`."""
-    url, token = os.environ["HOME_VISITS_URL"], os.environ.get("HOME_VISITS_TOKEN")
+    url, token = os.environ.get("HOME_VISITS_URL", "http://127.0.0.1:8080/graphql"), os.environ.get("HOME_VISITS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     transport = (
         WebsocketsTransport(url.replace("http", "ws", 1), init_payload=headers)
