@@ -12,6 +12,7 @@ import pytest
 
 from storage.errors import DatabaseUnusable
 from storage.postgresql.database import PostgreSQLDatabase
+from storage.sqlite.database import SQLiteDatabase
 from tests.conftest import environment
 from tests.storage.postgresql.clusters import Cluster, cluster
 from tests.test_readme import ROOT, of
@@ -38,7 +39,7 @@ def as_administrator(own: Cluster, script: str) -> None:
 
 
 def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Path) -> None:
-    making, installing = (example.text for example in of("sh", "PostgreSQL"))
+    making, installing, moving = (example.text for example in of("sh", "PostgreSQL"))
     [times] = (example.text for example in of("sql", "PostgreSQL"))
     (tmp_path / "app.py").symlink_to(ROOT / "app.py")
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -53,6 +54,15 @@ def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Pat
         text=True,
         check=False,
     )
+    SQLiteDatabase(tmp_path / "home_visits.db").migrate()
+    moved = subprocess.run(
+        ["bash", "-e", "-c", moving.replace("localhost", f"127.0.0.1:{own.port}")],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     own.run(*times.strip().splitlines())
     with psycopg.connect(own.url.replace("postgres@/postgres", "visits@/visits")) as connection:
         of_role = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in re.findall(r"SET (\w+)", times)]
@@ -60,6 +70,7 @@ def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Pat
     assert ".[postgresql]" in installing
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert migrated.stderr == f"postgresql://visits@127.0.0.1:{own.port}/visits has been brought up to date.\n"
+    assert moved.returncode == 0, moved.stderr
     assert of_role == [("3s",), ("2s",), ("5s",)]
 
 
