@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
@@ -14,15 +13,13 @@ from schema.execution.engine import Request
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations, RequestState, Response
 from storage import writes
-from storage.caller import OURSELVES
 from storage.database import Database
-from storage.postgresql.connections import CONNECTIONS
-from storage.postgresql.leases import Lease
 from tests import databases, world
 from tests.asking import Ask, shared_engine
 from tests.databases import path_of
 from tests.inspection import disk_failure, inspect, table_lock
 from tests.resolvers.changing import BOOKING, everything
+from tests.resolvers.withholding import without_readers, without_writers
 from tests.world import PENDING, VISIT_IDS
 
 OTHER = VISIT_IDS[6]
@@ -96,62 +93,6 @@ async def respond(ask: Ask, document: str, input: dict[str, Any] | None, *, seco
 def wait_for_writes(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set how long a caller that goes away waits for what has begun."""
     monkeypatch.setattr(writes, "END_SECONDS", seconds)
-
-
-@asynccontextmanager
-async def without_readers(database: Any, *, wait_seconds: float = 30) -> AsyncIterator[None]:
-    """Keep every reader from the requests, that of the loop included; they wait for one so long."""
-    if not databases.is_sqlite():
-        async with without_connections(database, wait_seconds):
-            yield
-        return
-    pool, inline = database._pool, database._inline_reader
-    readers, pool._idle, pool._wait_seconds = pool._idle, [], wait_seconds
-    database._inline_reader = None
-    yield
-    database._inline_reader = inline
-    pool._idle = readers
-
-
-async def taken(pool: Any) -> Any:
-    """Return a connection as a read has it, but one that is never interrupted; it goes back by `release`."""
-    lease = Lease("others", asyncio.current_task())
-    connection = await pool._lend(lease)
-    lease.connection = None
-    return connection
-
-
-@asynccontextmanager
-async def without_connections(database: Any, wait_seconds: float) -> AsyncIterator[None]:
-    """Let transactions have the one connection that is left, and reads none."""
-    pool = database._connections
-    pool._leases._wait_seconds = wait_seconds
-    read, busy = pool.read, [await taken(pool) for _ in range(CONNECTIONS - 1)]
-
-    async def read_as_one_of_many(text: str, arguments: Any, subject: str, **options: Any) -> Any:
-        if subject != OURSELVES:
-            busy.append(await taken(pool))
-        return await read(text, arguments, subject, **options)
-
-    pool.read = read_as_one_of_many
-    yield
-    pool.read = read
-    for connection in busy:
-        pool.release(connection)
-
-
-@asynccontextmanager
-async def without_writers(database: Any) -> AsyncIterator[None]:
-    """Keep each write from beginning: by SQLite's lock, or by all connections."""
-    if databases.is_sqlite():
-        with inspect(path_of(database)).locked():
-            yield
-        return
-    pool = database._connections
-    busy = [await taken(pool) for _ in range(CONNECTIONS)]
-    yield
-    for connection in busy:
-        pool.release(connection)
 
 
 def timeout(message: str, **extensions: Any) -> Response:
