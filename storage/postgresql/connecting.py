@@ -84,8 +84,8 @@ async def _connected(dsn: str, **options: Any) -> Any:
     except OSError as error:
         raise unreadable_file(dsn, error) or error from None
     except asyncpg.TargetServerAttributeNotMatched:
-        asked = options_of(dsn).get("target_session_attrs")
-        raise asyncpg.TargetServerAttributeNotMatched(f"none of its hosts is {asked}") from None
+        attribute = options_of(dsn).get("target_session_attrs")
+        raise asyncpg.TargetServerAttributeNotMatched(f"none of its hosts is {attribute}") from None
     except asyncpg.InterfaceError:
         raise
     except ValueError:  # the driver's own, such as of a port that is no number

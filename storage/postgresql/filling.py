@@ -17,17 +17,17 @@ from storage.queries.statements import Row
 # What is to be made again. The statements are PostgreSQL's own, so that nothing comes back otherwise than it was.
 LEFT_OUT = "unfinished_move_statements"
 INDEXES = """
-    SELECT pg_get_indexdef(indexrelid) AS made, format('DROP INDEX %s', indexrelid::regclass) AS dropped FROM pg_index
+    SELECT pg_get_indexdef(indexrelid) AS creation, format('DROP INDEX %s', indexrelid::regclass) AS removal FROM pg_index
     WHERE indrelid::regclass::text = ANY($1) AND NOT indisunique
 """
 REFERENCES = """
-    SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS made,
-        format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS dropped
+    SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS creation,
+        format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS removal
     FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
 """
 TRIGGERS = """
-    SELECT DISTINCT format('ALTER TABLE %s ENABLE TRIGGER USER', tgrelid::regclass) AS made,
-        format('ALTER TABLE %s DISABLE TRIGGER USER', tgrelid::regclass) AS dropped
+    SELECT DISTINCT format('ALTER TABLE %s ENABLE TRIGGER USER', tgrelid::regclass) AS creation,
+        format('ALTER TABLE %s DISABLE TRIGGER USER', tgrelid::regclass) AS removal
     FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1)
 """
 # For the session that builds an index: the usual 64 MB have that of keywords written out again and again.
@@ -59,9 +59,9 @@ async def _leave_out(connection: Any) -> None:
     async with connection.transaction():
         await connection.execute(f"CREATE TABLE {LEFT_OUT} (statement text NOT NULL)")
         for query, values in ((INDEXES, [tables]), (REFERENCES, []), (TRIGGERS, [tables])):
-            for made, dropped in await connection.fetch(query, *values):
-                await connection.execute(f"INSERT INTO {LEFT_OUT} VALUES ($1)", made)  # noqa: S608 - our own name
-                await connection.execute(dropped)
+            for creation, removal in await connection.fetch(query, *values):
+                await connection.execute(f"INSERT INTO {LEFT_OUT} VALUES ($1)", creation)  # noqa: S608 - our own name
+                await connection.execute(removal)
 
 
 async def _make(dsn: str, connection: Any) -> None:

@@ -71,13 +71,13 @@ def page(dialect: Dialect, shape: Shape) -> Listing:
 
     Nested: for each value of the list `parents`, that value and then the same, or nulls where its page is empty.
     """
-    made, order = record(shape.kind), order_of(shape.kind, shape.order)
-    columns: Sequence[str] = made.columns  # type: ignore[attr-defined]  # the class has its columns
+    record_class, order = record(shape.kind), order_of(shape.kind, shape.order)
+    columns: Sequence[str] = record_class.columns  # type: ignore[attr-defined]  # the class has its columns
     if shape.nested:
         statement = compiled(dialect, _nested(dialect, shape))
     else:
         statement = with_fallbacks(_paths(dialect, shape), lambda path: compiled(dialect, _along(dialect, shape, path)))
-    return Listing(statement, made, len(columns), order)
+    return Listing(statement, record_class, len(columns), order)
 
 
 @lru_cache(SHAPES)

@@ -34,7 +34,17 @@ logger = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
-    __slots__ = ("_half_closed", "_held", "_probe", "_server", "_stalled", "_tcp", "_writable", "_write_seconds", "untaken")
+    __slots__ = (
+        "_half_closed",
+        "_probe",
+        "_server",
+        "_stalled",
+        "_tcp",
+        "_waiting",
+        "_writable",
+        "_write_seconds",
+        "untaken",
+    )
 
     def __init__(self, server: "Server", *, write_seconds: float, **options: Any) -> None:
         super().__init__(server, **options)
@@ -42,7 +52,7 @@ class Connection(web.RequestHandler):
         self._write_seconds = write_seconds
         self._tcp: asyncio.Transport | None = None
         self._half_closed = False
-        self._held = 0
+        self._waiting = 0
         # Bytes of messages that came since one was taken, where the connection is one of messages.
         self.untaken: int | None = None
         self._stalled: asyncio.TimerHandle | None = None
@@ -82,20 +92,20 @@ class Connection(web.RequestHandler):
     @property
     def unsent(self) -> int:
         """How many bytes wait for the client, here and in the transport."""
-        return self._held + (self._tcp.get_write_buffer_size() if self._tcp is not None else 0)
+        return self._waiting + (self._tcp.get_write_buffer_size() if self._tcp is not None else 0)
 
-    async def until_writable(self, held: int = 0) -> None:
+    async def until_writable(self, size: int = 0) -> None:
         """Wait until the client has taken all that was sent, or is gone. Unlike in aiohttp's drain, several tasks may wait.
 
-        `held` is how many bytes wait with the caller: they count among what is unsent.
+        `size` is how many bytes wait with the caller: they count among what is unsent.
         """
-        self._held += held
+        self._waiting += size
         try:
-            if held >= COUNTED_BYTES:
+            if size >= COUNTED_BYTES:
                 self._server.bound_unsent(self)
             await self._until_writable()
         finally:
-            self._held -= held
+            self._waiting -= size
 
     async def _until_writable(self) -> None:
         while self.writing_paused and self._tcp is not None:

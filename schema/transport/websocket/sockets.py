@@ -115,10 +115,10 @@ class Socket(web.WebSocketResponse):
             return
         await asyncio.sleep(CLOSING_SECONDS)
 
-    async def _until_writable(self, held: int = 0) -> None:
+    async def _until_writable(self, size: int = 0) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await self._connection.until_writable(held)
+                await self._connection.until_writable(size)
         except TimeoutError:
             raise stalled() from None
 
