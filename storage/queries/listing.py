@@ -10,7 +10,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical
+from storage.queries.paging import Order, canonical, cursors_of, limited, page_limit
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -153,7 +153,7 @@ def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[A
     matches = matches.where(*clauses(dialect, shape, Access.SORTED), *_bounds(shape, order, VISITS)).offset(_ZERO)
     found = matches.subquery("found")
     query = sa.select(*found.c, *_beyond_cursors(dialect, shape))
-    return _first(query.order_by(*order.sorting(found, backward=shape.backward)), _limit())
+    return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
 
 def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> sa.Select[Any]:
@@ -164,10 +164,10 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
     others = shape._replace(conditions=tuple(part for part in parts if part not in bounds))
     walk = sa.select(*VISITS.c).where(*clauses(dialect, shape._replace(conditions=tuple(bounds)), Access.WALK))
     walk = walk.where(*_bounds(shape, order, VISITS)).order_by(*order.sorting(VISITS, backward=shape.backward))
-    found = _first(walk, sa.literal_column(str(rows))).subquery("found")
+    found = limited(walk, sa.literal_column(str(rows))).subquery("found")
     conditions = [of_table(found, condition) for condition in clauses(dialect, others, Access.WALK)]
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).where(*conditions)
-    return _first(query.order_by(*order.sorting(found, backward=shape.backward)), _limit())
+    return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
 
 def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
@@ -178,7 +178,7 @@ def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str
     numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
     join, found = dialect.joined(lists, numbers, VISITS, outer=False)
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).select_from(join)
-    return _first(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), _limit())
+    return limited(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), page_limit())
 
 
 def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
@@ -205,13 +205,15 @@ def _of_parents_by_keyword(dialect: Dialect, shape: Shape, names: Sequence[str])
     sorting = order.sorting(matches, backward=shape.backward)
     position = sa.func.row_number().over(partition_by=matches.c.parent, order_by=sorting).label("position")
     ranked = sa.select(matches.c.number, matches.c.parent, position).where(*_bounds(shape, order, matches)).subquery("ranked")
-    first = sa.select(ranked.c.number, ranked.c.parent).where(ranked.c.position <= _limit()).subquery("first")
+    first = sa.select(ranked.c.number, ranked.c.parent).where(ranked.c.position <= page_limit()).subquery("first")
     joined = parents.outerjoin(first, first.c.parent == parents.c.value).outerjoin(found, found.c.number == first.c.number)
     columns: list[sa.ColumnElement[Any]] = [parents.c.value, *(found.c[name] for name in names)]
     if shape.after or shape.before:
         beyond = sa.select(matches.c.parent, *_any_beyond(shape, order, matches)).group_by(matches.c.parent).subquery("beyond")
         joined = joined.outerjoin(beyond, beyond.c.parent == parents.c.value)
-        columns += [sa.func.coalesce(beyond.c[f"beyond_{argument}"], _ZERO) for argument, _ in _cursors(shape)]
+        columns += [
+            sa.func.coalesce(beyond.c[f"beyond_{argument}"], _ZERO) for argument, _ in cursors_of(shape.after, shape.before)
+        ]
     query = sa.select(*columns).select_from(joined)
     return query.order_by(parents.c.key, *order.sorting(found, backward=shape.backward))
 
@@ -219,32 +221,15 @@ def _of_parents_by_keyword(dialect: Dialect, shape: Shape, names: Sequence[str])
 def _limited(dialect: Dialect, shape: Shape, query: sa.Select[Any], access: Access) -> sa.Select[Any]:
     order = order_of(shape.order)
     query = query.where(*clauses(dialect, shape, access), *_bounds(shape, order, VISITS))
-    return _first(query.order_by(*order.sorting(VISITS, backward=shape.backward)), _limit())
+    return limited(query.order_by(*order.sorting(VISITS, backward=shape.backward)), page_limit())
 
 
 def _bounds(shape: Shape, order: Order, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-    return [order.beyond(table, argument, backward=not backward) for argument, backward in _cursors(shape)]
-
-
-def _limit() -> sa.BindParameter[int]:
-    return sa.bindparam("limit", type_=sa.Integer())
-
-
-def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:
-    # Without an offset of our own SQLAlchemy adds one as a parameter.
-    return query.limit(number).offset(_ZERO)
-
-
-def _cursors(shape: Shape) -> Iterator[tuple[str, bool]]:
-    """Yield the cursors of a page, each with whether what lies beyond it comes before it."""
-    if shape.after:
-        yield "after", True
-    if shape.before:
-        yield "before", False
+    return [order.beyond(table, argument, backward=not backward) for argument, backward in cursors_of(shape.after, shape.before)]
 
 
 def _any_beyond(shape: Shape, order: Order, table: sa.FromClause) -> Iterator[sa.ColumnElement[int]]:
-    for argument, backward in _cursors(shape):
+    for argument, backward in cursors_of(shape.after, shape.before):
         is_beyond = order.beyond(table, argument, backward=backward, inclusive=True)
         yield sa.func.max(sa.case((is_beyond, _ONE), else_=_ZERO)).label(f"beyond_{argument}")
 
@@ -255,7 +240,7 @@ def _beyond_cursors(
     """Select whether rows stand before the page that `after` begins, and behind the one that `before` ends."""
     order = order_of(shape.order)
     columns: list[sa.ColumnElement[bool]] = []
-    for argument, backward in _cursors(shape):
+    for argument, backward in cursors_of(shape.after, shape.before):
         conditions = clauses(dialect, shape, access, along=order.keys[0][0])
         query: sa.Select[Any] = sa.select(_ONE).select_from(VISITS).where(*conditions)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
@@ -266,7 +251,7 @@ def _beyond_cursors(
         else:
             # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at. A planner that
             # is only asked whether one exists takes no notice of an order.
-            nearest = _first(query.order_by(*order.sorting(VISITS, backward=backward)), _ONE)
+            nearest = limited(query.order_by(*order.sorting(VISITS, backward=backward)), _ONE)
             exists = nearest.scalar_subquery().is_not(None)
         columns.append(exists.label(f"beyond_{argument}"))
     return columns

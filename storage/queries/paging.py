@@ -3,7 +3,7 @@
 import asyncio
 import binascii
 import operator
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -223,3 +223,20 @@ def page_of(
     else:
         later = more or later
     return Page(nodes, order, has_previous_page=earlier, has_next_page=later, count=count)
+
+
+def page_limit() -> sa.BindParameter[int]:
+    return sa.bindparam("limit", type_=sa.Integer())
+
+
+def limited(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """Limit a query to its first rows; without an offset of our own SQLAlchemy adds one as a parameter."""
+    return query.limit(number).offset(sa.literal_column("0"))
+
+
+def cursors_of(after: bool, before: bool) -> Iterator[tuple[str, bool]]:
+    """Yield the cursors that a page has, each with whether what lies beyond it comes before it."""
+    if after:
+        yield "after", True
+    if before:
+        yield "before", False

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order
+from storage.queries.paging import Order, cursors_of, limited, page_limit
 from storage.queries.people_filters import PARENT, SCOPE, clause, is_own_location, of_location, sighted
 from storage.queries.people_search import INDEXED_SEARCH
 from storage.queries.references import TABLES, Kind, columns_of
@@ -26,7 +26,6 @@ MODELS: dict[Kind, Any] = {
     "service_user_contact": ServiceUserContact,
 }
 
-_ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
 
@@ -143,7 +142,7 @@ def _along(dialect: Dialect, shape: Shape, path: AccessPath) -> sa.Select[Any]:
     # Of each of a few lists, all in this order along an index, the first; and of these the first.
     table, order = TABLES[shape.kind], order_of(shape.kind, shape.order)
     query = query.where(table.c.id.in_(sa.union_all(*_first_of_each(dialect, shape, path.mergeable or ""))))
-    return _first(query.order_by(*order.sorting(table, backward=shape.backward)), _limit())
+    return limited(query.order_by(*order.sorting(table, backward=shape.backward)), page_limit())
 
 
 def _first_of_each(dialect: Dialect, shape: Shape, condition: str) -> Iterator[sa.Select[Any]]:
@@ -169,26 +168,11 @@ def _nested(dialect: Dialect, shape: Shape) -> sa.Select[Any]:
 
 def _limited(dialect: Dialect, shape: Shape, query: sa.Select[Any], access: Access = Access.IN_ORDER) -> sa.Select[Any]:
     table, order = TABLES[shape.kind], order_of(shape.kind, shape.order)
-    bounds = [order.beyond(table, argument, backward=not backward) for argument, backward in _cursors(shape)]
+    bounds = [
+        order.beyond(table, argument, backward=not backward) for argument, backward in cursors_of(shape.after, shape.before)
+    ]
     query = query.where(*_clauses(dialect, shape, access), *bounds)
-    return _first(query.order_by(*order.sorting(table, backward=shape.backward)), _limit())
-
-
-def _limit() -> sa.BindParameter[int]:
-    return sa.bindparam("limit", type_=sa.Integer())
-
-
-def _first(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:
-    # Without an offset of our own SQLAlchemy adds one as a parameter.
-    return query.limit(number).offset(_ZERO)
-
-
-def _cursors(shape: Shape) -> Iterator[tuple[str, bool]]:
-    """Yield the cursors of a page, each with whether what lies beyond it comes before it."""
-    if shape.after:
-        yield "after", True
-    if shape.before:
-        yield "before", False
+    return limited(query.order_by(*order.sorting(table, backward=shape.backward)), page_limit())
 
 
 def _beyond_cursors(
@@ -197,12 +181,12 @@ def _beyond_cursors(
     """Select whether there are rows before the page that `after` begins, and behind the one that `before` ends."""
     own, order = TABLES[shape.kind], order_of(shape.kind, shape.order)
     columns: list[sa.ColumnElement[bool]] = []
-    for argument, backward in _cursors(shape):
+    for argument, backward in cursors_of(shape.after, shape.before):
         query = sa.select(_ONE).select_from(own).where(*_clauses(dialect, shape, access))
         query = query.where(order.beyond(own, argument, backward=backward, inclusive=True))
         if parents is not None:
             query = query.where(parents.c.value == PARENT).correlate(parents)
         # In this order the row of the cursor itself, which is there as a rule, is the first to be looked at.
-        nearest = _first(query.order_by(*order.sorting(own, backward=backward)), _ONE)
+        nearest = limited(query.order_by(*order.sorting(own, backward=backward)), _ONE)
         columns.append(nearest.scalar_subquery().is_not(None).label(f"beyond_{argument}"))
     return columns
