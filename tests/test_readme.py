@@ -230,6 +230,8 @@ def test_every_example_is_tried() -> None:
         # Tried in tests/storage/postgresql/.
         "PostgreSQL": {"sh", "sql"},
         "Operate": {"sh"},
+        # Read back in tests/test_operating.py.
+        "Run as a service": {"ini", "dockerfile", "nginx"},
         # The plan of the rooms, which another test holds the code to.
         "Change it": {""},
     }

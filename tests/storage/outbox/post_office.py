@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable
 from email import message_from_bytes
@@ -12,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from icalendar import Calendar
 
 from storage.outbox.server import Encryption, MailServer
+from tests.certificates import certificate
 
 Answer = str | Callable[[SMTP], Awaitable[str]]
 
@@ -140,22 +136,10 @@ def only(user: str, password: str) -> Callable[..., AuthResult]:
     return authenticate
 
 
-def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Make a certificate for 127.0.0.1; return what a server shows it with, and what a client trusts it with."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
     file = folder / "certificate.pem"
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password)
-    file.write_bytes(private + signed.public_bytes(encoding))
+    file.write_text("".join(certificate("127.0.0.1")))
     shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     shown.load_cert_chain(file)
     return shown, ssl.create_default_context(cafile=str(file))

@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP
 from storage.outbox.letter import compose
 from storage.outbox.server import Encryption, MailServer
 from storage.outbox.transports import Folder, NotSent, Refused, Smtp, Unreachable
-from tests.storage.outbox.post_office import PostOffice, certificate, cut, hang, only
+from tests.storage.outbox.post_office import PostOffice, contexts, cut, hang, only
 from tests.storage.outbox.records import LETTERHEAD, enquiry, location, message, visit
 
 PASSWORD = "p:w/@%ö"  # noqa: S105 - of no real server
@@ -124,7 +124,7 @@ async def test_a_server_that_hangs_up_without_a_farewell_has_taken_the_letter(po
 
 
 async def test_starttls_protects_the_letter_and_the_password(tmp_path: Path) -> None:
-    shown, trusted = certificate(tmp_path)
+    shown, trusted = contexts(tmp_path)
     user = only("me@homes.example", PASSWORD)
     async with secured(authenticator=user, auth_required=True, tls_context=shown, require_starttls=True) as office:
         server = replace(office.mail_server, encryption=Encryption.STARTTLS, user="me@homes.example", password=PASSWORD)
@@ -136,7 +136,7 @@ async def test_starttls_protects_the_letter_and_the_password(tmp_path: Path) -> 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # the server cannot see the TLS around it
 async def test_tls_from_the_start_protects_the_letter_and_the_password(tmp_path: Path) -> None:
-    shown, trusted = certificate(tmp_path)
+    shown, trusted = contexts(tmp_path)
     async with secured(authenticator=only("me", PASSWORD), auth_required=True, auth_require_tls=False, tls=shown) as office:
         server = replace(office.mail_server, encryption=Encryption.TLS, user="me", password=PASSWORD)
 
@@ -157,7 +157,7 @@ async def test_a_server_without_starttls_gets_neither_letter_nor_password() -> N
 
 
 async def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_nothing(tmp_path: Path) -> None:
-    shown, _ = certificate(tmp_path)
+    shown, _ = contexts(tmp_path)
     async with secured(tls_context=shown, require_starttls=True) as office:
         server = replace(office.mail_server, encryption=Encryption.STARTTLS)
 

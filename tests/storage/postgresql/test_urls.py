@@ -1,6 +1,5 @@
 """The URL as libpq writes it: every sign in a password, TLS, sockets and hosts, on servers that insist on them."""
 
-import datetime
 import socket
 import string
 from collections.abc import Iterator
@@ -9,16 +8,13 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from storage.errors import DatabaseUnusable
 from storage.postgresql import connecting
 from storage.postgresql.connecting import connect
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.postgresql.urls import dsn_of, each_host, without_password
+from tests.certificates import certificate
 from tests.storage.postgresql.clusters import Cluster, cluster
 
 WRONG = "canary-5f0c"
@@ -27,25 +23,10 @@ SIGNS = string.punctuation + " éß日"
 HBA = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
 
 
-def certificate() -> tuple[str, str]:
-    """Return a key and a certificate that signs itself, for localhost alone."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - day).not_valid_after(now + day)
-    signed = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False).sign(
-        key, hashes.SHA256()
-    )
-    encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password)
-    return private.decode(), signed.public_bytes(encoding).decode()
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """Return a server's key and the file of its certificate, for clients to trust."""
-    key, signed = certificate()
+    key, signed = certificate("localhost")
     path = tmp_path_factory.mktemp("authority") / "root.crt"
     path.write_text(signed)
     return key, path
@@ -154,7 +135,7 @@ def test_a_server_that_is_not_trusted_gets_no_password(
     guarded: Cluster, authority: tuple[str, Path], tmp_path: Path, options: str, host: str, message: str
 ) -> None:
     other, key = tmp_path / "other.crt", tmp_path / "key.pem"
-    other.write_text(certificate()[1])
+    other.write_text(certificate("localhost")[1])
     key.write_text(authority[0])
     asked = url(guarded, options.format(root=authority[1], other=other, key=key), host=host)
 
