@@ -4,8 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +16,7 @@ from storage.errors import DatabaseUnusable
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.sqlite.database import SQLiteDatabase
 from tests.conftest import environment
-from tests.storage.postgresql.clusters import Cluster, cluster
+from tests.storage.postgresql.clusters import USER, Cluster, cluster
 from tests.test_readme import ROOT, of
 
 PASSWORD = "password"  # noqa: S105 - the README's
@@ -96,3 +98,44 @@ def line_of(command: Callable[[Path], object], file: Path) -> str:
     with pytest.raises(DatabaseUnusable) as refused:
         command(file)
     return str(refused.value).partition(": ")[2]
+
+
+def test_a_database_is_put_back_as_it_was_at_a_moment() -> None:
+    archiving, restoring = (example.text for example in of("ini", "Keep PostgreSQL"))
+    [copying] = (example.text for example in of("sh", "Keep PostgreSQL"))
+    with cluster() as own:
+        data, backups = own.folder / "data", own.folder / "backups"
+        as_owner(own, f"mkdir -p {backups}/wal && cp {data}/postgresql.auto.conf {backups}/without")
+        own.stop()
+        own.write("postgresql.auto.conf", archiving.replace("/backups", str(backups)))
+        own.start()
+        own.run("CREATE TABLE bookings (id int)", "INSERT INTO bookings VALUES (1)")
+        as_owner(own, copying.replace("/backups", str(backups)))
+        own.run("INSERT INTO bookings VALUES (2)")
+        [[moment]] = rows(own, "SELECT clock_timestamp()")
+        own.run("INSERT INTO bookings VALUES (3)", "SELECT pg_switch_wal()")
+        while list(data.glob("pg_wal/archive_status/*.ready")):
+            time.sleep(0.05)
+
+        own.stop()
+        as_owner(own, f"rm -r {data} && cp -a {backups}/base {data}")
+        own.write("recovery.signal", "")
+        recovery = restoring.replace("/backups", str(backups)).replace("2030-11-04 08:59:00+00", moment.isoformat(" "))
+        own.write("postgresql.auto.conf", recovery)
+        own.start()
+        while rows(own, "SELECT pg_is_in_recovery()") == [(True,)]:
+            time.sleep(0.05)
+        own.run("INSERT INTO bookings VALUES (4)")
+
+        assert rows(own, "SELECT id FROM bookings ORDER BY id") == [(1,), (2,), (4,)]
+
+
+def as_owner(own: Cluster, script: str) -> None:
+    variables = os.environ | {"PGHOST": str(own.folder), "PGPORT": str(own.port), "PGUSER": "postgres"}
+    command = ["bash", "-e", "-c", f"umask 077; {script}"]
+    subprocess.run(command, user=USER, cwd=own.folder, env=variables, check=True, capture_output=True)
+
+
+def rows(own: Cluster, query: str) -> list[Any]:
+    with psycopg.connect(own.url, autocommit=True) as connection:
+        return connection.execute(query.encode()).fetchall()
