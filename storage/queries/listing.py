@@ -10,7 +10,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical, cursors_of, limited, page_limit
+from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -84,6 +84,18 @@ def beyond_cursors(dialect: Dialect, shape: Shape) -> Statement:
 
 
 @lru_cache(SHAPES)
+def row_at(dialect: Dialect, shape: Shape) -> Listing:
+    """Select of one row what cursors have: that at the parameter `position`, counted from 0, of the first `reach` rows."""
+    names = _names(frozenset(), shape.order)
+    paths = dialect.page_paths(shape.conditions, shape.order)
+
+    def along(path: AccessPath) -> Statement:
+        return compiled(dialect, only_row_at(_rows_along(dialect, path, shape, names)))
+
+    return _listing(with_fallbacks(paths, along), shape, names)
+
+
+@lru_cache(SHAPES)
 def one(dialect: Dialect, conditions: ConditionShape, columns: frozenset[str] | None) -> Listing:
     names, shape = _names(columns, ()), Shape(conditions)
     query = sa.select(*(VISITS.c[name] for name in names)).where(*clauses(dialect, shape, Access.FEWEST))
@@ -135,15 +147,19 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
 
 
 def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
+    return compiled(dialect, _rows_along(dialect, path, shape, names))
+
+
+def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     if path.mergeable is not None:
-        return compiled(dialect, _merged(dialect, shape, names, path.mergeable))
+        return _merged(dialect, shape, names, path.mergeable)
     if path.access is Access.SORTED:
-        return compiled(dialect, _sorted(dialect, shape, names))
+        return _sorted(dialect, shape, names)
     if path.rows is not None:
-        return compiled(dialect, _walked(dialect, shape, names, path.rows))
+        return _walked(dialect, shape, names, path.rows)
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
     query = _limited(dialect, shape, sa.select(*columns), path.access)
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
+    return dialect.scanning(query, VISITS) if path.access in SCANS else query
 
 
 def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
