@@ -44,9 +44,11 @@ class SignedRequest(NamedTuple):
 
 
 async def read_request(request: web.Request, limits: HTTPLimits) -> SignedRequest:
-    """Read a request within the limits. Raises RequestError: 400, 408, 413, or 415 for one that is compressed."""
+    """Read a request within the limits. Raises RequestError: 400, 404, 408, 413, or 415 for one that is compressed."""
     target, _, query = request.raw_path.partition("#")[0].partition("?")
-    path = target[target.rindex(BASE) :]
+    _, base, path = target.rpartition(BASE)
+    if not base:
+        raise bad_request(f"Paths begin with {BASE}, unescaped. Check the base URL.", status=404)
     if request.method == hdrs.METH_GET:
         text = query
     elif query:
@@ -57,7 +59,7 @@ async def read_request(request: web.Request, limits: HTTPLimits) -> SignedReques
         raise bad_request(f"Send {MOST_PARAMETERS:,} parameters at most.")
     undecoded = tuple(_pair(part) for part in text.split("&") if part)
     pairs = tuple((_decoded(key), _decoded(value)) for key, value in undecoded)
-    return SignedRequest(request.method, path, _credentials(request.headers), pairs, undecoded)
+    return SignedRequest(request.method, base + path, _credentials(request.headers), pairs, undecoded)
 
 
 def values_of(pairs: Pairs) -> Mapping[str, list[str]]:

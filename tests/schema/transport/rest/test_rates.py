@@ -33,17 +33,18 @@ def test_headers_are_whole_numbers() -> None:
     }
 
 
-def test_a_nonce_is_remembered_for_600_seconds_at_least_and_not_for_ever() -> None:
+def used_at(*times: tuple[float, str]) -> list[bool]:
+    """Return of each nonce, used at these times of one process, whether it was new."""
     now = Seconds(0.0)
-    nonces = SeenNonces(now=now)
-    now.now = 500.0
+    nonces, found = SeenNonces(now=now), []
+    for now.now, nonce in times:
+        found.append(nonces.use(nonce))
+    return found
 
-    used = [nonces.use("nonce")]
-    for now.now in (1099.9, 1100.0, 1701.0):
-        used.append(nonces.use("another"))
-        used.append(nonces.use("nonce") if now.now != 1100.0 else False)
 
-    assert used == [True, True, False, False, False, True, True]
+def test_a_nonce_is_remembered_for_600_seconds_at_least_and_not_for_ever() -> None:
+    assert used_at((500.0, "a"), (1099.9, "a")) == [True, False]
+    assert used_at((500.0, "a"), (1100.0, "b"), (1701.0, "c"), (1701.0, "a")) == [True] * 4
 
 
 def test_a_nonce_is_used_once_by_each_key() -> None:
