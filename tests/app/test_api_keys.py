@@ -19,9 +19,9 @@ EVENTS = "{ homeVisitEvents(last: 1) { nodes { actor type } } }"
 LINE = re.compile(r"(\S+) of (\S+), account ([0-9a-f]{24}), (.+), made \S+Z, (never used|last used \S+Z)(, revoked \S+Z)?")
 
 
-def key_of(made: Ended) -> Key:
-    assert (made.code, made.err) == (0, "")
-    return Key(*made.out.splitlines())
+def key_of(ended: Ended) -> Key:
+    assert (ended.code, ended.err) == (0, "")
+    return Key(*ended.out.splitlines())
 
 
 def test_a_key_is_made_listed_and_revoked(run_command_here: RunCommand) -> None:

@@ -94,9 +94,9 @@ class Gateway:
     ) -> Key:
         """Make a key for a caller."""
         new = new_key(Secrets(encrypted_under), caller, clock(), allows_signature_1=allows_signature_1)
-        made = Key(new.kept.account_id, new.kept.key, new.secret)
+        key = Key(new.kept.account_id, new.kept.key, new.secret)
         await APIKeys(self.database, clock).add(new.kept)
-        return made
+        return key
 
     async def call(self, key: Key, method: str, path: str, pairs: Pairs = (), **signing: str) -> Answer:
         """Sign and send a request, its parameters where clients put them."""

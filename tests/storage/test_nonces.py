@@ -58,9 +58,9 @@ async def test_another_key_may_use_the_same(database: Database, clock: Clock, pa
 async def test_of_many_at_once_one_is_made(database: Database, clock: Clock, path: Path) -> None:
     attempts = [signed(database, clock).book(booking()) for _ in range(10)]
 
-    made = await asyncio.gather(*attempts, return_exceptions=True)
+    results = await asyncio.gather(*attempts, return_exceptions=True)
 
-    assert sorted(type(one).__name__ for one in made) == ["HomeVisit", *["NonceUsed"] * 9]
+    assert sorted(type(one).__name__ for one in results) == ["HomeVisit", *["NonceUsed"] * 9]
     assert (len(rows_of(path, "home_visits")), len(rows_of(path, "home_visit_events"))) == (1, 1)
 
 
