@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from schema.transport.http.connections import HTTPLimits
 from storage.database import Database
-from tests import world
+from tests import databases, world
 from tests.databases import path_of
 from tests.inspection import inspect
 from tests.resolvers.carehq import FORM, VISITS, Answer, Gateway, Key, gateway_over, sign
@@ -289,3 +290,18 @@ async def test_what_there_is_not_is_told(
     answer = await gateway.call(key, method, path)
 
     assert (answer.status, answer.headers.get("Allow"), list(answer.json)) == (status, allowed, ["hint", "arg_errors"])
+
+
+async def test_what_takes_too_long_says_whether_it_was_done(database: Database) -> None:
+    limits = HTTPLimits(execution_seconds=0.3)
+    async with gateway_over(database, limits=limits) as gateway:
+        key = await gateway.key()
+        with inspect(path_of(database)).locked():
+            answer = await gateway.call(key, "PATCH", f"{ONE}/cancel")
+        read = await gateway.call(key, "GET", ONE)
+
+    assert (answer.status, answer.json["arg_errors"]) == (504, None)
+    # On SQLite it waited for the lock of all writes, on PostgreSQL for that of the visit, in its transaction.
+    done = "Nothing was changed." if databases.is_sqlite() else "Perhaps done: cancelHomeVisit."
+    assert answer.json["hint"].startswith(f"Given up after 0.3 seconds. {done}")
+    assert read.status == 200
