@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
+from graphql import GraphQLError
+
 from resolvers.api_keys import Signatures
 from resolvers.auth import Permission, Unauthenticated, require
 from resolvers.carehq_arguments import Arguments, flag, instant, one_of, reference, refused_arguments, text
@@ -27,6 +29,7 @@ from storage.api_keys import APIKeys
 from storage.carehq.exporting import attributes_of, document_of
 from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
+from storage.nonces import Nonce
 from storage.queries.conditions import HomeVisitFilter
 from storage.queries.people_filters import PeopleFilter
 from storage.queries.references import Kind
@@ -150,22 +153,26 @@ class CareHQAPI:
     async def _changed(
         self, context: Context, call: Call, field: str, change: Callable[[HomeVisits], Awaitable[HomeVisit]]
     ) -> Document:
-        """Make a change, and return the visit as it is then. Its nonce is used up, whether it is made or refused."""
+        """Make a change, and return the visit as it is then."""
         try:
-            try:
-                visit = await change(context.begin_change(field, field, call.nonce))
-            except (errors.DatabaseUnusable, errors.NonceUsed):
-                raise
-            except errors.Refusal:
-                if call.nonce is not None:
-                    await self._keys.keep_nonce(call.nonce)
-                raise
+            visit = await change(context.begin_change(field, field, call.nonce))
+        except errors.DatabaseUnusable:
+            raise
         except errors.Refusal as refusal:
-            error = _error_of(refusal)
-            # It is about this change, which is as it was.
+            error = await self._error_after(refusal, call.nonce)
+            # It is about this change, which was not made.
             error.path = [field]
             raise error from None
         return _visit_document(visit, frozenset(attributes_of(HOME_VISITS.documents)))
+
+    async def _error_after(self, refusal: errors.Refusal, nonce: Nonce | None) -> GraphQLError:
+        """Return what is wrong with a change. The nonce of one that is refused is used up as well."""
+        if nonce is not None and not isinstance(refusal, errors.NonceUsed):
+            try:
+                await self._keys.keep_nonce(nonce)
+            except errors.NonceUsed as used:
+                return _error_of(used)
+        return _error_of(refusal)
 
 
 async def _visits(context: Context, call: Call) -> Document:
@@ -213,8 +220,8 @@ def _suppressed(arguments: Arguments) -> bool:
     return True in [arguments.one(name, flag) for name in arguments.named(SUPPRESS)]
 
 
-def _error_of(refusal: errors.Refusal) -> Any:
-    """Return what clients are told of a refusal; that of a database is told by whoever presents errors."""
+def _error_of(refusal: errors.Refusal) -> GraphQLError:
+    """Return what a client is told of a refusal."""
     match refusal:
         case errors.HomeVisitNotFound():
             return RequestError("BAD_USER_INPUT", str(refusal), status=404)
@@ -222,8 +229,6 @@ def _error_of(refusal: errors.Refusal) -> Any:
             return refused_arguments({"idempotency_key": [str(refusal)]})
         case errors.InvalidInput():
             return refused_arguments({problem.field: [problem.message] for problem in refusal.problems})
-        case errors.HomeVisitNotPending():
-            return RequestError("BAD_USER_INPUT", str(refusal))
         case errors.NonceUsed():
             return Unauthenticated(str(refusal), reason="nonce used before")
-    return refusal
+    return RequestError("BAD_USER_INPUT", str(refusal))

@@ -121,14 +121,16 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway_over(database: Database, *, rate: int = 10_000, limits: HTTPLimits = HTTPLimits()) -> AsyncIterator[Gateway]:  # noqa: B008 - it never changes
+async def gateway_over(
+    database: Database, *, rate: int = 10_000, limits: HTTPLimits | None = None, is_draining: bool = False
+) -> AsyncIterator[Gateway]:
     """Serve the API as a server does, all but what starts processes."""
-    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=limits)
+    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=limits or HTTPLimits())
     records: list[RequestRecord] = []
     metrics: Any = _Records(records)
     feed = Feed(database, queue=10)
     operations = operations_of(settings, shared_engine(planned=True), database, feed, metrics, ConcurrencyLimiter(), None)
-    rest = rest_of(settings, operations, database, ClientAddresses(), lambda: False)
+    rest = rest_of(settings, operations, database, ClientAddresses(), lambda: is_draining)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", rest.endpoint.handle)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:

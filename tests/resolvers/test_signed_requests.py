@@ -3,17 +3,21 @@
 import secrets
 import time
 from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from resolvers.api_keys import Secrets
+from resolvers.api_keys import Secrets, Signatures, new_key
 from resolvers.key_sets import WeakSecret
+from schema.transport.rest.requests import Credentials, SignedRequest
 from storage.api_keys import APIKeys
 from storage.caller import Role
 from storage.database import Database
 from storage.instants import clock
 from tests import world
-from tests.resolvers.carehq import FORM, VISITS, Gateway, gateway_over, sign, sign_1
+from tests.resolvers.carehq import FORM, KEYS_SECRET, VISITS, Gateway, gateway_over, sign, sign_1
+from tests.resolvers.test_signatures import VECTORS, pairs_of
 from tests.world import CANCELLED, FOR_WILLOWS, PENDING
 
 MISMATCH = {"hint": "The signature does not match. Check the account ID, the key and its secret.", "arg_errors": None}
@@ -268,3 +272,30 @@ async def test_a_key_that_only_reads_may_not_change_anything(gateway: Gateway) -
 
     assert [answer.status for answer in (read, *answers)] == [200, 403, 403]
     assert answers[0].json["hint"] == "cancelHomeVisit needs the role COORDINATOR. Ask whoever manages your account for it."
+
+
+async def test_a_server_that_stops_closes_its_connections(database: Database) -> None:
+    async with gateway_over(database, is_draining=True) as gateway:
+        answer = await gateway.call(await gateway.key(), "GET", ONE)
+
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("version", [None, "2.0"])
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['method']} {vector['path']}")
+async def test_what_was_recorded_of_other_clients_signs_in(
+    database: Database, vector: dict[str, Any], version: str | None
+) -> None:
+    keys, encryption = APIKeys(database, clock), Secrets(KEYS_SECRET)
+    new = new_key(encryption, world.EVERYBODY, clock(), allows_signature_1=True).kept
+    new.key, new.account_id, new.secret = "key2", "acc", encryption.encrypted(vector["secret"])
+    await keys.add(new)
+    signature, timestamp = vector["v2" if version else "v1"], vector["timestamp"]
+    credentials = Credentials("acc", "key2", timestamp, signature, version, vector["nonce"] if version else None)
+    pairs = tuple(pairs_of(vector))
+    encoded = tuple((quote(name), quote(value)) for name, value in pairs)
+    signatures = Signatures(keys, encryption, now=lambda: float(timestamp))
+
+    signed_in = await signatures.sign_in(SignedRequest(vector["method"], vector["path"], credentials, pairs, encoded))
+
+    assert (signed_in.caller, signed_in.pairs) == (world.EVERYBODY, pairs)
