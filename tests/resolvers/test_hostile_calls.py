@@ -10,7 +10,7 @@ from schema.transport.http.connections import HTTPLimits
 from storage.database import Database
 from tests.databases import path_of
 from tests.inspection import inspect
-from tests.resolvers.carehq import FORM, VISITS, Gateway, gateway_over, sign
+from tests.resolvers.carehq import FORM, VISITS, Gateway, Key, gateway_over, sign
 from tests.world import FOR_WILLOWS, PENDING
 
 ONE = f"{VISITS}/{PENDING}"
@@ -52,6 +52,16 @@ BODIES: dict[str, tuple[str, bytes, int]] = {
 }
 
 
+TOO_MANY = "Send 1,000 parameters at most."
+HINTS = {
+    "10,000 parameters": TOO_MANY,
+    "999 parameters": "One or more arguments are not valid.",
+    "250,000 marks": TOO_MANY,
+    "Latin 1": "Parameters must be in UTF-8.",
+    "percent-encoded Latin 1": "Parameters must be in UTF-8.",
+}
+
+
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_body_that_cannot_be_used_changes_nothing(gateway: Gateway, name: str) -> None:
     content_type, body, status = BODIES[name]
@@ -68,6 +78,7 @@ async def test_a_body_that_cannot_be_used_changes_nothing(gateway: Gateway, name
 
     assert (answer.status, list(answer.json)) == (status, ["hint", "arg_errors"])
     assert len(str(answer.json)) < 3_000
+    assert HINTS.get(name, answer.json["hint"]) == answer.json["hint"]
     assert inspect(path_of(gateway.database)).records("home_visits") == before
     assert seconds < 1  # ten times what is usual
 
@@ -149,3 +160,17 @@ async def test_what_goes_wrong_inside_is_said_in_general_and_logged(gateway: Gat
     assert (answer.status, "hunter2" in str(answer)) == (500, False)
     assert answer.json["hint"].startswith("Something went wrong on our side, and it has been noted.")
     assert isinstance(gateway.records[0].failure, RuntimeError)
+
+
+@pytest.mark.parametrize("unit", ["%41", "a&", "&", "=", "+", "%C3%A9", "%", "é"])
+async def test_what_a_stranger_sends_costs_little(gateway: Gateway, unit: str) -> None:
+    headers = sign(Key("a" * 24, "nobody", "secret"), "PUT", VISITS) | {"Content-Type": FORM}
+    body = ("notes=" + unit * 262_000).encode()[:262_000]
+    body = body[: body.rindex(unit.encode())]
+
+    started = time.thread_time()
+    answer = await gateway.send_raw("PUT", VISITS, body, headers)
+    seconds = time.thread_time() - started
+
+    print(f"{unit}: {seconds * 1000:.0f} ms, with what sends it")
+    assert (answer.status, seconds < 0.5) == (400 if "&" in unit else 401, True)  # ten times what is usual

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy
@@ -19,7 +18,9 @@ BASE: Final = "/v1/"
 Pairs = tuple[tuple[str, str], ...]
 
 _is_utf_8 = re.compile(r"""\s*charset\s*=\s*"?utf-?8"?\s*""", re.IGNORECASE).fullmatch
-_is_broken = re.compile("[\ud800-\udfff]").search
+_escape = re.compile(rb"%([0-9A-Fa-f]{2})")
+_DIGITS = "0123456789abcdefABCDEF"
+_BYTES = {f"{high}{low}".encode(): bytes.fromhex(high + low) for high in _DIGITS for low in _DIGITS}
 
 
 class Credentials(NamedTuple):
@@ -58,7 +59,7 @@ async def read_request(request: web.Request, limits: HTTPLimits) -> SignedReques
     if text.count("&") >= MOST_PARAMETERS:
         raise bad_request(f"Send {MOST_PARAMETERS:,} parameters at most.")
     undecoded = tuple(_pair(part) for part in text.split("&") if part)
-    pairs = tuple((_decoded(key), _decoded(value)) for key, value in undecoded)
+    pairs = tuple((decoded(key), decoded(value)) for key, value in undecoded)
     return SignedRequest(request.method, base + path, _credentials(request.headers), pairs, undecoded)
 
 
@@ -68,6 +69,16 @@ def values_of(pairs: Pairs) -> Mapping[str, list[str]]:
     for key, value in pairs:
         values.setdefault(key, []).append(value)
     return values
+
+
+def decoded(text: str) -> str:
+    """Return what a percent-encoded text stands for; raise RequestError (400) where that is not UTF-8."""
+    # As urllib does it, at a quarter of the time for a body of nothing but percent signs.
+    encoded = text.replace("+", " ").encode(errors="surrogateescape")
+    try:
+        return _escape.sub(lambda escape: _BYTES[escape[1]], encoded).decode()
+    except UnicodeDecodeError:
+        raise _not_utf_8() from None
 
 
 async def _read_form(request: web.Request, limits: HTTPLimits) -> str:
@@ -91,17 +102,6 @@ def _is_form(content_type: str) -> bool:
 def _pair(part: str) -> tuple[str, str]:
     key, _, value = part.partition("=")
     return key, value
-
-
-def _decoded(text: str) -> str:
-    try:
-        decoded = unquote_plus(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _not_utf_8() from None
-    # In the first line of a request, bytes that are no text come as halves of surrogate pairs.
-    if _is_broken(decoded):
-        raise _not_utf_8()
-    return decoded
 
 
 def _not_utf_8() -> RequestError:
