@@ -58,6 +58,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "outbox_messages": 0,
         "service_user_contacts": 70,
         "sightings": 0,
+        "used_nonces": 0,
         "users": 8,
     }
 
