@@ -72,7 +72,11 @@ async def test_attributes_are_those_that_are_named_in_the_order_of_the_source(ga
 
 
 @pytest.mark.parametrize("sort", ["_id", "-_id", "date_time", "-date_time", "created", "modified", "-modified"])
-@pytest.mark.parametrize("caller", [world.EVERYBODY, world.limited_to(WILLOWS, BEECHES), world.limited_to(BEECHES)], ids=str)
+@pytest.mark.parametrize(
+    "caller",
+    [world.EVERYBODY, world.limited_to(WILLOWS, BEECHES), world.limited_to(BEECHES)],
+    ids=["everything", "two homes", "one home"],
+)
 async def test_pages_by_number_are_the_whole_list_once(gateway: Gateway, sort: str, caller: Caller) -> None:
     key = await gateway.key(caller)
     whole = await ids(gateway, key, ("sort", sort))
@@ -243,7 +247,11 @@ async def test_what_visits_refer_to_is_listed_and_read(
 
 
 @pytest.mark.parametrize("path", ["users", "locations", "care-enquiries", "service-user-contacts"])
-@pytest.mark.parametrize("caller", [world.EVERYBODY, world.limited_to(WILLOWS), world.limited_to(world.STUB_HOME)], ids=str)
+@pytest.mark.parametrize(
+    "caller",
+    [world.EVERYBODY, world.limited_to(WILLOWS), world.limited_to(world.STUB_HOME)],
+    ids=["everything", "one home", "a stub"],
+)
 async def test_pages_of_people_are_the_whole_list_once(gateway: Gateway, path: str, caller: Caller) -> None:
     key = await gateway.key(caller)
     whole = await ids(gateway, key, of=f"/v1/{path}")
