@@ -283,3 +283,25 @@ async def test_a_key_limited_to_a_location_sees_its_people_alone(gateway: Gatewa
 
     assert (contact.status, location.status) == (404, 404)
     assert await ids(gateway, key, of="/v1/locations") == [BEECHES]
+
+
+@pytest.mark.parametrize(
+    ("path", "pairs", "statements"),
+    [
+        (VISITS, [], 3),
+        (VISITS, [("page", "2")], 4),
+        (VISITS, [("page", "9")], 4),
+        (f"{VISITS}/{VISIT_IDS[0]}", [], 2),
+        ("/v1/users", [("page", "2"), ("per_page", "1")], 4),
+        (f"/v1/users/{ANNA}", [], 2),
+    ],
+)
+async def test_a_call_takes_few_statements(
+    gateway: Gateway, key: Key, path: str, pairs: list[tuple[str, str]], statements: int
+) -> None:
+    before = gateway.database.statement_count
+
+    answer = await gateway.call(key, "GET", path, pairs)
+
+    # The key's, the row before the page, the page, and how many there are.
+    assert (answer.status, gateway.database.statement_count - before) == (200, statements)
