@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from storage.caller import Caller
+from storage.carehq.documents import KINDS, read_document
+from storage.carehq.exporting import attributes_of
 from storage.database import Database
 from tests import world
 from tests.resolvers.carehq import VISITS, Gateway, Key, gateway_over
@@ -305,3 +307,14 @@ async def test_a_call_takes_few_statements(
 
     # The key's, the row before the page, the page, and how many there are.
     assert (answer.status, gateway.database.statement_count - before) == (200, statements)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_listed_can_be_imported(gateway: Gateway, key: Key, kind: str) -> None:
+    attributes = [("attributes", name) for name in attributes_of(KINDS[kind])]
+
+    listed = await gateway.call(key, "GET", f"/v1/{kind.replace('_', '-')}", [*attributes, ("per_page", "100")])
+
+    documents = [read_document(KINDS[kind], item) for item in listed.json["items"]]
+    assert {len(warnings) for _, warnings in documents} == {0}
+    assert [document.id for document, _ in documents] == [item["_id"] for item in listed.json["items"]]
