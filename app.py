@@ -26,12 +26,12 @@ from schema.server.background import BackgroundTask, housekeeping, lifespan
 from schema.server.descriptors import occupy_standard_streams, report_exhaustion
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
+from schema.server.resources import mailroom_of, trusted_documents_of
 from schema.server.routes import add_routes, local_only
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.requests import TrustedDocuments
 from schema.transport.shares import Shares
 from schema.transport.websocket.endpoint import WebSockets
 from storage.caller import Caller, Role
@@ -39,8 +39,7 @@ from storage.database import Database, database_of, run_with
 from storage.errors import Refusal
 from storage.events.feed import Feed
 from storage.instants import clock
-from storage.outbox.mailroom import Mailroom, retry_and_list
-from storage.outbox.server import mail_server
+from storage.outbox.mailroom import retry_and_list
 from storage.repository import HomeVisits
 
 gc.freeze()
@@ -64,7 +63,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     engine = engine_of(settings, introspection=settings.introspection or dev)
     feed = Feed(database, queue=settings.websocket.queue)
     operations = operations_of(settings, engine, database, feed, metrics, concurrency, tokens)
-    trusted = _trusted_documents(settings)
+    trusted = trusted_documents_of(settings)
     sockets = WebSockets(operations, settings.websocket, trusted=trusted, audience=audience)
     export_gauges(metrics, concurrency, engine, database, sockets)
     page = graphiql.explorer(dev=dev, demo=demo) if settings.explorer or dev else None
@@ -78,14 +77,15 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
+    if settings.keys_secret:
+        from resolvers.rest import rest_of
+
+        rest = rest_of(settings, operations, database, clients, lambda: endpoint.is_draining)
+        app.router.add_route("*", "/{mount:(.+/)?}v1/{path:.*}", rest.endpoint.handle)
+        background.append(rest.background)
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
-
-
-def _trusted_documents(settings: Settings) -> TrustedDocuments | None:
-    with naming_the_setting("HOME_VISITS_TRUSTED_DOCUMENTS"):
-        return TrustedDocuments.read(settings.trusted_documents) if settings.trusted_documents else None
 
 
 def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
@@ -95,7 +95,7 @@ def _background(settings: Settings, database: Database, metrics: Metrics, *, dev
         *housekeeping(database, HomeVisits(database, auth.DEVELOPER, clock)),
     ]
     if settings.smtp_url or dev:
-        mailroom = _mailroom(settings)
+        mailroom = mailroom_of(settings)
         tasks.append(BackgroundTask("confirmation emails", partial(mailroom.deliver, database)))
         metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
     return tasks
@@ -109,14 +109,6 @@ def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
     if dev:
         return None
     raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
-
-
-def _mailroom(settings: Settings) -> Mailroom:
-    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    with naming_the_setting("HOME_VISITS_SMTP_URL"):
-        server = mail_server(url) if url else None
-    with naming_the_setting("HOME_VISITS_MAIL_FROM"):
-        return Mailroom(server, settings.mail_from, settings.default_time_zone)
 
 
 def say(sentence: str) -> None:
@@ -201,6 +193,31 @@ def token(
         typer.echo(mint(token_rules(settings), caller, timedelta(hours=expires), clock()))
 
 
+@cli.command()
+def key(
+    role: Annotated[list[Role] | None, typer.Option(case_sensitive=False, help="What a new key may do; repeatable.")] = None,
+    location: Annotated[list[str] | None, typer.Option(help="A location it is limited to; repeat for several.")] = None,
+    name: Annotated[str, typer.Option(help="Who uses it, as events tell it; else its account ID.")] = "",
+    allow_signature_1: Annotated[bool, typer.Option("--allow-signature-1", help="For old clients: see the README.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the keys.")] = False,
+    revoke: Annotated[str | None, typer.Option(help="The key to end.")] = None,
+) -> None:
+    """Make a key of the API at /v1, list them, or end one. A new one is account ID, key and secret, each on a line."""
+    from resolvers.rest import KeyMaker, list_keys, revoke_key
+
+    settings = _settings()
+    if (bool(role), list_, revoke is not None).count(True) != 1:
+        raise Unstartable("Give a new key a --role, or choose --list or --revoke: one of the three.")
+    if revoke is not None:
+        run_with(_migrated_database(settings), partial(revoke_key, key=revoke))
+    elif list_:
+        typer.echo("".join(f"{line}\n" for line in run_with(_migrated_database(settings), list_keys)), nl=False)
+    else:
+        caller = Caller(name, frozenset(role or ()), frozenset(location) if location else None)
+        make = KeyMaker(settings, caller, allows_signature_1=allow_signature_1)
+        typer.echo("\n".join(run_with(_migrated_database(settings, create=True), make)))
+
+
 @cli.command("import")
 def import_(
     files: Annotated[list[Path], typer.Argument(help="CareHQ documents as JSON: an array, a page with items, one, or lines.")],
@@ -272,7 +289,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
     Log(settings.log_format or "console").capture_logging()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-    mailroom, database = _mailroom(settings), _migrated_database(settings)
+    mailroom, database = mailroom_of(settings), _migrated_database(settings)
     if once:
         say(f"{run_with(database, mailroom.deliver_once)} sent.")
     else:

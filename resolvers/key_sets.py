@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class WeakSecret(ValueError):
-    """Anybody could guess the secret, and sign tokens with it."""
+    """Anybody could guess the secret, and sign tokens or read keys with it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"The secret for tokens {reason}. Set one of at least {SECRET_BYTES} random bytes, such as this prints: "
+            f"The secret {reason}. Set one of at least {SECRET_BYTES} random bytes, such as this prints: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
 
@@ -65,6 +65,17 @@ class KeysUnavailable(Exception):
 
 def secret_key(secret: str) -> jwt.PyJWK:
     """Return the key that signs and verifies with a secret; raise WeakSecret where it could be guessed."""
+    require_strong(secret)
+    text = secret.encode(errors="surrogateescape")
+    try:
+        jwt.get_algorithm_by_name("HS256").prepare_key(text)
+    except jwt.InvalidKeyError:
+        raise WeakSecret("is a public key, a certificate or a JSON Web Key, which others can read") from None
+    return jwt.PyJWK({"kty": "oct", "k": base64url_encode(text).decode()}, "HS256")
+
+
+def require_strong(secret: str) -> None:
+    """Raise WeakSecret where a secret could be guessed."""
     text = secret.encode(errors="surrogateescape")
     if len(text) < SECRET_BYTES:
         raise WeakSecret(f"has only {len(text)} bytes")
@@ -72,11 +83,6 @@ def secret_key(secret: str) -> jwt.PyJWK:
         raise WeakSecret("repeats itself")
     if secret in _WELL_KNOWN or len(_WORDS.sub("", secret)) < SECRET_BYTES:
         raise WeakSecret("is a well-known one, or made of well-known words")
-    try:
-        jwt.get_algorithm_by_name("HS256").prepare_key(text)
-    except jwt.InvalidKeyError:
-        raise WeakSecret("is a public key, a certificate or a JSON Web Key, which others can read") from None
-    return jwt.PyJWK({"kty": "oct", "k": base64url_encode(text).decode()}, "HS256")
 
 
 def published_keys(document: bytes) -> dict[bytes, jwt.PyJWK]:

@@ -20,6 +20,7 @@ from storage.events.followers import Follower
 from storage.events.reading import HomeVisitEvents
 from storage.lifecycle import HomeVisitOperation
 from storage.models import HomeVisit
+from storage.nonces import Nonce
 from storage.people import People
 from storage.queries.conditions import LIST_LENGTH, HomeVisitFilter
 from storage.queries.paging import Window
@@ -160,11 +161,14 @@ class Context:
             raise RuntimeError("Events can be followed only where something reads them.")
         return await self._feed.follow(self.caller, filter, after)
 
-    def begin_change(self, key: str, field: str) -> HomeVisits:
-        """Return the repository for one change, and keep under its response key how far it comes; load anew from now on."""
+    def begin_change(self, key: str, field: str, nonce: Nonce | None = None) -> HomeVisits:
+        """Return the repository for one change, and keep under its response key how far it comes; load anew from now on.
+
+        `nonce` is that of a signed request.
+        """
         self._loaders.clear()
         change = self.changes[key] = Change(field, WriteState(self.caller.subject))
-        return HomeVisits(self._database, self.caller, self._clock, change.state)
+        return HomeVisits(self._database, self.caller, self._clock, change.state, nonce)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":
         loader = self._loaders.get(key)

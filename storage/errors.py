@@ -6,6 +6,7 @@ Refusal                      nothing was read or written
 ├── VersionConflict          the visit has changed since it was read
 ├── IdempotencyConflict      the key was used before, with other input
 ├── InvalidInput             values refused, all of them at once
+├── NonceUsed                a signed request that was sent before
 ├── InvalidPage              a page or cursor that cannot be served
 ├── UnknownKind              documents of a kind that there is not
 ├── UnreadableFile           a file of documents that cannot be read
@@ -78,6 +79,13 @@ class InvalidInput(Refusal):
     def __init__(self, *problems: Problem) -> None:
         super().__init__(self.__doc__)
         self.problems = problems
+
+
+class NonceUsed(Refusal):
+    """This request was sent before. Sign each one anew; an `idempotency_key` makes it safe to book again."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 class InvalidPage(Refusal):

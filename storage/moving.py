@@ -49,7 +49,8 @@ def move_to(target: Database, source: Database, progress: Progress | None = None
 async def move(source: Database, target: Database, progress: Progress | None = None) -> int:
     """Copy what `target` has not yet, then compare both; return how many rows there are. `progress` counts each row twice."""
     # Each imports its tables where it is used.
-    import storage.outbox.messages  # noqa: F401, PLC0415 - its table belongs to what is moved
+    import storage.api_keys  # noqa: PLC0415 - its table belongs to what is moved
+    import storage.outbox.messages  # noqa: F401, PLC0415 - and so does this one
     from storage.events.numbering import number_events  # noqa: PLC0415 - only this needs it
 
     await number_events(source)  # SQLite numbers none that is there

@@ -9,7 +9,7 @@ from storage.caller import Caller
 from storage.database import Database
 from storage.queries import people
 from storage.queries.conditions import Conditions
-from storage.queries.paging import Page, Window, canonical, page_of
+from storage.queries.paging import NumberedPage, Page, Window, canonical, page_of
 from storage.queries.people_filters import PeopleFilter, people_conditions
 from storage.queries.references import Kind
 from storage.queries.statements import COMPILING
@@ -45,6 +45,19 @@ class People:
 
         rows = [row[: listed.width] for row in rows]
         return page_of(rows, listed.record, listed.order, window, beyond, total)
+
+    async def numbered_page(self, kind: Kind, filter: PeopleFilter, order: OrderKeys, page: NumberedPage) -> Page[Any]:
+        """Return a page by its number; one beyond the end of the list is empty."""
+        window = Window(page.size, False, None, None)
+        if page.offset == 0:
+            return await self.page(kind, filter, order, window)
+        where = people_conditions(kind, filter, self._caller.locations, self._dialect)
+        shape, values = self._shape(kind, where, order, window)
+        found = await self._compiled(people.row_at, shape)
+        rows = await self._fetch(found.statement, values | page.row_before())
+        if not rows:
+            return await self.page(kind, filter, order, window._replace(size=0))
+        return await self.page(kind, filter, order, window._replace(after=found.order.cursor(rows[0])))
 
     async def contacts(self, care_enquiries: Sequence[str], window: Window) -> list[Page[Any]]:
         """Return for each care enquiry a page of its contacts by ID, all read by one statement."""

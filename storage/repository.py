@@ -19,6 +19,7 @@ from storage.events.appending import append_event
 from storage.identifiers import identifier, identifiers, new_identifier
 from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, HomeVisitEventType, IdempotencyKey
+from storage.nonces import Nonce, use_nonce
 from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
 from storage.queries import listing
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
@@ -26,7 +27,7 @@ from storage.queries.counts import count
 from storage.queries.grouping import HomeVisitGrouping
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
-from storage.queries.paging import Page, Window, page_of
+from storage.queries.paging import NumberedPage, Page, Window, page_of
 from storage.queries.statements import COMPILING
 from storage.writes import WriteState
 
@@ -39,16 +40,25 @@ OrderKeys = Sequence[tuple[str, bool]]
 
 
 class HomeVisits:
-    """The visits that `caller` may see. `clock` tells the time of a change, `write_state` how far one has come."""
+    """The visits that `caller` may see. `clock` tells the time of a change, `write_state` how far one has come.
+
+    `nonce` is that of a signed request: a change keeps it, and is refused by NonceUsed where it was kept before.
+    """
 
     def __init__(
-        self, database: Database, caller: Caller, clock: Callable[[], datetime], write_state: WriteState | None = None
+        self,
+        database: Database,
+        caller: Caller,
+        clock: Callable[[], datetime],
+        write_state: WriteState | None = None,
+        nonce: Nonce | None = None,
     ) -> None:
         self._database = database
         self._dialect = database.dialect
         self._caller = caller
         self._clock = clock
         self._write_state = write_state
+        self._nonce = nonce
 
     async def get(self, id: str, columns: frozenset[str] | None = None) -> HomeVisit | None:
         """Return the visit, or None. Where `columns` names the attributes that will be read of it, it need not have others."""
@@ -82,6 +92,20 @@ class HomeVisits:
 
         rows = [row[: listed.width] for row in rows] if beyond else rows
         return page_of(rows, listed.record, listed.order, window, beyond, total)
+
+    async def numbered_page(
+        self, filter: HomeVisitFilter, order: OrderKeys, page: NumberedPage, columns: frozenset[str] | None = None
+    ) -> Page[HomeVisit]:
+        """Return a page by its number; one beyond the end of the list is empty. Far pages are found by counting rows."""
+        window = Window(page.size, False, None, None)
+        if page.offset == 0:
+            return await self.page(filter, order, window, columns)
+        where = conditions(filter, self._caller.locations, self._dialect)
+        shape, values = self._shape(where, order, window)
+        found = await self._compiled(listing.row_at, shape)
+        rows: Sequence[Any] = await self._database.fetch(found.statement, values | page.row_before(), self._caller.subject)
+        window = window._replace(after=found.order.cursor(rows[0])) if rows else window._replace(size=0)
+        return await self.page(filter, order, window, columns)
 
     async def pages(
         self,
@@ -190,7 +214,7 @@ class HomeVisits:
             confirm_booking(session, visit, now)
             return visit
 
-        return await self._database.write(conflicts.read_after(work) if conflicts else work, self._write_state)
+        return await self._change(conflicts.read_after(work) if conflicts else work)
 
     async def update(
         self,
@@ -218,7 +242,7 @@ class HomeVisits:
                 append_event(session, self._caller.subject, visit, HomeVisitEventType.UPDATED, entries)
             return visit
 
-        return await self._database.write(conflicts.read_after(work) if conflicts else work, self._write_state)
+        return await self._change(conflicts.read_after(work) if conflicts else work)
 
     async def cancel(self, id: str, *, expected_version: int | None = None, notify_care_seeker: bool = False) -> HomeVisit:
         """Raise HomeVisitNotFound, HomeVisitNotPending or VersionConflict."""
@@ -251,7 +275,17 @@ class HomeVisits:
             append_event(session, self._caller.subject, visit, type, entries)
             return visit
 
-        return await self._database.write(work, self._write_state)
+        return await self._change(work)
+
+    async def _change(self, work: Callable[[Session], HomeVisit]) -> HomeVisit:
+        nonce = self._nonce
+
+        def signed(session: Session) -> HomeVisit:
+            if nonce is not None:
+                use_nonce(session, nonce, self._clock())
+            return work(session)
+
+        return await self._database.write(work if nonce is None else signed, self._write_state)
 
     def _locked_pending(self, session: Session, id: str, expected_version: int | None) -> HomeVisit:
         query = select(HomeVisit).where(HomeVisit.id == identifier(id), self._in_scope(HomeVisit.location)).with_for_update()

@@ -38,7 +38,14 @@ DOCUMENTED = {
 }
 # Where each framework may be imported: a file, or a folder with all below it.
 ALLOWED_IN = {
-    "aiohttp": ("app.py", "resolvers/key_sets.py", "schema/transport/http", "schema/transport/websocket", "schema/server"),
+    "aiohttp": (
+        "app.py",
+        "resolvers/key_sets.py",
+        "schema/transport/http",
+        "schema/transport/rest",
+        "schema/transport/websocket",
+        "schema/server",
+    ),
     "uvloop": ("app.py", "schema/server"),
     "prometheus_client": ("schema/server",),
     "structlog": ("schema/server",),
@@ -54,6 +61,7 @@ ALLOWED_IN = {
     "pydantic_settings": ("schema/server/settings.py",),
     "typer": ("app.py",),
     "jwt": ("resolvers",),
+    "cryptography": ("resolvers/api_keys.py",),
 }
 # Each database is known in a folder of its own, and by this one module that picks it.
 DATABASES = ("storage/sqlite", "storage/postgresql")

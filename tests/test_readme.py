@@ -150,13 +150,16 @@ def test_a_request_costs_what_is_said(running_server: Server) -> None:
 
 
 def test_the_commands_do_what_is_said(folder: Path) -> None:
-    commands = [example for example in of("sh", "Import and export", "Deploy", "Operate") if "serve" not in example.text]
+    sections = ("Import and export", "Scripts written for CareHQ", "Deploy", "Operate")
+    commands = [example for example in of("sh", *sections) if "serve" not in example.text]
 
     ended = {example.section: run(example.text, folder) for example in commands}
 
-    assert {section: one.returncode for section, one in ended.items()} == {"Import and export": 0, "Deploy": 0, "Operate": 0}
+    assert {section: one.returncode for section, one in ended.items()} == dict.fromkeys(sections, 0)
     assert len(json.loads(ended["Import and export"].stdout)) == 5
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", ended["Deploy"].stdout)
+    account, key, _, line = ended["Scripts written for CareHQ"].stdout.splitlines()
+    assert line.startswith(f"{key} of reports, account {account}, COORDINATOR, all locations, signature 2, made 20")
     assert ended["Operate"].stdout == "0 in all.\n"
     assert (folder / "visits-backup.db").stat().st_size > 100_000
 
@@ -226,6 +229,7 @@ def test_every_example_is_tried() -> None:
         "Generate a client": {"sh", "ts", "tsx", "python"},
         "Keep a list up to date": {"ts", "python"},
         "Import and export": {"sh"},
+        "Scripts written for CareHQ": {"sh", "python"},
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.
         "PostgreSQL": {"sh", "sql"},

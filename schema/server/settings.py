@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     jwt_audience: str | None = None
     jwt_roles_claim: str = "roles"
     jwt_locations_claim: str = "locations"
+    keys_secret: SecretStr | None = None
+    keys_rate: PositiveInt = 50
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
     default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"

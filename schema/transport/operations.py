@@ -58,6 +58,8 @@ class RequestState:
     caller: Caller | None = None
     request: Request | None = None
     operation: OperationDefinitionNode | None = None
+    operation_name: str | None = None
+    operation_type: str | None = None
     outcome: str = "ok"
     failure: BaseException | None = None
     context: Any = None
@@ -154,6 +156,23 @@ class Operations(Generic[C]):
             finally:
                 self._concurrency.leave(caller.subject, cost)
 
+    async def run(
+        self, state: RequestState, sign_in: Callable[[], Awaitable[C]], work: Callable[[Any], Awaitable[Result]]
+    ) -> Result:
+        """Run what is no GraphQL document, in a context, within the same limits. Raises whatever goes wrong."""
+        with self._deadline:
+            caller = state.caller = await sign_in()
+            if (queued := self._concurrency.enter(caller.subject)) is not None:
+                await queued
+            cost = 0
+            try:
+                state.context = self._make_context(caller, state.id)
+                result = await work(state.context)
+                cost = result.cost
+                return result
+            finally:
+                self._concurrency.leave(caller.subject, cost)
+
     async def sign_in(self, authorization: str | None) -> C:
         """Return the caller of a connection; raise a GraphQLError with a code."""
         authenticated: Any = self._authenticate(authorization)
@@ -216,8 +235,8 @@ class Operations(Generic[C]):
         record = RequestRecord(
             state.id,
             caller.subject if caller else None,
-            name or (request.operation_name if request else None),
-            operation.operation.value if operation else None,
+            name or (request.operation_name if request else state.operation_name),
+            operation.operation.value if operation else state.operation_type,
             state.outcome,
             status,
             perf_counter() - state.started,

@@ -56,8 +56,8 @@ def _notes(value: Any) -> str:
     return notes
 
 
-def _instant(value: Any) -> datetime:
-    """Read the source's own form, in UTC, or RFC 3339."""
+def parse_instant(value: Any) -> datetime:
+    """Read the source's own form, in UTC, or RFC 3339; raise ValueError."""
     if isinstance(value, str) and _is_instant(value := value.strip()):
         try:
             parsed = datetime.fromisoformat(value if len(value) == len("2024-11-03 11:00:00") else value.upper())
@@ -68,7 +68,7 @@ def _instant(value: Any) -> datetime:
 
 
 def _visit_time(value: Any) -> datetime:
-    instant = in_whole_seconds(_instant(value))
+    instant = in_whole_seconds(parse_instant(value))
     if time_problem(instant):
         raise ValueError(f"must be in a year from {FIRST_YEAR} to {LAST_YEAR}")
     return instant
@@ -118,7 +118,7 @@ def _flag(value: Any) -> bool:
 
 Identifier = Annotated[str, PlainValidator(_identifier)]
 Text = Annotated[str, PlainValidator(_short_text)]
-Instant = Annotated[datetime, PlainValidator(_instant)]
+Instant = Annotated[datetime, PlainValidator(parse_instant)]
 
 
 class Document(BaseModel):

@@ -1,6 +1,7 @@
 """CareHQ documents out of the database, in the form in which they came."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.carehq.documents import Kind, kind_named
 from storage.database import Database
-from storage.instants import Instant
+from storage.instants import Instant, stored
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 
@@ -49,6 +50,23 @@ async def _documents(database: Database, kind: Kind) -> AsyncIterator[dict[str, 
                 if name not in kind.document.only_when_set or (value is not None and value is not False)
             }
         after = str(rows[-1][0])
+
+
+def attributes_of(kind: Kind) -> dict[str, str]:
+    """Return the names that documents of a kind have, in the order of the source's, each with the one that ours have."""
+    return dict(sorted((field.alias or name, name) for name, field in kind.document.model_fields.items()))
+
+
+def document_of(kind: Kind, record: Any, attributes: Collection[str]) -> dict[str, Any]:
+    """Return a record as a document of the source's with these attributes, null where there is nothing."""
+    named = [(attribute, name) for attribute, name in attributes_of(kind).items() if attribute in attributes]
+    return {attribute: _shown(kind.table.c[name], getattr(record, name)) for attribute, name in named}
+
+
+def _shown(column: sa.Column[Any], value: Any) -> Any:
+    if value is None or isinstance(column.type, sa.JSON):
+        return value
+    return _form(column)(stored(value) if isinstance(value, datetime) else value)
 
 
 def _columns(kind: Kind) -> list[sa.Column[Any]]:

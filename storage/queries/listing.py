@@ -8,15 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from storage.models import DERIVED_FROM, HomeVisit
-from storage.queries.conditions import INDEXED, LISTS, VISITS, clause
+from storage.queries.conditions import BOUNDS, INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical, cursors_of, limited, page_limit
+from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
+from storage.queries.selectivity import has_indexed_text
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
 # The dearest is kept in some 50 KB.
 SHAPES = 512
+# A row that pages are numbered up to is reached by walks so many times as long as those that fill a page.
+DEEPER = 40
 
 _ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
@@ -84,6 +87,20 @@ def beyond_cursors(dialect: Dialect, shape: Shape) -> Statement:
 
 
 @lru_cache(SHAPES)
+def row_at(dialect: Dialect, shape: Shape) -> Listing:
+    """Select of one row what cursors have: that at the parameter `position`, counted from 0, of the first `reach` rows."""
+    names = _names(frozenset(), shape.order)
+    paths = dialect.page_paths(shape.conditions, shape.order)
+    if _leads_along(shape):
+        paths = list(map(_deeper, paths))
+
+    def along(path: AccessPath) -> Statement:
+        return compiled(dialect, only_row_at(_rows_along(dialect, path, shape, names)))
+
+    return _listing(with_fallbacks(paths, along), shape, names)
+
+
+@lru_cache(SHAPES)
 def one(dialect: Dialect, conditions: ConditionShape, columns: frozenset[str] | None) -> Listing:
     names, shape = _names(columns, ()), Shape(conditions)
     query = sa.select(*(VISITS.c[name] for name in names)).where(*clauses(dialect, shape, Access.FEWEST))
@@ -134,16 +151,35 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
     return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
+def _leads_along(shape: Shape) -> bool:
+    """Tell whether rows in this order lie side by side, or all that a walk passes meet the conditions."""
+    along = shape.order[0][0]
+    if along == "id":
+        return not has_indexed_text(shape.conditions)
+    return all(name in BOUNDS and BOUNDS[name][0].name == along for name, _ in shape.conditions)
+
+
+def _deeper(path: AccessPath) -> AccessPath:
+    """Return a walk that goes on for longer: to sort all rows would take more than to pass over the first of them."""
+    if path.access not in (Access.IN_ORDER, Access.WALK):
+        return path
+    return path._replace(max_steps=path.max_steps and DEEPER * path.max_steps, rows=path.rows and DEEPER * path.rows)
+
+
 def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
+    return compiled(dialect, _rows_along(dialect, path, shape, names))
+
+
+def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     if path.mergeable is not None:
-        return compiled(dialect, _merged(dialect, shape, names, path.mergeable))
+        return _merged(dialect, shape, names, path.mergeable)
     if path.access is Access.SORTED:
-        return compiled(dialect, _sorted(dialect, shape, names))
+        return _sorted(dialect, shape, names)
     if path.rows is not None:
-        return compiled(dialect, _walked(dialect, shape, names, path.rows))
+        return _walked(dialect, shape, names, path.rows)
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
     query = _limited(dialect, shape, sa.select(*columns), path.access)
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
+    return dialect.scanning(query, VISITS) if path.access in SCANS else query
 
 
 def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from storage.errors import InvalidPage
 from storage.identifiers import is_identifier
@@ -24,6 +25,21 @@ LARGEST_PAGE = 100
 ORDER_KEYS = 8
 # The columns that lists can be ordered by, each with its letter in cursors. Clients keep cursors: a letter stays with its column.
 CURSOR_CODES = {"id": "i", "date_time": "d", "created": "c", "modified": "m", "name_folded": "n"}
+
+
+class NumberedPage(NamedTuple):
+    """A page by its number, from 1, in a list of pages of this size."""
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
+    def row_before(self) -> dict[str, int]:
+        """Return the parameters by which the row before the page is found. One row is a page of its own."""
+        return {"limit": 1, "reach": self.offset, "position": self.offset - 1}
 
 
 class Window(NamedTuple):
@@ -227,6 +243,17 @@ def page_of(
 
 def page_limit() -> sa.BindParameter[int]:
     return sa.bindparam("limit", type_=sa.Integer())
+
+
+def only_row_at(page: sa.Select[Any]) -> sa.Select[Any]:
+    """Select of what selects a page, its size now the parameter `reach`, the row at the parameter `position`, from 0."""
+
+    def replacement(element: Any, **_: Any) -> Any:
+        is_limit = isinstance(element, sa.BindParameter) and element.key == "limit"
+        return sa.bindparam("reach", type_=sa.Integer()) if is_limit else None
+
+    rows = cast("sa.Select[Any]", replacement_traverse(page, {}, replacement)).subquery("rows")
+    return sa.select(*rows.c).limit(sa.literal_column("1")).offset(sa.bindparam("position", type_=sa.Integer()))
 
 
 def limited(query: sa.Select[Any], number: sa.ColumnElement[int]) -> sa.Select[Any]:

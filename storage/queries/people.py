@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from storage.models import CareEnquiry, Location, ServiceUserContact, User
 from storage.queries.dialect import Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, cursors_of, limited, page_limit
+from storage.queries.paging import Order, cursors_of, limited, only_row_at, page_limit
 from storage.queries.people_filters import PARENT, SCOPE, clause, is_own_location, of_location, sighted
 from storage.queries.people_search import INDEXED_SEARCH
 from storage.queries.references import TABLES, Kind, columns_of
@@ -77,6 +77,18 @@ def page(dialect: Dialect, shape: Shape) -> Listing:
     else:
         statement = with_fallbacks(_paths(dialect, shape), lambda path: compiled(dialect, _along(dialect, shape, path)))
     return Listing(statement, record_class, len(columns), order)
+
+
+@lru_cache(SHAPES)
+def row_at(dialect: Dialect, shape: Shape) -> Listing:
+    """Select one row: that at the parameter `position`, counted from 0, of the first `reach` rows."""
+    record_class, order = record(shape.kind), order_of(shape.kind, shape.order)
+    columns: Sequence[str] = record_class.columns  # type: ignore[attr-defined]  # the class has its columns
+
+    def along(path: AccessPath) -> Statement:
+        return compiled(dialect, only_row_at(_along(dialect, shape, path)))
+
+    return Listing(with_fallbacks(_paths(dialect, shape), along), record_class, len(columns), order)
 
 
 @lru_cache(SHAPES)

@@ -29,12 +29,12 @@ NO_NUMBER = "Input should be a valid number, unable to parse string as a number"
 REFUSED_SETTINGS = {
     "a short secret": (
         {"JWT_SECRET": CANARY},
-        (f"HOME_VISITS_JWT_SECRET: The secret for tokens has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}"),
+        (f"HOME_VISITS_JWT_SECRET: The secret has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}"),
     ),
     "a well-known secret": (
         {"JWT_SECRET": "your-256-bit-secret-your-256-bit-secret"},
         (
-            "HOME_VISITS_JWT_SECRET: The secret for tokens is a well-known one, or made of well-known words. "
+            "HOME_VISITS_JWT_SECRET: The secret is a well-known one, or made of well-known words. "
             f"Set one of at least 32 random bytes, {EXAMPLE}"
         ),
     ),
@@ -52,7 +52,7 @@ REFUSED_SETTINGS = {
     ),
     "a short secret beside keys": (
         {"JWT_SECRET": CANARY, "JWT_JWKS_URL": "https://issuer.example/keys"},
-        f"HOME_VISITS_JWT_SECRET: The secret for tokens has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}",
+        f"HOME_VISITS_JWT_SECRET: The secret has only 11 bytes. Set one of at least 32 random bytes, {EXAMPLE}",
     ),
     "another kind of database": (
         {"DATABASE_URL": f"mysql://user:{CANARY}@db/visits"},

@@ -42,7 +42,7 @@ def test_a_secret_that_can_be_guessed_is_refused_with_what_to_do(secret: str, re
         secret_key(secret)
 
     message = str(refused.value)
-    assert message.startswith(f"The secret for tokens {reason}")
+    assert message.startswith(f"The secret {reason}")
     assert message.endswith('python -c "import secrets; print(secrets.token_urlsafe(48))"')
     assert len(secret) < 10 or secret not in message
 

@@ -327,7 +327,7 @@ async def test_a_token_minted_for_every_location_lists_none() -> None:
     ("rules", "caller", "message"),
     [
         (TokenRules(jwks_url="https://issuer.example/keys"), AMY, "Tokens are signed with a secret, and none is set"),
-        (TokenRules(secret=GUESSABLE), AMY, "The secret for tokens has only 8 bytes"),
+        (TokenRules(secret=GUESSABLE), AMY, "The secret has only 8 bytes"),
         (RULES, Caller("", frozenset(Role)), "The token's `sub` must be"),
         (RULES, Caller("amy", frozenset()), "You have none of the roles"),
         (RULES, Caller("amy", frozenset(Role), frozenset({"home"})), "The token's `locations` must be"),

@@ -49,6 +49,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
     assert filled is True
     assert counts == {
         "alembic_version": 1,
+        "api_keys": 0,
         "care_enquiries": 150,
         "home_visit_events": 300,
         "home_visits": 300,
@@ -58,6 +59,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "outbox_messages": 0,
         "service_user_contacts": 70,
         "sightings": 0,
+        "used_nonces": 0,
         "users": 8,
     }
 

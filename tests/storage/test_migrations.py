@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+import storage.api_keys
 import storage.outbox.messages
 import storage.sqlite.keywords
 import storage.sqlite.numbering

@@ -51,17 +51,17 @@ class Endpoint:
         self._page = page
         self._clients = clients or ClientAddresses()
         self._sockets = sockets
-        self._draining = False
+        self.is_draining = False
 
     def drain(self) -> None:
         """Close each connection with its next answer, so that clients go elsewhere; `connections.drain` waits for that."""
-        self._draining = True
+        self.is_draining = True
         if self._sockets:
             self._sockets.drain()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
-        state = self._state(request)
+        state = new_state(request, self._clients)
         if request.method == hdrs.METH_OPTIONS:
             preflight = responses.preflight(allowed=request.headers.get(hdrs.ORIGIN) in self._origins)
             return self._with_common_headers(state, request, preflight)
@@ -77,7 +77,7 @@ class Endpoint:
 
     async def refuse_header(self, request: web.Request, limit: int) -> web.StreamResponse:
         """Answer, like any other, a request whose first line or a header is too long to be read; its connection ends."""
-        state = self._state(request)
+        state = new_state(request, self._clients)
         response = await self._respond(state, request, _failing(too_long(limit)), JSON)
         response.force_close()
         return response
@@ -94,11 +94,6 @@ class Endpoint:
             return await sockets.handle(request, new_state)
         except RequestError as refusal:
             return await self._respond(state, request, _failing(refusal), JSON)
-
-    def _state(self, request: web.Request) -> RequestState:
-        state = RequestState(_request_id(request))
-        state.client, state.trace_id = self._clients.address(request), trace_id(request)
-        return state
 
     async def _respond(
         self, state: RequestState, request: web.Request, running: Awaitable[Result], media_type: str
@@ -133,9 +128,16 @@ class Endpoint:
         response.headers[REQUEST_ID] = state.id
         if self._origins and (origin := request.headers.get(hdrs.ORIGIN, "")) in self._origins:
             responses.allow_origin(response, origin)
-        if self._draining:
+        if self.is_draining:
             response.force_close()
         return response
+
+
+def new_state(request: web.Request, clients: ClientAddresses) -> RequestState:
+    """Return the state of a request, with who sent it and which trace it is part of."""
+    state = RequestState(_request_id(request))
+    state.client, state.trace_id = clients.address(request), trace_id(request)
+    return state
 
 
 async def _failing(error: RequestError) -> Result:

@@ -47,6 +47,11 @@ async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
     """Read the body of a POST. Raises RequestError: 400, 408, 413 or 415."""
     if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
         raise bad_request("Send the request as JSON in UTF-8, with Content-Type: application/json.", status=415)
+    return await read_bytes(request, limits)
+
+
+async def read_bytes(request: web.Request, limits: HTTPLimits) -> bytes:
+    """Read a body of any type. Raises RequestError: 400, 408, 413 or 415."""
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() not in ("identity", ""):
         raise bad_request("Send the body without Content-Encoding.", status=415)
     try:

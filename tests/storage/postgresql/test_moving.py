@@ -16,6 +16,7 @@ import pytest
 from sqlmodel import Session, text
 
 from storage import moving
+from storage.api_keys import APIKey, APIKeys
 from storage.caller import Caller, Role
 from storage.database import Database, database_of
 from storage.demo import fill_with_demo
@@ -23,6 +24,7 @@ from storage.errors import DatabaseBusy, DatabaseUnusable, UnfinishedMove
 from storage.instants import clock
 from storage.models import metadata
 from storage.moving import move
+from storage.nonces import Nonce
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.repository import HomeVisits
 from tests.conftest import APP, RunCommand, StartServer, environment, fill
@@ -79,14 +81,25 @@ async def with_odd_texts(database: Database) -> None:
     await database.write(work)
 
 
+async def with_a_key(database: Database) -> None:
+    keys = APIKeys(database, clock)
+    names = {"key": "k", "account_id": "1" * 24, "subject": "script", "secret": "encrypted", "created": clock()}
+    await keys.add(APIKey(**names, roles=["VIEWER"], locations=["2" * 24], allows_signature_1=True, last_used=clock()))
+    await keys.keep_nonce(Nonce("k", "AAECAwQFBgcICQoLDA0ODw"))
+
+
 async def test_every_row_is_moved_there_and_back_as_it_was(database: Database, sqlite: Callable[[str], Database]) -> None:
     first, last = await sqlite("first.db").open(), await sqlite("last.db").open()
     await with_odd_texts(first)
+    await with_a_key(first)
     before = await rows_in(first)
 
     moved, moved_back = await move(first, database), await move(database, last)
 
-    assert min(len(before[name]) for name in ("home_visits", "users", "home_visit_events", "sightings")) > 0
+    assert (
+        min(len(before[name]) for name in ("home_visits", "users", "home_visit_events", "sightings", "api_keys", "used_nonces"))
+        > 0
+    )
     assert moved == moved_back == sum(map(len, before.values()))
     assert await rows_in(database) == await rows_in(last) == before
     await asyncio.gather(first.close(), last.close())

@@ -16,6 +16,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import storage.api_keys
 import storage.outbox.messages
 from storage import migrations
 from storage.errors import DatabaseUnusable

@@ -1,0 +1,102 @@
+"""Keys of the CareHQ-compatible API: who calls with each, its secret as it was encrypted, and when it was last used."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache, partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, Session, SQLModel, col, update
+
+from storage.caller import Caller, Role
+from storage.database import Database
+from storage.instants import Instant
+from storage.models import table_of
+from storage.nonces import Nonce, delete_old_nonces, use_nonce
+from storage.queries.dialect import Dialect
+from storage.queries.statements import Statement, compiled
+from storage.records import record_of
+
+
+class APIKey(SQLModel, table=True):
+    """A key with the caller that it stands for. `secret` is encrypted; a key that was revoked stays, for what it has done."""
+
+    __tablename__ = "api_keys"
+
+    key: str = Field(primary_key=True)
+    account_id: str = Field(max_length=24)
+    subject: str
+    secret: str
+    roles: list[str] = Field(sa_type=sa.JSON)
+    locations: list[str] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
+    allows_signature_1: bool = False
+    created: datetime = Field(sa_type=Instant)
+    last_used: datetime | None = Field(default=None, sa_type=Instant)
+    revoked: datetime | None = Field(default=None, sa_type=Instant)
+
+
+KEYS = table_of(APIKey)
+KeyRecord = record_of(APIKey)
+
+
+def caller_of(key: APIKey) -> Caller:
+    """Return whom a key stands for."""
+    return Caller(key.subject, frozenset(map(Role, key.roles)), None if key.locations is None else frozenset(key.locations))
+
+
+class APIKeys:
+    """The keys in a database. `clock` tells when one is revoked, and how old nonces are."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def find(self, key: str) -> APIKey | None:
+        """Return the key, unless it was revoked."""
+        rows: Sequence[Any] = await self._database.fetch(_one(self._database.dialect), {"key": key})
+        found = KeyRecord(rows[0]) if rows else None
+        return found if found is not None and found.revoked is None else None
+
+    async def list(self) -> "list[APIKey]":
+        """Return all keys, the oldest first, those that were revoked too."""
+        rows: Sequence[Any] = await self._database.fetch(_all(self._database.dialect), {})
+        return list(map(KeyRecord, rows))
+
+    async def add(self, key: APIKey) -> None:
+        def work(session: Session) -> None:
+            session.add(key)
+
+        await self._database.write(work)
+
+    async def revoke(self, key: str) -> bool:
+        """End a key, and return whether there was one to be ended."""
+        of_key = update(APIKey).where(col(APIKey.key) == key, col(APIKey.revoked).is_(None)).values(revoked=self._clock())
+        return await self._database.write(lambda session: bool(session.exec(of_key).rowcount))
+
+    async def note_used(self, used: Mapping[str, datetime]) -> None:
+        """Keep when keys were last used, unless another process has kept a later time."""
+        await self._database.write(partial(_note_used, used))
+
+    async def keep_nonce(self, nonce: Nonce) -> None:
+        """Keep the nonce of a request that was refused, and so has written nothing; raise NonceUsed."""
+        await self._database.write(lambda session: use_nonce(session, nonce, self._clock()))
+
+    async def delete_old_nonces(self) -> int:
+        return await self._database.write(lambda session: delete_old_nonces(session, self._clock()))
+
+
+def _note_used(used: Mapping[str, datetime], session: Session) -> None:
+    # In one order, so that no two processes wait for each other.
+    for key, instant in sorted(used.items()):
+        is_earlier = sa.or_(col(APIKey.last_used).is_(None), col(APIKey.last_used) < instant)
+        session.exec(update(APIKey).where(col(APIKey.key) == key, is_earlier).values(last_used=instant))
+
+
+@cache
+def _one(dialect: Dialect) -> Statement:
+    return compiled(dialect, sa.select(*KEYS.c).where(KEYS.c.key == sa.bindparam("key", type_=sa.String())))
+
+
+@cache
+def _all(dialect: Dialect) -> Statement:
+    return compiled(dialect, sa.select(*KEYS.c).order_by(KEYS.c.created, KEYS.c.key))
