@@ -56,6 +56,14 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
         """Tell whether a statement runs that nobody waits for any more."""
         return bool(self._protocol._is_cancelling())  # the next statement would wait for it
 
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether the next transaction would be one of its own, not a part of one that was left open.
+
+        Where BEGIN comes too late the driver takes it for begun: what is committed after it ends with a savepoint, not on disk.
+        """
+        return self._top_xact is None and not self.is_in_transaction()
+
     async def settle(self) -> None:
         """Wait until what was cancelled has ended; close the connection where that takes long."""
         with contextlib.suppress(TimeoutError):
@@ -119,6 +127,8 @@ class Connections:
                 if is_lost(error):
                     connection.terminate()
                 if lease.is_late:
+                    # The server hangs, or its host is gone without a word: of the others each would cost a caller as long.
+                    self.drop_idle()
                     raise DatabaseBusy from error
                 raise
             finally:
@@ -158,10 +168,11 @@ class Connections:
 
     def _return(self, connection: PooledConnection, lease: Lease) -> None:
         self._lent.discard(connection)
-        if self._is_closed:
-            connection.terminate()
-        elif not connection.is_closed():
-            self._idle.append(connection)
+        if not connection.is_closed():
+            if self._is_closed or not connection.is_clean:
+                connection.terminate()
+            else:
+                self._idle.append(connection)
         self._leases.end(lease)
 
     def drop_idle(self) -> None:

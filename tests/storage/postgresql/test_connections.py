@@ -11,6 +11,8 @@ from storage.errors import DatabaseBusy, WriteInDoubt
 from storage.postgresql.connections import Connections
 from storage.postgresql.database import MAX_ATTEMPTS, PostgreSQLDatabase
 from storage.queries.statements import Statement
+from tests.inspection import PostgreSQLInspection
+from tests.storage.postgresql.cutting import wired
 
 ONE = Statement("SELECT 1", ())
 SLEEP = Statement("SELECT pg_sleep(30)", ())
@@ -110,3 +112,21 @@ async def test_a_connection_that_is_made_while_the_pool_closes_is_closed_when_it
     await connection.close()
 
     assert (was_open, connection.is_closed()) == (True, True)
+
+
+async def test_what_is_written_after_a_transaction_that_began_too_late_is_committed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.postgresql.connecting.COMMAND_SECONDS", 0.2)
+    PostgreSQLDatabase(url).migrate()
+    async with wired(url) as (through, wire):
+        database = await PostgreSQLDatabase(through, connections=1).open()
+        await database.write(lambda session: session.execute(text("CREATE TABLE notes (note text)")))
+        wire.text, wire.delay = b"BEGIN", 0.3
+
+        with pytest.raises(DatabaseBusy):
+            await database.write(lambda session: session.execute(text("INSERT INTO notes VALUES ('too late')")))
+        await database.write(lambda session: session.execute(text("INSERT INTO notes VALUES ('saved')")))
+        await database.close()
+
+    assert PostgreSQLInspection(url).query("SELECT note FROM notes") == [("saved",)]
