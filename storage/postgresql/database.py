@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
@@ -23,7 +24,7 @@ from storage.postgresql.connecting import connect
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITER, Connections
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.health import Health
-from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, is_lost, sqlstate, translate_errors
+from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, cause_of, is_lost, sqlstate, translate_errors
 from storage.postgresql.urls import dsn_of, without_password
 from storage.postgresql.waking import NOTIFY, Announcer, Listener
 from storage.queries.people_search import SEARCH
@@ -36,6 +37,10 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 5
 # `/readyz` tells within five seconds.
 CHECK_SECONDS = 4.0
+# A read that was lost later than this is not repeated: together that would take longer than a caller may wait.
+REPEAT_SECONDS = 1.0
+# So long a write may take to begin, however often: with a statement that hangs it takes no longer than a caller may wait.
+BEGIN_SECONDS = 4.0
 # Parameters whose values say how many rows there are: keywords, and times of events.
 _TELLING = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH, "at_from", "at_before"))
 
@@ -107,12 +112,16 @@ class PostgreSQLDatabase(Database):
         return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
+        began = time.monotonic()
         try:
             rows = await self._connections.read(text, arguments, subject, custom_plan=custom_plan)
         except Exception as error:
             if is_lost(error):
                 # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
                 self._connections.drop_idle()
+                if time.monotonic() - began > REPEAT_SECONDS:
+                    with self._reading.translating():
+                        raise
             elif sqlstate(error) in STALE:
                 self._connections.forget_statements()
             else:
@@ -137,17 +146,19 @@ class PostgreSQLDatabase(Database):
 
     async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
         WRITER.set(state.subject)
+        deadline = asyncio.get_running_loop().time() + BEGIN_SECONDS
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                result = await self._attempt(work, state)
+                result = await self._attempt(work, state, deadline)
             except Exception as error:
-                if is_lost(error):
+                if is_lost(error) or isinstance(cause_of(error), TimeoutError):
                     self._connections.drop_idle()
                 if sqlstate(error) in STALE:
                     self._connections.forget_statements()
                 # Where all connections are taken, one write more is of the kind that takes them: it waits once again.
                 is_repeatable = attempt == 1 if isinstance(error, DatabaseBusy) else sqlstate(error) in REPEATABLE | STALE
-                if attempt == MAX_ATTEMPTS or not is_repeatable:
+                is_late = asyncio.get_running_loop().time() > deadline
+                if attempt == MAX_ATTEMPTS or not is_repeatable or is_late:
                     with self._writing.translating():
                         raise
             else:
@@ -157,13 +168,14 @@ class PostgreSQLDatabase(Database):
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[Session], T], state: WriteState) -> T:
+    async def _attempt(self, work: Callable[[Session], T], state: WriteState, deadline: float) -> T:
         if self._engine is None:
             raise DatabaseUnusable(f"{self} is not open.")
         options: Any = {"sync_session_class": Session, "expire_on_commit": False, "info": {"dialect": DIALECT}}
         async with AsyncSession(self._engine, **options) as session:
             try:
-                await session.connection()  # waits for one that is free
+                async with asyncio.timeout_at(deadline):
+                    await session.connection()  # waits for one that is free
                 state.begin()
                 result = await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
                 await session.flush()
