@@ -207,13 +207,19 @@ class _DataLoader:
         missing = [id for id in dict.fromkeys(ids) if id not in self.items]
         if new := [id for id in missing if id not in self._loads]:
             # The first request starts a task; those that come before it begins join its batch.
-            task = self._loads[self._batch[0]] if self._batch else asyncio.ensure_future(self._load_batch())
+            task = self._loads[self._batch[0]] if self._batch else self._start_batch()
             self._batch += new
             self._loads |= dict.fromkeys(new, task)
         for task in dict.fromkeys(self._loads[id] for id in missing):
             # Others may wait for the same when this one is cancelled.
             await asyncio.shield(task)
         return self.items
+
+    def _start_batch(self) -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(self._load_batch())
+        # Who waits for several is told of the first that fails: asyncio would log the others as never looked at.
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return task
 
     async def _load_batch(self) -> None:
         ids, self._batch = self._batch, []
