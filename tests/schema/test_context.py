@@ -1,6 +1,7 @@
 """What a request reads, it reads together and once; what fails for one who waits does not fail for the others."""
 
 import asyncio
+import gc
 from typing import cast
 
 import pytest
@@ -103,6 +104,24 @@ async def test_a_database_that_failed_is_not_asked_the_same_again(ask: Ask) -> N
             await context.load("user", world.ANNA, by_id=False)
 
     assert ask.database.statement_count == 1
+
+
+async def test_who_waits_for_several_reads_that_fail_leaves_none_of_them_to_the_log(ask: Ask) -> None:
+    drop(ask.database, "users")
+    context, logged = ask.context(), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, failure: logged.append(failure["message"]))
+    first = asyncio.ensure_future(context.load("user", world.ANNA, by_id=False))
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    with pytest.raises((DatabaseUnusable, *DRIVER_ERRORS)):
+        await context.load_many("user", [world.ANNA, world.BEN], by_id=False)
+    await asyncio.gather(first, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    del context, first
+    gc.collect()
+
+    assert logged == []
 
 
 async def test_pages_of_many_records_are_read_by_one_statement_and_counted_by_one(ask: Ask) -> None:

@@ -20,9 +20,11 @@ class Wire:
         self.cuts = 0
         self._server = (host, port)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = asyncio.Event()
         self._ends: list[asyncio.StreamWriter] = []
 
     async def close(self) -> None:
+        self._is_closing.set()
         for end in self._ends:
             end.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -40,7 +42,8 @@ class Wire:
                 if is_armed and self.text is not None and self.text in data:
                     self.text = None
                     if self.delay:
-                        await asyncio.sleep(self.delay)
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(self._is_closing.wait(), self.delay)
                         calls.write(data)
                         continue
                     self.cuts += 1

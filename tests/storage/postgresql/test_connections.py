@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 from sqlmodel import Session, text
 
-from storage.errors import DatabaseBusy, WriteInDoubt
+from storage.errors import DatabaseBusy, DatabaseUnusable, WriteInDoubt
+from storage.postgresql import leases
 from storage.postgresql.connections import Connections
 from storage.postgresql.database import MAX_ATTEMPTS, PostgreSQLDatabase
 from storage.queries.statements import Statement
@@ -130,3 +131,46 @@ async def test_what_is_written_after_a_transaction_that_began_too_late_is_commit
         await database.close()
 
     assert PostgreSQLInspection(url).query("SELECT note FROM notes") == [("saved",)]
+
+
+async def test_a_write_that_cannot_begin_is_refused_in_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.postgresql.database.BEGIN_SECONDS", 0.2)
+    PostgreSQLDatabase(url).migrate()
+    async with wired(url) as (through, wire):
+        database = await PostgreSQLDatabase(through, connections=1).open()
+        wire.text, wire.delay = b"BEGIN", 2.0
+
+        async with asyncio.timeout(1.5):
+            with pytest.raises(DatabaseBusy):
+                await database.write(lambda session: session.execute(text("SELECT 1")))
+        monkeypatch.undo()
+        result = await database.write(lambda session: session.execute(text("SELECT 2")).scalar())
+        await database.close()
+
+    assert result == 2
+
+
+async def test_a_read_that_was_lost_late_is_not_repeated(
+    database: PostgreSQLDatabase, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.postgresql.database.REPEAT_SECONDS", 0.1)
+    reading = asyncio.ensure_future(database.fetch(SLEEP, {}))
+    await asyncio.sleep(0.3)
+
+    await kill_others(url)
+
+    async with asyncio.timeout(1):
+        with pytest.raises(DatabaseUnusable, match="terminating connection"):
+            await reading
+
+
+async def test_where_one_connection_hangs_the_idle_ones_are_dropped(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "READ_SECONDS", 0.2)
+    await asyncio.gather(database.fetch(ONE, {}), database.fetch(ONE, {}))
+
+    with pytest.raises(DatabaseBusy):
+        await database.fetch(SLEEP, {})
+
+    assert database._connections._idle == []
