@@ -101,7 +101,7 @@ CONFLICTS = """
     CREATE SEQUENCE meetings;
     GRANT USAGE ON meetings TO public;
     CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN IF nextval('meetings') % 5 = 0 THEN RAISE 'met' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
+        BEGIN IF nextval('meetings') % 8 = 0 THEN RAISE 'met' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER meeting AFTER INSERT ON home_visit_events DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION meet();
 """
@@ -109,7 +109,7 @@ CONFLICTS = """
 
 @asynccontextmanager
 async def conflicting(site: Site) -> AsyncIterator[None]:
-    """Each fifth commit fails as one that is serializable does where it met another."""
+    """Each eighth commit fails as one that is serializable does where it met another."""
     async with _administrator(site) as other:
         await other.execute(CONFLICTS)
         await other.commit()
