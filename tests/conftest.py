@@ -198,6 +198,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="Take a test that is skipped for one that failed.")
     parser.addoption("--no-plans", action="store_true", help="Let all servers answer by the standard executor alone.")
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="Which database to test.")
+    parser.addoption("--long", action="store_true", help="Let each fault of PostgreSQL strike as often as a release needs.")
     parser.addoption("--postgresql", metavar="URL", help="A PostgreSQL server to test with; without, one is started.")
 
 

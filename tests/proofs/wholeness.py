@@ -18,7 +18,7 @@ def faults(path: Path) -> list[str]:
     """Return what is damaged or half written: a visit without its events, an event without its mail, a gap."""
     number_events(path)
     inspection = inspect(path)
-    return [*inspection.faults(), *_half_written(inspection)]
+    return [*inspection.faults(), *half_written(inspection)]
 
 
 def wait_until_nobody_writes(path: Path) -> None:
@@ -38,7 +38,8 @@ def history(path: Path) -> dict[str, list[str]]:
     return {visit: [event["type"] for event in of_visit] for visit, of_visit in events.items()}
 
 
-def _half_written(inspection: Inspection) -> Iterator[str]:
+def half_written(inspection: Inspection, *, are_sent: bool = False) -> Iterator[str]:
+    """Yield what is half written. `are_sent`: a courier has sent all that was due; else none has sent any."""
     events, messages = (
         _of_visits(inspection, "home_visit_events", "version"),
         _of_visits(inspection, "outbox_messages", "sequence"),
@@ -51,7 +52,7 @@ def _half_written(inspection: Inspection) -> Iterator[str]:
     if strays := (events.keys() | messages.keys() | keys) - {visit["id"] for visit in visits}:
         yield f"rows without their visits: {strays}"
     for visit in visits:
-        for fault in _wrong(visit, events[visit["id"]], messages[visit["id"]]):
+        for fault in _wrong(visit, events[visit["id"]], messages[visit["id"]], are_sent):
             yield f"{visit['id']}: {fault}"
         if visit["id"] not in keys:
             yield f"{visit['id']}: no key"
@@ -64,7 +65,7 @@ def _of_visits(inspection: Inspection, table: str, order: str) -> dict[str, list
     return rows
 
 
-def _wrong(visit: Row, events: list[Row], messages: list[Row]) -> Iterator[str]:
+def _wrong(visit: Row, events: list[Row], messages: list[Row], are_sent: bool) -> Iterator[str]:
     versions = [event["version"] for event in events]
     if versions != list(range(1, visit["version"] + 1)):
         yield f"version {visit['version']} has events of {versions}"
@@ -77,5 +78,10 @@ def _wrong(visit: Row, events: list[Row], messages: list[Row]) -> Iterator[str]:
     if messages and messages[-1]["date_time"] != visit["date_time"]:
         yield "the last message tells another time"
     expected = ["WITHDRAWN"] * (len(messages) - 1) + ["WITHDRAWN" if ends else "QUEUED"]
-    if [message["status"] for message in messages] != expected or visit["confirmation"] != expected[-1]:
-        yield f"messages are {[message['status'] for message in messages]}, the visit says {visit['confirmation']}"
+    statuses = [message["status"] for message in messages]
+    if are_sent:
+        # What was superseded, or ended, may have been sent before.
+        expected = [status if status == "SENT" else "WITHDRAWN" for status in statuses]
+        expected[-1] = expected[-1] if ends else "SENT"
+    if statuses != expected or visit["confirmation"] != expected[-1]:
+        yield f"messages are {statuses}, the visit says {visit['confirmation']}"

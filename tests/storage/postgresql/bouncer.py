@@ -32,6 +32,8 @@ def bouncing(url: str) -> Iterator[str]:
         f"[databases]\n* = host={server.hostname} port={server.port} user={server.username}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         f"pool_mode = transaction\ndefault_pool_size = {CONNECTIONS}\nmax_client_conn = 200\n"
+        # It would refuse for 15 seconds what it could not connect to once.
+        "server_login_retry = 1\n"
     )
     if USER:
         for path in (folder, settings):

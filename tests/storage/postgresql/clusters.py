@@ -1,10 +1,12 @@
 """A PostgreSQL cluster of a test's own: to be set up as it needs one, stopped, and started again."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,23 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         if USER:
             shutil.chown(self.folder, USER)
-        initdb = [databases._initdb(), "-D", str(self._data), "--auth=trust", "--username=postgres", "--encoding=UTF8"]
-        subprocess.run([*initdb, "--no-sync", *options], user=USER, cwd=self.folder, check=True, capture_output=True)
+        self._make(*options)
+
+    def _make(self, *options: str) -> None:
+        self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", *options)
+
+    def _run(self, program: str, *options: str) -> None:
+        """Run a program that makes the folder of data."""
+        command = [databases._initdb(program), "-D", str(self._data), *options]
+        subprocess.run(command, user=USER, cwd=self.folder, check=True, capture_output=True)
 
     @property
     def url(self) -> str:
         return f"postgresql://postgres@/postgres?host={self.folder}&port={self.port}"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     def write(self, name: str, text: str) -> Path:
         """Write a file into its folder of data, for its own eyes."""
@@ -58,20 +71,49 @@ class Cluster:
             self._process.wait(timeout=30)
             self._process = None
 
+    def kill_backend(self, application: str) -> None:
+        """Kill the process of one connection, and return once the server has ended all others and takes new ones."""
+        pids = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+        with psycopg.connect(self.url, autocommit=True) as other, contextlib.suppress(psycopg.OperationalError):
+            [pid, *_] = other.execute(pids, (application,)).fetchone() or ()
+            os.kill(pid, signal.SIGKILL)
+            while True:
+                other.execute("SELECT pg_sleep(.01)")
+        assert self._process
+        databases._await(self.url, self._process)
+
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Let it hang: whoever is connected waits, and nobody is told why."""
-        assert self._process
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        pids = [pid, *map(int, children)]
-        for each in pids:
-            os.kill(each, signal.SIGSTOP)
+        pids = self.suspend()
         try:
             yield
         finally:
-            for each in pids:
+            for each in filter(_is_alive, pids):
                 os.kill(each, signal.SIGCONT)
+
+    def kill(self, *, whole: bool = True) -> None:
+        """Kill it, `whole` with all its processes, and return when they are gone: without it they end by themselves."""
+        assert self._process
+        pids = self.suspend()
+        for each in pids:
+            os.kill(each, signal.SIGKILL if whole or each == self._process.pid else signal.SIGCONT)
+        self._process.wait(timeout=30)
+        self._process = None
+        deadline = time.monotonic() + 30
+        while any(map(_is_alive, pids)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def suspend(self) -> list[int]:
+        """Have its first process, which then starts no more, and all others stand still; return them."""
+        assert self._process
+        pid = self._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        for each in filter(_is_alive, pids):
+            os.kill(each, signal.SIGSTOP)
+        return pids
 
     def run(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -81,6 +123,14 @@ class Cluster:
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self.folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        # The state follows the name, in parentheses: that of a child that nobody has waited for is Z.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextmanager
