@@ -22,6 +22,8 @@ class SQLAlchemyDialect(PGDialect_asyncpg):
     """JSON is text in a row, and decoded only where a session loads it: SQLAlchemy's codec would decode it in each."""
 
     supports_statement_cache = True
+    # Else nobody would decode it: no codec is set up for it.
+    supports_native_json_deserialization = False
     colspecs = {kind: adapted for kind, adapted in PGDialect_asyncpg.colspecs.items() if kind is not sa.JSON}  # noqa: RUF012 - as there
 
     def on_connect(self) -> None:
