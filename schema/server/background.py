@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import gc
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ REFOLDING_SHARE = 0.2
 RETRY_SECONDS = 10.0
 # Beside a server of before, which goes on to write names that are to be folded.
 NAMES_SECONDS = 60.0
+# Within this time of its start a server begins to anonymize.
+START_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 300.0
 
@@ -88,6 +92,31 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
         with contextlib.suppress(DatabaseUnusable):
             await visits.delete_old_keys()
         await asyncio.sleep(interval_seconds)
+
+
+async def anonymize_regularly(
+    database: Database, days: int, clock: Callable[[], datetime], *, interval_seconds: float, start_seconds: float = START_SECONDS
+) -> None:
+    """Wipe personal data of visits that ended so many days ago, soon after the start and then once an interval."""
+    # Of servers and workers that start together, or follow the same clock, one finds what there is to do.
+    await asyncio.sleep(random.uniform(0, start_seconds))  # noqa: S311 - jitter is no secret
+    from storage.retention.anonymizing import anonymize  # noqa: PLC0415 - most servers never do
+
+    # A run that was killed may have left something in files.
+    purge_always = True
+    while True:
+        try:
+            wiped, left, remains = await anonymize(database, days, clock, purge_always=purge_always)
+            purge_always = False
+            if any(wiped):
+                log.info("Anonymized: %s", wiped)
+            if left:
+                log.warning("Visits to be anonymized were in use, and are left for the next time: %d", left)
+            for sentence in remains:
+                log.warning("%s", sentence)
+        except DatabaseUnusable as unusable:
+            log.warning("Anonymizing was broken off, and goes on later: %s", unusable)
+        await asyncio.sleep(interval_seconds * random.uniform(0.95, 1))  # noqa: S311 - jitter is no secret
 
 
 async def fold_anew(database: Database) -> None:
