@@ -22,8 +22,9 @@ from resolvers.api import schema_definition
 from resolvers.operations import audience, engine_of, operations_of
 from schema import graphiql
 from schema.server import processes, supervisor
-from schema.server.background import BackgroundTask, housekeeping, lifespan
-from schema.server.descriptors import occupy_standard_streams, report_exhaustion
+from schema.server.background import BackgroundTask, background_tasks, lifespan
+from schema.server.databases import configured_database, migrated_database, nothing_in
+from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.resources import mailroom_of, trusted_documents_of
@@ -35,7 +36,7 @@ from schema.transport.http.endpoint import Endpoint
 from schema.transport.shares import Shares
 from schema.transport.websocket.endpoint import WebSockets
 from storage.caller import Caller, Role
-from storage.database import Database, database_of, run_with
+from storage.database import database_of, run_with
 from storage.errors import Refusal
 from storage.events.feed import Feed
 from storage.instants import clock
@@ -72,7 +73,10 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     endpoint = Endpoint(
         operations, limits=settings.http, trusted=trusted, origins=origins, page=page, clients=clients, sockets=sockets
     )
-    background = [BackgroundTask("changes of visits", feed.run), *_background(settings, database, metrics, dev=dev)]
+    background = [
+        BackgroundTask("changes of visits", feed.run),
+        *background_tasks(settings, database, HomeVisits(database, auth.DEVELOPER, clock), metrics, dev=dev),
+    ]
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
@@ -86,19 +90,6 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
-
-
-def _background(settings: Settings, database: Database, metrics: Metrics, *, dev: bool) -> list[BackgroundTask]:
-    tasks = [
-        BackgroundTask("metrics", metrics.keep_fresh),
-        BackgroundTask("file descriptors", report_exhaustion),
-        *housekeeping(database, HomeVisits(database, auth.DEVELOPER, clock)),
-    ]
-    if settings.smtp_url or dev:
-        mailroom = mailroom_of(settings)
-        tasks.append(BackgroundTask("confirmation emails", partial(mailroom.deliver, database)))
-        metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
-    return tasks
 
 
 def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
@@ -142,7 +133,7 @@ def serve(
         uvloop.run(processes.serve(app, processes.inherit(inherited), settings.http))
         return
     with processes.listen(host, port) as listener:
-        database = _migrated_database(settings, create=True)
+        database = migrated_database(settings, create=True)
         if demo:
             from storage.demo import fill_with_demo
 
@@ -162,7 +153,7 @@ def migrate() -> None:
     """Bring the database up to date, or make it."""
     from storage.catching_up import catch_up
 
-    database = _configured_database(_settings())
+    database = configured_database(_settings())
     migrated = database.migrate()
     caught_up = run_with(database, catch_up)
     say(f"{database} has been brought up to date." if migrated or caught_up else f"{database} is up to date.")
@@ -209,13 +200,13 @@ def key(
     if (bool(role), list_, revoke is not None).count(True) != 1:
         raise Unstartable("Give a new key a --role, or choose --list or --revoke: one of the three.")
     if revoke is not None:
-        run_with(_migrated_database(settings), partial(revoke_key, key=revoke))
+        run_with(migrated_database(settings), partial(revoke_key, key=revoke))
     elif list_:
-        typer.echo("".join(f"{line}\n" for line in run_with(_migrated_database(settings), list_keys)), nl=False)
+        typer.echo("".join(f"{line}\n" for line in run_with(migrated_database(settings), list_keys)), nl=False)
     else:
         caller = Caller(name, frozenset(role or ()), frozenset(location) if location else None)
         make = KeyMaker(settings, caller, allows_signature_1=allow_signature_1)
-        typer.echo("\n".join(run_with(_migrated_database(settings, create=True), make)))
+        typer.echo("\n".join(run_with(migrated_database(settings, create=True), make)))
 
 
 @cli.command("import")
@@ -227,7 +218,7 @@ def import_(
     from storage.carehq.importing import import_documents
     from storage.progress import progress_bar
 
-    database = _migrated_database(_settings(), create=True)
+    database = migrated_database(_settings(), create=True)
     with progress_bar("Importing") as bar:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
         report = run_with(database, work)
@@ -246,7 +237,7 @@ def export(kind: Annotated[str, typer.Option(help="What to write, such as care_e
     database = database_of((settings := _settings()).database_url, pgbouncer=settings.pgbouncer)
     with database.readable() as readable:
         if readable.is_empty():
-            raise _nothing_in(database)
+            raise nothing_in(database)
         readable.migrate()
         say(f"{kind}: {run_with(readable, work):,} exported")
 
@@ -265,9 +256,12 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    database = _configured_database(_settings())
+    database = configured_database(_settings())
+    wiped = database.wiped_since(file)
     old = database.restore(file)
     say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
+    if wiped and any(wiped):
+        say(f"Wiped since it was made, and back with it: {wiped}. Run anonymize, and person --erase, again.")
 
 
 @cli.command()
@@ -276,10 +270,44 @@ def move(to: Annotated[str, typer.Option(help="The URL of the database to move t
     from storage.moving import move_to
     from storage.progress import progress_bar
 
-    source, target = _migrated_database(_settings()), database_of(to)
+    source, target = migrated_database(_settings()), database_of(to)
     with progress_bar("Moving") as bar:
         rows = move_to(target, source, bar.update)
     say(f"{rows:,} rows were moved from {source} to {target}, and compared. Set HOME_VISITS_DATABASE_URL to it from now on.")
+
+
+@cli.command()
+def anonymize(
+    older_than: Annotated[int, typer.Option(min=1, max=36_500, help="Days since a visit was cancelled or completed.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be wiped.")] = False,
+) -> None:
+    """Wipe the personal data of visits that ended long ago, and of those who no other visit is for."""
+    from storage.progress import progress_bar
+    from storage.retention.commands import anonymize_and_describe
+
+    with progress_bar("Anonymizing") as bar:
+        work = partial(anonymize_and_describe, days=older_than, clock=clock, dry_run=dry_run, progress=bar.update)
+        description = run_with(migrated_database(_settings()), work)
+    say(description)
+
+
+@cli.command()
+def person(
+    email: Annotated[str | None, typer.Option(help="The email address of one person.")] = None,
+    care_enquiry: Annotated[list[str] | None, typer.Option(help="The care enquiry of one; repeat for several.")] = None,
+    contact: Annotated[list[str] | None, typer.Option(help="One who is only a contact; repeat for several.")] = None,
+    erase: Annotated[bool, typer.Option("--erase", help="Cancel what is pending and wipe all of it.")] = False,
+) -> None:
+    """Print all that is kept about one person, as JSON; or erase it."""
+    from storage.retention.commands import erase_and_describe, person_document
+    from storage.retention.finding import SubjectRequest
+
+    request = SubjectRequest(email, care_enquiry or (), contact or ())
+    database = migrated_database(_settings())
+    if erase:
+        say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))
+    else:
+        typer.echo(run_with(database, partial(person_document, request=request)))
 
 
 @cli.command()
@@ -289,7 +317,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
     Log(settings.log_format or "console").capture_logging()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
-    mailroom, database = mailroom_of(settings), _migrated_database(settings)
+    mailroom, database = mailroom_of(settings), migrated_database(settings)
     if once:
         say(f"{run_with(database, mailroom.deliver_once)} sent.")
     else:
@@ -300,7 +328,7 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
 def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
     work = partial(retry_and_list, ids=retry or [], now=clock())
-    typer.echo("\n".join(run_with(_migrated_database(_settings()), work)))
+    typer.echo("\n".join(run_with(migrated_database(_settings()), work)))
 
 
 def _settings() -> Settings:
@@ -308,26 +336,6 @@ def _settings() -> Settings:
     for name in unknown_variables():
         say(f"{name} is no setting, and has no effect.")
     return settings
-
-
-def _configured_database(settings: Settings) -> Database:
-    database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
-    if obstacle := database.obstacle():
-        raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
-    return database
-
-
-def _migrated_database(settings: Settings, *, create: bool = False) -> Database:
-    """Return the database, brought up to date; raise Unstartable for one that is empty, unless `create`."""
-    database = _configured_database(settings)
-    if not create and database.is_empty():
-        raise _nothing_in(database)
-    database.migrate()
-    return database
-
-
-def _nothing_in(database: Database) -> Unstartable:
-    return Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")
 
 
 def main() -> None:

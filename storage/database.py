@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -24,6 +24,22 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 # Writes rows as they were read, each with all columns of the table in their order.
 Insert = Callable[[sa.Table, Sequence[Row]], Awaitable[None]]
+
+
+class Wiped(NamedTuple):
+    """Of how many records the personal data were wiped."""
+
+    visits: int = 0
+    care_enquiries: int = 0
+    contacts: int = 0
+
+    def plus(self, other: "Wiped") -> "Wiped":
+        return Wiped(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def __str__(self) -> str:
+        words = (("visit", "visits"), ("care enquiry", "care enquiries"), ("contact", "contacts"))
+        visits, enquiries, contacts = (f"{number:,} {word[number != 1]}" for number, word in zip(self, words, strict=True))
+        return f"{visits}, {enquiries} and {contacts}"
 
 
 class Database(ABC):
@@ -101,6 +117,16 @@ class Database(ABC):
     @abstractmethod
     async def number_on(self) -> None:
         """Number new rows beyond those that were inserted with their numbers."""
+
+    # What a wipe of personal data does with it
+
+    @abstractmethod
+    async def purge(self) -> list[str]:
+        """Remove from the files of the database what was overwritten or deleted; return where some of it may still be."""
+
+    @abstractmethod
+    def wiped_since(self, source: Path) -> Wiped | None:
+        """Return what was wiped here and is not in a backup; None where nobody can tell. The database is not open."""
 
     # What a move does with it
 

@@ -11,6 +11,9 @@ Refusal                      nothing was read or written
 ├── UnknownKind              documents of a kind that there is not
 ├── UnreadableFile           a file of documents that cannot be read
 ├── NotDelivered             a mail server that takes nothing for now
+├── NobodyFound              nothing is kept about a person
+├── AmbiguousPerson          an email address of several people, or of one in several records
+├── LetterUnderWay           a letter to a person is being sent
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
@@ -102,6 +105,21 @@ class UnreadableFile(Refusal):
 
 class NotDelivered(Refusal):
     """The mail server takes nothing for now; the message says why."""
+
+
+class NobodyFound(Refusal):
+    """Nothing is kept about this person; the message says what to check."""
+
+
+class AmbiguousPerson(Refusal):
+    """Several records have this email address; the message lists them by their IDs."""
+
+
+class LetterUnderWay(Refusal):
+    """A letter to them is being sent. Nothing was changed: try again in a minute."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 class DatabaseUnusable(Refusal):

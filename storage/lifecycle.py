@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -175,6 +175,19 @@ def change(visit: HomeVisit, changes: Mapping[str, Any], now: datetime) -> list[
         for name, value in values.items():
             setattr(visit, name, value)
     return entries
+
+
+def anonymize(visit: HomeVisit, now: datetime) -> list[list[str | None]]:
+    """Wipe what a closed visit says of people; return the changes as an event has them. Raises ValueError for a pending one."""
+    if visit.status is HomeVisitStatus.PENDING:
+        raise ValueError("a pending visit needs what is kept about it")
+    at = time_of_change(visit, now)
+    return change(visit, {"notes": "", "service_user_contact": None, "anonymized": at}, at)
+
+
+def without_personal_values(entries: Sequence[list[str | None]]) -> list[list[str | None]]:
+    """Return the changes of an event as they are kept today: an older version kept which contact came."""
+    return [[name, None, None] if name in PERSONAL else [name, *values] for name, *values in entries]
 
 
 def _before_and_after(name: str, before: Any, after: Any) -> tuple[str | None, str | None]:

@@ -166,6 +166,7 @@ class ServiceUserContact(SQLModel, table=True):
     phone: str | None = None
     care_enquiry: str | None = _reference("care_enquiries", default=None)
     search_folded: str | None = None
+    anonymized: datetime | None = _instant(default=None)
 
 
 # The columns from which is derived what is no column.

@@ -164,6 +164,21 @@ def test_the_commands_do_what_is_said(folder: Path) -> None:
     assert (folder / "visits-backup.db").stat().st_size > 100_000
 
 
+def test_what_is_old_or_asked_for_is_forgotten_as_is_said(folder: Path) -> None:
+    by_age, one = of("sh", "Forget")
+    [enquiries] = (json.loads(file.read_text()) for file in folder.glob("care_enquiries.json"))
+    kept = {"_id": CARE_ENQUIRY, "email": "agnes@family.example"}
+    (folder / "care_enquiries.json").write_text(json.dumps([*enquiries, kept]))
+
+    ended = run(f".venv/bin/python app.py import *.json || true\n{by_age.text}{one.text}", folder)
+
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["care_enquiries"][0]["email"] == "agnes@family.example"
+    assert ended.stderr.splitlines()[-1] == (
+        "Cancelled 0 pending visits; wiped 0 visits, 1 care enquiry and 0 contacts; removed 0 from the folder of letters."
+    )
+
+
 def test_it_serves_to_others_as_is_said(folder: Path) -> None:
     secret, serve = of("sh", "Deploy")
     command = f"{secret.text.splitlines()[0]}\nexec {serve.text.strip()} --port 0"
@@ -237,6 +252,7 @@ def test_every_example_is_tried() -> None:
         "Operate": {"sh"},
         # Read back in tests/test_operating.py.
         "Run as a service": {"ini", "dockerfile", "nginx"},
+        "Forget": {"sh", "sql"},
         # The plan of the rooms, which another test holds the code to.
         "Change it": {""},
     }

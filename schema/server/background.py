@@ -4,15 +4,22 @@ import asyncio
 import contextlib
 import gc
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from schema.server.descriptors import report_exhaustion
+from schema.server.metrics import Metrics
+from schema.server.resources import mailroom_of
+from schema.server.settings import Settings
 from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.events.numbering import keep_numbered
+from storage.instants import clock
 from storage.refolding import refold_all_notes
 from storage.repository import HomeVisits
 from storage.unfolded_names import fold_all_names
@@ -22,6 +29,8 @@ REFOLDING_SHARE = 0.2
 RETRY_SECONDS = 10.0
 # Beside a server of before, which goes on to write names that are to be folded.
 NAMES_SECONDS = 60.0
+# Within this time of its start a server begins to anonymize.
+START_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 300.0
 
@@ -73,6 +82,25 @@ async def _keep_running(task: BackgroundTask) -> None:
         pause = min(2 * pause, LONGEST_RESTART_SECONDS)
 
 
+def background_tasks(
+    settings: Settings, database: Database, visits: HomeVisits, metrics: Metrics, *, dev: bool
+) -> list[BackgroundTask]:
+    """Return what a server runs beside requests, as its settings say."""
+    tasks = [
+        BackgroundTask("metrics", metrics.keep_fresh),
+        BackgroundTask("file descriptors", report_exhaustion),
+        *housekeeping(database, visits),
+    ]
+    if days := settings.anonymize_older_than_days:
+        seconds = 3600 * settings.anonymize_every_hours
+        tasks.append(BackgroundTask("anonymizing", partial(anonymize_regularly, database, days, clock, interval_seconds=seconds)))
+    if settings.smtp_url or dev:
+        mailroom = mailroom_of(settings)
+        tasks.append(BackgroundTask("confirmation emails", partial(mailroom.deliver, database)))
+        metrics.gauge("outbox_sent", "Confirmation emails sent since the start.", lambda: mailroom.sent)
+    return tasks
+
+
 def housekeeping(database: Database, visits: HomeVisits) -> list[BackgroundTask]:
     """Return the tasks that every server has, whatever it is set up to do."""
     return [
@@ -88,6 +116,31 @@ async def delete_old_keys(visits: HomeVisits, interval_seconds: float = HOUSEKEE
         with contextlib.suppress(DatabaseUnusable):
             await visits.delete_old_keys()
         await asyncio.sleep(interval_seconds)
+
+
+async def anonymize_regularly(
+    database: Database, days: int, clock: Callable[[], datetime], *, interval_seconds: float, start_seconds: float = START_SECONDS
+) -> None:
+    """Wipe personal data of visits that ended so many days ago, soon after the start and then once an interval."""
+    # Of servers and workers that start together, or follow the same clock, one finds what there is to do.
+    await asyncio.sleep(random.uniform(0, start_seconds))  # noqa: S311 - jitter is no secret
+    from storage.retention.anonymizing import anonymize  # noqa: PLC0415 - most servers never do
+
+    # A run that was killed may have left something in files.
+    purge_always = True
+    while True:
+        try:
+            wiped, left, remains = await anonymize(database, days, clock, purge_always=purge_always)
+            purge_always = False
+            if any(wiped):
+                log.info("Anonymized: %s", wiped)
+            if left:
+                log.warning("Visits to be anonymized were in use, and are left for the next time: %d", left)
+            for sentence in remains:
+                log.warning("%s", sentence)
+        except DatabaseUnusable as unusable:
+            log.warning("Anonymizing was broken off, and goes on later: %s", unusable)
+        await asyncio.sleep(interval_seconds * random.uniform(0.95, 1))  # noqa: S311 - jitter is no secret
 
 
 async def fold_anew(database: Database) -> None:

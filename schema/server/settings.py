@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.execution.limits import Limits
@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     keys_rate: PositiveInt = 50
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
+    anonymize_older_than_days: PositiveInt | None = None
+    anonymize_every_hours: PositiveFloat = 24.0
     default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
     allowed_origins: _Origins = frozenset()
     trusted_documents: Path | None = None

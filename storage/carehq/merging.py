@@ -62,6 +62,14 @@ class _Batch:
         self.rows[row["id"]] = row
         self.updates.append(row)
 
+    def leave_out(self, ids: set[str]) -> None:
+        inserts, updates = len(self.inserts), len(self.updates)
+        for rows in (self.inserts, self.updates, self.moved):
+            rows[:] = [row for row in rows if row["id"] not in ids]
+        self.changes = [(row, changes) for row, changes in self.changes if row["id"] not in ids]
+        new, updated = inserts - len(self.inserts), updates - len(self.updates)
+        self.tally.add(Tally(new=-new, updated=-updated, unchanged=new + updated))
+
 
 def merge(session: Session, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
     """Write what is new or newer, with an event for each visit; insert stubs of records that are referred to and not stored."""
@@ -156,7 +164,8 @@ def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iter
 def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
     before = batch.rows.get(row["id"])
     enquiries = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
-    if (before is not None and row.items() <= before.items()) or enquiries & anonymized:
+    is_wiped = enquiries & anonymized or (before is not None and before.get("anonymized") is not None)
+    if (before is not None and row.items() <= before.items()) or is_wiped:
         batch.tally.unchanged += 1
     elif before is None:
         batch.insert(row | folded_columns(row))
@@ -169,12 +178,33 @@ def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
             batch.tally.updated += 1
 
 
+def _leave_out_wiped(connection: sa.Connection, table: sa.Table, batch: _Batch) -> None:
+    """Leave out what was wiped since it was read, and keep the rest from being wiped until this is committed."""
+    wiped = set[str]()
+    if table is CONTACTS and batch.inserts:
+        enquiries = {row["care_enquiry"] for row in batch.inserts} - {None}
+        gone = _wiped_since(connection, CARE_ENQUIRIES, enquiries, changes=False)
+        wiped = {row["id"] for row in batch.inserts if row["care_enquiry"] in gone}
+    if batch.updates and "anonymized" in table.c:
+        wiped |= _wiped_since(connection, table, {row["id"] for row in batch.updates}, changes=True)
+    if wiped:
+        batch.leave_out(wiped)
+
+
+def _wiped_since(connection: sa.Connection, table: sa.Table, ids: Iterable[str], *, changes: bool) -> set[str]:
+    """Return which of these records are wiped by now; the others are locked as is due before they are changed, or referred to."""
+    rows = sa.select(table.c.id, table.c.anonymized).where(table.c.id.in_(ids)).order_by(table.c.id)
+    locked = rows.with_for_update(read=not changes, key_share=not changes)
+    return {id for id, anonymized in connection.execute(locked) if anonymized is not None}
+
+
 def _is_stub(before: Row, row: Row) -> bool:
     return not any(before[name] is not None and before[name] is not False for name in row if name != "id")
 
 
 def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> None:
     connection = session.connection()
+    _leave_out_wiped(connection, table, batch)
     _make_stubs(connection, table, [*batch.inserts, *batch.updates])
     if batch.inserts and table is not VISITS:
         dialect_of(session).index_new(session, table, [(row["id"], row["search_folded"]) for row in batch.inserts])

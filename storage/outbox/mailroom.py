@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A server answers its first requests before it loads what only letters need.
 START_SECONDS = 1.0
 FOLDER = Path("mail")
+# What the name of a letter's file ends with, and while it is being written.
+FINISHED, UNFINISHED = ".eml", ".part"
 NOBODY = "Home visits <visits@homes.example>"
 
 

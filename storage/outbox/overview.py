@@ -32,8 +32,8 @@ class Figures(NamedTuple):
     given_up: int
 
 
-# An invitation to a pending visit, or the news that one is cancelled.
-IS_OF_USE = sa.text("completed IS NULL AND (cancelled IS NOT NULL) = (method = 'CANCEL')")
+# An invitation to a pending visit, or the news that one is cancelled; of a visit that was anonymized nobody is told anything.
+IS_OF_USE = sa.text("completed IS NULL AND anonymized IS NULL AND (cancelled IS NOT NULL) = (method = 'CANCEL')")
 # A few of very many: said in the words of the indexes that hold only those.
 IS_GIVEN_UP = sa.and_(OPEN, sa.text("status = 'FAILED'"), IS_OF_USE)
 WITH_VISITS = MESSAGES.join(HomeVisit, col(HomeVisit.id) == MESSAGES.c.home_visit)

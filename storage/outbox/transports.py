@@ -20,6 +20,7 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 
+from storage.outbox.mailroom import FINISHED, UNFINISHED
 from storage.outbox.server import Encryption, MailServer
 
 TIMEOUT_SECONDS = 15.0
@@ -105,7 +106,7 @@ class Folder:
         self._path = path
 
     async def send(self, letter: EmailMessage) -> None:
-        file = self._path / f"{letter['Message-ID'].strip('<>').partition('@')[0]}.eml"
+        file = self._path / f"{letter['Message-ID'].strip('<>').partition('@')[0]}{FINISHED}"
         try:
             await asyncio.to_thread(self._write, file, letter.as_bytes())
         except OSError as failure:
@@ -116,7 +117,7 @@ class Folder:
         # Letters name people: they are for the owner of the process alone.
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.chmod(0o700)
-        unfinished = file.with_suffix(".part")
+        unfinished = file.with_suffix(UNFINISHED)
         unfinished.unlink(missing_ok=True)
         unfinished.touch(0o600)
         unfinished.write_bytes(content)

@@ -16,10 +16,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from storage.sqlite.files import programs_with
-from storage.sqlite.locking import begin
+from storage.sqlite.locking import begin, begins
 
 # A thousand pages, as SQLite would have it.
 LOG_BYTES = 1000 * 4096
+HEAD_BYTES = 32
 # From then on it is worth an operator's look.
 WARNING_BYTES = 256 << 20
 WARNING_SECONDS = 60.0
@@ -62,6 +63,37 @@ def move_leftovers(engine: sa.Engine, path: Path) -> None:
     if Path(f"{path}-wal").stat().st_size:
         with contextlib.suppress(sa.exc.OperationalError), engine.begin():
             _checkpoint(path)
+
+
+def truncate(driver: sqlite3.Connection, path: Path, until: float) -> bool:
+    """Have the log begin anew and its file cut off, so that nothing is left in it of old pages; return whether that was done.
+
+    Once all of it was moved, and nobody reads in it, the next transaction begins it anew: this one writes what is there already.
+    """
+    log = Path(f"{path}-wal")
+    if not begins(driver, until):
+        return False
+    try:
+        _checkpoint(path)
+    finally:
+        driver.execute("ROLLBACK")
+    driver.execute("PRAGMA journal_size_limit = 0")
+    try:
+        if not begins(driver, until):
+            return False
+        before = _head(log)
+        (version,) = driver.execute("PRAGMA user_version").fetchone()
+        driver.execute(f"PRAGMA user_version = {version}")
+        driver.execute("COMMIT")
+        return _head(log) != before
+    finally:
+        driver.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+
+
+def _head(log: Path) -> bytes:
+    """Return what is another each time that the log begins anew."""
+    with log.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def _size(log: Path) -> int:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from storage.caller import OURSELVES
 from storage.changes import wakeups
-from storage.database import Database, Insert, Progress
+from storage.database import Database, Insert, Progress, Wiped
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import backup, files, filling, indexes, migrating, people
@@ -37,6 +37,8 @@ WAIT_SECONDS = 2.0
 WATCH_SECONDS = 1.0
 # To ask whether another process has written takes some microseconds.
 POLL_SECONDS = 0.02
+# Whoever reads in the log keeps it from being cut off.
+TRUNCATING_SECONDS = 30.0
 
 SCHEMA = Statement(migrating.SCHEMA, ())
 
@@ -207,6 +209,16 @@ class SQLiteDatabase(Database):
     async def optimize(self) -> None:
         for index in ("home_visits_notes", *people.INDEXES):
             await optimize_index(self, index)
+
+    async def purge(self) -> list[str]:
+        await self.optimize()
+        is_cut = await self._writer.truncate_log(TRUNCATING_SECONDS)
+        backup.remove_leftovers(self.path.parent)
+        in_log = [] if is_cut else [f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again."]
+        return in_log + [f"{file} may hold what was wiped: delete it." for file in files.kept_aside(self.path)]
+
+    def wiped_since(self, source: Path) -> Wiped | None:
+        return backup.wiped_since(self.path, source)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""

@@ -284,6 +284,12 @@ def put_log_aside(path: Path) -> None:
     )
 
 
+def kept_aside(path: Path) -> list[Path]:
+    """Return what was kept of databases that were here before: by a restore, and logs that belonged to another file."""
+    name = glob.escape(path.name)
+    return sorted(file for kind in ("before-restore", "orphaned") for file in path.parent.glob(f"{name}.{kind}*"))
+
+
 def lock_holder(path: Path) -> int | None:
     """Return a process, other than this one, that has the database open; None where there is none, or where nobody can tell."""
     if sys.platform != "linux":

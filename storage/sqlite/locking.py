@@ -25,11 +25,12 @@ def begin(connection: sa.Connection) -> None:
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     except DBAPIError as error:
-        if not _is_busy(error.orig) or not _begins(driver_connection(connection), until):
+        if not _is_busy(error.orig) or not begins(driver_connection(connection), until):
             raise
 
 
-def _begins(driver: sqlite3.Connection, until: float) -> bool:
+def begins(driver: sqlite3.Connection, until: float) -> bool:
+    """Begin such a transaction on a connection of the driver's; return whether the lock was to be had in time."""
     while time.monotonic() < until:
         try:
             driver.execute("BEGIN IMMEDIATE")

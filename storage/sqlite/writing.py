@@ -14,8 +14,7 @@ from sqlmodel import Session
 
 from storage import migrations
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
-from storage.sqlite import migrating
-from storage.sqlite.checkpoints import move_leftovers
+from storage.sqlite import checkpoints, migrating
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import is_rolled_back, translate_errors
 from storage.sqlite.health import Health
@@ -26,6 +25,7 @@ from storage.writes import Writes, WriteState, WriteWithdrawn
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
+TRUNCATING_PAUSE_SECONDS = 0.02
 
 
 class Writer:
@@ -48,7 +48,7 @@ class Writer:
         with self._engine.connect() as connection:
             # The log is there from the first read on.
             driver_connection(connection).execute("SELECT 1 FROM sqlite_schema").fetchone()
-        move_leftovers(self._engine, self._path)
+        checkpoints.move_leftovers(self._engine, self._path)
 
     def begin_watching(self, health: Health) -> None:
         """From now on refuse what a restart would not find."""
@@ -67,6 +67,20 @@ class Writer:
     def _interrupt(self) -> None:
         with self._engine.connect() as connection:
             driver_connection(connection).interrupt()
+
+    async def truncate_log(self, seconds: float) -> bool:
+        """Cut off the log; return whether that was done in time: somebody may read in it."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            async with self._may_write:
+                if await self._in_thread(lambda: self._truncate_log(until)):
+                    return True
+            await asyncio.sleep(TRUNCATING_PAUSE_SECONDS)
+        return False
+
+    def _truncate_log(self, until: float) -> bool:
+        with translate_errors(), self._engine.connect() as connection:
+            return checkpoints.truncate(driver_connection(connection), self._path, until)
 
     async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction; see `Database.write`.

@@ -176,7 +176,7 @@ async def test_of_what_is_referred_to_and_not_known_the_id_is_kept(database: Dat
     assert kept["users"] == [(USER, None, None, None, None, None, 0, "1", "")]
     assert kept["locations"] == [(LOCATION, None, None, None, None, "1", "")]
     assert kept["care_enquiries"] == [(ENQUIRY, None, None, None, None, None, None, None, "1", "")]
-    assert kept["service_user_contacts"] == [(contact, None, None, None, None, None, "")]
+    assert kept["service_user_contacts"] == [(contact, None, None, None, None, None, "", None)]
 
 
 async def test_a_later_document_tells_what_was_only_an_id(database: Database, tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""The database that the settings name, as a command needs it: there, writable, up to date."""
+
+from schema.server.settings import Settings, Unstartable
+from storage.database import Database, database_of
+
+
+def configured_database(settings: Settings) -> Database:
+    """Raise Unstartable where it cannot be made or written."""
+    database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
+    if obstacle := database.obstacle():
+        raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
+    return database
+
+
+def migrated_database(settings: Settings, *, create: bool = False) -> Database:
+    """Return the database, brought up to date; raise Unstartable for one that is empty, unless `create`."""
+    database = configured_database(settings)
+    if not create and database.is_empty():
+        raise nothing_in(database)
+    database.migrate()
+    return database
+
+
+def nothing_in(database: Database) -> Unstartable:
+    return Unstartable(f"There are no home visits in {database} yet: import some, or set HOME_VISITS_DATABASE_URL.")

@@ -1,0 +1,36 @@
+"""What the commands say of wipes and of one person; nothing of it names anybody but the document that was asked for."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+from storage.database import Database, Progress
+from storage.retention.anonymizing import anonymize
+from storage.retention.document import document_of
+from storage.retention.erasing import erase
+from storage.retention.finding import SubjectRequest, find_subject
+from storage.retention.preview import preview
+
+Clock = Callable[[], datetime]
+
+
+async def anonymize_and_describe(
+    database: Database, days: int, clock: Clock, *, dry_run: bool, progress: Progress | None = None
+) -> str:
+    if dry_run:
+        return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was changed."
+    wiped, left, remains = await anonymize(database, days, clock, progress=progress)
+    in_use = [f"{left:,} visits were in use, and are left: run it again."] if left else []
+    return "\n".join([f"Wiped: {wiped}.", *in_use, *remains])
+
+
+async def person_document(database: Database, request: SubjectRequest) -> str:
+    """Return all that is kept about a person as JSON; raise NobodyFound or AmbiguousPerson."""
+    document = await document_of(database, await find_subject(database, request))
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+async def erase_and_describe(database: Database, request: SubjectRequest, clock: Clock) -> str:
+    """Erase a person; raise NobodyFound, AmbiguousPerson or LetterUnderWay."""
+    erased = await erase(database, await find_subject(database, request), clock)
+    return "\n".join([str(erased), *erased.remains])

@@ -1,0 +1,84 @@
+"""What is kept about one person, as one document: each record whole, with the columns' own names."""
+
+import json
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.database import Database
+from storage.events.appending import EVENTS, VISITS
+from storage.instants import Instant
+from storage.models import IdempotencyKey, table_of
+from storage.outbox.messages import MESSAGES
+from storage.queries.dialect import Dialect
+from storage.queries.statements import Statement, compiled
+from storage.records import shown_columns
+from storage.retention.finding import CONTACTS, ENQUIRIES, Subject
+
+Document = dict[str, Any]
+
+KEYS = table_of(IdempotencyKey)
+# IDs of one statement.
+SOME = 500
+
+
+async def document_of(database: Database, subject: Subject) -> Document:
+    """Return care enquiries, contacts and visits; of each visit its events, letters with whom they went to, and booking keys."""
+    enquiries = await _records(database, ENQUIRIES.c.id, subject.care_enquiries)
+    contacts = {
+        contact["id"]: contact
+        for column, ids in ((CONTACTS.c.care_enquiry, subject.care_enquiries), (CONTACTS.c.id, subject.contacts))
+        for contact in await _records(database, column, ids)
+    }
+    visits = {
+        visit["id"]: visit
+        for column, ids in ((VISITS.c.care_enquiry, subject.care_enquiries), (VISITS.c.service_user_contact, subject.contacts))
+        for visit in await _records(database, column, ids)
+    }
+    addresses = {enquiry["id"]: enquiry["email"] for enquiry in enquiries}
+    for name, table in (("events", EVENTS), ("letters", MESSAGES), ("idempotency_keys", KEYS)):
+        for visit in visits.values():
+            visit[name] = []
+        for record in await _records(database, table.c.home_visit, visits):
+            visits[record.pop("home_visit")][name].append(record)
+    for visit in visits.values():
+        for letter in visit["letters"]:
+            # Letters go to the address that the care enquiry has when they are sent; none is kept beside them.
+            letter["to"] = addresses.get(visit["care_enquiry"])
+    return {"care_enquiries": enquiries, "contacts": [*contacts.values()], "home_visits": [*visits.values()]}
+
+
+async def _records(database: Database, column: sa.Column[Any], ids: Collection[str]) -> list[Document]:
+    """Return the records of a table that have one of these IDs in a column, in the order of their keys."""
+    found, names = [], _columns(column.table)
+    for some in _parts(sorted(ids)):
+        rows = await database.fetch(_select(database.dialect, column), {"ids": database.dialect.list_value(some)})
+        found += [{name: _value(column.table, name, value) for name, value in zip(names, row, strict=True)} for row in rows]
+    return found
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), SOME):
+        yield ids[start : start + SOME]
+
+
+def _columns(table: sa.FromClause) -> list[str]:
+    return [name for name in shown_columns(table) if name != "fingerprint"]  # type: ignore[arg-type]  # the columns of a table
+
+
+def _value(table: sa.FromClause, name: str, value: Any) -> Any:
+    kind = table.c[name].type
+    if value is None:
+        return None
+    if isinstance(kind, Instant):
+        return f"{value}Z"
+    return json.loads(value) if isinstance(kind, sa.JSON) else value
+
+
+@lru_cache
+def _select(dialect: Dialect, column: sa.Column[Any]) -> Statement:
+    table: Any = column.table
+    query = sa.select(*(table.c[name] for name in _columns(table))).where(dialect.is_member(column, "ids"))
+    return compiled(dialect, query.order_by(*table.primary_key.columns))

@@ -1,0 +1,127 @@
+"""The wipe: closed visits and those whom nobody needs any more, in one transaction with the events that tell of it.
+
+Rows are locked in one order: care enquiries, visits, messages, contacts. Whoever books holds the enquiry as well: either the wipe
+sees the new visit, and leaves the enquiry as it is, or the booking sees that it was wiped.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from storage import lifecycle
+from storage.database import Wiped
+from storage.events.appending import VISITS, append_event
+from storage.models import (
+    CareEnquiry,
+    HomeVisit,
+    HomeVisitEvent,
+    HomeVisitEventType,
+    IdempotencyKey,
+    ServiceUserContact,
+    table_of,
+)
+from storage.names import NAMELESS
+from storage.outbox.claims import CLOCK_SKEW, LEASE
+from storage.outbox.messages import MESSAGES, withdraw
+
+ENQUIRIES, CONTACTS, KEYS = table_of(CareEnquiry), table_of(ServiceUserContact), table_of(IdempotencyKey)
+_NOBODY = {"first_name": None, "last_name": None, "email": None, "phone": None}
+_WIPED: dict[sa.Table, dict[str, Any]] = {
+    ENQUIRIES: {"name_folded": NAMELESS, "search_folded": ""},
+    CONTACTS: {"search_folded": ""},
+}
+
+
+def is_due() -> sa.ColumnElement[bool]:
+    """Hold for visits that were closed before the parameter `cutoff`, and are not wiped yet."""
+    cutoff = sa.bindparam("cutoff", type_=VISITS.c.cancelled.type)
+    return sa.and_(VISITS.c.anonymized.is_(None), sa.func.coalesce(VISITS.c.cancelled, VISITS.c.completed) < cutoff)
+
+
+def wipe_due(session: Session, ids: Collection[str], cutoff: datetime, actor: str, now: datetime) -> tuple[Wiped, int]:
+    """Wipe those of these visits that are due; return what was wiped, and how many are left as others use them just now."""
+    enquiries = session.connection().scalars(sa.select(VISITS.c.care_enquiry).where(VISITS.c.id.in_(ids))).all()
+    locked = lock_enquiries(session, enquiries)
+    query = select(HomeVisit).where(col(HomeVisit.id).in_(ids), is_due()).order_by(col(HomeVisit.id)).with_for_update()
+    due = session.exec(query, params={"cutoff": cutoff}).all()
+    in_use = with_letters_under_way(session, [visit.id for visit in due], now)
+    # An import may just have moved it to another enquiry.
+    free = [visit for visit in due if visit.id not in in_use and visit.care_enquiry in locked]
+    contacts = {visit.service_user_contact for visit in free} - {None}
+    wipe_visits(session, free, actor, now)
+    unneeded = wipe_enquiries(session, _unneeded(session, ENQUIRIES, {visit.care_enquiry for visit in free}), now)
+    contacts |= contacts_of(session, unneeded)
+    wiped = wipe_contacts(session, _unneeded(session, CONTACTS, contacts), now)
+    return Wiped(len(free), len(unneeded), len(wiped)), len(due) - len(free)
+
+
+def lock_enquiries(session: Session, ids: Iterable[str]) -> set[str]:
+    return _lock(session, ENQUIRIES, ids)
+
+
+def with_letters_under_way(session: Session, visits: Collection[str], now: datetime) -> set[str]:
+    """Return those of the visits of which a courier is sending a letter; none begins to until the transaction ends."""
+    leases = sa.select(MESSAGES.c.home_visit, MESSAGES.c.leased_until).where(MESSAGES.c.home_visit.in_(visits))
+    rows = session.connection().execute(leases.order_by(MESSAGES.c.id).with_for_update()).all()
+    latest = now + LEASE + CLOCK_SKEW
+    return {visit for visit, leased_until in rows if leased_until is not None and now < leased_until <= latest}
+
+
+def wipe_visits(session: Session, visits: Sequence[HomeVisit], actor: str, now: datetime) -> None:
+    """Wipe closed visits, which are locked, and all that is kept of each: events, messages and idempotency keys."""
+    for visit in visits:
+        entries = lifecycle.anonymize(visit, now)
+        withdraw(session, visit, now)
+        append_event(session, actor, visit, HomeVisitEventType.ANONYMIZED, entries)
+    ids = [visit.id for visit in visits]
+    _wipe_events(session, ids)
+    # Who chooses a key may have made it of anything, and from the hash of a form its values can be guessed.
+    session.connection().execute(sa.delete(KEYS).where(KEYS.c.home_visit.in_(ids)))
+
+
+def _wipe_events(session: Session, visits: Collection[str]) -> None:
+    for event in session.exec(select(HomeVisitEvent).where(col(HomeVisitEvent.home_visit).in_(visits))):
+        wiped = lifecycle.without_personal_values(event.changes)
+        if wiped != event.changes:
+            event.changes = wiped
+    session.flush()
+
+
+def wipe_enquiries(session: Session, ids: Collection[str], now: datetime) -> set[str]:
+    """Wipe the details of care enquiries, which are locked; return those that had not been wiped yet."""
+    return _wipe(session, ENQUIRIES, ids, now)
+
+
+def wipe_contacts(session: Session, ids: Collection[str], now: datetime) -> set[str]:
+    """Wipe the details of contacts; return those that had not been wiped yet."""
+    return _wipe(session, CONTACTS, _lock(session, CONTACTS, ids), now)
+
+
+def contacts_of(session: Session, enquiries: Collection[str]) -> set[str]:
+    return set(session.connection().scalars(sa.select(CONTACTS.c.id).where(CONTACTS.c.care_enquiry.in_(enquiries))))
+
+
+def _unneeded(session: Session, table: sa.Table, ids: Collection[str | None]) -> set[str]:
+    """Return those of some enquiries, or contacts, that no visit refers to which is left."""
+    reference = VISITS.c.care_enquiry if table is ENQUIRIES else VISITS.c.service_user_contact
+    locked = _lock(session, table, filter(None, ids))
+    needed = sa.select(reference).where(reference.in_(locked), VISITS.c.anonymized.is_(None))
+    return locked - set(session.connection().scalars(needed))
+
+
+def _lock(session: Session, table: sa.Table, ids: Iterable[str]) -> set[str]:
+    query = sa.select(table.c.id).where(table.c.id.in_(set(ids))).order_by(table.c.id).with_for_update()
+    return set(session.connection().scalars(query))
+
+
+def _wipe(session: Session, table: sa.Table, ids: Collection[str], now: datetime) -> set[str]:
+    connection = session.connection()
+    new = set(connection.scalars(sa.select(table.c.id).where(table.c.id.in_(ids), table.c.anonymized.is_(None))))
+    connection.execute(sa.update(table).where(table.c.id.in_(new)).values(_NOBODY | _WIPED[table] | {"anonymized": now}))
+    # What had nothing to be found by, the database takes for folded by an older version.
+    is_forgotten = sa.and_(table.c.id.in_(new), table.c.search_folded.is_(None))
+    connection.execute(sa.update(table).where(is_forgotten).values(_WIPED[table]))
+    return new
