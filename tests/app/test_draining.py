@@ -172,7 +172,7 @@ async def test_what_still_waits_to_be_written_when_a_server_gives_up_waiting_is_
 async def test_what_is_being_written_when_a_server_gives_up_waiting_is_done_whole_or_not_at_all(
     start_server: StartServer,
 ) -> None:
-    server = start_server("--dev", "--demo", HTTP__SHUTDOWN_SECONDS="1")
+    server = start_server("--dev", "--demo", HTTP__SHUTDOWN_SECONDS="0.3")
     before = written(server)
 
     code = await stop_while_locked(server)

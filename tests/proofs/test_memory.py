@@ -15,7 +15,7 @@ from schema.execution.documents import MAX_SIZE
 from storage.queries.listing import SHAPES
 from tests.conftest import Server
 
-FIRST, MORE = 3_000, 6_000
+FIRST, MORE = 3_000, 3_000
 CONNECTIONS = 4
 MEBIBYTE = 1 << 20
 FLAT = 4 * MEBIBYTE

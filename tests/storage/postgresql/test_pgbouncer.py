@@ -121,7 +121,8 @@ async def test_nothing_meets_a_statement_that_is_not_there(
     assert len(visits) == KEYS
     assert all(len(ids) == len(set(ids)) for ids in walked)
     assert [sum(name.endswith("Success") for name in outcomes) for outcomes in raced] == [1] * RACES
-    assert found == visits
+    overwritten = {id for id, (*_, update) in zip(visits, raced, strict=False) if update.endswith("Success")}
+    assert found == [id for id in visits if id not in overwritten]
     assert set(Counter(post_office.message_ids).values()) == {1}
     assert len(json.loads(exported.out)) == 5 + KEYS
     assert (exported.code, listed.code, stopped) == (0, 0, 0)

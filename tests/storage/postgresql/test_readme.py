@@ -40,6 +40,11 @@ def as_administrator(own: Cluster, script: str) -> None:
     subprocess.run(["bash", "-e", "-c", script], env=variables, check=True, capture_output=True)
 
 
+def as_operator(own: Cluster, script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = ["bash", "-e", "-c", script.replace("localhost", f"127.0.0.1:{own.port}")]
+    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
+
+
 def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Path) -> None:
     making, installing, moving = (example.text for example in of("sh", "PostgreSQL"))
     [times] = (example.text for example in of("sql", "PostgreSQL"))
@@ -48,23 +53,9 @@ def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Pat
     script = "\n".join(line for line in installing.splitlines() if "pip install" not in line)
 
     as_administrator(own, making)
-    migrated = subprocess.run(
-        ["bash", "-e", "-c", script.replace("localhost", f"127.0.0.1:{own.port}")],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    migrated = as_operator(own, script, tmp_path)
     SQLiteDatabase(tmp_path / "home_visits.db").migrate()
-    moved = subprocess.run(
-        ["bash", "-e", "-c", moving.replace("localhost", f"127.0.0.1:{own.port}")],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    moved = as_operator(own, moving, tmp_path)
     own.run(*times.strip().splitlines())
     with psycopg.connect(own.url.replace("postgres@/postgres", "visits@/visits")) as connection:
         of_role = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in re.findall(r"SET (\w+)", times)]
