@@ -14,6 +14,9 @@ Refusal                      nothing was read or written
 ├── NobodyFound              nothing is kept about a person
 ├── AmbiguousPerson          an email address of several people, or of one in several records
 ├── LetterUnderWay           a letter to a person is being sent
+├── UpstreamRefused          the CareHQ account that is followed refuses a request
+├── UpstreamThrottled        it asks us to wait
+├── UpstreamUnavailable      it cannot be reached, fails, or answers what nobody can read
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
@@ -21,6 +24,7 @@ Refusal                      nothing was read or written
     └── WriteInDoubt         the one refusal of which it is not known whether anything was written
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -120,6 +124,32 @@ class LetterUnderWay(Refusal):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class UpstreamRefused(Refusal):
+    """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
+
+    def __init__(self, status: int, hint: str, arg_errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(f"CareHQ answers {status}: {hint}" if hint else f"CareHQ answers {status}.")
+        self.status = status
+        self.hint = hint
+        self.arg_errors = arg_errors
+
+
+class UpstreamThrottled(Refusal):
+    """The CareHQ account asks us to wait for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"CareHQ asks us to wait for {seconds:.0f} s.")
+        self.seconds = seconds
+
+
+class UpstreamUnavailable(Refusal):
+    """The CareHQ account cannot be used for now; the message says why. `may_be_done`: it may have received the request."""
+
+    def __init__(self, reason: str, *, may_be_done: bool) -> None:
+        super().__init__(f"CareHQ cannot be used for now: {reason}.")
+        self.may_be_done = may_be_done
 
 
 class DatabaseUnusable(Refusal):

@@ -1,0 +1,1 @@
+"""A live CareHQ account: asked over its API, followed, and written through to."""

@@ -1,0 +1,186 @@
+"""The client of a live account: one signed request, and what came of it, told apart by what it means to whoever asked."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote_plus
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from storage.carehq.live.account import BASE, Account, Pairs
+from storage.errors import UpstreamRefused, UpstreamThrottled, UpstreamUnavailable
+
+CONNECT_SECONDS = 4.0
+READ_SECONDS = 30.0
+# Somebody waits for it.
+WRITE_SECONDS = 10.0
+LARGEST_ANSWER = 16_000_000
+# What an account asks us to wait for is believed up to this.
+LONGEST_WAIT = 300.0
+DEFAULT_WAIT = 5.0
+RATE = "X-CareHQ-RateLimit-"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Answer(NamedTuple):
+    """A document, and when the account's own clock showed that it was sent."""
+
+    document: dict[str, Any]
+    sent: datetime
+
+
+class Page(NamedTuple):
+    """One page of a list, as numbered by the account."""
+
+    items: list[Any]
+    item_count: int
+    page_count: int
+    sent: datetime
+
+
+class CareHQ:
+    """Asks one account. Nothing is ever sent twice: not by a redirect, nor where a connection that was kept has been closed.
+
+    Raises UpstreamRefused for what the account refuses, UpstreamThrottled where it asks us to wait, and UpstreamUnavailable for
+    all else; that one says whether the account may have received the request. A read waits where the last answer said that no
+    further request is allowed before some time.
+    """
+
+    def __init__(self, account: Account, clock: Callable[[], float] = time.time) -> None:
+        self.account = account
+        self._clock = clock
+        self._reads: aiohttp.ClientSession | None = None
+        self._writes: aiohttp.ClientSession | None = None
+        self._allowed_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._reads = _session(READ_SECONDS, aiohttp.TCPConnector())
+        # On a connection that was kept aiohttp sends a PUT again, where it finds it closed.
+        self._writes = _session(WRITE_SECONDS, aiohttp.TCPConnector(force_close=True))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in (self._reads, self._writes):
+            if session is not None:
+                await session.close()
+        self._reads = self._writes = None
+
+    async def get(self, path: str, pairs: Pairs = ()) -> Answer:
+        if (wait := self._allowed_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        return await self._ask(self._reads, "GET", path, pairs)
+
+    async def put(self, path: str, pairs: Pairs) -> Answer:
+        return await self._ask(self._writes, "PUT", path, pairs)
+
+    async def patch(self, path: str, pairs: Pairs = ()) -> Answer:
+        return await self._ask(self._writes, "PATCH", path, pairs)
+
+    async def page(self, path: str, pairs: Pairs) -> Page:
+        document, sent = await self.get(path, pairs)
+        items, *numbers = (document.get(name) for name in ("items", "item_count", "page_count"))
+        item_count, page_count = (number if isinstance(number, int) and number >= 0 else None for number in numbers)
+        if not isinstance(items, list) or item_count is None or page_count is None:
+            raise UpstreamUnavailable("it answers a list in a form that is not CareHQ's", may_be_done=True)
+        return Page(items, item_count, page_count, sent)
+
+    async def _ask(self, session: aiohttp.ClientSession | None, method: str, path: str, pairs: Pairs) -> Answer:
+        if session is None:
+            raise RuntimeError("the client is not open")
+        form = "&".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in pairs)
+        headers = self.account.signed_headers(method, path, pairs, int(self._clock()))
+        query, body = (f"?{form}" if form else "", None) if method == "GET" else ("", form.encode() if form else None)
+        if body:
+            headers["Content-Type"] = FORM
+        url = URL(f"{self.account.url}{BASE}{path}{query}", encoded=True)
+        try:
+            async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+                if response.headers.get(f"{RATE}Remaining", "").strip() == "0":
+                    self._allowed_at = time.monotonic() + _wait(response, _date(response))
+                return _answer(response, await _read(response))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise UpstreamUnavailable(f"it cannot be reached: {_reason(error)}", may_be_done=False) from None
+        except TimeoutError:
+            raise UpstreamUnavailable("it does not answer in time", may_be_done=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamUnavailable(f"the connection to it broke: {_reason(error)}", may_be_done=True) from None
+
+
+def _session(seconds: float, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS)
+    # It keeps no cookies, and no answer may be larger unpacked than it is sent.
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "home-visits"},
+        auto_decompress=False,
+    )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise UpstreamUnavailable(f"it answers more than {LARGEST_ANSWER:,} bytes", may_be_done=True)
+    return bytes(body)
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    status = response.status
+    sent = _date(response)
+    document = _json(body)
+    hint = document.get("hint") if isinstance(document, dict) else None
+    hint = hint if isinstance(hint, str) else ""
+    if status == 200 and isinstance(document, dict):
+        return Answer(document, sent)
+    if status == 429:
+        raise UpstreamThrottled(_wait(response, sent))
+    if 400 <= status < 500 and isinstance(document, dict):
+        raise UpstreamRefused(status, hint, _arg_errors(document))
+    what = f"it answers {status}" + ("" if isinstance(document, dict) else ", and no JSON object")
+    raise UpstreamUnavailable(what, may_be_done=True)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _date(response: aiohttp.ClientResponse) -> datetime:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(UTC).replace(microsecond=0)
+
+
+def _wait(response: aiohttp.ClientResponse, sent: datetime) -> float:
+    """Return for how many seconds the account asks us to wait, by its own clock."""
+    for name, since in (("Retry-After", 0.0), (f"{RATE}Reset", sent.timestamp())):
+        try:
+            seconds = float(response.headers[name]) - since
+        except (KeyError, ValueError):
+            continue
+        return min(max(seconds, 0.1), LONGEST_WAIT)
+    return DEFAULT_WAIT
+
+
+def _arg_errors(document: dict[str, Any]) -> dict[str, list[str]]:
+    errors = document.get("arg_errors")
+    if not isinstance(errors, dict):
+        return {}
+    return {name: [text for text in texts if isinstance(text, str)] for name, texts in errors.items() if isinstance(texts, list)}
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a failure is, without an address or anything that was sent."""
+    cause = error.__cause__ or error
+    return getattr(cause, "strerror", None) or type(error).__name__

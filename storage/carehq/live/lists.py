@@ -1,0 +1,116 @@
+"""Lists of an account's documents: what to ask for, and how a walk through one goes on after each page."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from storage.carehq.documents import KINDS, Document, Kind, parse_instant, problems, read_document
+from storage.carehq.exporting import attributes_of
+from storage.carehq.live.client import Page
+from storage.carehq.live.progress import Walk
+
+VISITS: Final = KINDS["home_visits"]
+# In the order in which they refer to each other.
+REFERENCES: Final = tuple(kind for kind in KINDS.values() if kind is not VISITS)
+# What is in no source that we know, and may be refused.
+UNCERTAIN: Final = frozenset({"time_zone", "suspended", "location_role", "phone"})
+
+PER_PAGE = 100
+# Beyond it a list is walked by when its documents were modified.
+FURTHEST_PAGE = 1_000
+# The account shows whole seconds, and what was modified within one may not be visible at once.
+MARGIN = timedelta(seconds=2)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def path_of(kind: Kind) -> str:
+    return kind.name.replace("_", "-")
+
+
+def pairs_of(walk: Walk, attributes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the parameters that ask for the next page of a walk."""
+    pairs = [("attributes", name) for name in attributes]
+    pairs += [("page", str(walk.page + 1)), ("per_page", str(PER_PAGE)), ("sort", "modified" if is_by_time(walk) else "_id")]
+    if since := walk.since or walk.watermark:
+        pairs.append(("filters-modified_after", written(since)))
+    return pairs
+
+
+def written(instant: datetime) -> str:
+    """Return an instant, which is in UTC, as the account writes it."""
+    return instant.replace(tzinfo=None, microsecond=0).isoformat(" ")
+
+
+def attributes_to_ask(kind: Kind, *, certain_only: bool = False) -> list[str]:
+    return [name for name in attributes_of(kind) if not (certain_only and name in UNCERTAIN)]
+
+
+def is_by_time(walk: Walk) -> bool:
+    return walk.since is not None
+
+
+def begun(walk: Walk, page: Page) -> Walk:
+    """Return a walk as its first page has it: too long a list of visits is walked by time, in windows."""
+    since = walk.watermark or EPOCH
+    by_time = walk.kind == VISITS.name and page.page_count > FURTHEST_PAGE
+    return Walk(kind=walk.kind, watermark=walk.watermark, began=page.sent, since=since if by_time else None)
+
+
+def advanced(walk: Walk, page: Page, modified: Sequence[datetime]) -> Walk:
+    """Return a walk after a page was stored, whose documents were `modified` then.
+
+    A document that is modified meanwhile moves to the end of a list by time, so those after it move to an earlier page: so
+    pages of it are passed over only among documents of one second.
+    """
+    after = Walk(**walk.model_dump())
+    after.has_shrunk = walk.has_shrunk or (walk.item_count is not None and page.item_count < walk.item_count)
+    after.page, after.item_count = walk.page + 1, page.item_count
+    if (
+        walk.since is not None
+        and modified
+        and (since := max(modified).replace(microsecond=0) - timedelta(seconds=1)) > walk.since
+    ):
+        after.since, after.page, after.item_count, after.has_shrunk = since, 0, None, False
+    return after
+
+
+def is_ended(walk: Walk, page: Page) -> bool:
+    """Tell whether a walk, after it has stored this page, is at its end."""
+    return (walk.page or 1) >= page.page_count
+
+
+def ended(walk: Walk, *, is_whole: bool) -> Walk:
+    """Return what is kept of a walk at its end: where the next begins or, unless it `is_whole`, this one begins anew."""
+    if walk.kind != VISITS.name:
+        return Walk(kind=walk.kind)
+    if is_whole:
+        return Walk(kind=walk.kind, watermark=walk.began and walk.began - MARGIN)
+    return Walk(kind=walk.kind, watermark=walk.watermark, began=walk.began if is_by_time(walk) else None, since=walk.since)
+
+
+def read(kind: Kind, items: Sequence[Any]) -> tuple[list[Document], list[str]]:
+    """Return the documents of a page, and for each that cannot be used its ID and why."""
+    documents: list[Document] = []
+    refused: list[str] = []
+    for item in items:
+        try:
+            documents.append(read_document(kind, item)[0])
+        except ValidationError as error:
+            refused.append(f"{_id_of(item)}: {'; '.join(problems(error))}")
+    return documents, refused
+
+
+def modified_of(items: Sequence[Any]) -> Iterator[datetime]:
+    """Yield when documents were modified, those too that cannot be used: a walk by time passes over them."""
+    for item in items:
+        try:
+            yield parse_instant(item["modified"])
+        except (ValueError, TypeError, KeyError):
+            continue
+
+
+def _id_of(item: Any) -> str:
+    id = item.get("_id") if isinstance(item, dict) else None
+    return id if isinstance(id, str) and len(id) <= 24 and id.isalnum() else "a document without an ID"
