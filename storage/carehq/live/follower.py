@@ -51,11 +51,16 @@ class Follower:
         self._database = database
         self._carehq = carehq
         self._clock = clock
-        self._name = secrets.token_hex(8)
+        self.name = secrets.token_hex(8)
         self._missing: set[tuple[str, str]] = set()
         self._looked: datetime | None = None
         # While this process follows.
         self._state: _State | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this process follows, for all that it knows."""
+        return self._state is not None
 
     async def follow_once(self) -> datetime:
         """Read what has changed since the last time; return when this began, by our clock.
@@ -71,8 +76,10 @@ class Follower:
 
     async def resign(self) -> None:
         """Let another process follow at once."""
+        if self._state is None:
+            return
         self._state = None
-        await self._database.write(lambda session: resign(session, self._name))
+        await self._database.write(lambda session: resign(session, self.name))
 
     async def _follow(self) -> datetime:
         if self._state is None:
@@ -99,7 +106,7 @@ class Follower:
 
     def _lead(self, session: Session) -> FollowedAccount:
         url, account_id = self._carehq.account[:2]
-        account = lead(session, url, account_id, self._name, self._clock())
+        account = lead(session, url, account_id, self.name, self._clock())
         if self._state is not None:
             account.compared, account.last_synced = self._state.account.compared, self._state.account.last_synced
         return account

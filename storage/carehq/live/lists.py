@@ -12,8 +12,8 @@ from storage.carehq.live.client import Page
 from storage.carehq.live.progress import Walk
 
 VISITS: Final = KINDS["home_visits"]
-# In the order in which they refer to each other.
-REFERENCES: Final = tuple(kind for kind in KINDS.values() if kind is not VISITS)
+# Each refers only to those before it.
+REFERENCES: Final = tuple(KINDS[name] for name in ("locations", "users", "care_enquiries", "service_user_contacts"))
 # What is in no source that we know, and may be refused.
 UNCERTAIN: Final = frozenset({"time_zone", "suspended", "location_role", "phone"})
 
