@@ -17,6 +17,8 @@ Refusal                      nothing was read or written
 ├── UpstreamRefused          the CareHQ account that is followed refuses a request
 ├── UpstreamThrottled        it asks us to wait
 ├── UpstreamUnavailable      it cannot be reached, fails, or answers what nobody can read
+├── UpstreamInDoubt          it was asked to change something, and nobody can say whether it did
+├── NotHere                  what only the account itself can do
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
@@ -150,6 +152,17 @@ class UpstreamUnavailable(Refusal):
     def __init__(self, reason: str, *, may_be_done: bool) -> None:
         super().__init__(f"CareHQ cannot be used for now: {reason}.")
         self.may_be_done = may_be_done
+
+
+class UpstreamInDoubt(Refusal):
+    """CareHQ did not say whether it has taken this. Look before you send it again: what it has taken appears here by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class NotHere(Refusal):
+    """This is done in CareHQ, whose account is followed here; the message says what."""
 
 
 class DatabaseUnusable(Refusal):

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from storage import lifecycle
 from storage.carehq.documents import Document, Kind
-from storage.events.appending import append_import_changes, append_imported, move_events
+from storage.events.appending import IMPORT, Origin, append_import_changes, append_imported, move_events
 from storage.folding import folded
 from storage.models import ConfirmationStatus, HomeVisit, metadata
 from storage.names import folded_columns
@@ -71,7 +71,15 @@ class _Batch:
         self.tally.add(Tally(new=-new, updated=-updated, unchanged=new + updated))
 
 
-def merge(session: Session, kind: Kind, documents: Sequence[Document], now: datetime) -> Tally:
+def merge(
+    session: Session,
+    kind: Kind,
+    documents: Sequence[Document],
+    now: datetime,
+    *,
+    origin: Origin = IMPORT,
+    confirmation: ConfirmationStatus = ConfirmationStatus.NOT_REQUIRED,
+) -> Tally:
     """Write what is new or newer, with an event for each visit; insert stubs of records that are referred to and not stored."""
     connection = session.connection()
     rows = [vars(document) for document in documents]
@@ -80,14 +88,14 @@ def merge(session: Session, kind: Kind, documents: Sequence[Document], now: date
         final = _final_states(rows)
         for row in rows:
             if row is final[row["id"], row["modified"]]:
-                _merge_visit(session, batch, row, now)
+                _merge_visit(session, batch, row, now, confirmation)
             else:
                 batch.tally.unchanged += 1
     else:
         anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
             _merge_details(batch, row, anonymized)
-    _write(session, kind.table, batch, now)
+    _write(session, kind.table, batch, now, origin)
     return batch.tally
 
 
@@ -107,12 +115,12 @@ def _final_states(rows: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
     return final
 
 
-def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> None:
+def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime, confirmation: ConfirmationStatus) -> None:
     before = batch.rows.get(row["id"])
     if before is None:
         after = row | {
             "version": 1,
-            "confirmation": ConfirmationStatus.NOT_REQUIRED,
+            "confirmation": confirmation,
             "notes_folded": folded(row["notes"]),
         }
         batch.insert(after)
@@ -202,7 +210,7 @@ def _is_stub(before: Row, row: Row) -> bool:
     return not any(before[name] is not None and before[name] is not False for name in row if name != "id")
 
 
-def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> None:
+def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime, origin: Origin) -> None:
     connection = session.connection()
     _leave_out_wiped(connection, table, batch)
     _make_stubs(connection, table, [*batch.inserts, *batch.updates])
@@ -211,11 +219,11 @@ def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> N
     if batch.inserts:
         connection.execute(sa.insert(table), batch.inserts)
     if batch.inserts and table is VISITS:
-        append_imported(session, [row["id"] for row in batch.inserts], now)
+        append_imported(session, [row["id"] for row in batch.inserts], now, origin)
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
-    append_import_changes(session, batch.changes, now)
+    append_import_changes(session, batch.changes, now, origin)
     move_events(session, batch.moved)
     if batch.updates and table is not VISITS:
         _restore_folded(connection, table, batch.updates)

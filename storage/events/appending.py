@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -13,7 +13,15 @@ from storage.models import HomeVisit, HomeVisitEvent, HomeVisitEventType, table_
 from storage.queries.dialect import Dialect, dialect_of
 from storage.queries.inserts import Insert
 
-IMPORTER = "import"
+
+class Origin(NamedTuple):
+    """Who changes visits by the source's documents, and by what operation."""
+
+    actor: str
+    type: HomeVisitEventType
+
+
+IMPORT = Origin("import", HomeVisitEventType.IMPORTED)
 
 # What an event says of each field: its name, its value before and after.
 Changes = list[list[str | None]]
@@ -37,11 +45,12 @@ def append_event(session: Session, actor: str, visit: HomeVisit, type: HomeVisit
     note_events(session)
 
 
-def append_import_changes(session: Session, visits: Sequence[tuple[Mapping[str, Any], Changes]], now: datetime) -> None:
-    """Append what an import has changed about visits, each as it was from then on."""
+def append_import_changes(
+    session: Session, visits: Sequence[tuple[Mapping[str, Any], Changes]], now: datetime, origin: Origin
+) -> None:
+    """Append what documents have changed about visits, each as it was from then on."""
     if visits:
-        imported = HomeVisitEventType.IMPORTED
-        INSERT_EVENT.several(session, [_event(visit, IMPORTER, imported, changes, now) for visit, changes in visits])
+        INSERT_EVENT.several(session, [_event(visit, origin.actor, origin.type, changes, now) for visit, changes in visits])
         note_events(session)
 
 
@@ -59,7 +68,7 @@ def _event(visit: Mapping[str, Any], actor: str, type: HomeVisitEventType, chang
     }
 
 
-def append_imported(session: Session, ids: Sequence[str], now: datetime) -> None:
+def append_imported(session: Session, ids: Sequence[str], now: datetime, origin: Origin) -> None:
     """Append the events of new visits, all by one statement, in the order of their rows.
 
     They are numbered at once, where it takes a lock until the commit: to number a million rows later takes longer than to insert
@@ -71,8 +80,8 @@ def append_imported(session: Session, ids: Sequence[str], now: datetime) -> None
         EVENTS.c.id: dialect.new_identifier(sa.literal(now, EVENTS.c.at.type)),
         EVENTS.c.sequence: _LAST + sa.func.row_number().over(order_by=VISITS.c.number),
         EVENTS.c.at: sa.literal(now, EVENTS.c.at.type),
-        EVENTS.c.actor: sa.literal(IMPORTER),
-        EVENTS.c.type: sa.literal(HomeVisitEventType.IMPORTED, EVENTS.c.type.type),
+        EVENTS.c.actor: sa.literal(origin.actor),
+        EVENTS.c.type: sa.literal(origin.type, EVENTS.c.type.type),
         EVENTS.c.home_visit: VISITS.c.id,
         EVENTS.c.care_enquiry: VISITS.c.care_enquiry,
         EVENTS.c.location: VISITS.c.location,

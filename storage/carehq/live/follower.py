@@ -6,7 +6,7 @@ again changes nothing: so whatever ends a process, the next one goes on, and not
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from storage.carehq.live.client import CareHQ, Page
 from storage.carehq.live.comparing import Comparison, compare
 from storage.carehq.live.lists import REFERENCES, VISITS
 from storage.carehq.live.progress import FollowedAccount, Walk, lead, resign
-from storage.carehq.live.unknown import OUTERMOST_FIRST, named, unknown
+from storage.carehq.live.references import References
+from storage.carehq.live.unknown import unknown
 from storage.carehq.merging import Tally, merge
 from storage.database import Database
 from storage.errors import UpstreamRefused
@@ -33,8 +34,6 @@ NEWEST_EVERY = timedelta(minutes=5)
 NEWEST = tuple(kind for kind in REFERENCES if kind.name in ("care_enquiries", "service_user_contacts"))
 # So many times a list is walked that becomes shorter meanwhile: what is missed then is found when all is compared.
 MAX_WALKS = 3
-# What an account does not have is not asked for again and again.
-MOST_MISSING = 10_000
 
 
 class _State(NamedTuple):
@@ -52,7 +51,7 @@ class Follower:
         self._carehq = carehq
         self._clock = clock
         self.name = secrets.token_hex(8)
-        self._missing: set[tuple[str, str]] = set()
+        self._references = References(database, carehq, self._merge)
         self._looked: datetime | None = None
         # While this process follows.
         self._state: _State | None = None
@@ -148,14 +147,14 @@ class Follower:
         documents, refused = lists.read(kind, items)
         for sentence in refused:
             log.warning("A document of CareHQ's %s cannot be used, and is left out. %s", kind.name, sentence)
-        await self._fetch_unknown(kind, documents)
+        await self._references.fetch_for(kind, documents)
         if synced is not None and self._state is not None:
             self._state.account.last_synced = synced
         tally = await self._merge(kind, documents, walk)
         tally.refused += len(refused)
         self.report.tallies.setdefault(kind.name, Tally()).add(tally)
 
-    async def _merge(self, kind: Kind, documents: list[Document], walk: Walk | None = None) -> Tally:
+    async def _merge(self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None) -> Tally:
         """Store documents, the walk that they belong to, and how far the account is followed."""
 
         def work(session: Session) -> Tally:
@@ -165,31 +164,6 @@ class Follower:
             return merge(session, kind, documents, self._clock()) if documents else Tally()
 
         return await self._database.write(work)
-
-    async def _fetch_unknown(self, kind: Kind, documents: Iterable[Document]) -> None:
-        """Store what documents refer to and nothing is known of, one document at a time: there are few."""
-        ids = named(kind, documents)
-        for referred in OUTERMOST_FIRST:
-            for id in sorted(await unknown(self._database, referred, ids.get(referred.name, ()))):
-                if document := await self._document(referred, id):
-                    for name, others in named(referred, [document]).items():
-                        ids.setdefault(name, set()).update(others)
-                    await self._merge(referred, [document])
-
-    async def _document(self, kind: Kind, id: str) -> Document | None:
-        if (kind.name, id) in self._missing:
-            return None
-        try:
-            answer = await self._carehq.get(f"{lists.path_of(kind)}/{id}")
-        except UpstreamRefused as refused:
-            if refused.status not in (403, 404):
-                raise
-            if len(self._missing) >= MOST_MISSING:
-                self._missing.clear()
-            self._missing.add((kind.name, id))
-            return None
-        documents, _ = lists.read(kind, [answer.document])
-        return documents[0] if documents else None
 
     async def _look_for_newest(self) -> None:
         """Store enquiries and contacts that were made since: they are to be booked for before a visit names them."""

@@ -1,4 +1,4 @@
-"""Following for as long as a server runs: one process of all at a time, with pauses that grow while the account cannot be read."""
+"""Following for as long as a server runs: one process of all at a time, with longer pauses while the account cannot be read."""
 
 import asyncio
 import logging
