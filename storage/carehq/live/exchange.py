@@ -101,7 +101,7 @@ class Exchange:
         self._nonce = nonce
 
     async def declare(self, intent: Intent, *, replaces: Intent | None = None) -> Intent:
-        """Commit an intent before anything is asked; raise NonceUsed, and UpstreamInDoubt where somebody does the same just now."""
+        """Commit an intent before anything is asked; raise NonceUsed, or UpstreamInDoubt where somebody does the same now."""
 
         def work(session: Session) -> Intent:
             now = self.clock()

@@ -4,6 +4,7 @@ One process at a time follows, by a lease. Each page is stored in a transaction 
 again changes nothing: so whatever ends a process, the next one goes on, and nothing is lost or told twice.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from sqlmodel import Session, select
 
 from storage.carehq.documents import Document, Kind
 from storage.carehq.importing import ImportReport
-from storage.carehq.live import lists
+from storage.carehq.live import intents, lists
 from storage.carehq.live.client import CareHQ, Page
 from storage.carehq.live.comparing import Comparison, compare
 from storage.carehq.live.lists import REFERENCES, VISITS
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 COMPARE_EVERY = timedelta(hours=24)
 # Enquiries and contacts that no visit names yet are looked for.
 NEWEST_EVERY = timedelta(minutes=5)
+WAIT_SECONDS = 0.1
 NEWEST = tuple(kind for kind in REFERENCES if kind.name in ("care_enquiries", "service_user_contacts"))
 # So many times a list is walked that becomes shorter meanwhile: what is missed then is found when all is compared.
 MAX_WALKS = 3
@@ -95,8 +97,12 @@ class Follower:
         if is_due:
             await self._compare()
             account.compared = began
-            await self._merge(VISITS, [])
+            await self._database.write(self._end_comparison)
         return began
+
+    def _end_comparison(self, session: Session) -> None:
+        self._lead(session)
+        intents.delete_old(session, self._clock())
 
     def _begin(self, session: Session) -> "_State":
         account = self._lead(session)
@@ -157,13 +163,18 @@ class Follower:
     async def _merge(self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None) -> Tally:
         """Store documents, the walk that they belong to, and how far the account is followed."""
 
-        def work(session: Session) -> Tally:
+        def work(session: Session) -> Tally | None:
             self._lead(session)
+            if kind is VISITS and intents.are_concerned(session, documents, self._clock()):
+                return None
             if walk is not None:
                 session.merge(walk)
             return merge(session, kind, documents, self._clock()) if documents else Tally()
 
-        return await self._database.write(work)
+        while (tally := await self._database.write(work)) is None:
+            # Who makes a change stores it, with the event that tells of it.
+            await asyncio.sleep(WAIT_SECONDS)
+        return tally
 
     async def _look_for_newest(self) -> None:
         """Store enquiries and contacts that were made since: they are to be booked for before a visit names them."""

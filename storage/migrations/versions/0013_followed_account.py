@@ -1,4 +1,4 @@
-"""The CareHQ account that is followed, and how far."""
+"""The CareHQ account that is followed, and how far; and what is asked of it to be changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,3 +33,16 @@ def upgrade() -> None:
         sa.Column("has_shrunk", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("kind"),
     )
+    op.create_table(
+        "carehq_intents",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=True),
+        sa.Column("fingerprint", sa.String(), nullable=True),
+        sa.Column("care_enquiry", sa.String(), nullable=True),
+        sa.Column("home_visit", sa.String(), nullable=True),
+        sa.Column("started", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_carehq_intents_started", "carehq_intents", ["started"])
+    op.create_index("carehq_intents_of_key", "carehq_intents", ["subject", "key"], unique=True)
