@@ -44,7 +44,7 @@ class Page(NamedTuple):
 
 
 class CareHQ:
-    """Asks one account. Nothing is ever sent twice: not by a redirect, nor where a connection that was kept has been closed.
+    """Asks one account. No change is ever sent twice.
 
     Raises UpstreamRefused for what the account refuses, UpstreamThrottled where it asks us to wait, and UpstreamUnavailable for
     all else; that one says whether the account may have received the request. A read waits where the last answer said that no
@@ -60,7 +60,7 @@ class CareHQ:
 
     async def __aenter__(self) -> Self:
         self._reads = _session(READ_SECONDS, aiohttp.TCPConnector())
-        # On a connection that was kept aiohttp sends a PUT again, where it finds it closed.
+        # A connection that was kept may have been closed meanwhile: then nobody knows whether a change was received.
         self._writes = _session(WRITE_SECONDS, aiohttp.TCPConnector(force_close=True))
         return self
 
@@ -89,17 +89,35 @@ class CareHQ:
             raise UpstreamUnavailable("it answers a list in a form that is not CareHQ's", may_be_done=True)
         return Page(items, item_count, page_count, sent)
 
+    def _signing(self, path: str, pairs: Pairs, *, once: bool) -> aiohttp.ClientMiddlewareType:
+        """Return what signs a request each time that aiohttp sends it: PUT too, again, where a connection breaks.
+
+        What is to be sent `once` is not sent again.
+        """
+        attempts = 0
+
+        async def sign(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            nonlocal attempts
+            attempts += 1
+            if once and attempts > 1:
+                raise aiohttp.ClientConnectionError
+            request.headers.update(self.account.signed_headers(request.method, path, pairs, int(self._clock())))
+            return await send(request)
+
+        return sign
+
     async def _ask(self, session: aiohttp.ClientSession | None, method: str, path: str, pairs: Pairs) -> Answer:
         if session is None:
             raise RuntimeError("the client is not open")
         form = "&".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in pairs)
-        headers = self.account.signed_headers(method, path, pairs, int(self._clock()))
         query, body = (f"?{form}" if form else "", None) if method == "GET" else ("", form.encode() if form else None)
-        if body:
-            headers["Content-Type"] = FORM
+        headers = {"Content-Type": FORM} if body else {}
         url = URL(f"{self.account.url}{BASE}{path}{query}", encoded=True)
         try:
-            async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            signing = self._signing(path, pairs, once=method != "GET")
+            async with session.request(
+                method, url, data=body, headers=headers, allow_redirects=False, middlewares=(signing,)
+            ) as response:
                 if response.headers.get(f"{RATE}Remaining", "").strip() == "0":
                     self._allowed_at = time.monotonic() + _wait(response, _date(response))
                 return _answer(response, await _read(response))

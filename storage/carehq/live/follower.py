@@ -171,7 +171,7 @@ class Follower:
                 session.merge(walk)
             return merge(session, kind, documents, self._clock()) if documents else Tally()
 
-        while (tally := await self._database.write(work)) is None:
+        while (tally := await self._database.write(work)) is None:  # noqa: ASYNC110 - it may be under way in another process
             # Who makes a change stores it, with the event that tells of it.
             await asyncio.sleep(WAIT_SECONDS)
         return tally

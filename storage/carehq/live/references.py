@@ -7,7 +7,7 @@ from storage.carehq.live import lists
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.unknown import OUTERMOST_FIRST, named, unknown
 from storage.database import Database
-from storage.errors import UpstreamRefused
+from storage.errors import UpstreamRefused, UpstreamUnavailable
 
 # What an account does not have is not asked for again and again.
 MOST_MISSING = 10_000
@@ -48,5 +48,7 @@ class References:
                 self._missing.clear()
             self._missing.add((kind.name, id))
             return None
+        if answer.document.get("_id") != id:
+            raise UpstreamUnavailable("it answers a document in a form that is not CareHQ's", may_be_done=True)
         documents, _ = lists.read(kind, [answer.document])
         return documents[0] if documents else None

@@ -54,7 +54,7 @@ class LiveHomeVisits(HomeVisits):
             return before
 
         found = await self._database.write(check)
-        if isinstance(found, HomeVisit):
+        if found is not None and not isinstance(found, Intent):
             return found
         confirmation = ConfirmationStatus.SUPPRESSED if suppress_confirmation else ConfirmationStatus.NOT_REQUIRED
         outcome = Outcome(HomeVisitEventType.BOOKED, confirmation, conflicts)

@@ -1,0 +1,70 @@
+"""An account, which is a gateway of ours over the world, and a database of its own that follows it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from storage.carehq.live.account import Account
+from storage.carehq.live.client import CareHQ
+from storage.carehq.live.exchange import Link
+from storage.carehq.live.follower import Follower
+from storage.carehq.live.writing import LiveHomeVisits
+from storage.database import Database
+from storage.instants import clock as system_clock
+from storage.repository import HomeVisits
+from tests import world
+from tests.asking import database, world_file
+from tests.databases import database_at, migrate
+from tests.resolvers.carehq import Gateway, gateway_over
+from tests.storage.carehq.live.faulty import Faulty, faulty
+
+__all__ = ["database", "world_file"]
+
+
+class Clock:
+    """The time, and what is added to it."""
+
+    def __init__(self) -> None:
+        self.added = timedelta()
+
+    def __call__(self) -> datetime:
+        return system_clock() + self.added
+
+
+@dataclass
+class Followed:
+    """`there` are the account's visits, `here` those of who follows it; `proxy` stands between them."""
+
+    gateway: Gateway
+    proxy: Faulty
+    database: Database
+    carehq: CareHQ
+    clock: Clock
+    link: Link
+
+    @property
+    def there(self) -> HomeVisits:
+        return HomeVisits(self.gateway.database, world.EVERYBODY, system_clock)
+
+    @property
+    def here(self) -> LiveHomeVisits:
+        return LiveHomeVisits(self.link, self.database, world.EVERYBODY, self.clock)
+
+    def follower(self) -> Follower:
+        return Follower(self.database, self.carehq, self.clock)
+
+
+@pytest.fixture
+async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
+    path = tmp_path / "mirror.db"
+    migrate(path)
+    mirror = await database_at(path).open()
+    clock = Clock()
+    async with gateway_over(database) as gateway, faulty(gateway.origin) as (proxy, origin):
+        key = await gateway.key()
+        async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
+            yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
+    await mirror.close()

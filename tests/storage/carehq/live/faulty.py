@@ -1,0 +1,100 @@
+"""A CareHQ account that fails: a proxy before a gateway of ours, which does to the next requests what a test tells it to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+
+class Fault(Enum):
+    NONE = auto()
+    CUT_BEFORE = auto()  # the account never hears of it
+    CUT_AFTER = auto()  # the account has done it, and its answer is lost
+    HALF = auto()  # half the body of its answer, then nothing
+    FAIL = auto()  # 503, before the account hears of it
+    FAIL_AFTER = auto()  # 502, once the account has done it
+    THROTTLE = auto()
+    OTHER_SHAPE = auto()
+    HTML = auto()
+    HANG = auto()
+    DOUBLE = auto()  # the account gets it twice
+
+
+class Faulty:
+    """`faults` are what happens to the next requests; `requests` are those that came, as method and path."""
+
+    def __init__(self, origin: str, session: aiohttp.ClientSession) -> None:
+        self.faults: list[Fault] = []
+        self.choose: Callable[[], Fault] = lambda: self.faults.pop(0) if self.faults else Fault.NONE
+        self.requests: list[tuple[str, str]] = []
+        self.passed: list[tuple[str, str]] = []
+        self._origin = origin
+        self._session = session
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        fault = self.choose()
+        match fault:
+            case Fault.CUT_BEFORE:
+                return self._cut(request)
+            case Fault.FAIL:
+                return web.json_response({"hint": "Broken."}, status=503)
+            case Fault.THROTTLE:
+                return web.json_response({"hint": "Slower."}, status=429, headers={"Retry-After": "1"})
+            case Fault.OTHER_SHAPE:
+                return web.json_response({"data": []})
+            case Fault.HTML:
+                return web.Response(text="<html>", content_type="text/html")
+            case Fault.HANG:
+                await asyncio.sleep(60)
+        answer = await self._pass_on(request)
+        match fault:
+            case Fault.CUT_AFTER:
+                return self._cut(request)
+            case Fault.FAIL_AFTER:
+                return web.json_response({"hint": "Bad gateway."}, status=502)
+            case Fault.DOUBLE:
+                await self._pass_on(request)
+            case Fault.HALF:
+                response = web.StreamResponse(
+                    headers={"Content-Length": str(len(answer.body)), "Content-Type": "application/json"}
+                )
+                await response.prepare(request)
+                await response.write(answer.body[: len(answer.body) // 2])
+                return self._cut(request)
+        return answer
+
+    async def _pass_on(self, request: web.Request) -> web.Response:
+        self.passed.append((request.method, request.path))
+        url = URL(self._origin + request.raw_path, encoded=True)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
+        body = await request.read()
+        skip = ["Content-Type", "User-Agent"]
+        async with self._session.request(
+            request.method, url, data=body or None, headers=headers, skip_auto_headers=skip
+        ) as answer:
+            kept = ("x-carehq", "retry-after", "date")
+            shown = {name: value for name, value in answer.headers.items() if name.lower().startswith(kept)}
+            return web.Response(body=await answer.read(), status=answer.status, headers=shown, content_type=answer.content_type)
+
+    @staticmethod
+    def _cut(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        raise asyncio.CancelledError
+
+
+@asynccontextmanager
+async def faulty(origin: str) -> AsyncIterator[tuple[Faulty, str]]:
+    """Yield a proxy before an account, and its own origin."""
+    async with aiohttp.ClientSession() as session:
+        proxy = Faulty(origin, session)
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        async with TestServer(app) as server:
+            yield proxy, f"http://{server.host}:{server.port}"
