@@ -9,9 +9,10 @@ from dataclasses import asdict, is_dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.execution.limits import Limits
@@ -34,6 +35,8 @@ PREFIX = "HOME_VISITS_"
 _SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _WORKER = "PROMETHEUS_MULTIPROC_WORKER"
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 _is_origin = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?").fullmatch
 
 
@@ -48,6 +51,19 @@ def _parse_origins(text: str) -> frozenset[str]:
         if not _is_origin(origin):
             raise ValueError(f"{origin} is no origin: write them like https://visits.example, with spaces between")
     return origins
+
+
+def _parse_base(text: str | None) -> str | None:
+    """Parse where an API is: HTTPS, or HTTP on this machine, and a path that its own paths are appended to."""
+    if text is None:
+        return None
+    base = text.strip().rstrip("/").removesuffix("/v1")
+    url = urlsplit(base)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
+        raise ValueError("this is no base URL: write one like https://api.carehq.co.uk")
+    if url.scheme == "http" and url.hostname not in LOOPBACK:
+        raise ValueError("personal data would pass in the clear: use https")
+    return base
 
 
 class _UnusableMember(ValueError):
@@ -104,6 +120,11 @@ class Settings(BaseSettings):
     jwt_locations_claim: str = "locations"
     keys_secret: SecretStr | None = None
     keys_rate: PositiveInt = 50
+    carehq_url: Annotated[str | None, AfterValidator(_parse_base)] = None
+    carehq_account_id: str | None = None
+    carehq_key: SecretStr | None = None
+    carehq_secret: SecretStr | None = None
+    carehq_poll_seconds: Annotated[PositiveFloat, Field(ge=1, le=3600)] = 30.0
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
     anonymize_older_than_days: PositiveInt | None = None
