@@ -300,9 +300,9 @@ def person(
 ) -> None:
     """Print all that is kept about one person, as JSON; or erase it."""
     from storage.retention.commands import erase_and_describe, person_document
-    from storage.retention.finding import SubjectRequest
+    from storage.retention.finding import PersonRequest
 
-    request = SubjectRequest(email, care_enquiry or (), contact or ())
+    request = PersonRequest(email, care_enquiry or (), contact or ())
     database = migrated_database(_settings())
     if erase:
         say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))

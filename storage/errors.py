@@ -12,6 +12,7 @@ Refusal                      nothing was read or written
 ├── UnreadableFile           a file of documents that cannot be read
 ├── NotDelivered             a mail server that takes nothing for now
 ├── NobodyFound              nothing is kept about a person
+├── PersonUnnamed            a request that names nobody, or not clearly
 ├── AmbiguousPerson          an email address of several people, or of one in several records
 ├── LetterUnderWay           a letter to a person is being sent
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
@@ -111,8 +112,12 @@ class NobodyFound(Refusal):
     """Nothing is kept about this person; the message says what to check."""
 
 
+class PersonUnnamed(Refusal):
+    """A request names nobody, or not clearly; the message says how to name somebody."""
+
+
 class AmbiguousPerson(Refusal):
-    """Several records have this email address; the message lists them by their IDs."""
+    """Several records have this email address, or one has one like it; the message lists them by their IDs."""
 
 
 class LetterUnderWay(Refusal):

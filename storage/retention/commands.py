@@ -8,7 +8,7 @@ from storage.database import Database, Progress
 from storage.retention.anonymizing import anonymize
 from storage.retention.document import document_of
 from storage.retention.erasing import erase
-from storage.retention.finding import SubjectRequest, find_subject
+from storage.retention.finding import PersonRequest, find_person
 from storage.retention.preview import preview
 
 Clock = Callable[[], datetime]
@@ -24,13 +24,13 @@ async def anonymize_and_describe(
     return "\n".join([f"Wiped: {wiped}.", *in_use, *remains])
 
 
-async def person_document(database: Database, request: SubjectRequest) -> str:
+async def person_document(database: Database, request: PersonRequest) -> str:
     """Return all that is kept about a person as JSON; raise NobodyFound or AmbiguousPerson."""
-    document = await document_of(database, await find_subject(database, request))
+    document = await document_of(database, await find_person(database, request))
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-async def erase_and_describe(database: Database, request: SubjectRequest, clock: Clock) -> str:
+async def erase_and_describe(database: Database, request: PersonRequest, clock: Clock) -> str:
     """Erase a person; raise NobodyFound, AmbiguousPerson or LetterUnderWay."""
-    erased = await erase(database, await find_subject(database, request), clock)
+    erased = await erase(database, await find_person(database, request), clock)
     return "\n".join([str(erased), *erased.remains])

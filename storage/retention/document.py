@@ -15,7 +15,7 @@ from storage.outbox.messages import MESSAGES
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import shown_columns
-from storage.retention.finding import CONTACTS, ENQUIRIES, Subject
+from storage.retention.finding import CONTACTS, ENQUIRIES, Person
 
 Document = dict[str, Any]
 
@@ -24,17 +24,17 @@ KEYS = table_of(IdempotencyKey)
 SOME = 500
 
 
-async def document_of(database: Database, subject: Subject) -> Document:
+async def document_of(database: Database, person: Person) -> Document:
     """Return care enquiries, contacts and visits; of each visit its events, letters with whom they went to, and booking keys."""
-    enquiries = await _records(database, ENQUIRIES.c.id, subject.care_enquiries)
+    enquiries = await _records(database, ENQUIRIES.c.id, person.care_enquiries)
     contacts = {
         contact["id"]: contact
-        for column, ids in ((CONTACTS.c.care_enquiry, subject.care_enquiries), (CONTACTS.c.id, subject.contacts))
+        for column, ids in ((CONTACTS.c.care_enquiry, person.care_enquiries), (CONTACTS.c.id, person.contacts))
         for contact in await _records(database, column, ids)
     }
     visits = {
         visit["id"]: visit
-        for column, ids in ((VISITS.c.care_enquiry, subject.care_enquiries), (VISITS.c.service_user_contact, subject.contacts))
+        for column, ids in ((VISITS.c.care_enquiry, person.care_enquiries), (VISITS.c.service_user_contact, person.contacts))
         for visit in await _records(database, column, ids)
     }
     addresses = {enquiry["id"]: enquiry["email"] for enquiry in enquiries}

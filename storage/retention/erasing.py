@@ -17,7 +17,7 @@ from storage.events.appending import append_event
 from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
-from storage.retention.finding import Subject
+from storage.retention.finding import Person
 from storage.retention.letters import remove_letters
 
 ACTOR = "erasure"
@@ -39,10 +39,10 @@ class Erased(NamedTuple):
         return f"Cancelled {cancelled}; wiped {self.wiped}; removed {self.letters:,} from the folder of letters."
 
 
-async def erase(database: Database, subject: Subject, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
+async def erase(database: Database, person: Person, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
     """Erase a person; raise LetterUnderWay where one of their letters is being sent for longer than any is."""
     for _ in range(MAX_RETRIES):
-        erased = await database.write(partial(_erase, subject, clock))
+        erased = await database.write(partial(_erase, person, clock))
         if erased is not None:
             letters = await remove_letters(database, mail)
             return Erased(*erased, letters, await database.purge())
@@ -50,11 +50,11 @@ async def erase(database: Database, subject: Subject, clock: Callable[[], dateti
     raise LetterUnderWay
 
 
-def _erase(subject: Subject, clock: Callable[[], datetime], session: Session) -> tuple[int, Wiped] | None:
+def _erase(person: Person, clock: Callable[[], datetime], session: Session) -> tuple[int, Wiped] | None:
     """Return how many visits were cancelled and what was wiped; None where a letter is under way."""
     now = clock()
-    enquiries = wiping.lock_enquiries(session, subject.care_enquiries)
-    is_theirs = sa.or_(col(HomeVisit.care_enquiry).in_(enquiries), col(HomeVisit.service_user_contact).in_(subject.contacts))
+    enquiries = wiping.lock_enquiries(session, person.care_enquiries)
+    is_theirs = sa.or_(col(HomeVisit.care_enquiry).in_(enquiries), col(HomeVisit.service_user_contact).in_(person.contacts))
     query = select(HomeVisit).where(is_theirs, col(HomeVisit.anonymized).is_(None)).order_by(col(HomeVisit.id))
     visits = session.exec(query.with_for_update()).all()
     if wiping.with_letters_under_way(session, [visit.id for visit in visits], now):
@@ -65,7 +65,7 @@ def _erase(subject: Subject, clock: Callable[[], datetime], session: Session) ->
         ended = lifecycle.time_of_change(visit, now)
         append_event(session, ACTOR, visit, HomeVisitEventType.CANCELLED, lifecycle.change(visit, {"cancelled": ended}, ended))
     wiping.wipe_visits(session, visits, ACTOR, now)
-    contacts = wiping.contacts_of(session, enquiries) | subject.contacts
+    contacts = wiping.contacts_of(session, enquiries) | person.contacts
     gone = wiping.wipe_enquiries(session, enquiries, now)
     wiped = Wiped(len(visits), len(gone), len(wiping.wipe_contacts(session, contacts, now)))
     return len(pending), wiped

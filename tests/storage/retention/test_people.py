@@ -10,14 +10,14 @@ from sqlmodel import Session, update
 
 from storage.carehq.merging import Tally
 from storage.database import Database, Wiped
-from storage.errors import AmbiguousPerson, InvalidInput, LetterUnderWay, NobodyFound
+from storage.errors import AmbiguousPerson, InvalidInput, LetterUnderWay, NobodyFound, PersonUnnamed
 from storage.models import CareEnquiry, ServiceUserContact
 from storage.outbox.messages import OutboxMessage
 from storage.repository import HomeVisits
 from storage.retention import erasing
 from storage.retention.document import document_of
 from storage.retention.erasing import erase
-from storage.retention.finding import Subject, SubjectRequest, find_subject
+from storage.retention.finding import Person, PersonRequest, find_person
 from tests.storage.carehq.taking import taken
 from tests.storage.homes import (
     DAUGHTER,
@@ -34,16 +34,14 @@ from tests.storage.homes import (
 )
 
 ADA = "ada@family.example"
-REIDS = Subject(frozenset({REID}), frozenset())
+REIDS = Person(frozenset({REID}), frozenset())
 
 
 async def test_all_that_is_kept_about_a_person_is_one_document(visits: HomeVisits, database: Database) -> None:
     visit = await visits.book(booking(notes="Ada is frail.", service_user_contact=DAUGHTER), idempotency_key="form-1")
     await visits.book(booking(care_enquiry=EVANS))
 
-    document = json.loads(
-        json.dumps(await document_of(database, await find_subject(database, SubjectRequest(f" {ADA.upper()}"))))
-    )
+    document = json.loads(json.dumps(await document_of(database, await find_person(database, PersonRequest(f" {ADA.upper()}")))))
 
     assert document.keys() == {"care_enquiries", "contacts", "home_visits"}
     [enquiry], [contact], [shown] = document.values()
@@ -86,24 +84,54 @@ async def test_several_records_with_one_address_are_told_apart_and_asked_for(
     await keep(database, *[type(record)(**record.model_dump()) for record in records])
 
     with pytest.raises(AmbiguousPerson) as ambiguous:
-        await find_subject(database, SubjectRequest(ADA))
+        await find_person(database, PersonRequest(ADA))
 
     assert str(ambiguous.value) == sentence
 
 
 @pytest.mark.parametrize(
     "request_",
+    [PersonRequest("nobody@family.example"), PersonRequest(care_enquiries=[NOBODY]), PersonRequest(contacts=["Dora"])],
+)
+async def test_who_is_not_kept_is_not_found(database: Database, request_: PersonRequest) -> None:
+    with pytest.raises(NobodyFound):
+        await find_person(database, request_)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [PersonRequest(), PersonRequest(ADA, [REID]), *map(PersonRequest, ("", "  ", "\u200b", "\u00ad \n"))],
+)
+async def test_who_is_not_named_clearly_is_nobody_also_where_addresses_are_blank(
+    database: Database, request_: PersonRequest
+) -> None:
+    blank = enumerate(["", "  ", "\u200b", "\u00ad \n"])
+    await keep(database, *[CareEnquiry(id=f"6{number:023x}", first_name="Eve", email=email) for number, email in blank])
+
+    with pytest.raises(PersonUnnamed):
+        await find_person(database, request_)
+
+
+@pytest.mark.parametrize(
+    ("email", "kept"),
     [
-        SubjectRequest("nobody@family.example"),
-        SubjectRequest(care_enquiries=[NOBODY]),
-        SubjectRequest(contacts=["Dora"]),
-        SubjectRequest(),
-        SubjectRequest(ADA, [REID]),
+        ("anna\N{SUPERSCRIPT TWO}@family.example", "anna2@family.example"),
+        ("stra\N{LATIN SMALL LETTER SHARP S}e@family.example", "strasse@family.example"),
+        ("kim@family.example", "\N{KELVIN SIGN}im@family.example"),
+        ("e\N{COMBINING ACUTE ACCENT}va@family.example", "\N{LATIN SMALL LETTER E WITH ACUTE}va@family.example"),
+        ("an\u00adna@family.example", "anna@family.example"),
     ],
 )
-async def test_who_is_not_kept_or_not_named_clearly_is_refused(database: Database, request_: SubjectRequest) -> None:
-    with pytest.raises(NobodyFound):
-        await find_subject(database, request_)
+async def test_who_has_an_address_that_is_only_like_it_is_named_by_their_id(database: Database, email: str, kept: str) -> None:
+    await keep(database, CareEnquiry(id="6" * 24, first_name="Anna", email=kept))
+
+    with pytest.raises(AmbiguousPerson) as ambiguous:
+        await find_person(database, PersonRequest(email))
+
+    assert str(ambiguous.value) == (
+        "One name has this email address or one like it, in 1 record. Name those that are meant, each by its own option:\n"
+        f"  --care-enquiry {'6' * 24}: person 1"
+    )
 
 
 async def test_erasing_cancels_what_is_pending_and_wipes_all_of_it(
@@ -153,7 +181,7 @@ async def test_erasing_a_contact_leaves_the_family_that_they_came_for(
     theirs = await visits.book(booking(service_user_contact=DAUGHTER, notes="Dora is late."))
     others = await visits.book(booking(notes="Ada comes alone."))
 
-    erased = await erase(database, Subject(frozenset(), frozenset({DAUGHTER})), clock, mail=tmp_path)
+    erased = await erase(database, Person(frozenset(), frozenset({DAUGHTER})), clock, mail=tmp_path)
 
     assert (erased.cancelled, erased.wiped) == (1, Wiped(1, 0, 1))
     rows = {row["id"]: row for row in rows_of(path, "home_visits")}
@@ -181,7 +209,7 @@ async def test_nobody_is_erased_while_a_letter_to_them_is_on_its_way(
 
 
 async def test_an_import_brings_nobody_back_who_was_wiped(database: Database, clock: Clock, path: Path, tmp_path: Path) -> None:
-    await erase(database, Subject(frozenset({REID}), frozenset({STRANGER})), clock, mail=tmp_path)
+    await erase(database, Person(frozenset({REID}), frozenset({STRANGER})), clock, mail=tmp_path)
     before = everything_in(path)
     enquiry = {"_id": REID, "first_name": "Ada", "email": ADA}
     # The enquiry of this one is not wiped.
