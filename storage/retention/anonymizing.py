@@ -18,6 +18,7 @@ from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.retention import wiping
 from storage.retention.letters import remove_letters
+from storage.retention.unneeded import wipe_all_unneeded
 
 ACTOR = "retention"
 # A batch holds the write lock.
@@ -70,6 +71,7 @@ async def anonymize(
             await asyncio.sleep(PAUSE_SECONDS)
         if not left:
             break
+    wiped = wiped.plus(await wipe_all_unneeded(database, cutoff, clock))
     await remove_letters(database, mail)
     return Anonymized(wiped, left, await database.purge() if purge_always or any(wiped) else [])
 
