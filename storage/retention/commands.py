@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from storage.database import Database, Progress
+from storage.errors import NobodyFound
 from storage.retention.anonymizing import anonymize
 from storage.retention.document import document_of
-from storage.retention.erasing import erase
+from storage.retention.erasing import erase, remove_traces
 from storage.retention.finding import PersonRequest, find_person
 from storage.retention.preview import preview
 
@@ -25,12 +26,19 @@ async def anonymize_and_describe(
 
 
 async def person_document(database: Database, request: PersonRequest) -> str:
-    """Return all that is kept about a person as JSON; raise NobodyFound or AmbiguousPerson."""
+    """Return all that is kept about a person as JSON; raise PersonUnnamed, NobodyFound or AmbiguousPerson."""
     document = await document_of(database, await find_person(database, request))
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 async def erase_and_describe(database: Database, request: PersonRequest, clock: Clock) -> str:
-    """Erase a person; raise NobodyFound, AmbiguousPerson or LetterUnderWay."""
-    erased = await erase(database, await find_person(database, request), clock)
+    """Erase a person; raise PersonUnnamed, NobodyFound, AmbiguousPerson or LetterUnderWay."""
+    try:
+        person = await find_person(database, request)
+    except NobodyFound as nobody:
+        # An erasure that was killed after its commit leaves nobody to be found by their address, but may leave files.
+        letters, remains = await remove_traces(database)
+        cleared = f"What was wiped before was removed from files all the same, {letters:,} letters among them."
+        raise NobodyFound("\n".join([str(nobody), cleared, *remains])) from None
+    erased = await erase(database, person, clock)
     return "\n".join([str(erased), *erased.remains])

@@ -1,14 +1,21 @@
 """The commands that wipe and show personal data, as an operator runs them: what they say, and what they never say."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from storage.demo import CARE_ENQUIRY
-from tests.conftest import RunCommand, environment, fill
-from tests.databases import url_of
+from tests.conftest import ROOT, RunCommand, environment, fill
+from tests.databases import is_sqlite, url_of
 from tests.inspection import inspect
+
+EMAIL = "agnes.young@family.example"
+# Of no other visit's notes.
+WORD = "zebrafishxyzzy"
 
 
 @pytest.fixture
@@ -93,3 +100,35 @@ def test_a_restore_says_how_many_were_wiped_since(run_command_here: RunCommand, 
     assert restored.err.splitlines()[1].startswith(f"Wiped since it was made, and back with it: {wiped} visit")
     assert restored.err.splitlines()[1].endswith(". Run anonymize, and person --erase, again.")
     assert again.err.splitlines()[1] == f"{path}.before-restore may hold what was wiped: delete it."
+
+
+@pytest.mark.parametrize(
+    ("whom", "repeat", "code"),
+    [(EMAIL, ("person", "--email", EMAIL, "--erase"), 1), ("365", ("anonymize", "--older-than", "365"), 0)],
+)
+def test_who_was_wiped_right_before_a_kill_is_out_of_files_after_a_repeat(
+    whom: str, repeat: tuple[str, ...], code: int, run_command_here: RunCommand, path: Path, tmp_path: Path
+) -> None:
+    ended = f"completed = NULL, cancelled = '2020-01-01T00:00:00', notes = '{WORD}', notes_folded = '{WORD}'"
+    inspect(path).execute(f"UPDATE home_visits SET {ended} WHERE care_enquiry = '{CARE_ENQUIRY}'")  # noqa: S608 - our own
+    [visit, *_] = json.loads(run_command_here("person", "--care-enquiry", CARE_ENQUIRY).out)["home_visits"]
+    times = dict.fromkeys(("date_time", "created", "due", "give_up"), "2020-01-01T00:00:00")
+    sent = {"id": "8" * 24, "home_visit": visit["id"], "sequence": 1, "status": "SENT", "attempts": 1, "reasons": ""}
+    inspect(path).insert("outbox_messages", sent | times | {"method": "REQUEST"})
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / f"{sent['id']}.eml").write_text(f"To: {EMAIL}")
+
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.app.doomed", url_of(path), tmp_path / "mail", whom], cwd=ROOT, timeout=60, check=False
+    )
+    left = (count(path, f"notes = '{WORD}'"), len(list((tmp_path / "mail").iterdir())), in_files(tmp_path))
+    again = run_command_here(*repeat)
+
+    assert (killed.returncode, left) == (-signal.SIGKILL, (0, 1, is_sqlite()))
+    assert again.code == code
+    assert list((tmp_path / "mail").iterdir()) == []
+    assert not in_files(tmp_path)
+
+
+def in_files(folder: Path) -> bool:
+    return any(WORD.encode() in file.read_bytes() for file in folder.rglob("*") if file.is_file())
