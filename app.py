@@ -256,12 +256,11 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
+    from storage.retention.restored import describe_restored
+
     database = configured_database(_settings())
-    wiped = database.wiped_since(file)
     old = database.restore(file)
-    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
-    if wiped and any(wiped):
-        say(f"Wiped since it was made, and back with it: {wiped}. Run anonymize, and person --erase, again.")
+    say(describe_restored(database, file, old))
 
 
 @cli.command()
@@ -279,7 +278,7 @@ def move(to: Annotated[str, typer.Option(help="The URL of the database to move t
 @cli.command()
 def anonymize(
     older_than: Annotated[int, typer.Option(min=1, max=36_500, help="Days since a visit was cancelled or completed.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be wiped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Wipe nothing; say what would be.")] = False,
 ) -> None:
     """Wipe the personal data of visits that ended long ago, and of those who no other visit is for."""
     from storage.progress import progress_bar

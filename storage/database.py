@@ -42,6 +42,14 @@ class Wiped(NamedTuple):
         return f"{visits}, {enquiries} and {contacts}"
 
 
+class WipedSince(NamedTuple):
+    """Of how many records personal data are back, and the IDs of whom somebody had erased, not age."""
+
+    wiped: Wiped
+    care_enquiries: list[str]
+    contacts: list[str]
+
+
 class Database(ABC):
     """Runs statements that read and transactions that write.
 
@@ -125,8 +133,11 @@ class Database(ABC):
         """Remove from the files of the database what was overwritten or deleted; return where some of it may still be."""
 
     @abstractmethod
-    def wiped_since(self, source: Path) -> Wiped | None:
-        """Return what was wiped here and is not in a backup; None where nobody can tell. The database is not open."""
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:
+        """Return what a restored backup has brought back that was wiped in the database which is kept under this name.
+
+        `eraser` is the actor of erasures. None where nobody can tell. The database is not open.
+        """
 
     # What a move does with it
 

@@ -17,7 +17,7 @@ from sqlmodel import Session
 from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
-from storage.database import Database, Insert, Progress, Wiped
+from storage.database import Database, Insert, Progress, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
 from storage.postgresql import filling, indexes, locks, migrating
 from storage.postgresql.connecting import connect
@@ -225,7 +225,7 @@ class PostgreSQLDatabase(Database):
             await self._forget_keys()
         return [OLD_PAGES]
 
-    def wiped_since(self, source: Path) -> Wiped | None:  # noqa: ARG002 - its backups are PostgreSQL's own
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
     async def _analyze(self) -> None:

@@ -19,7 +19,7 @@ async def anonymize_and_describe(
     database: Database, days: int, clock: Clock, *, dry_run: bool, progress: Progress | None = None
 ) -> str:
     if dry_run:
-        return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was changed."
+        return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was wiped."
     wiped, left, remains = await anonymize(database, days, clock, progress=progress)
     in_use = [f"{left:,} visits were in use, and are left: run it again."] if left else []
     return "\n".join([f"Wiped: {wiped}.", *in_use, *remains])

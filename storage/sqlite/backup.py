@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 from storage import migrations
-from storage.database import Progress, Wiped
+from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable, uri
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable
 from storage.sqlite.files import close_to_others, put_foreign_log_aside
 from storage.sqlite.migrating import revision
 from storage.sqlite.schemas import strangeness
@@ -61,35 +61,6 @@ def restore(source: Path, path: Path) -> Path | None:
             raise DatabaseUnusable(f"{source} is damaged ({found}): restore another backup.")
         with _nobody_else_using(path):
             return _replace(path, copy)
-
-
-def wiped_since(path: Path, source: Path) -> Wiped | None:
-    """Return of how many records personal data are in a backup that were wiped in the database; None where nobody can tell."""
-    if not path.exists() or not source.is_file():
-        return None
-    try:
-        with closing(connected(source, "ro")) as connection:
-            connection.execute("ATTACH ? AS present", (uri(path, "ro"),))
-            tables = ("home_visits", "care_enquiries", "service_user_contacts")
-            return Wiped(*(_wiped_since(connection, table) for table in tables))
-    except sqlite3.Error:
-        return None
-
-
-def _wiped_since(connection: sqlite3.Connection, table: str) -> int:
-    # Of contacts, an older version kept no such time.
-    before, present = (_has_anonymized(connection, schema, table) for schema in ("main", "present"))
-    if not present:
-        return 0
-    is_there = "old.anonymized IS NULL" if before else "TRUE"
-    join = f"main.{table} AS old JOIN present.{table} AS new ON new.id = old.id"
-    (count,) = connection.execute(f"SELECT count(*) FROM {join} WHERE {is_there} AND new.anonymized IS NOT NULL").fetchone()  # noqa: S608 - our own names
-    return int(count)
-
-
-def _has_anonymized(connection: sqlite3.Connection, schema: str, table: str) -> bool:
-    columns = connection.execute("SELECT name FROM pragma_table_info(?, ?)", (table, schema))
-    return ("anonymized",) in columns.fetchall()
 
 
 def _require_restorable(source: Path, path: Path) -> None:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from storage.caller import OURSELVES
 from storage.changes import wakeups
-from storage.database import Database, Insert, Progress, Wiped
+from storage.database import Database, Insert, Progress, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import backup, files, filling, indexes, migrating, people
@@ -26,6 +26,7 @@ from storage.sqlite.keywords import optimize_index
 from storage.sqlite.migrating import Schema
 from storage.sqlite.reader_pool import ReaderPool
 from storage.sqlite.readers import InlineReader, Read, Reader
+from storage.sqlite.wiped_since import wiped_since
 from storage.sqlite.writing import Writer
 from storage.writes import WriteState
 
@@ -217,8 +218,8 @@ class SQLiteDatabase(Database):
         in_log = [] if is_cut else [f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again."]
         return in_log + [f"{file} may hold what was wiped: delete it." for file in files.kept_aside(self.path)]
 
-    def wiped_since(self, source: Path) -> Wiped | None:
-        return backup.wiped_since(self.path, source)
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:
+        return wiped_since(self.path, kept, eraser)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""

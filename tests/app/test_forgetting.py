@@ -16,6 +16,12 @@ from tests.inspection import inspect
 EMAIL = "agnes.young@family.example"
 # Of no other visit's notes.
 WORD = "zebrafishxyzzy"
+ERASED_WITH_A_CONTACT = f"""
+    SELECT visit.care_enquiry, contact.id FROM home_visits AS visit
+    JOIN service_user_contacts AS contact ON contact.id = visit.service_user_contact
+    WHERE visit.care_enquiry <> '{CARE_ENQUIRY}' AND contact.care_enquiry = visit.care_enquiry AND EXISTS (
+        SELECT 1 FROM home_visits AS other WHERE other.care_enquiry = visit.care_enquiry AND other.cancelled IS NULL)
+    ORDER BY visit.id LIMIT 1"""  # noqa: S608 - our own
 
 
 @pytest.fixture
@@ -39,6 +45,10 @@ def count(path: Path, condition: str) -> int:
     return int(number)
 
 
+def rows_without_details(path: Path, table: str) -> set[str]:
+    return {row["id"] for row in inspect(path).records(table) if row["anonymized"]}
+
+
 def test_old_visits_are_counted_then_wiped(run_command_here: RunCommand, path: Path) -> None:
     closed_long_ago(path)
     closed = count(path, "cancelled IS NOT NULL")
@@ -50,7 +60,7 @@ def test_old_visits_are_counted_then_wiped(run_command_here: RunCommand, path: P
 
     assert (dry.code, dry.out, wiped.code, wiped.out) == (0, "", 0, "")
     assert dry.err.startswith(f"To be wiped: {closed} visits, ")
-    assert dry.err.removeprefix("To be wiped: ") == wiped.err.splitlines()[0].removeprefix("Wiped: ") + " Nothing was changed.\n"
+    assert dry.err.removeprefix("To be wiped: ") == wiped.err.splitlines()[0].removeprefix("Wiped: ") + " Nothing was wiped.\n"
     assert (untouched, count(path, "anonymized IS NOT NULL")) == (0, closed)
     assert count(path, "anonymized IS NOT NULL AND (notes <> '' OR notes_folded <> '')") == 0
     assert again.err.splitlines()[0] == "Wiped: 0 visits, 0 care enquiries and 0 contacts."
@@ -88,18 +98,48 @@ def test_who_is_not_kept_is_not_shown(run_command_here: RunCommand, path: Path, 
 
 
 @pytest.mark.sqlite  # PostgreSQL's backups are its own
-def test_a_restore_says_how_many_were_wiped_since(run_command_here: RunCommand, path: Path, tmp_path: Path) -> None:
+def test_a_restore_says_who_is_back_and_how_to_wipe_them_again(run_command_here: RunCommand, path: Path, tmp_path: Path) -> None:
+    closed_long_ago(path)
+    [[other, contact]] = inspect(path).query(ERASED_WITH_A_CONTACT)
     run_command_here("backup", "before.db")
     run_command_here("person", "--care-enquiry", CARE_ENQUIRY, "--erase")
-    wiped = count(path, "anonymized IS NOT NULL")
+    run_command_here("person", "--contact", contact, "--erase")
+    inspect(path).execute(f"UPDATE home_visits SET cancelled = '2024-01-01T00:00:00' WHERE care_enquiry = '{other}'")  # noqa: S608 - our own
+    run_command_here("anonymize", "--older-than", "1500")
+    wiped = {table: rows_without_details(path, table) for table in ("home_visits", "care_enquiries", "service_user_contacts")}
+    people = {table: ids for table, ids in wiped.items() if table != "home_visits"}
 
     restored = run_command_here("restore", "before.db")
-    again = run_command_here("anonymize", "--older-than", "36500")
+    said, *commands, by_age = restored.err.splitlines()[1:]
+    for command in commands:
+        run_command_here(*command.split()[1:])
+    run_command_here(*by_age.replace("DAYS", "1500").split()[1:])
 
     assert restored.code == 0
-    assert restored.err.splitlines()[1].startswith(f"Wiped since it was made, and back with it: {wiped} visit")
-    assert restored.err.splitlines()[1].endswith(". Run anonymize, and person --erase, again.")
-    assert again.err.splitlines()[1] == f"{path}.before-restore may hold what was wiped: delete it."
+    assert said.startswith(f"Wiped since it was made, and back with it: {len(wiped['home_visits'])} visits, ")
+    assert commands == [f"  app.py person --care-enquiry {CARE_ENQUIRY} --erase", f"  app.py person --contact {contact} --erase"]
+    assert by_age == "  app.py anonymize --older-than DAYS"
+    assert {table: rows_without_details(path, table) for table in people} == people
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "Nothing was wiped since it was made."),
+        (b"no database", "Whether anything was wiped since it was made, nobody can tell"),
+    ],
+)
+def test_a_restore_says_that_nobody_is_back_or_that_it_cannot_tell(
+    content: bytes | None, sentence: str, run_command_here: RunCommand, path: Path, tmp_path: Path
+) -> None:
+    run_command_here("backup", "before.db")
+    if content:
+        path.write_bytes(content)
+
+    restored = run_command_here("restore", "before.db")
+
+    assert restored.err.splitlines()[1].startswith(sentence)
 
 
 @pytest.mark.parametrize(
