@@ -10,6 +10,7 @@ from storage.retention.anonymizing import anonymize
 from storage.retention.document import document_of
 from storage.retention.erasing import erase, remove_traces
 from storage.retention.finding import PersonRequest, find_person
+from storage.retention.overdue import describe_overdue
 from storage.retention.preview import preview
 
 Clock = Callable[[], datetime]
@@ -19,10 +20,11 @@ async def anonymize_and_describe(
     database: Database, days: int, clock: Clock, *, dry_run: bool, progress: Progress | None = None
 ) -> str:
     if dry_run:
-        return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was wiped."
+        counted = f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was wiped."
+        return "\n".join([counted, *await describe_overdue(database, days, clock())])
     wiped, left, remains = await anonymize(database, days, clock, progress=progress)
     in_use = [f"{left:,} visits were in use, and are left: run it again."] if left else []
-    return "\n".join([f"Wiped: {wiped}.", *in_use, *remains])
+    return "\n".join([f"Wiped: {wiped}.", *in_use, *await describe_overdue(database, days, clock()), *remains])
 
 
 async def person_document(database: Database, request: PersonRequest) -> str:
