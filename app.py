@@ -292,7 +292,7 @@ def anonymize(
 
 @cli.command()
 def person(
-    email: Annotated[str | None, typer.Option(help="The email address of one person.")] = None,
+    email: Annotated[str | None, typer.Option(help="The email address of one person; - reads it from standard input.")] = None,
     care_enquiry: Annotated[list[str] | None, typer.Option(help="The care enquiry of one; repeat for several.")] = None,
     contact: Annotated[list[str] | None, typer.Option(help="One who is only a contact; repeat for several.")] = None,
     erase: Annotated[bool, typer.Option("--erase", help="Cancel what is pending and wipe all of it.")] = False,
@@ -301,7 +301,7 @@ def person(
     from storage.retention.commands import erase_and_describe, person_document
     from storage.retention.finding import PersonRequest
 
-    request = PersonRequest(email, care_enquiry or (), contact or ())
+    request = PersonRequest(sys.stdin.readline() if email == "-" else email, care_enquiry or (), contact or ())
     database = migrated_database(_settings())
     if erase:
         say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))

@@ -1,5 +1,6 @@
 """The commands that wipe and show personal data, as an operator runs them: what they say, and what they never say."""
 
+import io
 import json
 import signal
 import subprocess
@@ -81,6 +82,16 @@ def test_a_person_is_shown_then_erased(run_command_here: RunCommand, path: Path)
         None for record in before["care_enquiries"] + before["contacts"] for _ in range(2)
     ]
     assert {visit["notes"] for visit in left["home_visits"]} <= {""}
+
+
+def test_an_address_may_come_from_standard_input(
+    run_command_here: RunCommand, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{EMAIL}\n"))
+
+    shown = run_command_here("person", "--email", "-")
+
+    assert [enquiry["id"] for enquiry in json.loads(shown.out)["care_enquiries"]] == [CARE_ENQUIRY]
 
 
 @pytest.mark.parametrize(
