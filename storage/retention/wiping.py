@@ -1,7 +1,7 @@
 """The wipe: closed visits and those whom nobody needs any more, in one transaction with the events that tell of it.
 
-Rows are locked in one order: care enquiries, visits, messages, contacts. Whoever books holds the enquiry as well: either the wipe
-sees the new visit, and leaves the enquiry as it is, or the booking sees that it was wiped.
+Rows are locked in one order: care enquiries, visits, messages, contacts. Whoever books holds enquiry and contact as well: either
+the wipe sees the new visit, and leaves them as they are, or the booking sees that they were wiped.
 """
 
 from collections.abc import Collection, Iterable, Sequence
