@@ -71,7 +71,8 @@ async def anonymize(
             await asyncio.sleep(PAUSE_SECONDS)
         if not left:
             break
-    wiped = wiped.plus(await wipe_all_unneeded(database, cutoff, clock))
+    async for unneeded in wipe_all_unneeded(database, cutoff, clock):
+        wiped = wiped.plus(unneeded)
     await remove_letters(database, mail)
     return Anonymized(wiped, left, await database.purge() if purge_always or any(wiped) else [])
 

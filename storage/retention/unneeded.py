@@ -1,5 +1,6 @@
 """Care enquiries and contacts whom no visit needs any more, found by how things are, whoever has wiped their visits, or when."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import lru_cache, partial
@@ -18,16 +19,20 @@ from storage.retention.wiping import CONTACTS, ENQUIRIES
 ROWS = 2_000
 # A batch holds the write lock.
 BATCH = 50
+PAUSE_SECONDS = 0.02
 
 
-async def wipe_all_unneeded(database: Database, cutoff: datetime, clock: Callable[[], datetime]) -> Wiped:
-    """Wipe those whom no batch of visits names: erased ones, those that an import has anonymized, or moved elsewhere."""
-    wiped = Wiped()
+async def wipe_all_unneeded(database: Database, cutoff: datetime, clock: Callable[[], datetime]) -> AsyncIterator[Wiped]:
+    """Wipe those whom no batch of visits names: erased ones, those that an import has anonymized, or moved elsewhere.
+
+    Yield after each batch, which is a transaction, what was wiped in it.
+    """
     for table in (ENQUIRIES, CONTACTS):
         async for ids in unneeded(database, table, cutoff):
             for start in range(0, len(ids), BATCH):
-                wiped = wiped.plus(await database.write(partial(_wipe_batch, table, ids[start : start + BATCH], cutoff, clock)))
-    return wiped
+                yield await database.write(partial(_wipe_batch, table, ids[start : start + BATCH], cutoff, clock))
+                # Whoever waits for the lock gets it now.
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _wipe_batch(table: sa.Table, ids: list[str], cutoff: datetime, clock: Callable[[], datetime], session: Any) -> Wiped:
