@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from storage.database import Database, Progress
+from storage.errors import NotAllGone
+from storage.outbox.mailroom import FOLDER
 from storage.retention.anonymizing import anonymize
 from storage.retention.document import document_of
 from storage.retention.erasing import erase
@@ -17,11 +19,19 @@ Clock = Callable[[], datetime]
 async def anonymize_and_describe(
     database: Database, days: int, clock: Clock, *, dry_run: bool, progress: Progress | None = None
 ) -> str:
+    """Anonymize by age, or count; raise NotAllGone."""
     if dry_run:
         return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was changed."
-    wiped, left, remains = await anonymize(database, days, clock, progress=progress)
-    in_use = [f"{left:,} visits were in use, and are left: run it again."] if left else []
-    return "\n".join([f"Wiped: {wiped}.", *in_use, *remains])
+    report = await anonymize(database, days, clock, progress=progress)
+    in_use = [f"{report.left:,} visits were in use, and may be left: run it again."] if report.left else []
+    letters = f"Letters removed from {FOLDER.absolute()}: {report.letters:,}."
+    return _described([f"Wiped: {report.wiped}.", letters, *in_use, *report.remains.sentences()], is_done=report.is_done)
+
+
+def _described(sentences: list[str], *, is_done: bool) -> str:
+    if not is_done:
+        raise NotAllGone("\n".join(["Not everything is gone yet.", *sentences]))
+    return "\n".join(sentences)
 
 
 async def person_document(database: Database, request: SubjectRequest) -> str:
@@ -31,6 +41,6 @@ async def person_document(database: Database, request: SubjectRequest) -> str:
 
 
 async def erase_and_describe(database: Database, request: SubjectRequest, clock: Clock) -> str:
-    """Erase a person; raise NobodyFound, AmbiguousPerson or LetterUnderWay."""
+    """Erase a person; raise NobodyFound, AmbiguousPerson, LetterUnderWay or NotAllGone."""
     erased = await erase(database, await find_subject(database, request), clock)
-    return "\n".join([str(erased), *erased.remains])
+    return _described([str(erased), *erased.remains.sentences()], is_done=erased.remains.is_done)

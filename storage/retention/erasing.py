@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from storage import lifecycle
-from storage.database import Database, Wiped
+from storage.database import Database, Remains, Wiped
 from storage.errors import LetterUnderWay
 from storage.events.appending import append_event
 from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
 from storage.retention.finding import Subject
-from storage.retention.letters import remove_letters
+from storage.retention.purging import purge
 
 ACTOR = "erasure"
 RETRY_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Erased(NamedTuple):
     cancelled: int
     wiped: Wiped
     letters: int
-    remains: list[str]
+    remains: Remains
 
     def __str__(self) -> str:
         cancelled = f"{self.cancelled:,} pending visit{'' if self.cancelled == 1 else 's'}"
@@ -44,8 +44,7 @@ async def erase(database: Database, subject: Subject, clock: Callable[[], dateti
     for _ in range(MAX_RETRIES):
         erased = await database.write(partial(_erase, subject, clock))
         if erased is not None:
-            letters = await remove_letters(database, mail)
-            return Erased(*erased, letters, await database.purge())
+            return Erased(*erased, *await purge(database, mail))
         await asyncio.sleep(RETRY_SECONDS)
     raise LetterUnderWay
 

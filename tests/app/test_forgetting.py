@@ -92,4 +92,10 @@ def test_a_restore_says_how_many_were_wiped_since(run_command_here: RunCommand, 
     assert restored.code == 0
     assert restored.err.splitlines()[1].startswith(f"Wiped since it was made, and back with it: {wiped} visit")
     assert restored.err.splitlines()[1].endswith(". Run anonymize, and person --erase, again.")
-    assert again.err.splitlines()[1] == f"{path}.before-restore may hold what was wiped: delete it."
+    assert again.code == 1
+    assert again.err.splitlines() == [
+        "home-visits: Not everything is gone yet.",
+        "Wiped: 0 visits, 0 care enquiries and 0 contacts.",
+        f"Letters removed from {tmp_path}/mail: 0.",
+        f"{path}.before-restore may hold what was wiped: delete it.",
+    ]

@@ -41,9 +41,9 @@ async def test_nothing_is_left_of_them_in_tables_statistics_or_files(tmp_path: P
         )
 
     assert report.wiped == Wiped(20, 20, 20)
-    assert report.remains == [
-        "Tables and indexes hold what was wiped until VACUUM FULL and REINDEX, the log and base backups until they expire."
-    ]
+    assert report.remains.to_know == (
+        "Tables and indexes hold what was wiped until VACUUM FULL and REINDEX, the log and base backups until they expire.",
+    )
     words = [word for family in families for word in family.words]
     assert [word for word in words if word in before] != []
     assert [word for word in words if word in after] == []
