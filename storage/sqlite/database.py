@@ -211,10 +211,13 @@ class SQLiteDatabase(Database):
 
     async def purge(self) -> Remains:
         await self.optimize()
-        obstacles = [await self._writer.rewrite(self.lock_seconds)]
-        if not await self._writer.truncate_log(TRUNCATING_SECONDS):
-            obstacles.append(f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again.")
-        return Remains(tuple(filter(None, obstacles)))
+        # Beside a reader that stays, the log would grow by the whole file each time.
+        if await self._writer.truncate_log(TRUNCATING_SECONDS):
+            if obstacle := await self._writer.rewrite(self.lock_seconds):
+                return Remains((obstacle,))
+            if await self._writer.truncate_log(TRUNCATING_SECONDS):
+                return Remains()
+        return Remains((f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again.",))
 
     def other_copies(self) -> list[Path]:
         leftovers.remove_leftovers(self.path.parent)

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 from storage.sqlite.locking import is_busy
@@ -30,7 +31,7 @@ def rewrite(driver: sqlite3.Connection, path: Path, seconds: float) -> str | Non
     duration = size / BYTES_A_SECOND
     unused = f"{path} may hold, in unused parts of its pages, what was wiped"
     if duration > seconds:
-        return f"{unused}: to rewrite it would keep others from writing for some {duration:,.0f} s. {_longer(duration)}"
+        return f"{unused}: to rewrite it would keep others from writing for some {ceil(duration):,} s. {_longer(duration)}"
     # The log, and a temporary file.
     if shutil.disk_usage(path.parent).free < 3 * size:
         return f"{unused}, and there is no room to rewrite it: free {3 * size >> 20:,} MB, and run it again."
@@ -40,7 +41,7 @@ def rewrite(driver: sqlite3.Connection, path: Path, seconds: float) -> str | Non
 
 
 def _longer(seconds: float) -> str:
-    return f"Run it again in a quiet hour, with HOME_VISITS_ANONYMIZE_LOCK_SECONDS={3 * seconds:.0f}."
+    return f"Run it again in a quiet hour, with HOME_VISITS_ANONYMIZE_LOCK_SECONDS={ceil(3 * seconds)}."
 
 
 def _after(last: float) -> Callable[[], bool]:
@@ -51,7 +52,8 @@ def _vacuum(driver: sqlite3.Connection, seconds: float) -> bool:
     """Return whether it was done: it is broken off, and rolled back, where it takes longer."""
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
-        driver.set_progress_handler(_after(time.monotonic() + seconds), STEPS)
+        # What comes after is about as long, and cannot be broken off.
+        driver.set_progress_handler(_after(time.monotonic() + seconds / 2), STEPS)
         try:
             driver.execute("VACUUM")
         except sqlite3.OperationalError as error:
