@@ -83,14 +83,14 @@ class _Wiping:
 
     async def run(self, progress: Progress | None) -> None:
         async for rows in due_visits(self._database, self._cutoff, progress):
-            for batch in _batches(rows):
+            for batch in batches(rows):
                 await self._wipe(batch)
         for _ in range(MAX_RETRIES):
             if not self.left:
                 return
             await asyncio.sleep(RETRY_SECONDS)
-            batches, self.left = self.left, []
-            for batch in batches:
+            left, self.left = self.left, []
+            for batch in left:
                 await self._wipe(batch)
 
     async def _wipe(self, ids: list[str]) -> None:
@@ -109,7 +109,7 @@ class _Wiping:
         return wiping.wipe_due(session, ids, self._cutoff, ACTOR, self._clock())
 
 
-def _batches(rows: list[Any]) -> Iterator[list[str]]:
+def batches(rows: list[Any]) -> Iterator[list[str]]:
     """Yield the IDs of visits, so many together that they hold some characters at most, or of one."""
     batch, characters = list[str](), 0
     for _, id, _, _, length in rows:
