@@ -211,7 +211,7 @@ class PostgreSQLDatabase(Database):
         with translate_errors():
             # Statistics hold the most common values of columns, names and addresses among them.
             await self._analyze(purging.TABLES)
-            return await purging.forget_keys(partial(connect, self._dsn, pooled=self._pooled, patient=True))
+            return await purging.drop_statistics_of_keys(partial(connect, self._dsn, pooled=self._pooled, patient=True))
 
     def other_copies(self) -> list[Path]:
         return []

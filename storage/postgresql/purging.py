@@ -18,7 +18,7 @@ _ATTEMPTS, _PAUSE_SECONDS = 10, 0.3
 _IN_USE = "Statistics of booking keys hold what was wiped: somebody is using their table. Run it again."
 _NOT_OURS = "Statistics of booking keys may hold what was wiped: only the owner of the table idempotency_keys can drop them."
 # ANALYZE leaves the statistics of an empty table as they are; where a column gets a type, even its own, they go.
-_FORGET_KEYS = """
+_DROP_STATISTICS = """
     DO $$ BEGIN
         IF NOT EXISTS (SELECT 1 FROM idempotency_keys)
             AND EXISTS (SELECT 1 FROM pg_stats WHERE tablename = 'idempotency_keys' AND schemaname = current_schema())
@@ -29,14 +29,14 @@ _FORGET_KEYS = """
 """
 
 
-async def forget_keys(connect: Callable[[], Awaitable[Any]]) -> Remains:
+async def drop_statistics_of_keys(connect: Callable[[], Awaitable[Any]]) -> Remains:
     """Drop the statistics of booking keys where there are none left; nobody waits for that for longer than a moment."""
     connection = await connect()
     try:
         for attempt in range(_ATTEMPTS):
             await asyncio.sleep(_PAUSE_SECONDS if attempt else 0)
             try:
-                await connection.execute(f"BEGIN; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'; {_FORGET_KEYS}; COMMIT")
+                await connection.execute(f"BEGIN; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'; {_DROP_STATISTICS}; COMMIT")
             except asyncpg.LockNotAvailableError:
                 await connection.execute("ROLLBACK")
             except asyncpg.InsufficientPrivilegeError:

@@ -19,7 +19,10 @@ SOME = 500
 
 
 def mark(session: Session, now: datetime) -> None:
-    """Note in the transaction of a wipe that it is one. Each has a row of its own, so that none waits for another."""
+    """Note in the transaction of a wipe that it is one, once. Each has a row of its own, so that none waits for another."""
+    if session.info.get(MARKS.name):
+        return
+    session.info[MARKS.name] = True
     session.connection().execute(sa.insert(MARKS).values(id=new_identifier(now)))
 
 

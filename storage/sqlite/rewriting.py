@@ -32,10 +32,17 @@ def rewrite(driver: sqlite3.Connection, path: Path, seconds: float) -> str | Non
     unused = f"{path} may hold, in unused parts of its pages, what was wiped"
     if duration > seconds:
         return f"{unused}: to rewrite it would keep others from writing for some {ceil(duration):,} s. {_longer(duration)}"
-    # The log, and a temporary file.
+    # For the log, and for a temporary file, which may lie elsewhere.
+    no_room = f"{unused}, and there is no room to rewrite it: free {ceil(3 * size / (1 << 20)):,} MB, and run it again."
     if shutil.disk_usage(path.parent).free < 3 * size:
-        return f"{unused}, and there is no room to rewrite it: free {3 * size >> 20:,} MB, and run it again."
-    if not _vacuum(driver, seconds):
+        return no_room
+    try:
+        is_done = _vacuum(driver, seconds)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+            raise
+        return f"{no_room} The copy is made in the folder that SQLITE_TMPDIR names, or in /var/tmp."
+    if not is_done:
         return f"{unused}: others were writing, or to rewrite it takes longer than {seconds:g} s. {_longer(seconds)}"
     return None
 

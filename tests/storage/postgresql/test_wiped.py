@@ -104,7 +104,7 @@ async def test_statistics_that_only_their_owner_can_drop_are_named(tmp_path: Pat
         await connection.execute("SET SESSION AUTHORIZATION pg_monitor")
         return connection
 
-    remains = await purging.forget_keys(connect)
+    remains = await purging.drop_statistics_of_keys(connect)
 
     assert remains == Remains(
         to_know=(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from schema.server.background import anonymize_regularly
-from storage.database import Wiped
+from storage.database import Remains, Wiped
 from storage.repository import HomeVisits
 from storage.retention.anonymizing import anonymize
-from storage.retention.marks import unpurged
-from storage.sqlite import checkpoints, leftovers, rewriting
+from storage.retention.marks import mark, unpurged
+from storage.sqlite import checkpoints, leftovers, locking, rewriting, writing
 from storage.sqlite import database as sqlite_database
 from storage.sqlite.database import SQLiteDatabase
 from tests.inspection import connected, inspect
@@ -170,3 +170,19 @@ def test_copies_that_killed_runs_left_among_temporary_files_are_removed(tmp_path
 
     assert list(tmp_path.iterdir()) == [used]
     assert (used / "visits.db").read_text() == "Ada"
+
+
+async def test_what_was_wiped_is_said_where_somebody_holds_the_lock_while_files_are_purged(
+    database: SQLiteDatabase, clock: Clock, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(writing, "BUSY_SECONDS", 0.1)
+    await database.write(lambda session: mark(session, clock()))
+
+    with inspect(path).locked():
+        beside = await anonymize(database, YEAR, clock, mail=tmp_path / "mail")
+    after = await anonymize(database, YEAR, clock, mail=tmp_path / "mail")
+
+    sentence = "The database's files may hold what was wiped: The database did not answer in time. Run it again."
+    assert (beside.wiped, beside.remains) == (Wiped(), Remains(to_repeat=(sentence,)))
+    assert (after.is_done, await unpurged(database)) == (True, [])
