@@ -17,8 +17,9 @@ from storage.retention.marks import mark, unpurged
 from storage.sqlite import checkpoints, leftovers, locking, rewriting, writing
 from storage.sqlite import database as sqlite_database
 from storage.sqlite.database import SQLiteDatabase
+from tests.databases import migrate
 from tests.inspection import connected, inspect
-from tests.storage.homes import Clock, booking, everything_in
+from tests.storage.homes import Clock, booking, everything_in, migrate_to
 from tests.storage.retention.families import load
 from tests.storage.retention.histories import Histories
 
@@ -186,3 +187,15 @@ async def test_what_was_wiped_is_said_where_somebody_holds_the_lock_while_files_
     sentence = "The database's files may hold what was wiped: The database did not answer in time. Run it again."
     assert (beside.wiped, beside.remains) == (Wiped(), Remains(to_repeat=(sentence,)))
     assert (after.is_done, await unpurged(database)) == (True, [])
+
+
+@pytest.mark.parametrize(("anonymized", "marks"), [("2024-01-01T00:00:00", 1), (None, 0)])
+def test_what_an_older_version_wiped_is_to_be_purged(tmp_path: Path, anonymized: str | None, marks: int) -> None:
+    path = tmp_path / "old.db"
+    migrate_to("0012", path)
+    for table in ("care_enquiries", "service_user_contacts"):
+        inspect(path).insert(table, {"id": "6" * 24, "anonymized": anonymized})
+
+    migrate(path)
+
+    assert len(inspect(path).records("unpurged_wipes")) == marks
