@@ -38,13 +38,13 @@ async def remove_letters(database: Database, folder: Path) -> RemovedLetters:
         files = await asyncio.to_thread(_letters_in, folder)
     except OSError as error:
         return RemovedLetters(0, Remains((_obstacle(folder, error),)))
-    removed, obstacles, strange = 0, list[str](), list[Path]()
+    removed, obstacles, unknown = 0, list[str](), list[Path]()
     for start in range(0, len(files), FILES):
         some = files[start : start + FILES]
         ids = database.dialect.list_value([file.stem for file in some])
         rows: Any = await database.fetch(_visits_of(database.dialect), {"ids": ids})
         wiped = {row[0]: row[1] is not None for row in rows}
-        strange += [file for file in some if file.stem not in wiped]
+        unknown += [file for file in some if file.stem not in wiped]
         for file in some:
             if wiped.get(file.stem):
                 try:
@@ -52,7 +52,7 @@ async def remove_letters(database: Database, folder: Path) -> RemovedLetters:
                     removed += file.suffix == FINISHED
                 except OSError as error:
                     obstacles.append(_obstacle(file, error))
-    return RemovedLetters(removed, Remains(tuple(obstacles[:1]), _strangers(folder, strange)))
+    return RemovedLetters(removed, Remains(tuple(obstacles[:1]), _unknown_letters(folder, unknown)))
 
 
 def _obstacle(file: Path, error: OSError) -> str:
@@ -61,7 +61,7 @@ def _obstacle(file: Path, error: OSError) -> str:
     )
 
 
-def _strangers(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
+def _unknown_letters(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
     if not files:
         return ()
     return (f"{folder} holds {len(files):,} letters of no visit in this database, such as {files[0].name}: delete them.",)
@@ -80,5 +80,5 @@ def _letters_in(folder: Path) -> list[Path]:
 def _visits_of(dialect: Dialect) -> Statement:
     """Select of some messages that are there when their visits were wiped."""
     messages = MESSAGES.join(VISITS, VISITS.c.id == MESSAGES.c.home_visit)
-    known = dialect.is_member(MESSAGES.c.id, "ids")
-    return compiled(dialect, sa.select(MESSAGES.c.id, VISITS.c.anonymized).select_from(messages).where(known))
+    is_listed = dialect.is_member(MESSAGES.c.id, "ids")
+    return compiled(dialect, sa.select(MESSAGES.c.id, VISITS.c.anonymized).select_from(messages).where(is_listed))

@@ -64,8 +64,8 @@ async def test_letters_that_the_database_does_not_know_are_named(
 
     report = await anonymize(database, YEAR, clock, mail=mail)
 
-    strange = (f"{mail} holds 1 letters of no visit in this database, such as {'e' * 24}.eml: delete them.",)
-    assert (report.remains, report.is_done) == (Remains(to_delete=strange), False)
+    unknown = (f"{mail} holds 1 letters of no visit in this database, such as {'e' * 24}.eml: delete them.",)
+    assert (report.remains, report.is_done) == (Remains(to_delete=unknown), False)
 
 
 async def test_what_was_killed_before_it_purged_is_purged_by_the_next(
