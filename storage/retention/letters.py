@@ -38,21 +38,28 @@ async def remove_letters(database: Database, folder: Path) -> RemovedLetters:
         files = await asyncio.to_thread(_letters_in, folder)
     except OSError as error:
         return RemovedLetters(0, Remains((_obstacle(folder, error),)))
-    removed, obstacles, unknown = 0, list[str](), list[Path]()
+    count, obstacles, unknown = 0, list[str](), list[Path]()
     for start in range(0, len(files), FILES):
         some = files[start : start + FILES]
         ids = database.dialect.list_value([file.stem for file in some])
         rows: Any = await database.fetch(_visits_of(database.dialect), {"ids": ids})
         wiped = {row[0]: row[1] is not None for row in rows}
         unknown += [file for file in some if file.stem not in wiped]
-        for file in some:
-            if wiped.get(file.stem):
-                try:
-                    file.unlink(missing_ok=True)
-                    removed += file.suffix == FINISHED
-                except OSError as error:
-                    obstacles.append(_obstacle(file, error))
-    return RemovedLetters(removed, Remains(tuple(obstacles[:1]), _unknown_letters(folder, unknown)))
+        removed, failures = _removed([file for file in some if wiped.get(file.stem)])
+        count, obstacles = count + removed, obstacles + failures
+    return RemovedLetters(count, Remains(tuple(obstacles[:1]), _unknown_letters(folder, unknown)))
+
+
+def _removed(files: Sequence[Path]) -> tuple[int, list[str]]:
+    """Remove files; return how many were letters, and why others could not be removed."""
+    letters, obstacles = 0, []
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+            letters += file.suffix == FINISHED
+        except OSError as error:
+            obstacles.append(_obstacle(file, error))
+    return letters, obstacles
 
 
 def _obstacle(file: Path, error: OSError) -> str:
