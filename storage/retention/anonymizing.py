@@ -67,16 +67,15 @@ async def anonymize(
             raise
         obstacles = Remains((f"Not all visits were looked at: {sentence_of(error)} Run it again.",))
     letters = await purge(database, mail)
-    left = sum(map(len, wiping_visits.left))
-    return Anonymized(wiping_visits.wiped, letters.letters, left, obstacles.plus(letters.remains))
+    return Anonymized(wiping_visits.wiped, letters.letters, sum(wiping_visits.left.values()), obstacles.plus(letters.remains))
 
 
 class _Wiping:
-    """`wiped` is what was wiped so far, `left` the IDs of batches in which a visit was in use."""
+    """`wiped` is what was wiped so far, `left` the batches in which visits were in use, by their IDs, and how many were."""
 
     def __init__(self, database: Database, cutoff: datetime, clock: Callable[[], datetime]) -> None:
         self.wiped = Wiped()
-        self.left = list[list[str]]()
+        self.left = dict[tuple[str, ...], int]()
         self._database = database
         self._cutoff = cutoff
         self._clock = clock
@@ -89,36 +88,36 @@ class _Wiping:
             if not self.left:
                 return
             await asyncio.sleep(RETRY_SECONDS)
-            left, self.left = self.left, []
+            left, self.left = self.left, {}
             for batch in left:
                 await self._wipe(batch)
 
-    async def _wipe(self, ids: list[str]) -> None:
+    async def _wipe(self, ids: tuple[str, ...]) -> None:
         try:
             wiped, in_use = await self._database.write(lambda session: self._wipe_due(session, ids))
         except (DatabaseBusy, WriteInDoubt):
-            self.left.append(ids)
+            self.left[ids] = len(ids)
         else:
             self.wiped = self.wiped.plus(wiped)
             if in_use:
-                self.left.append(ids)
+                self.left[ids] = in_use
         # Whoever waits for the lock gets it now.
         await asyncio.sleep(PAUSE_SECONDS)
 
-    def _wipe_due(self, session: Session, ids: list[str]) -> tuple[Wiped, int]:
+    def _wipe_due(self, session: Session, ids: tuple[str, ...]) -> tuple[Wiped, int]:
         return wiping.wipe_due(session, ids, self._cutoff, ACTOR, self._clock())
 
 
-def batches(rows: list[Any]) -> Iterator[list[str]]:
+def batches(rows: list[Any]) -> Iterator[tuple[str, ...]]:
     """Yield the IDs of visits, so many together that they hold some characters at most, or of one."""
     batch, characters = list[str](), 0
     for _, id, _, _, length in rows:
         if batch and characters + length > CHARACTERS:
-            yield batch
+            yield tuple(batch)
             batch, characters = [], 0
         batch.append(id)
         characters += length
-    yield batch
+    yield tuple(batch)
 
 
 async def due_visits(database: Database, cutoff: datetime, progress: Progress | None = None) -> AsyncIterator[list[Any]]:

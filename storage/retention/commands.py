@@ -23,7 +23,7 @@ async def anonymize_and_describe(
     if dry_run:
         return f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was changed."
     report = await anonymize(database, days, clock, progress=progress)
-    in_use = [f"{report.left:,} visits were in use, and may be left: run it again."] if report.left else []
+    in_use = [f"{report.left:,} visits were in use, and are left: run it again."] if report.left else []
     letters = f"Letters removed from {FOLDER.absolute()}: {report.letters:,}."
     return _described([f"Wiped: {report.wiped}.", letters, *in_use, *report.remains.sentences()], is_done=report.is_done)
 

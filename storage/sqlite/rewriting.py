@@ -17,7 +17,7 @@ from storage.sqlite.locking import is_busy
 # Of a file, with what is made beside it: some two thirds of what was measured.
 BYTES_A_SECOND = 100 << 20
 # To the end of what another process is writing.
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 1.0
 # SQLite's machine takes some milliseconds for so many.
 STEPS = 100_000
 
@@ -25,7 +25,7 @@ STEPS = 100_000
 def rewrite(driver: sqlite3.Connection, path: Path, seconds: float) -> str | None:
     """Rewrite the file where that keeps others from writing for so many seconds at most; return why it was not, and what to do.
 
-    Others go on to read. What is written is in the log, as from any transaction.
+    Others go on to read. What is written is in the log, as from any transaction. Raises SQLite's error where others are writing.
     """
     size = path.stat().st_size
     duration = size / BYTES_A_SECOND
@@ -43,12 +43,12 @@ def rewrite(driver: sqlite3.Connection, path: Path, seconds: float) -> str | Non
             raise
         return f"{no_room} The copy is made in the folder that SQLITE_TMPDIR names, or in /var/tmp."
     if not is_done:
-        return f"{unused}: others were writing, or to rewrite it takes longer than {seconds:g} s. {_longer(seconds)}"
+        return f"{unused}: to rewrite it takes longer than {seconds:g} s just now. {_longer(seconds)}"
     return None
 
 
 def _longer(seconds: float) -> str:
-    return f"Run it again in a quiet hour, with HOME_VISITS_ANONYMIZE_LOCK_SECONDS={ceil(3 * seconds)}."
+    return f"Run it again in a quiet hour, with HOME_VISITS_ANONYMIZE_LOCK_SECONDS={min(ceil(3 * seconds), 3600)}."
 
 
 def _after(last: float) -> Callable[[], bool]:
@@ -58,7 +58,7 @@ def _after(last: float) -> Callable[[], bool]:
 def _vacuum(driver: sqlite3.Connection, seconds: float) -> bool:
     """Return whether it was done: it is broken off, and rolled back, where it takes longer."""
     until = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < until:
+    while True:
         # What comes after is about as long, and cannot be broken off.
         driver.set_progress_handler(_after(time.monotonic() + seconds / 2), STEPS)
         try:
@@ -66,10 +66,9 @@ def _vacuum(driver: sqlite3.Connection, seconds: float) -> bool:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 return False
-            if not is_busy(error):
+            if not is_busy(error) or time.monotonic() > until:
                 raise
         else:
             return True
         finally:
             driver.set_progress_handler(None, 0)
-    return False

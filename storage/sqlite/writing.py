@@ -81,9 +81,17 @@ class Writer:
         return False
 
     async def rewrite(self, seconds: float) -> str | None:
-        """Rewrite the file page by page; return why that could not be, see `rewriting.rewrite`."""
-        async with self._may_write:
-            return await self._in_thread(lambda: self._rewrite(seconds))
+        """Rewrite the file; return why that could not be, see `rewriting.rewrite`. Raises DatabaseBusy."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                async with self._may_write:
+                    return await self._in_thread(lambda: self._rewrite(seconds))
+            except DatabaseBusy:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+            # Whoever waits meanwhile in this process gets the lock before the next attempt.
+            await asyncio.sleep(LONGEST_TRUNCATING_PAUSE_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
 
     def _rewrite(self, seconds: float) -> str | None:
         if self._health:

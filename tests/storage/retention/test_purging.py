@@ -107,7 +107,7 @@ async def test_a_wipe_that_is_rolled_back_leaves_no_mark(database: Database, clo
 def test_a_transaction_takes_on_so_many_characters_or_one_visit(lengths: list[int], expected: list[list[int]]) -> None:
     rows = [(number, number, None, None, length) for number, length in enumerate(lengths)]
 
-    assert list(batches(rows)) == expected
+    assert [list(batch) for batch in batches(rows)] == expected
 
 
 async def test_the_characters_of_notes_and_events_count(visits: HomeVisits, database: Database, clock: Clock, path: Path) -> None:
