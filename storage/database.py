@@ -20,6 +20,7 @@ from storage.writes import WriteState
 
 T = TypeVar("T")
 
+LOCK_SECONDS = 1.0
 # How much is done, of how much.
 Progress = Callable[[int, int], None]
 # Writes rows as they were read, each with all columns of the table in their order.
@@ -50,11 +51,31 @@ class WipedSince(NamedTuple):
     contacts: list[str]
 
 
+class Remains(NamedTuple):
+    """Where some of what was wiped may still be: what a repeat removes, files that an operator must delete, and what to know."""
+
+    to_repeat: tuple[str, ...] = ()
+    to_delete: tuple[str, ...] = ()
+    to_know: tuple[str, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether neither a repeat nor an operator has anything left to remove."""
+        return not (self.to_repeat or self.to_delete)
+
+    def plus(self, other: "Remains") -> "Remains":
+        return Remains(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def sentences(self) -> list[str]:
+        return [sentence for sentences in self for sentence in sentences]
+
+
 class Database(ABC):
     """Runs statements that read and transactions that write.
 
     `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
-    `accounts`, set before it opens, are charged with the time of reads.
+    `accounts`, set before it opens, are charged with the time of reads. `lock_seconds` is how long a purge may keep others from
+    writing.
     """
 
     dialect: Dialect
@@ -65,6 +86,7 @@ class Database(ABC):
         self.reference_cache = ReferenceCache(self.version)
         self.accounts: Accounts = NoAccounts()
         self.followers = Followers()
+        self.lock_seconds = LOCK_SECONDS
 
     @abstractmethod
     def __str__(self) -> str:
@@ -129,8 +151,12 @@ class Database(ABC):
     # What a wipe of personal data does with it
 
     @abstractmethod
-    async def purge(self) -> list[str]:
-        """Remove from the files of the database what was overwritten or deleted; return where some of it may still be."""
+    async def purge(self) -> Remains:
+        """Remove from the files of the database what was overwritten or deleted."""
+
+    @abstractmethod
+    def other_copies(self) -> list[Path]:
+        """Return what was kept of it beside it on purpose; remove what runs that were killed have left of copies."""
 
     @abstractmethod
     def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:

@@ -15,6 +15,7 @@ Refusal                      nothing was read or written
 ├── PersonUnnamed            a request that names nobody, or not clearly
 ├── AmbiguousPerson          an email address of several people, or of one in several records
 ├── LetterUnderWay           a letter to a person is being sent
+├── NotAllGone               some of what was wiped may still be in files: the one refusal after which what is said was done
 └── DatabaseUnusable         cannot be opened, is gone, damaged, newer than the code, full, locked or too slow
     ├── DatabaseFull
     ├── DatabaseBusy
@@ -125,6 +126,10 @@ class LetterUnderWay(Refusal):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class NotAllGone(Refusal):
+    """Some was wiped, and some may still be there; the message says what was, and what to do."""
 
 
 class DatabaseUnusable(Refusal):

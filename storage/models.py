@@ -309,6 +309,14 @@ class IdempotencyKey(SQLModel, table=True):
     created: datetime = _instant(index=True)
 
 
+class UnpurgedWipe(SQLModel, table=True):
+    """There is one of each transaction that wiped personal data, until the files of the database were purged after it."""
+
+    __tablename__ = "unpurged_wipes"
+
+    id: str = _id(primary_key=True)
+
+
 class NotesRefolding(SQLModel, table=True):
     """There is one while notes are left that an older version folded. Those of visits up to this number were folded anew."""
 

@@ -166,15 +166,23 @@ def test_the_commands_do_what_is_said(folder: Path) -> None:
 
 def test_what_is_old_or_asked_for_is_forgotten_as_is_said(folder: Path) -> None:
     by_age, one = of("sh", "Forget")
+    documents = "users.json locations.json care_enquiries.json service_user_contacts.json home_visits.json"
+    visits = folder / "home_visits.json"
+    visits.write_text(visits.read_text().replace('"2024-', '"2020-'))
     [enquiries] = (json.loads(file.read_text()) for file in folder.glob("care_enquiries.json"))
     kept = {"_id": CARE_ENQUIRY, "email": "agnes@family.example"}
     (folder / "care_enquiries.json").write_text(json.dumps([*enquiries, kept]))
 
-    ended = run(f".venv/bin/python app.py import *.json || true\n{by_age.text}{one.text}", folder)
+    ended = run(f".venv/bin/python app.py import {documents}\n{by_age.text}{one.text}", folder)
 
+    lines = ended.stderr.splitlines()
     assert ended.returncode == 0
+    assert [line for line in lines if "iped: " in line] == [
+        "To be wiped: 3 visits, 3 care enquiries and 1 contact. Nothing was changed.",
+        "Wiped: 3 visits, 3 care enquiries and 1 contact.",
+    ]
     assert json.loads(ended.stdout)["care_enquiries"][0]["email"] == "agnes@family.example"
-    assert ended.stderr.splitlines()[-1] == (
+    assert lines[-1] == (
         "Cancelled 0 pending visits; wiped 0 visits, 1 care enquiry and 0 contacts; removed 0 from the folder of letters."
     )
 

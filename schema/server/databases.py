@@ -7,6 +7,7 @@ from storage.database import Database, database_of
 def configured_database(settings: Settings) -> Database:
     """Raise Unstartable where it cannot be made or written."""
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
+    database.lock_seconds = settings.anonymize_lock_seconds
     if obstacle := database.obstacle():
         raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
     return database

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.execution.limits import Limits
@@ -106,8 +106,9 @@ class Settings(BaseSettings):
     keys_rate: PositiveInt = 50
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
-    anonymize_older_than_days: PositiveInt | None = None
-    anonymize_every_hours: PositiveFloat = 24.0
+    anonymize_older_than_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    anonymize_every_hours: Annotated[float, Field(ge=0.01, le=8_760)] = 24.0
+    anonymize_lock_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = 1.0
     default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
     allowed_origins: _Origins = frozenset()
     trusted_documents: Path | None = None

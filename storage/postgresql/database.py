@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
@@ -17,9 +18,9 @@ from sqlmodel import Session
 from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
-from storage.database import Database, Insert, Progress, WipedSince
+from storage.database import Database, Insert, Progress, Remains, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
-from storage.postgresql import filling, indexes, locks, migrating
+from storage.postgresql import filling, indexes, locks, migrating, purging
 from storage.postgresql.connecting import connect
 from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITER, Connections
 from storage.postgresql.dialect import DIALECT, register
@@ -43,18 +44,6 @@ REPEAT_SECONDS = 1.0
 BEGIN_SECONDS = 4.0
 # Parameters whose values say how many rows there are: keywords, and times of events.
 _TELLING = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH, "at_from", "at_before"))
-
-# ANALYZE leaves the statistics of an empty table as they are; where a column gets a type, even its own, they go.
-FORGET_KEYS = """
-    DO $$ BEGIN
-        IF NOT EXISTS (SELECT 1 FROM idempotency_keys)
-            AND EXISTS (SELECT 1 FROM pg_stats WHERE tablename = 'idempotency_keys' AND schemaname = current_schema())
-        THEN
-            ALTER TABLE idempotency_keys ALTER key TYPE varchar, ALTER subject TYPE varchar, ALTER fingerprint TYPE varchar;
-        END IF;
-    END $$
-"""
-OLD_PAGES = "Tables and indexes hold what was wiped until VACUUM FULL and REINDEX, the log and base backups until they expire."
 
 
 class PostgreSQLDatabase(Database):
@@ -218,28 +207,23 @@ class PostgreSQLDatabase(Database):
         with translate_errors():
             await self._analyze()
 
-    async def purge(self) -> list[str]:
+    async def purge(self) -> Remains:
         with translate_errors():
             # Statistics hold the most common values of columns, names and addresses among them.
-            await self._analyze()
-            await self._forget_keys()
-        return [OLD_PAGES]
+            await self._analyze(purging.TABLES)
+            return await purging.drop_statistics_of_keys(partial(connect, self._dsn, pooled=self._pooled, patient=True))
+
+    def other_copies(self) -> list[Path]:
+        return []
 
     def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
-    async def _analyze(self) -> None:
+    async def _analyze(self, tables: str = "") -> None:
         connection = await connect(self._dsn, pooled=self._pooled, patient=True)
         try:
             # Through PgBouncer the role's time for a statement holds, which is a request's.
-            await connection.execute("BEGIN; SET LOCAL statement_timeout = 0; ANALYZE; COMMIT")
-        finally:
-            await connection.close()
-
-    async def _forget_keys(self) -> None:
-        connection = await connect(self._dsn, pooled=self._pooled, patient=True)
-        try:
-            await connection.execute(f"BEGIN; SET LOCAL lock_timeout = '2s'; {FORGET_KEYS}; COMMIT")
+            await connection.execute(f"BEGIN; SET LOCAL statement_timeout = 0; ANALYZE {tables}; COMMIT")
         finally:
             await connection.close()
 

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from storage import lifecycle
-from storage.database import Database, Wiped
+from storage.database import Database, Remains, Wiped
 from storage.errors import LetterUnderWay
 from storage.events.appending import append_event
 from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
 from storage.retention.finding import Person
-from storage.retention.letters import remove_letters
+from storage.retention.purging import purge
 
 ACTOR = "erasure"
 RETRY_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Erased(NamedTuple):
     cancelled: int
     wiped: Wiped
     letters: int
-    remains: list[str]
+    remains: Remains
 
     def __str__(self) -> str:
         cancelled = f"{self.cancelled:,} pending visit{'' if self.cancelled == 1 else 's'}"
@@ -49,13 +49,7 @@ async def erase(database: Database, person: Person, clock: Callable[[], datetime
             if not retries_left:
                 raise
             await asyncio.sleep(RETRY_SECONDS)
-    return Erased(*erased, *await remove_traces(database, mail=mail))
-
-
-async def remove_traces(database: Database, *, mail: Path = FOLDER) -> tuple[int, list[str]]:
-    """Remove from files what was wiped, whenever that was; return how many letters there were, and where some may still be."""
-    letters = await remove_letters(database, mail)
-    return letters, await database.purge()
+    return Erased(*erased, *await purge(database, mail))
 
 
 def _erase(person: Person, clock: Callable[[], datetime], session: Session) -> tuple[int, Wiped]:

@@ -26,6 +26,7 @@ from storage.models import (
 from storage.names import NAMELESS
 from storage.outbox.claims import CLOCK_SKEW, LEASE
 from storage.outbox.messages import MESSAGES, withdraw
+from storage.retention.marks import mark
 
 ENQUIRIES, CONTACTS, KEYS = table_of(CareEnquiry), table_of(ServiceUserContact), table_of(IdempotencyKey)
 _NOBODY = {"first_name": None, "last_name": None, "email": None, "phone": None}
@@ -114,6 +115,8 @@ def wipe_visits(session: Session, visits: Sequence[HomeVisit], actor: str, now: 
         entries = lifecycle.anonymize(visit, now)
         withdraw(session, visit, now)
         append_event(session, actor, visit, HomeVisitEventType.ANONYMIZED, entries)
+    if visits:
+        mark(session, now)
     ids = [visit.id for visit in visits]
     _wipe_events(session, ids)
     # Who chooses a key may have made it of anything, and from the hash of a form its values can be guessed.
@@ -171,6 +174,8 @@ def _lock(session: Session, table: sa.Table, ids: Iterable[str]) -> set[str]:
 def _wipe(session: Session, table: sa.Table, ids: Collection[str], now: datetime) -> set[str]:
     connection = session.connection()
     new = set(connection.scalars(sa.select(table.c.id).where(table.c.id.in_(ids), table.c.anonymized.is_(None))))
+    if new:
+        mark(session, now)
     connection.execute(sa.update(table).where(table.c.id.in_(new)).values(_NOBODY | _WIPED[table] | {"anonymized": now}))
     # What had nothing to be found by, the database takes for folded by an older version.
     is_unfolded = sa.and_(table.c.id.in_(new), table.c.search_folded.is_(None))

@@ -48,6 +48,7 @@ KEPT = {
     "sightings": ("location", "home_visit"),
     "used_nonces": ("key", "nonce", "used"),
     "notes_refolding": ("id", "number"),
+    "unpurged_wipes": ("id",),
     "alembic_version": ("version_num",),
 }
 # What SQLite keeps beside a table to search it by; the text of wiped rows is looked for in its files elsewhere.
