@@ -124,13 +124,14 @@ def test_a_restore_says_who_is_back_and_how_to_wipe_them_again(run_command_here:
     sentence, *commands, by_age = restored.err.splitlines()[1:]
     for command in commands:
         run_command_here(*command.split()[1:])
-    run_command_here(*by_age.replace("DAYS", "1500").split()[1:])
+    again = run_command_here(*by_age.replace("DAYS", "1500").split()[1:])
 
     assert restored.code == 0
     assert sentence.startswith(f"Wiped since it was made, and back with it: {len(wiped['home_visits'])} visits, ")
     assert commands == [f"  app.py person --care-enquiry {CARE_ENQUIRY} --erase", f"  app.py person --contact {contact} --erase"]
     assert by_age == "  app.py anonymize --older-than DAYS"
     assert {table: rows_without_details(path, table) for table in people} == people
+    assert again.err.splitlines()[-1] == f"{path}.before-restore may hold what was wiped: delete it."
 
 
 @pytest.mark.sqlite
