@@ -29,5 +29,5 @@ async def test_it_says_how_many_visits_stay_pending_that_are_long_past(
     sentence = (
         "1 visit is pending though the time has passed as long ago. Nothing of that is wiped: cancel or complete what is over."
     )
-    assert description.splitlines()[1] == sentence
+    assert sentence in description.splitlines()
     assert await describe_overdue(database, 3 * YEAR, now) == []
