@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from storage.database import Wiped, WipedSince
+from storage.errors import DatabaseUnusable
 from storage.sqlite.connecting import connected, uri
 from storage.sqlite.schemas import strangeness
 
@@ -35,7 +36,8 @@ def wiped_since(path: Path, kept: Path, eraser: str) -> WipedSince | None:
             enquiries = _ids(connection, _ENQUIRIES.format(wiped=wiped["care_enquiries"], is_erased=_IS_ERASED), eraser)
             contacts = _ids(connection, _CONTACTS.format(wiped=wiped["service_user_contacts"], is_erased=_IS_ERASED), eraser)
             return WipedSince(Wiped(*map(len, counts)), enquiries, contacts)
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError, DatabaseUnusable):
+        # The backup is in its place: that nobody can tell is no failure of that.
         return None
 
 

@@ -199,6 +199,8 @@ def test_a_backup_is_put_back_and_what_was_there_is_kept(run_command_here: RunCo
     assert restored.err == (
         f"copy.db was checked and copied to {documents}/visits.db. "
         f"What was there is kept as {documents}/visits.db.before-restore.\n"
+        f"Whether anything was wiped since it was made, nobody can tell: {documents}/visits.db.before-restore cannot be read. "
+        "Run anonymize, and person --erase for all who asked for it since, again.\n"
     )
     assert (documents / "visits.db.before-restore").read_bytes() == b"It was there a moment ago."
     assert exported.err == "home_visits: 5 exported\n"
