@@ -17,6 +17,8 @@ from storage.models import ConfirmationStatus, HomeVisit, metadata
 from storage.names import folded_columns
 from storage.outbox.messages import withdraw
 from storage.queries.dialect import dialect_of
+from storage.retention.marks import mark
+from storage.retention.wiping import wipe_traces
 
 Row = dict[str, Any]
 
@@ -243,10 +245,19 @@ def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime) -> N
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
+    _wipe_traces(session, table, [row["id"] for row in batch.updates if row.get("anonymized") is not None], now)
     append_import_changes(session, batch.changes, now)
     move_events(session, batch.moved)
     if batch.updates and table is not VISITS:
         _restore_folded(connection, table, batch.updates)
+
+
+def _wipe_traces(session: Session, table: sa.Table, anonymized: Sequence[str], now: datetime) -> None:
+    """Wipe what is kept beside records that the source has anonymized, and have files purged of what they held."""
+    if table is VISITS:
+        wipe_traces(session, anonymized, now)
+    elif anonymized:
+        mark(session, now)
 
 
 def _restore_folded(connection: sa.Connection, table: sa.Table, updates: Iterable[Row]) -> None:

@@ -115,12 +115,17 @@ def wipe_visits(session: Session, visits: Sequence[HomeVisit], actor: str, now: 
         entries = lifecycle.anonymize(visit, now)
         withdraw(session, visit, now)
         append_event(session, actor, visit, HomeVisitEventType.ANONYMIZED, entries)
-    if visits:
-        mark(session, now)
-    ids = [visit.id for visit in visits]
-    _wipe_events(session, ids)
+    wipe_traces(session, [visit.id for visit in visits], now)
+
+
+def wipe_traces(session: Session, visits: Collection[str], now: datetime) -> None:
+    """Wipe what is kept beside visits that were wiped: events and idempotency keys."""
+    if not visits:
+        return
+    mark(session, now)
+    _wipe_events(session, visits)
     # Who chooses a key may have made it of anything, and from the hash of a form its values can be guessed.
-    session.connection().execute(sa.delete(KEYS).where(KEYS.c.home_visit.in_(ids)))
+    session.connection().execute(sa.delete(KEYS).where(KEYS.c.home_visit.in_(visits)))
 
 
 def _wipe_events(session: Session, visits: Collection[str]) -> None:

@@ -201,3 +201,16 @@ async def test_instants_that_were_kept_finer_than_an_export_has_them_are_nothing
 
     assert tallies == {"home_visits": Tally(unchanged=1)}
     assert everything_in(path_of(database)) == before
+
+
+async def test_what_the_source_anonymizes_leaves_nothing_beside_it(database: Database, tmp_path: Path) -> None:
+    """Files are purged after it by the next server or `anonymize`, which the mark tells of it."""
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    booked = await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY), idempotency_key="of her name")
+    assert rows_of(path_of(database), "unpurged_wipes") == []
+
+    anonymized = visit(_id=booked.id, modified="2030-01-01 00:00:00", anonymized="2030-01-01 00:00:00")
+    await taken(database, tmp_path, home_visits=[anonymized])
+
+    assert rows_of(path_of(database), "idempotency_keys") == []
+    assert len(rows_of(path_of(database), "unpurged_wipes")) == 1
