@@ -1,7 +1,7 @@
 """The conditions of a list of visits, as SQL whose text depends on their shape and not on their values."""
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
@@ -66,6 +66,11 @@ class Conditions(NamedTuple):
 
     shape: ConditionShape
     values: dict[str, Any]
+
+    def without(self, names: Container[str]) -> "Conditions":
+        """Return the others; names are those of conditions with one value each."""
+        shape = tuple(part for part in self.shape if part[0] not in names)
+        return Conditions(shape, {name: value for name, value in self.values.items() if name not in names})
 
 
 IDS = {
