@@ -15,7 +15,7 @@ from storage.instants import stored
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, table_of
 from storage.queries.attendees import ATTENDEE, INDEXED_ATTENDEE, attendee_clause, attendee_conditions
 from storage.queries.dialect import Access, ConditionShape, Dialect
-from storage.queries.search import INDEXED_KEYWORD, KEYWORD, keyword_clause, keyword_conditions
+from storage.queries.search import INDEXED_KEYWORD, KEYWORD, KEYWORD_BEFORE, keyword_clause, keyword_conditions
 
 LIST_LENGTH = 250
 SCOPES = 512
@@ -113,6 +113,8 @@ CLOSER: dict[str, Callable[[str, str], str]] = {"start": max, "end": min}
 NO_CONDITION = frozenset({KEYWORD, ATTENDEE, "time_zone"})
 # Conditions on an index of texts, for statements that look visits up by it.
 INDEXED = frozenset({INDEXED_KEYWORD, INDEXED_ATTENDEE})
+# All conditions on a text, looked up or looked for.
+TEXTS = INDEXED | {KEYWORD, KEYWORD_BEFORE, ATTENDEE}
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
 
