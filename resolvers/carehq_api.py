@@ -11,7 +11,7 @@ from resolvers.auth import REQUIRED_ROLES, Forbidden, Permission, Unauthenticate
 from resolvers.carehq_arguments import Arguments, flag, instant, member_of, or_none, reference, refused_arguments, text
 from resolvers.carehq_counts import Counts
 from resolvers.carehq_lists import HOME_VISITS, document, document_request, list_request
-from resolvers.carehq_people import PATHS, list_people, read_person
+from resolvers.carehq_people import PEOPLE_LISTS, list_people, read_person
 from schema.context import Context
 from schema.execution.limits import Limits
 from schema.execution.sizes import AnswerTooLarge
@@ -84,10 +84,10 @@ class CareHQAPI:
             ("complete",): {"PATCH": self._changing("completeHomeVisit", _completion)},
         }
         self._of_people: dict[tuple[str, bool], Routes] = {}
-        for collection, path in PATHS.items():
-            lists, reads = partial(list_people, path, limits, counts), partial(read_person, path)
-            self._of_people[collection, False] = {"GET": self._reading(path.list_permission, lists, path.list_name)}
-            self._of_people[collection, True] = {"GET": self._reading(path.permission, reads, path.name)}
+        for collection, people in PEOPLE_LISTS.items():
+            lists, reads = partial(list_people, people, limits, counts), partial(read_person, people)
+            self._of_people[collection, False] = {"GET": self._reading(people.list_permission, lists, people.list_name)}
+            self._of_people[collection, True] = {"GET": self._reading(people.permission, reads, people.name)}
 
     async def sign_in(self, request: SignedRequest) -> SignedIn:
         return await self._signatures.sign_in(request)

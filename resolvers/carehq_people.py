@@ -25,7 +25,7 @@ from storage.queries.paging import NumberedPage
 from storage.queries.people_filters import PeopleFilter
 
 
-class Path(NamedTuple):
+class PeopleList(NamedTuple):
     """What there is behind a path: a list and its documents, and the operations by which GraphQL shows them.
 
     The names are for the log, None where they are those of the operations.
@@ -40,40 +40,42 @@ class Path(NamedTuple):
 
 
 _ENQUIRIES = ("Query", "careEnquiries"), ("Query", "careEnquiry")
-PATHS: Final[Mapping[str, Path]] = {
-    "users": Path("user", USERS, ("Query", "users"), ("Query", "user")),
-    "locations": Path("location", LOCATIONS, ("Query", "locations"), ("Query", "location")),
-    "care-enquiries": Path("care_enquiry", CARE_ENQUIRIES, *_ENQUIRIES),
+PEOPLE_LISTS: Final[Mapping[str, PeopleList]] = {
+    "users": PeopleList("user", USERS, ("Query", "users"), ("Query", "user")),
+    "locations": PeopleList("location", LOCATIONS, ("Query", "locations"), ("Query", "location")),
+    "care-enquiries": PeopleList("care_enquiry", CARE_ENQUIRIES, *_ENQUIRIES),
     # In GraphQL they are seen with their enquiries.
-    "service-user-contacts": Path(
+    "service-user-contacts": PeopleList(
         "service_user_contact", SERVICE_USER_CONTACTS, *_ENQUIRIES, "serviceUserContacts", "serviceUserContact"
     ),
 }
 _FIRST = NumberedPage(1, 1)
 
 
-async def list_people(path: Path, limits: Limits, counts: Counts, context: Context, call: Call) -> Document:
-    request = list_request(call.values, path.documents, limits)
+async def list_people(people: PeopleList, limits: Limits, counts: Counts, context: Context, call: Call) -> Document:
+    request = list_request(call.values, people.documents, limits)
     filter = cast("PeopleFilter", request.filter)
     request.require_near(FURTHEST_ROW if filter.get("search") else FURTHEST_IN_ORDER)
-    page = await context.people.as_stored().numbered_page(path.kind, filter, request.order, request.page)
-    of = path.kind, sorted(filter.items()), context.caller.locations and sorted(context.caller.locations)
+    page = await context.people.as_stored().numbered_page(people.kind, filter, request.order, request.page)
+    of = people.kind, sorted(filter.items()), context.caller.locations and sorted(context.caller.locations)
     count = await counts.count(of, page.total_count)
-    return request.document(count, await _documents(path, context, page.nodes, request.attributes))
+    return request.document(count, await _documents(people, context, page.nodes, request.attributes))
 
 
-async def read_person(path: Path, context: Context, call: Call) -> Document:
-    attributes = document_request(call.values, path.documents)
-    page = await context.people.as_stored().numbered_page(path.kind, {"ids": [call.id]}, (("id", False),), _FIRST)
+async def read_person(people: PeopleList, context: Context, call: Call) -> Document:
+    attributes = document_request(call.values, people.documents)
+    page = await context.people.as_stored().numbered_page(people.kind, {"ids": [call.id]}, (("id", False),), _FIRST)
     if not page.nodes:
         raise RequestError("BAD_USER_INPUT", "There is none with this ID, or you may not see it. Check the ID.", status=404)
-    [found] = await _documents(path, context, page.nodes, attributes)
+    [found] = await _documents(people, context, page.nodes, attributes)
     return Document(found, 1)
 
 
-async def _documents(path: Path, context: Context, records: Sequence[Any], attributes: frozenset[str]) -> list[dict[str, Any]]:
+async def _documents(
+    people: PeopleList, context: Context, records: Sequence[Any], attributes: frozenset[str]
+) -> list[dict[str, Any]]:
     """Return documents of records. What they refer to is shown as far as the caller may see it, as in GraphQL."""
-    guarded = {name: kind for name, kind in references.SEEN_BY_ID.get(path.kind, {}).items() if name in attributes}
+    guarded = {name: kind for name, kind in references.SEEN_BY_ID.get(people.kind, {}).items() if name in attributes}
     instead: list[dict[str, Any]] = [{} for _ in records]
     for name, kind in guarded.items():
         values = [getattr(record, name) for record in records]
@@ -82,7 +84,7 @@ async def _documents(path: Path, context: Context, records: Sequence[Any], attri
         for shown, value in zip(instead, values, strict=True):
             seen = [id for id in _ids(value) if visible[id] is not None]
             shown[name] = seen if isinstance(value, list) else next(iter(seen), None)
-    return [document(path.documents, record, attributes, shown) for record, shown in zip(records, instead, strict=True)]
+    return [document(people.documents, record, attributes, shown) for record, shown in zip(records, instead, strict=True)]
 
 
 def _ids(value: str | list[str] | None) -> list[str]:

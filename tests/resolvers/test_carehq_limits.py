@@ -1,16 +1,18 @@
 """Calls cost what they take and no more than a request may; all that an answer could be too long or too dear for is a 400."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
 
-from resolvers.carehq_api import _error_of
+from resolvers.carehq_api import OPTIONAL, REQUIRED, _error_of
 from resolvers.carehq_counts import CACHED, LONG, SECONDS, Counts
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
 from storage.errors import InvalidInput, Problem
+from storage.lifecycle import BookingInput
 from storage.queries import listing
 from tests import world
 from tests.databases import path_of
@@ -290,6 +292,10 @@ async def test_who_has_no_role_may_call_nothing(gateway: Gateway, method: str, p
         403,
         f"This needs a key with the role {role}. Ask whoever makes keys for one.",
     )
+
+
+def test_each_value_of_a_booking_is_an_argument() -> None:
+    assert {*REQUIRED, *OPTIONAL} == {field.name for field in dataclasses.fields(BookingInput)}
 
 
 def test_all_that_is_wrong_with_one_field_is_told() -> None:
