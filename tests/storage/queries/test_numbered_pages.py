@@ -51,4 +51,4 @@ async def test_what_lies_before_a_page_is_sought_from_its_first_row(visits: Home
 
     beyond, _, listed = texts[1].partition("beyond_after")
     assert [visit.id for visit in page.nodes] == [booked[2]]
-    assert ("+home_visits.modified > " in beyond, "+home_visits.modified > " in listed) == (True, False)
+    assert ("(+ home_visits.modified) > " in beyond, "(+ home_visits.modified) > " in listed) == (True, False)
