@@ -112,12 +112,12 @@ class CareHQAPI:
         return self._of_people.get((collection, bool(parts)), {}) if len(parts) <= 1 else {}
 
     def _reading(self, permission: Permission, read: Read, name: str | None = None) -> Route:
-        return Route(permission, name or permission[1], partial(self._read, read))
+        return Route(permission, name or permission[1], partial(self._run_read, read))
 
     def _changing(self, field: str, requested: Callable[[Call], Change]) -> Route:
-        return Route(("Mutation", field), field, partial(self._change, field, requested))
+        return Route(("Mutation", field), field, partial(self._run_change, field, requested))
 
-    async def _read(self, read: Read, context: Context, call: Call) -> Document:
+    async def _run_read(self, read: Read, context: Context, call: Call) -> Document:
         """Read within the limits of an answer."""
         most = self._limits.answer_bytes
         try:
@@ -130,7 +130,7 @@ class CareHQAPI:
             raise _too_large(most)
         return found
 
-    async def _change(self, field: str, requested: Callable[[Call], Change], context: Context, call: Call) -> Document:
+    async def _run_change(self, field: str, requested: Callable[[Call], Change], context: Context, call: Call) -> Document:
         """Make a change, and return the visit as it is then."""
         change = requested(call)
         try:
