@@ -34,7 +34,7 @@ def rest_of(
     """Put the API together; raise Unstartable where its secret could be guessed."""
     keys = APIKeys(database, clock)
     signatures = Signatures(keys, _secrets(settings))
-    api = CareHQAPI(signatures, keys)
+    api = CareHQAPI(signatures, keys, settings.limits)
     endpoint = RestEndpoint(
         operations, api, limits=settings.http, rate=settings.keys_rate, clients=clients, is_draining=is_draining
     )

@@ -16,6 +16,8 @@ from schema.transport.deadlines import Deadline
 from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
+# What no document has priced has asked the database something all the same.
+REFUSED_COST = 1
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class Operations(Generic[C]):
             caller = state.caller = await sign_in()
             if (queued := self._concurrency.enter(caller.subject)) is not None:
                 await queued
-            cost = 0
+            cost = REFUSED_COST
             try:
                 state.context = self._make_context(caller, state.id)
                 result = await work(state.context)

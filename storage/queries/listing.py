@@ -1,6 +1,7 @@
 """Lists of visits as SQL: a page, and one page for each of many parents; compiled once for each dialect and shape."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,18 +9,19 @@ import sqlalchemy as sa
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from storage.models import DERIVED_FROM, HomeVisit
-from storage.queries.conditions import BOUNDS, INDEXED, LISTS, VISITS, clause
+from storage.queries.conditions import BOUNDS, INDEXED, LISTS, TEXTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
 from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
-from storage.queries.selectivity import has_indexed_text
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
 # The dearest is kept in some 50 KB.
 SHAPES = 512
-# A row that pages are numbered up to is reached by walks so many times as long as those that fill a page.
-DEEPER = 40
+# Rows that are passed over on the way to a page by its number: more where all that a walk passes is in the list, as nothing is
+# sorted then. Walks to them are so many times as long as those that fill a page.
+FURTHEST_ROW, FURTHEST_IN_ORDER = 10_000, 100_000
+DEEPER, DEEPER_IN_ORDER = 6, 80
 
 _ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
@@ -90,9 +92,8 @@ def beyond_cursors(dialect: Dialect, shape: Shape) -> Statement:
 def row_at(dialect: Dialect, shape: Shape) -> Listing:
     """Select of one row what cursors have: that at the parameter `position`, counted from 0, of the first `reach` rows."""
     names = _names(frozenset(), shape.order)
-    paths = dialect.page_paths(shape.conditions, shape.order)
-    if _leads_along(shape):
-        paths = list(map(_deeper, paths))
+    times = DEEPER_IN_ORDER if _leads_along(shape.conditions, shape.order) else DEEPER
+    paths = [_deeper(path, times) for path in dialect.page_paths(shape.conditions, shape.order)]
 
     def along(path: AccessPath) -> Statement:
         return compiled(dialect, only_row_at(_rows_along(dialect, path, shape, names)))
@@ -112,11 +113,20 @@ def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
     return HomeVisitRecord if names == COLUMNS else record_of(HomeVisit, names)
 
 
-def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = None) -> list[sa.ColumnElement[bool]]:
-    """Return the SQL of all conditions of a shape, as `clause` does of each."""
+def clauses(
+    dialect: Dialect, shape: Shape, access: Access, along: str | None = None, wider: Container[str] = ()
+) -> list[sa.ColumnElement[bool]]:
+    """Return the SQL of all conditions of a shape, as `clause` does of each; by those that are `wider`, no index is sought."""
     by_text = access in (Access.SCAN, Access.SORTED)
     parts = [part for part in shape.conditions if by_text or part[0] not in INDEXED]
-    return [clause(dialect, name, form, access, along) for name, form in parts]
+    return [clause(dialect, name, form, access, "" if name in wider else along) for name, form in parts]
+
+
+def implied_by_cursor(order: OrderShape, *, backward: bool) -> frozenset[str]:
+    """Return the bounds that all rows beyond a cursor meet, where its own row meets them."""
+    column, descending = order[0]
+    sides = (operator.lt, operator.le) if descending != backward else (operator.gt, operator.ge)
+    return frozenset(name for name, (bound, side) in BOUNDS.items() if bound.name == column and side in sides)
 
 
 def of_table(found: sa.FromClause, condition: sa.ColumnElement[bool], table: sa.Table = VISITS) -> sa.ColumnElement[bool]:
@@ -151,19 +161,25 @@ def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> List
     return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
-def _leads_along(shape: Shape) -> bool:
+def furthest_row(conditions: ConditionShape, order: OrderShape) -> int:
+    """Return up to which row pages of a list are numbered."""
+    return FURTHEST_IN_ORDER if _leads_along(conditions, order) else FURTHEST_ROW
+
+
+def _leads_along(conditions: ConditionShape, order: OrderShape) -> bool:
     """Tell whether rows in this order lie side by side, or all that a walk passes meet the conditions."""
-    along = shape.order[0][0]
+    along = order[0][0]
     if along == "id":
-        return not has_indexed_text(shape.conditions)
-    return all(name in BOUNDS and BOUNDS[name][0].name == along for name, _ in shape.conditions)
+        # A text is sought in all notes that are passed.
+        return not any(name in TEXTS for name, _ in conditions)
+    return all(name in BOUNDS and BOUNDS[name][0].name == along for name, _ in conditions)
 
 
-def _deeper(path: AccessPath) -> AccessPath:
+def _deeper(path: AccessPath, times: int) -> AccessPath:
     """Return a walk that goes on for longer: to sort all rows would take more than to pass over the first of them."""
     if path.access not in (Access.IN_ORDER, Access.WALK):
         return path
-    return path._replace(max_steps=path.max_steps and DEEPER * path.max_steps, rows=path.rows and DEEPER * path.rows)
+    return path._replace(max_steps=path.max_steps and times * path.max_steps, rows=path.rows and times * path.rows)
 
 
 def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
@@ -277,7 +293,8 @@ def _beyond_cursors(
     order = order_of(shape.order)
     columns: list[sa.ColumnElement[bool]] = []
     for argument, backward in cursors_of(shape.after, shape.before):
-        conditions = clauses(dialect, shape, access, along=order.keys[0][0])
+        wider = implied_by_cursor(order.keys, backward=backward)
+        conditions = clauses(dialect, shape, access, along=order.keys[0][0], wider=wider)
         query: sa.Select[Any] = sa.select(_ONE).select_from(VISITS).where(*conditions)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:

@@ -26,9 +26,14 @@ class KeywordConditions(NamedTuple):
     values: dict[str, Any]
 
 
+def keyword_of(text: str) -> str:
+    """Return what is searched for, whose characters count."""
+    return without_format_characters(text).strip()
+
+
 def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     """Return the conditions on the notes: none for a blank keyword; raise InvalidPage for one too long."""
-    stripped = without_format_characters(text).strip()
+    stripped = keyword_of(text)
     if len(stripped) > KEYWORD_LENGTH:
         raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(stripped)}.")
     if not is_storable(stripped):

@@ -19,6 +19,7 @@ from yarl import URL
 from resolvers.api_keys import Secrets, new_key
 from resolvers.operations import operations_of
 from resolvers.rest import rest_of
+from schema.execution.limits import Limits
 from schema.server.settings import Settings
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
@@ -122,10 +123,16 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway_over(
-    database: Database, *, rate: int = 10_000, limits: HTTPLimits | None = None, is_draining: bool = False
+    database: Database,
+    *,
+    rate: int = 10_000,
+    limits: HTTPLimits | None = None,
+    answers: Limits | None = None,
+    is_draining: bool = False,
 ) -> AsyncIterator[Gateway]:
-    """Serve the API as a server does, all but what starts processes."""
-    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=limits or HTTPLimits())
+    """Serve the API as a server does, all but what starts processes. `answers` limits what one request may ask for."""
+    http = limits or HTTPLimits()
+    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=http, limits=answers or Limits())
     records: list[RequestRecord] = []
     metrics: Any = _Records(records)
     feed = Feed(database, queue=10)

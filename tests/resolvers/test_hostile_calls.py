@@ -52,13 +52,31 @@ BODIES: dict[str, tuple[str, bytes, int]] = {
 }
 
 
+ARGUMENTS = "One or more arguments are not valid."
+NOT_A_FORM = f"Send parameters in UTF-8 with Content-Type: {FORM}."
+NOT_UTF_8 = "Parameters must be in UTF-8."
 TOO_MANY = "Send 1,000 parameters at most."
 HINTS = {
+    "notes of 64 KB": ARGUMENTS,
+    "a host of 64 KB": ARGUMENTS,
+    "a name of 64 KB": ARGUMENTS,
+    "an ID of 64 KB": ARGUMENTS,
+    "an idempotency key of 64 KB": ARGUMENTS,
     "10,000 parameters": TOO_MANY,
-    "999 parameters": "One or more arguments are not valid.",
+    "999 parameters": ARGUMENTS,
     "250,000 marks": TOO_MANY,
-    "Latin 1": "Parameters must be in UTF-8.",
-    "percent-encoded Latin 1": "Parameters must be in UTF-8.",
+    "the same key twice": ARGUMENTS,
+    "Latin 1": NOT_UTF_8,
+    "percent-encoded Latin 1": NOT_UTF_8,
+    "a percent-encoded half of a surrogate pair": NOT_UTF_8,
+    "NUL": ARGUMENTS,
+    "another charset": NOT_A_FORM,
+    "JSON": NOT_A_FORM,
+    "multipart": NOT_A_FORM,
+    "no type": NOT_A_FORM,
+    "JSON as a form": "The signature does not match. Check the account ID, the key and its secret.",
+    "brackets": ARGUMENTS,
+    "more than a body may have": "The body is larger than 262,144 bytes. Split the request.",
 }
 
 
@@ -72,15 +90,15 @@ async def test_a_body_that_cannot_be_used_changes_nothing(gateway: Gateway, name
     headers = sign(key, "PUT", VISITS, [] if name == "JSON as a form" else decoded)
     before = inspect(path_of(gateway.database)).records("home_visits")
 
-    started = time.process_time()
+    started = time.thread_time()
     answer = await gateway.send_raw("PUT", VISITS, body, headers | ({"Content-Type": content_type} if content_type else {}))
-    seconds = time.process_time() - started
+    seconds = time.thread_time() - started
 
-    assert (answer.status, list(answer.json)) == (status, ["hint", "arg_errors"])
+    assert (answer.status, list(answer.json), answer.json["hint"]) == (status, ["hint", "arg_errors"], HINTS[name])
     assert len(str(answer.json)) < 3_000
-    assert HINTS.get(name, answer.json["hint"]) == answer.json["hint"]
     assert inspect(path_of(gateway.database)).records("home_visits") == before
-    assert seconds < 1  # ten times what is usual
+    print(f"{name}: {seconds * 1000:.0f} ms, with what sends it")
+    assert seconds < 0.1  # ten times what is usual, at least
 
 
 async def test_a_compressed_body_is_refused_unread(gateway: Gateway) -> None:
@@ -120,23 +138,24 @@ async def test_a_header_that_comes_twice_is_refused(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "status"),
+    ("target", "status", "names"),
     [
-        (f"{VISITS}?{'a&' * 1000}", 400),
-        (f"{VISITS}?attributes=%FF", 400),
-        (f"{VISITS}?&&&", 200),
-        (f"{VISITS}?per_page", 400),
-        (f"{VISITS}?filters-q={quote('é' * 101)}", 400),
-        (f"{VISITS}?" + "&".join(f"filters-ids={n}" for n in range(251)), 400),
-        (f"{VISITS}?" + "&".join(["sort=date_time"] * 9), 400),
-        ("/%761/home-visits", 404),
-        ("/v2/home-visits", 404),
-        ("/v1//home-visits", 404),
-        (f"{VISITS}//", 404),
+        (f"{VISITS}?{'a&' * 1000}", 400, None),
+        (f"{VISITS}?attributes=%FF", 400, None),
+        (f"{VISITS}?per_page", 400, ["per_page"]),
+        (f"{VISITS}?filters-q={quote('é' * 101)}", 400, ["filters-q"]),
+        (f"{VISITS}?" + "&".join(f"filters-ids={n}" for n in range(251)), 400, ["filters-ids"]),
+        (f"{VISITS}?" + "&".join(["sort=date_time"] * 9), 400, ["sort"]),
+        ("/%761/home-visits", 404, None),
+        ("/v2/home-visits", 404, None),
+        ("/v1//home-visits", 404, None),
+        (f"{VISITS}//", 404, None),
     ],
     ids=lambda value: str(value)[:60],
 )
-async def test_a_target_that_is_none_of_any_client_is_refused(gateway: Gateway, target: str, status: int) -> None:
+async def test_a_target_that_is_none_of_any_client_is_refused(
+    gateway: Gateway, target: str, status: int, names: list[str] | None
+) -> None:
     key = await gateway.key()
     path, _, query = target.partition("?")
     pairs = [(part.partition("=")[0], part.partition("=")[2]) for part in query.split("&") if part]
@@ -144,7 +163,15 @@ async def test_a_target_that_is_none_of_any_client_is_refused(gateway: Gateway, 
 
     answer = await gateway.send_raw("GET", target, b"", sign(key, "GET", path, decoded))
 
-    assert (answer.status, answer.json.keys() >= {"arg_errors"} or status == 200) == (status, True)
+    assert (answer.status, answer.json["arg_errors"] and list(answer.json["arg_errors"])) == (status, names)
+
+
+async def test_marks_with_nothing_between_them_are_no_parameters(gateway: Gateway) -> None:
+    key = await gateway.key()
+
+    answer = await gateway.send_raw("GET", f"{VISITS}?&&&", b"", sign(key, "GET", VISITS))
+
+    assert (answer.status, answer.json["page"]) == (200, 1)
 
 
 async def test_what_goes_wrong_inside_is_said_in_general_and_logged(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,7 +271,7 @@ async def test_a_key_that_only_reads_may_not_change_anything(gateway: Gateway) -
     answers = [await gateway.call(reader, "PATCH", f"{ONE}/cancel"), await gateway.call(reader, "PUT", VISITS, BOOKING)]
 
     assert [answer.status for answer in (read, *answers)] == [200, 403, 403]
-    assert answers[0].json["hint"] == "cancelHomeVisit needs the role COORDINATOR. Ask whoever manages your account for it."
+    assert answers[0].json["hint"] == "This needs a key with the role COORDINATOR. Ask whoever makes keys for one."
 
 
 async def test_a_server_that_stops_closes_its_connections(database: Database) -> None:

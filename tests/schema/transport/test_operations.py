@@ -226,6 +226,23 @@ async def test_a_refusal_tells_what_is_left_of_the_share() -> None:
     assert response.extensions == {"cost": {"requested": None, "limit": 100, "share": share}}
 
 
+@pytest.mark.parametrize(("work", "available"), [(None, 199_979), (fail, 199_999), (never, 199_999)], ids=["ok", "fails", "late"])
+async def test_what_is_no_document_costs_something_also_where_it_is_refused(
+    work: Callable[[], Awaitable[Result]] | None, available: int
+) -> None:
+    server, state = running(seconds=0.05), RequestState("req-1")
+
+    async def sign_in() -> Person:
+        return AMY
+
+    async def run(_context: Any) -> Result:
+        return await work() if work else Result({}, [], True, None, cost=21)
+
+    await server.operations.respond(state, server.operations.run(state, sign_in, run))
+
+    assert server.concurrency.shares.share("amy").available == available
+
+
 @pytest.mark.parametrize("work", [None, fail, never], ids=["ok", "fails", "late"])
 async def test_an_operation_leaves_the_limiter_however_it_ends(work: Callable[[], Awaitable[Result]] | None) -> None:
     server = running(work, seconds=0.05)
