@@ -113,8 +113,8 @@ class PostgreSQLDatabase(Database):
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         rows = await self._fetch(statement, values, subject)
-        while statement.fallback is not None and statement.rows is not None and len(rows) < values["limit"]:
-            statement = statement.fallback
+        while (following := statement.after(len(rows), values.get("limit", 0))) is not None:
+            statement = following
             rows = await self._fetch(statement, values, subject)
         return rows
 

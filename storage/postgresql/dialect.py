@@ -60,6 +60,13 @@ class PostgreSQLDialect(Dialect):
     def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
         return folded.like(sa.func.any(_texts(parameter)))
 
+    def words(self, keyword: str) -> list[str] | None:
+        words = [word for word in keyword.split() if _HAS_TRIGRAM.search(word)]
+        return [f"%{word.translate(_ESCAPED)}%" for word in words] if len(words) > 1 else None
+
+    def has_words(self, folded: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        return folded.like(sa.func.all(_texts(parameter)))
+
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
 

@@ -10,8 +10,10 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import BOUNDS, INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
+from storage.queries.narrowing import is_narrow
 from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
-from storage.queries.selectivity import has_indexed_text
+from storage.queries.search import INDEXED_KEYWORD, PHRASE
+from storage.queries.selectivity import has_indexed_text, held_by_an_index, held_by_the_index_of
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -172,9 +174,9 @@ def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str
 
 def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     if path.mergeable is not None:
-        return _merged(dialect, shape, names, path.mergeable)
-    if path.access is Access.SORTED:
-        return _sorted(dialect, shape, names)
+        return _merged(dialect, shape, names, path)
+    if path.access in (Access.SORTED, Access.NARROWED):
+        return _sorted(dialect, shape, names, path.access)
     if path.rows is not None:
         return _walked(dialect, shape, names, path.rows)
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
@@ -182,12 +184,23 @@ def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequenc
     return dialect.scanning(query, VISITS) if path.access in SCANS else query
 
 
-def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str], access: Access) -> sa.Select[Any]:
     """Find all that meet the conditions before they are sorted, in a query of its own: its planner knows of no order."""
     order = order_of(shape.order)
-    matches = sa.select(*(VISITS.c[name] for name in names))
-    matches = matches.where(*clauses(dialect, shape, Access.SORTED), *_bounds(shape, order, VISITS)).offset(_ZERO)
-    found = matches.subquery("found")
+
+    def matches(access: Access) -> sa.Select[Any]:
+        columns = sa.select(*(VISITS.c[name] for name in names))
+        return columns.where(*clauses(dialect, shape, access), *_bounds(shape, order, VISITS)).offset(_ZERO)
+
+    if access is Access.NARROWED:
+        held = shape._replace(conditions=held_by_an_index(shape.conditions))
+        phrase = (INDEXED_KEYWORD, PHRASE) in shape.conditions
+        narrow = is_narrow(dialect, clauses(dialect, held, Access.FEWEST), phrase=phrase)
+        # Of these only the one whose condition holds is begun.
+        parts = [(matches(Access.FEWEST), narrow), (matches(Access.SORTED), ~narrow)]
+        found: sa.FromClause = sa.union_all(*(sa.select(part.subquery()).where(holds) for part, holds in parts)).subquery("found")
+    else:
+        found = matches(Access.SORTED).subquery("found")
     query = sa.select(*found.c, *_beyond_cursors(dialect, shape))
     return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
@@ -206,15 +219,37 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
     return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
 
-def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
+def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], path: AccessPath) -> sa.Select[Any]:
     """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
+    condition = path.mergeable or ""
     lists = dialect.numbered(condition, "lists")
     others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
     numbers = sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)
+    if path.rows is not None:
+        numbers = numbers.where(_among_first(dialect, others, condition, path.rows))
     numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
     join, found = dialect.joined(lists, numbers, VISITS, outer=False)
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).select_from(join)
     return limited(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), page_limit())
+
+
+def _among_first(dialect: Dialect, shape: Shape, condition: str, rows: int) -> sa.ColumnElement[bool]:
+    """Hold for what comes no later than the earliest instant at which one of the lists has had its share of so many rows.
+
+    Up to there all lists are walked alike, so that of what they have in common the first are the first of all.
+    """
+    order, lists, walked = order_of(shape.order), dialect.numbered(condition, "shares"), VISITS.alias("walked")
+    column, descends = order.keys[0][0], order.keys[0][1] != shape.backward
+    held = shape._replace(conditions=held_by_the_index_of(condition, shape.conditions))
+    number = sa.select(sa.func.count()).select_from(dialect.numbered(condition, "counted")).scalar_subquery()
+    conditions = [*clauses(dialect, held, Access.FEWEST), *_bounds(shape, order, VISITS), LISTS[condition] == lists.c.value]
+    last = sa.select(walked.c[column]).where(*(of_table(walked, part) for part in conditions))
+    last = last.order_by(*order.sorting(walked, backward=shape.backward)).correlate(lists)
+    last = last.limit(_ONE).offset(sa.literal_column(str(rows), sa.Integer()) // number)
+    nearest, farthest = (sa.func.max, sa.func.min) if descends else (sa.func.min, sa.func.max)
+    edge = sa.select(nearest(last.scalar_subquery())).select_from(lists).scalar_subquery()
+    end = sa.func.coalesce(edge, sa.select(farthest(walked.c[column])).scalar_subquery())
+    return VISITS.c[column] >= end if descends else VISITS.c[column] <= end
 
 
 def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:

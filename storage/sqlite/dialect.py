@@ -63,6 +63,12 @@ class SQLiteDialect(Dialect):
         table = folded.table
         return table.c.id.in_(people.candidates(table.name, _text(parameter)))
 
+    def words(self, keyword: str) -> None:
+        """SQLite tries the index itself for so many steps."""
+
+    def has_words(self, folded: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        raise NotImplementedError
+
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         return access_paths.page_paths(conditions, order)
 
