@@ -120,7 +120,7 @@ class PostgreSQLDatabase(Database):
 
     async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
-        custom_plan = not _TELLING.isdisjoint(statement.names)
+        custom_plan = statement.by_values or not _TELLING.isdisjoint(statement.names)
         return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:

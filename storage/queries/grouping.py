@@ -64,7 +64,7 @@ def _along(dialect: Dialect, path: AccessPath, shape: GroupingShape) -> Statemen
     # By label: a key that has parameters would not be the same expression twice to every database.
     query = query.group_by(*map(sa.literal_column, names))
     query = query.limit(sa.bindparam("limit", type_=sa.Integer())).offset(sa.literal_column("0"))
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)._replace(by_values=True)
 
 
 def _keys(dialect: Dialect, grouping: HomeVisitGrouping, pieces: int) -> list[sa.ColumnElement[Any]]:

@@ -19,7 +19,8 @@ class Statement(NamedTuple):
 
     `fallback` finds the same rows by another access path, for when this one takes more than `max_steps` of the database's own
     measure; None: more than a short read. Of a walk, which ends by itself after so many `rows`, it is for a page that this has
-    not filled; a walk that `is_longer` only for one that it fills at the same rate.
+    not filled; a walk that `is_longer` only for one that it fills at the same rate. `by_values`: its parameters say how many rows
+    it looks at, and so by which index; to plan it anew takes little beside it.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Statement(NamedTuple):
     max_steps: int | None = None
     rows: int | None = None
     is_longer: bool = False
+    by_values: bool = False
 
     def after(self, found: int, limit: int) -> "Statement | None":
         """Return what is next to be run where a walk has found so many rows of a page; None where that is all there is to do."""

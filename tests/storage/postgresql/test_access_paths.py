@@ -14,6 +14,7 @@ from storage.postgresql.database import PostgreSQLDatabase
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.counts import count
+from storage.queries.grouping import GroupingShape, HomeVisitGrouping, group_counts
 from storage.queries.statements import Statement
 from tests import databases
 
@@ -271,6 +272,14 @@ def _run(node: dict[str, Any]) -> Iterator[str]:
         yield node.get("Index Name", "")
         for child in node.get("Plans", ()):
             yield from _run(child)
+
+
+@pytest.mark.parametrize(("by_values", "mode"), [(True, "force_custom_plan"), (False, "auto")])
+async def test_counts_by_groups_are_planned_for_their_values(database: PostgreSQLDatabase, by_values: bool, mode: str) -> None:
+    statement = Statement("SELECT current_setting('plan_cache_mode')", (), by_values=by_values)
+
+    assert [tuple(row) for row in await database.fetch(statement, {})] == [(mode,)]
+    assert group_counts(DIALECT, GroupingShape((), (HomeVisitGrouping.STATUS,))).by_values
 
 
 @pytest.mark.parametrize(("found", "text"), [(0, "last"), (4, "last"), (5, "longer"), (20, "longer"), (21, None)])
