@@ -48,7 +48,7 @@ class Client:
         database: sqlite3.Connection | None,
     ) -> None:
         self._session = session
-        self._processes = processes
+        self.processes = processes
         self._url = url
         self._tokens = tokens
         self._database = database
@@ -56,11 +56,11 @@ class Client:
     async def ask(self, query: str, variables: dict[str, Any], caller: str = "all") -> tuple[Any, Took]:
         """Return the list and what it took."""
         headers = {"Authorization": f"Bearer {self._tokens[caller]}"}
-        before, started = cpu_milliseconds(self._processes), time.perf_counter()
+        before, started = cpu_milliseconds(self.processes), time.perf_counter()
         async with self._session.post(self._url, json={"query": query, "variables": variables}, headers=headers) as response:
             answer = await response.json()
         waited = 1000 * (time.perf_counter() - started)
-        took = Took(cpu_milliseconds(self._processes) - before, waited)
+        took = Took(cpu_milliseconds(self.processes) - before, waited)
         if "errors" in answer:
             raise Refused(f"{variables}: {answer['errors']}")
         (data,) = answer["data"].values()

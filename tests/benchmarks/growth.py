@@ -1,6 +1,7 @@
 """Does it stay as fast when it grows: every screen, search and page with a million visits, measured through the server.
 
-    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--postgresql URL [--unchecked]] [--draws 200]
+    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--draws 200]
+        [--postgresql URL [--unchecked] [--bookings 0]]
 
 Makes visits of families to 300 homes over ten years and imports them; with `--database` into that file, which is taken as it
 is when it is there already. Prints each figure beside its target, and fails where one is missed. Each answer is checked by
@@ -10,7 +11,7 @@ client waits where nothing else runs, and alike where something does. What it wa
 With `--postgresql` they are imported there as well, unless the database has visits already, and PostgreSQL is measured; its own
 CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file. With
 `--unchecked` no file is made: a database there is measured as it is, of ten million visits or more, which plain SQL without an
-index would take a day to check.
+index would take a day to check. `--bookings` books so many visits in it, which stay there.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import sqlalchemy as sa
 
 from tests.benchmarks.asking import COUNT, PAGE, Client, Refused, Took, usual
 from tests.benchmarks.families import identifier, make
+from tests.benchmarks.loads import bookings_at_once, screens_at_once
 from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, screens, searches, unindexed
 from tests.benchmarks.readings import EVENTS, Reading, conflicts, counts, feed
 from tests.benchmarks.reads import ROOT, free_port, run
@@ -129,6 +131,7 @@ async def served(
         caller: run(*role, *(word for home in homes for word in ("--location", home)), environment=environment)
         for caller, homes in CALLERS.items()
     }
+    tokens["books"] = run("token", "--subject", "benchmark", "--role", "COORDINATOR", environment=environment)
     port = free_port()
     url = f"http://127.0.0.1:{port}/graphql"
     with (
@@ -237,9 +240,8 @@ def deep_visit(database: Path | None, url: str | None, count: int) -> str:
         return str(connection.scalar(sa.text(f"{query} {row}")))
 
 
-async def measure(
-    database: Path | None, count: int, number: int, environment: dict[str, str], figures: Figures, url: str | None = None
-) -> None:
+async def measure(database: Path | None, options: argparse.Namespace, environment: dict[str, str], figures: Figures) -> None:
+    url, count = options.postgresql, options.visits
     if database:
         await compare_starts(database, environment, figures)
     async with served(database, environment, url) as (client, server):
@@ -252,9 +254,12 @@ async def measure(
         home = Question("totalCount of a home", {"location": [identifier("b", 3)]}, LATEST)
         counted = await client.checked_count(home, 20)
         figures.add(str(home), counted.cpu, COUNT_MS, "ms", counted.waited)
-        if number:
-            await any_combination(client, number, figures)
+        if options.draws:
+            await any_combination(client, options.draws, figures)
         await memory_under_load(client, server, figures)
+        await screens_at_once(client)
+        if options.bookings:
+            await bookings_at_once(client, options.bookings)
 
 
 def main() -> None:
@@ -264,6 +269,7 @@ def main() -> None:
     parser.add_argument("--postgresql", metavar="URL")
     parser.add_argument("--unchecked", action="store_true")
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--bookings", type=int, default=0)
     options = parser.parse_args()
     figures = Figures()
     with tempfile.TemporaryDirectory() as folder:
@@ -277,7 +283,7 @@ def main() -> None:
             if not has_visits(options.postgresql):
                 import_all(Path(folder), options.visits, environment, figures)
         checked = None if options.unchecked else database
-        asyncio.run(measure(checked, options.visits, options.draws, environment, figures, options.postgresql))
+        asyncio.run(measure(checked, options, environment, figures))
     if figures.missed:
         sys.exit("\n".join(["missed:", *figures.missed]))
 
