@@ -7,7 +7,7 @@ along an index through a million rows to fill a page that it expects to fill at 
 from storage.queries.conditions import FAILED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
-from storage.queries.selectivity import has_indexed_text, held_by_an_index, is_selective, mergeable
+from storage.queries.selectivity import covered, has_indexed_text, held_by_an_index, is_selective, mergeable
 
 # Some five milliseconds, each row at another place of the table.
 WALK = AccessPath(Access.WALK, rows=5_000)
@@ -30,22 +30,29 @@ OWNERS = frozenset({"location", "scope", "assigned_to", "care_enquiry", "service
 
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     along = order[0][0] if order else "id"
-    has_text = has_indexed_text(conditions)
-    has_keyword = any(name == INDEXED_KEYWORD for name, _ in conditions)
-    last = AccessPath(Access.NARROWED) if has_keyword and held_by_an_index(conditions) else SORTED
-    walks = [WALK, LONGER_WALK] if has_keyword else [WALK]
-    if condition := mergeable(conditions, order):
-        if not has_text:
-            return [AccessPath(Access.MERGED, mergeable=condition)]
-        merged = [walk._replace(mergeable=condition) for walk in MERGED_WALKS]
-        return [SHORT_WALK, *(merged if has_keyword else merged[:1]), last]
+    condition = mergeable(conditions, order)
+    if has_indexed_text(conditions):
+        return _text_paths(conditions, order, condition)
+    if condition:
+        return [AccessPath(Access.MERGED, mergeable=condition)]
     if all(is_walked(name, form, along) for name, form in conditions):
         return [IN_ORDER]
     if not is_selective(conditions):
-        return [*walks, last]
+        return [WALK, SORTED]
     if along != "date_time":
-        return [last]
-    return [*walks, last] if has_text else [IN_ORDER]
+        return [SORTED]
+    # Where the user is seldom at these locations.
+    return [SHORT_WALK, AccessPath(Access.COVERED)] if covered(conditions, order) else [IN_ORDER]
+
+
+def _text_paths(conditions: ConditionShape, order: OrderShape, condition: str | None) -> list[AccessPath]:
+    has_keyword = any(name == INDEXED_KEYWORD for name, _ in conditions)
+    last = AccessPath(Access.NARROWED) if has_keyword and held_by_an_index(conditions) else SORTED
+    walks, merged = ([WALK, LONGER_WALK], MERGED_WALKS) if has_keyword else ([WALK], MERGED_WALKS[:1])
+    if condition:
+        return [SHORT_WALK, *(walk._replace(mergeable=condition) for walk in merged), last]
+    is_sorted = is_selective(conditions) and (not order or order[0][0] != "date_time")
+    return [last] if is_sorted else [*walks, last]
 
 
 def event_paths(leads: ConditionShape) -> list[AccessPath]:

@@ -23,6 +23,9 @@ class Access(Enum):
     SCAN_ALL = auto()  # all rows are looked at, because an index of texts finds too many
     SORTED = auto()  # all that meet the conditions, by whichever index leaves the fewest, and then sorted
     NARROWED = auto()  # all that meet the other conditions, where these leave few, for the texts to be read; else as SORTED
+    COVERED = (
+        auto()
+    )  # along an index in the order of the list that also holds other conditions: what does not meet them is not read
     WALK = auto()  # those of the first rows in the order of the list, so many as `rows` says
 
 

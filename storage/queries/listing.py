@@ -13,7 +13,7 @@ from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, D
 from storage.queries.narrowing import is_narrow
 from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
 from storage.queries.search import INDEXED_KEYWORD, PHRASE
-from storage.queries.selectivity import has_indexed_text, held_by_an_index, held_by_the_index_of
+from storage.queries.selectivity import covered, has_indexed_text, held_by_an_index, held_by_the_index_of
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -177,6 +177,8 @@ def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequenc
         return _merged(dialect, shape, names, path)
     if path.access in (Access.SORTED, Access.NARROWED):
         return _sorted(dialect, shape, names, path.access)
+    if path.access is Access.COVERED:
+        return _covered(dialect, shape, names)
     if path.rows is not None:
         return _walked(dialect, shape, names, path.rows)
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
@@ -217,6 +219,23 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
     conditions = [of_table(found, condition) for condition in clauses(dialect, others, Access.WALK)]
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).where(*conditions)
     return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
+
+
+def _covered(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+    """Walk along an index that also holds other conditions, and look up only what meets these."""
+    order, found = order_of(shape.order), VISITS.alias("found")
+    held = covered(shape.conditions, shape.order)
+    others = tuple(part for part in shape.conditions if part not in held)
+    walk = sa.select(VISITS.c.id, VISITS.c.date_time).where(*_clauses_of(dialect, shape, held), *_bounds(shape, order, VISITS))
+    walked = walk.order_by(*order.sorting(VISITS, backward=shape.backward)).offset(_ZERO).subquery("walked")
+    conditions = [of_table(found, condition) for condition in _clauses_of(dialect, shape, others)]
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
+    query = query.select_from(walked.join(found, found.c.id == walked.c.id)).where(*conditions)
+    return limited(query.order_by(*order.sorting(walked, backward=shape.backward)), page_limit())
+
+
+def _clauses_of(dialect: Dialect, shape: Shape, conditions: ConditionShape) -> list[sa.ColumnElement[bool]]:
+    return clauses(dialect, shape._replace(conditions=conditions), Access.FEWEST)
 
 
 def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], path: AccessPath) -> sa.Select[Any]:

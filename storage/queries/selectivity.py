@@ -44,5 +44,13 @@ def held_by_the_index_of(condition: str, conditions: ConditionShape) -> Conditio
     return (*held, _PENDING) if is_pending else held
 
 
+def covered(conditions: ConditionShape, order: OrderShape) -> ConditionShape:
+    """Return the conditions that the index of a user's visits holds, where it has the order and their locations are several."""
+    is_one_user = ("assigned_to", "one") in conditions and {name for name, _ in order} <= {"date_time", "id"}
+    is_at_several = any(name in _OWNED and form != "one" for name, form in conditions)
+    is_covered = is_one_user and is_at_several and order[0][0] == "date_time"
+    return tuple(part for part in conditions if part[0] in {"assigned_to", *_OWNED, *_TIMES}) if is_covered else ()
+
+
 def has_indexed_text(conditions: ConditionShape) -> bool:
     return any(name in INDEXED for name, _ in conditions)
