@@ -157,6 +157,10 @@ class Dialect(ABC):
         """Return the query so that all rows of the table are looked at, one after the other."""
 
     @abstractmethod
+    def planned_whole(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """Return a query by groups so that it is planned for all of them, though it has a limit."""
+
+    @abstractmethod
     def is_walked(self, name: str, form: str, order: OrderShape) -> bool:
         """Tell whether a walk along the index that has the order sees only rows that meet the condition."""
 

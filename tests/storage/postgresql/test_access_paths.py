@@ -299,6 +299,13 @@ async def test_counts_by_groups_are_planned_for_their_values(database: PostgreSQ
     assert group_counts(DIALECT, GroupingShape((), (HomeVisitGrouping.STATUS,))).by_values
 
 
+async def test_a_month_is_counted_by_groups_without_a_walk_through_all_homes(filled: str) -> None:
+    groups = (HomeVisitGrouping.LOCATION, HomeVisitGrouping.STATUS)
+    where = conditions(MONTH, None, DIALECT)
+    statement = group_counts(DIALECT, GroupingShape(where.shape, groups))
+    assert await planned(filled, statement, where.values | {"limit": 20}) == ["by_time", "sort"]
+
+
 @pytest.mark.parametrize(("found", "text"), [(0, "last"), (4, "last"), (5, "longer"), (20, "longer"), (21, None)])
 def test_a_longer_walk_is_for_a_page_that_it_fills_at_the_rate_of_the_walk_before(found: int, text: str | None) -> None:
     longer = Statement("longer", (), Statement("last", ()), rows=500, is_longer=True)

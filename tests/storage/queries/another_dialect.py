@@ -95,6 +95,9 @@ class AnotherDialect(Dialect):
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
         return query
 
+    def planned_whole(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        return query
+
     def is_walked(self, _name: str, _form: str, _order: OrderShape) -> bool:
         return True
 
