@@ -199,8 +199,10 @@ _PEOPLE = (
 _REPLACED = (
     "DROP INDEX IF EXISTS home_visits_of_user",
     "DROP INDEX IF EXISTS home_visits_unassigned",
-    "CREATE INDEX home_visits_unassigned ON home_visits (assigned_to, date_time, id) "
-    "WHERE cancelled IS NULL AND completed IS NULL AND assigned_to IS NULL",
+    (
+        "CREATE INDEX home_visits_unassigned ON home_visits (assigned_to, date_time, id) "
+        "WHERE cancelled IS NULL AND completed IS NULL AND assigned_to IS NULL"
+    ),
 )
 
 STATEMENTS: Statements = {
