@@ -244,8 +244,9 @@ async def measure(database: Path | None, options: argparse.Namespace, environmen
     url, count = options.postgresql, options.visits
     if database:
         await compare_starts(database, environment, figures)
+    deep = deep_visit(database, url, count)
     async with served(database, environment, url) as (client, server):
-        await deep_page(client, count, deep_visit(database, url, count), figures)
+        await deep_page(client, count, deep, figures)
         await other_reads(client, figures)
         for question in [*screens(), *searches()]:
             await figures.measure(str(question), SCREEN_MS, taken_by(client, question))
