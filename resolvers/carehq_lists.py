@@ -10,7 +10,7 @@ from schema.transport.rest.endpoint import Document
 from storage.carehq.documents import KINDS, Kind
 from storage.carehq.exporting import attributes_of, document_of
 from storage.models import VisitHost, VisitType
-from storage.queries.listing import FURTHEST_IN_ORDER, FURTHEST_ROW
+from storage.queries.numbered_pages import FURTHEST_IN_ORDER, FURTHEST_ROW
 from storage.queries.paging import LARGEST_PAGE, ORDER_KEYS, PAGE, NumberedPage
 from storage.repository import OrderKeys
 

@@ -20,7 +20,7 @@ from schema.execution.limits import Limits
 from schema.transport.errors import RequestError
 from schema.transport.rest.endpoint import Call, Document
 from storage.queries import references
-from storage.queries.listing import FURTHEST_IN_ORDER, FURTHEST_ROW
+from storage.queries.numbered_pages import FURTHEST_IN_ORDER, FURTHEST_ROW
 from storage.queries.paging import NumberedPage
 from storage.queries.people_filters import PeopleFilter
 

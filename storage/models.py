@@ -204,7 +204,7 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
         sa.Index("home_visits_by_created", "created", "id"),
         sa.Index("home_visits_by_modified", "modified", "id"),
         sa.Index("home_visits_of_location", "location", "date_time", "id"),
-        sa.Index("home_visits_of_user", "assigned_to", "date_time", "id"),
+        sa.Index("home_visits_of_user_at", "assigned_to", "date_time", "id", "location"),
         sa.Index("home_visits_of_care_enquiry", "care_enquiry", "date_time", "id"),
         sa.Index(
             "home_visits_of_contact",

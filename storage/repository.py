@@ -21,7 +21,7 @@ from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, HomeVisitEventType, IdempotencyKey
 from storage.nonces import Nonce, use_nonce
 from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
-from storage.queries import listing
+from storage.queries import listing, numbered_pages
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
 from storage.queries.grouping import HomeVisitGrouping
@@ -104,7 +104,7 @@ class HomeVisits:
         if page.offset == 0:
             return await self._page(where, where, order, window, columns)
         shape, values = self._shape(where, order, window)
-        found = await self._compiled(listing.row_at, shape)
+        found = await self._compiled(numbered_pages.row_at, shape)
         rows = await self._fetch(found.statement, values | page.row_before())
         if not rows:
             return await self._page(where, where, order, window._replace(size=0), columns)
@@ -115,7 +115,7 @@ class HomeVisits:
     def furthest_row(self, filter: HomeVisitFilter, order: OrderKeys) -> int:
         """Return up to which row pages of a list are numbered."""
         shape = conditions(filter, self._caller.locations, self._dialect).shape
-        return listing.furthest_row(shape, listing.order_of(order).keys)
+        return numbered_pages.furthest_row(shape, listing.order_of(order).keys)
 
     async def pages(
         self,

@@ -256,6 +256,7 @@ def test_every_example_is_tried() -> None:
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.
         "PostgreSQL": {"sh", "sql"},
+        "Sizes": {"ini"},
         "Keep PostgreSQL": {"ini", "sh"},
         "Operate": {"sh"},
         # Read back in tests/test_operating.py.

@@ -102,14 +102,14 @@ class PostgreSQLDatabase(Database):
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         rows = await self._fetch(statement, values, subject)
-        while statement.fallback is not None and statement.rows is not None and len(rows) < values["limit"]:
-            statement = statement.fallback
+        while (following := statement.after(len(rows), values.get("limit", 0))) is not None:
+            statement = following
             rows = await self._fetch(statement, values, subject)
         return rows
 
     async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
-        custom_plan = not _TELLING.isdisjoint(statement.names)
+        custom_plan = statement.by_values or not _TELLING.isdisjoint(statement.names)
         return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:

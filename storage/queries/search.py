@@ -15,6 +15,8 @@ KEYWORD_LENGTH = 100
 # keywords is searched for.
 KEYWORD, KEYWORD_BEFORE, INDEXED_KEYWORD = "keyword", "keyword_before", "indexed_keyword"
 EITHER = "either"
+# Of one of several words: these, each by itself.
+PHRASE, KEYWORD_WORDS = "phrase", "keyword_words"
 
 _VISITS = table_of(HomeVisit)
 
@@ -46,7 +48,11 @@ def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     indexed = dialect.indexed_keyword(*values.values())
     if indexed is None:
         return KeywordConditions([(KEYWORD, form)], values)
-    return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, "")], values | {INDEXED_KEYWORD: indexed})
+    values[INDEXED_KEYWORD] = indexed
+    words = dialect.words(keyword) if form != EITHER else None
+    if words is None:
+        return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, "")], values)
+    return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, PHRASE)], values | {KEYWORD_WORDS: words})
 
 
 def keyword_clause(name: str, form: str, dialect: Dialect) -> sa.ColumnElement[bool]:
