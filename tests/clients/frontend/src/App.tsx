@@ -1,6 +1,7 @@
+import { useState } from "react";
 import { BookVisit } from "./BookVisit";
 import { Calendar } from "./Calendar";
-import { Link, useAddress } from "./address";
+import { go, Link, useAddress } from "./address";
 import { Following } from "./changes";
 import { Visit } from "./Visit";
 import { VisitsList } from "./VisitsList";
@@ -11,6 +12,13 @@ export function App() {
   const address = useAddress();
   const view = address.get("view") ?? "list";
   const visit = address.get("visit");
+  const [booked, setBooked] = useState("");
+
+  function onBooked(id: string) {
+    setBooked(id);
+    go({ visit: id });
+  }
+
   return (
     <>
       <header>
@@ -25,7 +33,15 @@ export function App() {
       </header>
       <main>
         <Following>
-          {visit ? <Visit key={visit} id={visit} /> : view === "calendar" ? <Calendar /> : view === "book" ? <BookVisit /> : <VisitsList />}
+          {visit ? (
+            <Visit key={visit} id={visit} done={visit === booked ? "The visit is booked." : ""} />
+          ) : view === "calendar" ? (
+            <Calendar />
+          ) : view === "book" ? (
+            <BookVisit onBooked={onBooked} />
+          ) : (
+            <VisitsList />
+          )}
         </Following>
       </main>
     </>

@@ -4,7 +4,7 @@ import { graphql } from "./generated";
 import type { VisitHost } from "./generated/graphql";
 import type { Refused } from "./refusals";
 import { fullName, HOSTS, words } from "./words";
-import { instantOf } from "./zones";
+import { EARLIEST, instantOf } from "./zones";
 
 const USERS = graphql(`
   query Colleagues($location: ID!) {
@@ -37,7 +37,7 @@ export function Appointment(props: {
     <>
       <div className="pair">
         <Field label="Date" name="date" problem={problem("dateTime")}>
-          {(control) => <input {...control} type="date" required defaultValue={initial["date"]} />}
+          {(control) => <input {...control} type="date" min={EARLIEST} max="9999-12-31" required defaultValue={initial["date"]} />}
         </Field>
         <Field label={`Time (${location.timeZone})`} name="time">
           {(control) => <input {...control} type="time" required defaultValue={initial["time"]} />}

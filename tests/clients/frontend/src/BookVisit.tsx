@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { useMutation } from "urql";
-import { go, Heading } from "./address";
+import { Heading } from "./address";
 import { Appointment, appointmentOf, NO_SUCH_TIME } from "./Appointment";
 import { Conflicts } from "./Conflicts";
 import { EnquiryPicker, type Enquiry } from "./EnquiryPicker";
@@ -35,7 +35,7 @@ const BOOK = graphql(`
 
 const INITIAL: Values = { host: "MANAGER", date: "", time: "", assignedTo: "", notes: "" };
 
-export function BookVisit() {
+export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
   const [enquiry, setEnquiry] = useState<Enquiry | null>(null);
   const [values, setValues] = useState(INITIAL);
   const [refused, setRefused] = useState<Refused | null>(null);
@@ -58,7 +58,7 @@ export function BookVisit() {
       idempotencyKey,
     };
     const result = (await book({ input })).data?.bookHomeVisit;
-    if (result?.__typename === "BookHomeVisitSuccess") go({ visit: result.homeVisit.id, done: "booked" });
+    if (result?.__typename === "BookHomeVisitSuccess") onBooked(result.homeVisit.id);
     else setRefused(result ? refusedBy(result) : null);
   }
 

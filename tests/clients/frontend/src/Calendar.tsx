@@ -26,7 +26,7 @@ export function Calendar() {
   const location = locations.find(({ id }) => id === address.get("location")) ?? locations[0];
   const timeZone = location?.timeZone ?? "UTC";
   const now = today(timeZone);
-  const month = address.get("month") ?? now.slice(0, 7);
+  const month = monthOf(address.get("month")) ?? now.slice(0, 7);
   const days = daysOf(month);
   const { data, error } = useLiveQuery({
     query: MONTH,
@@ -36,7 +36,7 @@ export function Calendar() {
   const to = (month: string) => ({ view: "calendar", location: location?.id, month });
   return (
     <>
-      <Heading title="Calendar">{named(month)}</Heading>
+      <Heading key={month} title="Calendar">{named(month)}</Heading>
       <div className="filters">
         <Field label="Location" name="location">
           {(control) => (
@@ -97,6 +97,11 @@ function Day({ day, location, counts }: { day: string; location: string | undefi
 }
 
 // Months and days of the calendar, which have no time zone: reckoned in UTC, which skips none.
+
+/** What an address holds may be anything. */
+function monthOf(text: string | null): string | null {
+  return text && /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? text : null;
+}
 
 function daysOf(month: string): string[] {
   const first = new Date(`${month}-01T00:00:00Z`);

@@ -90,8 +90,10 @@ export function CancelVisit({ visit: { id, version, careEnquiry }, onDone }: Pro
   async function submit({ notify }: Values) {
     const input = { id, expectedVersion: version, notifyCareSeeker: notify === "on" };
     const result = (await cancel({ input })).data?.cancelHomeVisit;
-    if (result?.__typename === "CancelHomeVisitSuccess") onDone();
-    else setRefused(result ? refusedBy(result) : null);
+    if (result?.__typename === "CancelHomeVisitSuccess") {
+      dialog.current?.close(); // while it is open, nothing else can have the focus
+      onDone();
+    } else setRefused(result ? refusedBy(result) : null);
   }
 
   return (

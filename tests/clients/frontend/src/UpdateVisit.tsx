@@ -40,8 +40,8 @@ const UPDATE = graphql(`
   }
 `);
 
-/** Changes a visit as it was when the form was filled: if somebody else was faster, it says so, and begins again with theirs. */
-export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDone: () => void }) {
+/** Changes a visit as it was when the form was filled. If somebody else was faster it says so, and begins again with theirs. */
+export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDone: (message: string) => void }) {
   const [seen, setSeen] = useState(visit);
   const initial = valuesOf(seen);
   const [values, setValues] = useState(initial);
@@ -56,19 +56,29 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
   }
 
   async function submit(values: Values) {
-    const { dateTime, ...appointment } = appointmentOf(values, location.timeZone);
+    const { dateTime, host, assignedTo, notes } = appointmentOf(values, location.timeZone);
     if (!dateTime) return setRefused(NO_SUCH_TIME);
-    const input = { ...appointment, dateTime, id: seen.id, expectedVersion: seen.version };
+    const differs = (...names: string[]) => names.some((name) => values[name] !== initial[name]);
+    // What is absent stays as it is: a time keeps its seconds, and nobody is sent an email of it.
+    const input = {
+      id: seen.id,
+      expectedVersion: seen.version,
+      ...(differs("date", "time") && { dateTime }),
+      ...(differs("host") && { host }),
+      ...(differs("assignedTo") && { assignedTo }),
+      ...(differs("notes") && { notes }),
+    };
     const result = (await update({ input })).data?.updateHomeVisit;
     if (result?.__typename !== "UpdateHomeVisitSuccess") return setRefused(result ? refusedBy(result) : null);
     beginWith(result.homeVisit);
-    onDone();
+    onDone("The changes are saved.");
   }
 
   const { dateTime, host, assignedTo } = appointmentOf(values, location.timeZone);
   const changed = Object.keys(initial).some((name) => values[name] !== initial[name]);
   const conflicts = { location: location.id, host, assignedTo, excluding: seen.id };
-  const now = refused?.now;
+  const now = refused?.now ?? (visit.version > seen.version ? visit : null);
+  if (now && !changed) beginWith(now); // nothing is lost by it
   return (
     <section key={seen.version} aria-label="Change the visit">
       <h2>Change it</h2>
@@ -76,9 +86,19 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
         <Appointment location={location} initial={initial} assigned={seen.assignedTo} refused={refused} />
         <Conflicts variables={changed && dateTime ? { ...conflicts, dateTime } : null} />
         {now && (
-          <button type="button" onClick={() => beginWith(now)}>
-            Begin again with the visit as it is now
-          </button>
+          <div role="status" className="conflicts">
+            <p>Somebody else has changed this visit meanwhile. What you see above is how it is now.</p>
+            <button
+              type="button"
+              className="quiet"
+              onClick={() => {
+                beginWith(now);
+                onDone("The form has the visit as it is now.");
+              }}
+            >
+              Begin again with that
+            </button>
+          </div>
         )}
       </Form>
     </section>

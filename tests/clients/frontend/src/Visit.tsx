@@ -1,5 +1,5 @@
-import { useState } from "react";
-import { Heading, Link, useAddress } from "./address";
+import { useEffect, useRef, useState } from "react";
+import { Heading, Link } from "./address";
 import { Failure, useLiveQuery } from "./changes";
 import { CancelVisit, CompleteVisit } from "./EndVisit";
 import { graphql } from "./generated";
@@ -17,11 +17,17 @@ const VISIT = graphql(`
 `);
 
 /** One visit, and what may be done with it. */
-export function Visit({ id }: { id: string }) {
-  const address = useAddress();
+export function Visit(props: { id: string; done: string }) {
+  const { id } = props;
   const { data, error } = useLiveQuery({ query: VISIT, variables: { id } });
-  const [done, setDone] = useState(address.get("done") === "booked" ? "The visit is booked." : "");
+  const [done, setDone] = useState({ message: props.done });
+  const notice = useRef<HTMLParagraphElement>(null);
   const visit = data?.homeVisit;
+  const isShown = Boolean(visit);
+  // What was pressed may be gone with what it did.
+  useEffect(() => {
+    if (done.message) notice.current?.focus();
+  }, [done, isShown]);
   if (error) return <Failure error={error} />;
   if (!data) return <p role="status">Loading…</p>;
   if (!visit) return <Heading title="No such visit">There is no such visit, or you may not see it.</Heading>;
@@ -29,12 +35,14 @@ export function Visit({ id }: { id: string }) {
   return (
     <>
       <Heading title={fullName(visit.careEnquiry.careSeeker)}>{fullName(visit.careEnquiry.careSeeker)}</Heading>
-      <p role="status">{done}</p>
+      <p ref={notice} role="status" tabIndex={-1} className="notice">
+        {done.message}
+      </p>
       <Details visit={visit} />
-      {allows.has("UPDATE") && <UpdateVisit visit={visit} onDone={() => setDone("The changes are saved.")} />}
+      {allows.has("UPDATE") && <UpdateVisit visit={visit} onDone={(message) => setDone({ message })} />}
       <div className="endings">
-        {allows.has("COMPLETE") && <CompleteVisit visit={visit} onDone={() => setDone("The visit is recorded as completed.")} />}
-        {allows.has("CANCEL") && <CancelVisit visit={visit} onDone={() => setDone("The visit is cancelled.")} />}
+        {allows.has("COMPLETE") && <CompleteVisit visit={visit} onDone={() => setDone({ message: "The visit is recorded as completed." })} />}
+        {allows.has("CANCEL") && <CancelVisit visit={visit} onDone={() => setDone({ message: "The visit is cancelled." })} />}
       </div>
       <p>
         <Link to={{ location: visit.location.id }}>Visits to {visit.location.name}</Link>

@@ -37,8 +37,8 @@ export function VisitsList() {
   const page = data?.homeVisits;
   return (
     <>
-      <Heading title="Visits">Visits</Heading>
-      <Filters key={address.toString()} timeZone={timeZone} />
+      <Heading key={`${address}`} title="Visits">Visits</Heading>
+      <Filters key={`filters ${address}`} timeZone={timeZone} />
       {error && <Failure error={error} />}
       <p role="status">{page ? counted(page.totalCount) : error ? "" : "Loading…"}</p>
       <ul className="visits" aria-busy={stale}>

@@ -49,7 +49,7 @@ export function useLiveQuery<Data, Variables extends AnyVariables>(args: UseQuer
   const revision = use(Revision);
   const [result, ask] = useQuery({ ...args, context: VISITS });
   useEffect(() => {
-    if (revision) ask({ requestPolicy: "network-only" });
+    if (revision && !args.pause) ask({ requestPolicy: "network-only" });
   }, [revision]);
   return result;
 }

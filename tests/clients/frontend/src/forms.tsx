@@ -60,7 +60,9 @@ export function Form(props: {
       onChange={(event) => onChange?.(valuesOf(event))}
     >
       {children}
-      <div role="alert">{refused && <p className="failure">{refused.message}</p>}</div>
+      <div role="alert" className="failure">
+        {refused?.message}
+      </div>
       {error && <Failure error={error} />}
       <button type="submit">{busy ? "One moment…" : submit}</button>
     </form>
@@ -71,7 +73,7 @@ export function Form(props: {
 export type Values = Record<string, string>;
 
 function valuesOf(event: FormEvent<HTMLFormElement>): Values {
-  return Object.fromEntries([...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries([...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).replaceAll("\r\n", "\n")]));
 }
 
 export function Options({ values, say }: { values: readonly string[]; say: (value: string) => string }) {

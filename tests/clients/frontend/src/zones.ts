@@ -10,7 +10,7 @@ export function wallTime(instant: string | Date, timeZone: string): string {
 /** The instant when the zone's clocks show this, the first of two where they are set back; null where they are set forward past it. */
 export function instantOf(wall: string, timeZone: string): string | null {
   const asUtc = Date.parse(`${wall}Z`);
-  if (Number.isNaN(asUtc)) return null;
+  if (!(asUtc >= Date.parse(`${EARLIEST}Z`))) return null; // nothing typed yet, or half a year
   const day = 24 * 3_600_000;
   for (const offset of [offsetAt(asUtc - day, timeZone), offsetAt(asUtc + day, timeZone)]) {
     const instant = new Date(asUtc - offset);
@@ -19,7 +19,10 @@ export function instantOf(wall: string, timeZone: string): string | null {
   return null;
 }
 
-/** `Mon 4 Nov 2030, 11:00 GMT`. */
+/** Where time zones begin to have whole minutes. */
+export const EARLIEST = "1973-01-01";
+
+/** `Mon, 4 Nov 2030, 11:00 GMT`. */
 export function spoken(instant: string, timeZone: string): string {
   return new Intl.DateTimeFormat("en-GB", {
     timeZone,
