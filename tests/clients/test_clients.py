@@ -110,12 +110,17 @@ DASHBOARD = {
 }
 
 
-def kept(seeker: str) -> dict[str, list[str]]:
-    """Return what the list of a client with a cache shows after each change, without being asked for again."""
+def kept(seeker: str) -> dict[str, dict[str, list[str]]]:
+    """Return what the lists of a client with a cache show after each change, in their order, without being asked for again."""
+    one, two, three, four = rows(seeker, 1, 2, 3, 4)
+    between, late = (f"{time}Z {seeker} PENDING UPDATE CANCEL COMPLETE" for time in ("2031-05-02T10:00:00", "2031-05-04T09:30:00"))
+    cancelled = [f"2031-05-08T09:00:00Z {seeker} CANCELLED"]
     return {
-        "booked": rows(seeker, 1, 2, 3, 4, 7),
-        "moved": rows(seeker, 1, 2, 3, 4, 8),
-        "cancelled": [*rows(seeker, 1, 2, 3, 4), f"2031-05-08T09:00:00Z {seeker} CANCELLED"],
+        "booked": {"list": rows(seeker, 1, 2, 3, 4, 7), "cancelled": [], "elsewhere": []},
+        "moved": {"list": rows(seeker, 1, 2, 3, 4, 8), "cancelled": [], "elsewhere": []},
+        "cancelled": {"list": [one, two, three, four], "cancelled": cancelled, "elsewhere": []},
+        "moved between": {"list": [one, two, between, three, four], "cancelled": cancelled, "elsewhere": []},
+        "moved back": {"list": [one, two, three, four, late], "cancelled": cancelled, "elsewhere": []},
     }
 
 
@@ -154,7 +159,7 @@ async def test_a_client_turns_pages_books_moves_cancels_and_tells_every_refusal(
         ("2031-05-02T09:00:00Z", "PENDING", 1),
         ("2031-05-03T09:00:00Z", "PENDING", 1),
         ("2031-05-04T09:00:00Z", "PENDING", 1),
-        ("2031-05-04T09:30:00Z", "PENDING", 1),
+        ("2031-05-04T09:30:00Z", "PENDING", 3 if has_cache else 1),
         ("2031-05-08T09:00:00Z", "CANCELLED", 3),
     ]
 

@@ -31,7 +31,7 @@ export function VisitsList(variables: VisitsListQuery$variables) {
           after: $after
           last: $last
           before: $before
-        ) @connection(key: "VisitsList_homeVisits", filters: []) {
+        ) @connection(key: "VisitsList_homeVisits", filters: ["filter"]) {
           edges {
             node {
               id

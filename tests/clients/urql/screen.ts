@@ -40,8 +40,12 @@ await play<Booked, Changed>({
     if (hasPreviousPage) await load({ last: 2, before: startCursor });
   },
 
-  rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
-  keepsUp: true,
+  rows: () => shown().edges.map(({ node }) => describe(node)),
+  beside: {
+    open: async (filter) => client.query(VisitsScreenDocument, { filter, first: 100 }),
+    rows: (filter) =>
+      client.readQuery(VisitsScreenDocument, { filter, first: 100 })?.data?.homeVisits.edges.map(({ node }) => describe(node)),
+  },
   findEnquiries: (search) => findEnquiries(client, search),
   findLocations: (search) => findLocations(client, search),
   findUsers: (location) => findUsers(client, location),
