@@ -113,7 +113,9 @@ DASHBOARD = {
 def kept(seeker: str) -> dict[str, dict[str, list[str]]]:
     """Return what the lists of a client with a cache show after each change, in their order, without being asked for again."""
     one, two, three, four = rows(seeker, 1, 2, 3, 4)
-    between, late = (f"{time}Z {seeker} PENDING UPDATE CANCEL COMPLETE" for time in ("2031-05-02T10:00:00", "2031-05-04T09:30:00"))
+    between, late = (
+        f"{time}Z {seeker} PENDING UPDATE CANCEL COMPLETE" for time in ("2031-05-02T10:00:00", "2031-05-04T09:30:00")
+    )
     cancelled = [f"2031-05-08T09:00:00Z {seeker} CANCELLED"]
     return {
         "booked": {"list": rows(seeker, 1, 2, 3, 4, 7), "cancelled": [], "elsewhere": []},
