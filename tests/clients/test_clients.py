@@ -175,7 +175,7 @@ async def test_types_read_from_a_server_in_development_are_those_of_the_schema_f
     from_file = {file.name: file.read_text() for file in generated.iterdir()}
     shutil.rmtree(generated)
 
-    bench.replace("tests/clients/codegen/codegen.ts", "../../../schema/schema.graphql", running_server.url)
+    bench.replace("tests/clients/codegen/codegen.ts", "{.,../../../schema}/schema.graphql", running_server.url)
     await bench.succeed(CODEGEN.generate)
 
     assert {file.name: file.read_text() for file in generated.iterdir()} == from_file
