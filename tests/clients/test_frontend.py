@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from storage.demo import CARE_ENQUIRY, LOCATION
+from tests import databases
 from tests.clients.bench import put_on_bench
 from tests.clients.test_clients import ask
-from tests.conftest import Server
+from tests.conftest import Server, serving
 
 playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here: pip install -e '.[browser]'")
 
@@ -24,14 +25,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
 
 PLACEHOLDER = "http://gateway.invalid/graphql"
-DAY = "2031-07-07"  # in this order for every locale, and in summer time
-BESIDE = {"careEnquiry": CARE_ENQUIRY, "dateTime": f"{DAY}T10:30:00Z", "host": "MANAGER", "visitType": "VIRTUAL"}
 BOOK = """mutation ($input: BookHomeVisitInput!) {
   bookHomeVisit(input: $input) { ... on BookHomeVisitSuccess { homeVisit { id } } }
 }"""
 MOVE = "mutation ($id: ID!, $dateTime: DateTime!) { updateHomeVisit(input: { id: $id, dateTime: $dateTime }) { __typename } }"
-OF_THE_DAY = """{
-  homeVisits(filter: { startDate: "2031-07-07", endDate: "2031-07-07" }, orderBy: [{ field: DATE_TIME }]) {
+OF_DAY = """query ($day: Date!) {
+  homeVisits(filter: { startDate: $day, endDate: $day }, orderBy: [{ field: DATE_TIME }]) {
     nodes { dateTime status version notes }
   }
 }"""
@@ -60,6 +59,26 @@ def built(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     return asyncio.run(build())
 
 
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests here: each has a day to itself."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with serving(folder) as start:
+        yield start("--dev", "--demo")
+    databases.drop_below(folder)
+
+
+async def book(gateway: Server, day: str) -> str:
+    """Book a visit at 11:30 in the location's summer time, and return its ID."""
+    visit = {"careEnquiry": CARE_ENQUIRY, "dateTime": f"{day}T10:30:00Z", "host": "MANAGER", "visitType": "VIRTUAL"}
+    booked: str = (await ask(gateway.url, BOOK, input=visit))["bookHomeVisit"]["homeVisit"]["id"]
+    return booked
+
+
+async def visits_of(gateway: Server, day: str) -> Any:
+    return (await ask(gateway.url, OF_DAY, day=day))["homeVisits"]["nodes"]
+
+
 class Files(SimpleHTTPRequestHandler):
     """Serves a folder in silence."""
 
@@ -68,11 +87,11 @@ class Files(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def origin(built: Built, running_server: Server, tmp_path: Path) -> Iterator[str]:
+def origin(built: Built, gateway: Server, tmp_path: Path) -> Iterator[str]:
     """Serve the application on a port of its own, with the gateway's address in it."""
     folder = shutil.copytree(built.folder, tmp_path / "dist")
     [script] = folder.glob("assets/*.js")
-    script.write_text(script.read_text().replace(PLACEHOLDER, running_server.url))
+    script.write_text(script.read_text().replace(PLACEHOLDER, gateway.url))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -145,8 +164,9 @@ async def screen(origin: str, built: Built) -> AsyncIterator[Screen]:
         await browser.close()
 
 
-async def test_a_visit_is_booked_moved_counted_and_cancelled_by_keyboard_alone(screen: Screen, running_server: Server) -> None:
-    await ask(running_server.url, BOOK, input=BESIDE)
+async def test_a_visit_is_booked_moved_counted_and_cancelled_by_keyboard_alone(screen: Screen, gateway: Server) -> None:
+    day = "2031-07-07"
+    await book(gateway, day)
     await screen.page.goto("/")
 
     await screen.press("link", "Book a visit")
@@ -168,12 +188,12 @@ async def test_a_visit_is_booked_moved_counted_and_cancelled_by_keyboard_alone(s
     beside = await screen.page.locator(".conflicts li").all_inner_texts()
     await screen.press("button", "Book")
     await screen.says("The visit is booked.")
-    [booked, _] = (await ask(running_server.url, OF_THE_DAY))["homeVisits"]["nodes"]
+    [booked, _] = await visits_of(gateway, day)
 
     assert heading == "Book a visit"
     assert (refused, focused) == (["date", "A visit takes place in a year from 2000 to 2100. Check the year."], "date")
     assert beside == ["Mon, 7 Jul 2031, 11:30 BST: Agnes Young, manager, Ada Okafor"]
-    assert booked == {"dateTime": f"{DAY}T10:00:00Z", "status": "PENDING", "version": 1, "notes": ""}
+    assert booked == {"dateTime": f"{day}T10:00:00Z", "status": "PENDING", "version": 1, "notes": ""}
 
     await screen.type("Time (Europe/London)", "0200P")
     await screen.press("button", "Save")
@@ -187,17 +207,18 @@ async def test_a_visit_is_booked_moved_counted_and_cancelled_by_keyboard_alone(s
     assert (moved, cancelled) == ("The changes are saved.", "The visit is cancelled.")
     assert {name: value for name, value in screen.inputs[-2].items() if name != "id"} == {
         "expectedVersion": 1,
-        "dateTime": f"{DAY}T13:00:00Z",
+        "dateTime": f"{day}T13:00:00Z",
     }
     assert screen.inputs[-1]["notifyCareSeeker"] is True
     assert screen.complaints == []
 
 
-async def test_what_is_listed_and_counted_stands_in_the_address(screen: Screen, running_server: Server) -> None:
-    visit = (await ask(running_server.url, BOOK, input=BESIDE))["bookHomeVisit"]["homeVisit"]
+async def test_what_is_listed_and_counted_stands_in_the_address(screen: Screen, gateway: Server) -> None:
+    day = "2031-07-08"
+    visit = await book(gateway, day)
     await screen.page.goto(f"/?view=calendar&month=2031-06&location={LOCATION}")
     await screen.press("link", "July 2031")
-    await screen.press("link", "7 1 Pending")
+    await screen.press("link", "8 1 Pending")
     await screen.says("1 visit")
     of_the_day = screen.page.url.partition("?")[2]
 
@@ -211,43 +232,45 @@ async def test_what_is_listed_and_counted_stands_in_the_address(screen: Screen, 
     await screen.press("link", "Agnes Young")
     await screen.press("button", "It took place")
     await screen.says("The visit is recorded as completed.")
-    status = (await ask(running_server.url, OF_THE_DAY))["homeVisits"]["nodes"][0]["status"]
+    status = (await visits_of(gateway, day))[0]["status"]
 
-    assert of_the_day == f"location={LOCATION}&from={DAY}&to={DAY}"
-    assert filtered == f"attendee=dilys&location={LOCATION}&from={DAY}&to={DAY}"
-    assert (screen.page.url.partition("?")[2], status) == (f"visit={visit['id']}", "COMPLETED")
+    assert of_the_day == f"location={LOCATION}&from={day}&to={day}"
+    assert filtered == f"attendee=dilys&location={LOCATION}&from={day}&to={day}"
+    assert (screen.page.url.partition("?")[2], status) == (f"visit={visit}", "COMPLETED")
     assert screen.complaints == []
 
 
-async def test_what_others_change_is_seen_at_once_and_never_overwritten(screen: Screen, running_server: Server) -> None:
-    await screen.page.goto(f"/?location={LOCATION}&from={DAY}&to={DAY}")
+async def test_what_others_change_is_seen_at_once_and_never_overwritten(screen: Screen, gateway: Server) -> None:
+    day = "2031-07-09"
+    await screen.page.goto(f"/?location={LOCATION}&from={day}&to={day}")
     await screen.says("No visits")
-    visit = (await ask(running_server.url, BOOK, input=BESIDE))["bookHomeVisit"]["homeVisit"]
+    visit = await book(gateway, day)
     await screen.says("1 visit")
 
     await screen.press("link", "Agnes Young")
     await screen.type("Notes", "By train.")
-    await ask(running_server.url, MOVE, id=visit["id"], dateTime=f"{DAY}T12:00:00Z")
+    await ask(gateway.url, MOVE, id=visit, dateTime=f"{day}T12:00:00Z")
     await screen.says("Somebody else has changed this visit meanwhile.")
     await screen.press("button", "Save")
     await screen.says(CHANGED)
-    [refused] = (await ask(running_server.url, OF_THE_DAY))["homeVisits"]["nodes"]
+    [refused] = await visits_of(gateway, day)
     await screen.press("button", "Begin again with that")
     await screen.says("The form has the visit as it is now.")
     time = await screen.page.get_by_label("Time (Europe/London)").input_value()
     await screen.type("Notes", "By train.")
     await screen.press("button", "Save")
     await screen.says("The changes are saved.")
-    [saved] = (await ask(running_server.url, OF_THE_DAY))["homeVisits"]["nodes"]
+    [saved] = await visits_of(gateway, day)
 
-    assert refused == {"dateTime": f"{DAY}T12:00:00Z", "status": "PENDING", "version": 2, "notes": ""}
+    assert refused == {"dateTime": f"{day}T12:00:00Z", "status": "PENDING", "version": 2, "notes": ""}
     assert time == "13:00"
-    assert saved == {"dateTime": f"{DAY}T12:00:00Z", "status": "PENDING", "version": 3, "notes": "By train."}
+    assert saved == {"dateTime": f"{day}T12:00:00Z", "status": "PENDING", "version": 3, "notes": "By train."}
     assert screen.complaints == []
 
 
-async def test_axe_finds_no_fault_and_nothing_is_cut_off_at_the_side(screen: Screen, running_server: Server) -> None:
-    await ask(running_server.url, BOOK, input=BESIDE)
+async def test_axe_finds_no_fault_and_nothing_is_cut_off_at_the_side(screen: Screen, gateway: Server) -> None:
+    day = "2031-07-10"
+    await book(gateway, day)
     page = screen.page
     faults: dict[str, list[str]] = {}
 
@@ -256,11 +279,11 @@ async def test_axe_finds_no_fault_and_nothing_is_cut_off_at_the_side(screen: Scr
             await page.set_viewport_size({"width": width, "height": 800})
             faults[f"{view}, {width} wide"] = await screen.faults()
 
-    await page.goto(f"/?from={DAY}")
+    await page.goto(f"/?from={day}")
     await page.get_by_role("article").wait_for()
     await look("list")
     await page.goto(f"/?view=calendar&month=2031-07&location={LOCATION}")
-    await page.get_by_role("link", name="7 1 Pending").wait_for()
+    await page.get_by_role("link", name="10 1 Pending").wait_for()
     await look("calendar")
     await page.goto("/?view=book")
     await screen.type("Search care enquiries", "agnes you")
@@ -270,7 +293,7 @@ async def test_axe_finds_no_fault_and_nothing_is_cut_off_at_the_side(screen: Scr
     await screen.press("button", "Book")
     await screen.says("Nothing was")
     await look("booking form with a refusal")
-    await page.goto(f"/?from={DAY}")
+    await page.goto(f"/?from={day}")
     await page.get_by_role("article").get_by_role("link").click()
     await page.get_by_role("button", name="Save").wait_for()
     await look("visit")

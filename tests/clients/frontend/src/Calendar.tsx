@@ -22,7 +22,7 @@ const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 /** A month at a location: how many visits each day has, by the clocks there. */
 export function Calendar() {
   const address = useAddress();
-  const locations = useLocations();
+  const { locations } = useLocations();
   const location = locations.find(({ id }) => id === address.get("location")) ?? locations[0];
   const timeZone = location?.timeZone ?? "UTC";
   const now = today(timeZone);

@@ -31,14 +31,17 @@ const SIZE = 20;
 export function VisitsList() {
   const address = useAddress();
   const { after, before, ...filters } = Object.fromEntries(address);
-  const timeZone = useLocations().find(({ id }) => id === filters["location"])?.timeZone ?? HERE;
+  const { locations, fetching } = useLocations();
+  const location = locations.find(({ id }) => id === filters["location"]) ?? locations[0]; // whose days the dates are
+  const timeZone = location?.timeZone ?? HERE;
   const window = before ? { last: SIZE, before } : { first: SIZE, after: after ?? null };
-  const { data, error, stale } = useLiveQuery({ query: VISITS, variables: { filter: filterOf(address, timeZone), ...window } });
+  const variables = { filter: filterOf(address, timeZone), ...window };
+  const { data, error, stale } = useLiveQuery({ query: VISITS, variables, pause: fetching });
   const page = data?.homeVisits;
   return (
     <>
       <Heading key={`${address}`} title="Visits">Visits</Heading>
-      <Filters key={`filters ${address}`} timeZone={timeZone} />
+      {!fetching && <Filters key={`filters ${address}`} timeZone={timeZone} />}
       {error && <Failure error={error} />}
       <p role="status">{page ? counted(page.totalCount) : error ? "" : "Loading…"}</p>
       <ul className="visits" aria-busy={stale}>
@@ -80,7 +83,7 @@ function Card({ visit }: { visit: VisitCardFragment }) {
 /** A form whose values are those of the address, and become them. */
 function Filters({ timeZone }: { timeZone: string }) {
   const address = useAddress();
-  const locations = useLocations();
+  const { locations } = useLocations();
   const value = (name: string) => address.get(name) ?? "";
   const [location, setLocation] = useState(value("location")); // its choices come after the form
   return (

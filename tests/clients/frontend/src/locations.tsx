@@ -15,6 +15,6 @@ const LOCATIONS = graphql(`
 
 /** The locations that the caller may see, by name. */
 export function useLocations() {
-  const [{ data }] = useQuery({ query: LOCATIONS });
-  return data?.locations.nodes ?? [];
+  const [{ data, fetching }] = useQuery({ query: LOCATIONS });
+  return { locations: data?.locations.nodes ?? [], fetching };
 }
