@@ -8,6 +8,7 @@ export interface Booking {
   assignedTo?: string;
   serviceUserContact?: string;
   idempotencyKey?: string;
+  notes?: string;
 }
 
 /** What a form offers: the ID to send, and the words to show. */
@@ -41,6 +42,8 @@ export interface ListFilter {
   location: string[];
   status: ("PENDING" | "CANCELLED")[];
   startDate: string;
+  /** What only the gateway can find. */
+  keyword?: string;
 }
 
 type Answer = { __typename: string; homeVisit?: { id: string; version: number } } | null;
@@ -58,7 +61,11 @@ export interface Screen<Booked extends Answer, Changed> {
   findConflicts(appointment: Appointment): Promise<string[]>;
   count(period: Period, groupBy: ("DAY" | "STATUS")[]): Promise<string[]>;
   /** Other lists, of a client with a cache: they and the rows follow what is changed without being asked for again. */
-  beside?: { open(filter: ListFilter): Promise<unknown>; rows(filter: ListFilter): string[] | undefined };
+  beside?: {
+    open(filter: ListFilter): Promise<unknown>;
+    rows(filter: ListFilter): string[] | undefined;
+    pause(): Promise<unknown>;
+  };
   book(booking: Booking): Promise<Booked>;
   move(id: string, dateTime: string, expectedVersion: number): Promise<Changed>;
   cancel(id: string): Promise<Changed>;
@@ -68,6 +75,8 @@ export interface Screen<Booked extends Answer, Changed> {
   /** What the gateway said when it refused a request as a whole. */
   explain(error: unknown): string;
 }
+
+export const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const NOWHERE = "0".repeat(24);
 
@@ -108,10 +117,16 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
     cancelled: { location: [location.id], status: ["CANCELLED"], startDate: "2031-05-01" },
     elsewhere: { location: [elsewhere.id], status: ["PENDING"], startDate: "2031-05-01" },
   };
+  const garden: ListFilter = { location: [location.id], status: ["PENDING"], startDate: "2031-05-01", keyword: "garden" };
+  if (screen.beside) await screen.beside.open(garden);
   for (const filter of Object.values(others)) await screen.beside?.open(filter);
-  const keep = (step: string) => {
+  /** Keeps what is shown, once the visits at these times, and no others, were found by keyword. */
+  const keep = async (step: string, ...found: string[]) => {
+    const times = () => screen.beside?.rows(garden)?.map((row) => row.split(" ")[0]);
+    const end = Date.now() + 5_000;
+    while (screen.beside && times()?.join() !== found.join() && Date.now() < end) await screen.beside.pause();
     const besides = Object.entries(others).map(([name, filter]) => [name, screen.beside?.rows(filter)]);
-    kept[step] = { list: screen.rows(), ...Object.fromEntries(besides) };
+    kept[step] = { list: screen.rows(), garden: screen.beside?.rows(garden), ...Object.fromEntries(besides) };
   };
 
   const booking: Booking = {
@@ -121,23 +136,24 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
     visitType: "IN_PERSON",
     assignedTo,
     serviceUserContact: enquiry.contacts[0]?.id ?? "",
+    notes: "Would like to see the garden.",
   };
   const idempotencyKey = crypto.randomUUID(); // made with the form, so that sending the form again books nothing again
   const booked = await screen.book({ ...booking, idempotencyKey });
   messages["booked"] = screen.say(booked);
   messages["booked again"] = screen.say(await screen.book({ ...booking, idempotencyKey }));
-  keep("booked");
+  await keep("booked", "2031-05-07T09:00:00Z");
   messages["another visit with the same key"] = screen.say(await screen.book({ ...booking, visitType: "VIRTUAL", idempotencyKey }));
   messages["booked for nobody"] = screen.say(await screen.book({ ...booking, careEnquiry: NOWHERE }));
   if (!booked?.homeVisit) throw new Error(messages["booked"]);
 
   const { id, version } = booked.homeVisit;
   messages["moved"] = screen.say(await screen.move(id, "2031-05-08T09:00:00Z", version));
-  keep("moved");
+  await keep("moved", "2031-05-08T09:00:00Z");
   messages["moved by one who had not seen that"] = screen.say(await screen.move(id, "2031-05-09T09:00:00Z", version));
 
   messages["cancelled"] = screen.say(await screen.cancel(id));
-  keep("cancelled");
+  await keep("cancelled");
   messages["cancelled again"] = screen.say(await screen.cancel(id));
   messages["cancelled nothing"] = screen.say(await screen.cancel(NOWHERE));
 
@@ -145,9 +161,9 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   messages["booked beside another"] = screen.say(late);
   if (screen.beside && late?.homeVisit) {
     await screen.move(late.homeVisit.id, "2031-05-02T10:00:00Z", 1);
-    keep("moved between");
+    await keep("moved between", "2031-05-02T10:00:00Z");
     await screen.move(late.homeVisit.id, appointment.dateTime, 2);
-    keep("moved back");
+    await keep("moved back", appointment.dateTime);
   }
 
   const period: Period = { location: location.id, startDate: "2031-05-01", endDate: "2031-05-31", timeZone: "Europe/London" };

@@ -112,17 +112,21 @@ DASHBOARD = {
 
 def kept(seeker: str) -> dict[str, dict[str, list[str]]]:
     """Return what the lists of a client with a cache show after each change, in their order, without being asked for again."""
-    one, two, three, four = rows(seeker, 1, 2, 3, 4)
-    between, late = (
-        f"{time}Z {seeker} PENDING UPDATE CANCEL COMPLETE" for time in ("2031-05-02T10:00:00", "2031-05-04T09:30:00")
-    )
+    one, two, three, four, seven = rows(seeker, 1, 2, 3, 4, 7)
+    [eight] = rows(seeker, 8)
+    moments = ("2031-05-02T10:00:00", "2031-05-04T09:30:00")
+    between, late = (f"{moment}Z {seeker} PENDING UPDATE CANCEL COMPLETE" for moment in moments)
     cancelled = [f"2031-05-08T09:00:00Z {seeker} CANCELLED"]
+
+    def lists(listed: list[str], garden: list[str], cancelled: list[str]) -> dict[str, list[str]]:
+        return {"list": listed, "garden": garden, "cancelled": cancelled, "elsewhere": []}
+
     return {
-        "booked": {"list": rows(seeker, 1, 2, 3, 4, 7), "cancelled": [], "elsewhere": []},
-        "moved": {"list": rows(seeker, 1, 2, 3, 4, 8), "cancelled": [], "elsewhere": []},
-        "cancelled": {"list": [one, two, three, four], "cancelled": cancelled, "elsewhere": []},
-        "moved between": {"list": [one, two, between, three, four], "cancelled": cancelled, "elsewhere": []},
-        "moved back": {"list": [one, two, three, four, late], "cancelled": cancelled, "elsewhere": []},
+        "booked": lists([one, two, three, four, seven], [seven], []),
+        "moved": lists([one, two, three, four, eight], [eight], []),
+        "cancelled": lists([one, two, three, four], [], cancelled),
+        "moved between": lists([one, two, between, three, four], [between], cancelled),
+        "moved back": lists([one, two, three, four, late], [late], cancelled),
     }
 
 

@@ -1,5 +1,5 @@
 import { CombinedGraphQLErrors } from "@apollo/client";
-import { play } from "../story";
+import { play, sleep } from "../story";
 import { createClient } from "./client";
 import { count } from "./dashboard";
 import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
@@ -40,7 +40,12 @@ await play<Booked, Changed>({
 
   rows: () => shown().edges.map(({ node }) => describe(node)),
   beside: {
-    open: (filter) => client.query({ query, variables: { filter, first: 100 } }),
+    async open(filter) {
+      const list = client.watchQuery({ query, variables: { filter, first: 100 } });
+      list.subscribe(() => {}); // as long as a list is shown it is asked for again
+      await list.refetch();
+    },
+    pause: () => sleep(10),
     rows: (filter) => client.readQuery({ query, variables: { filter } })?.homeVisits.edges.map(({ node }) => describe(node)),
   },
   findEnquiries: (search) => findEnquiries(client, search),

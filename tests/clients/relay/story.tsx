@@ -2,7 +2,8 @@ import "./document";
 import { act, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
-import { play, type ListFilter } from "../story";
+import { play, sleep } from "../story";
+import type { ListFilter } from "./changes";
 import { count } from "./dashboard";
 import { createEnvironment, explain } from "./environment";
 import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
@@ -51,7 +52,7 @@ async function grown(length: number): Promise<void> {
   const end = Date.now() + 5000;
   while (rows().length !== length) {
     if (Date.now() > end) throw new Error(`Not ${length} rows in time: ${document.body.textContent}`);
-    await act(() => new Promise((resolve) => setTimeout(resolve, 10)));
+    await act(() => sleep(10));
   }
 }
 
@@ -77,9 +78,10 @@ await play<Booked, Changed>({
     async open(other) {
       beside = [...beside, other];
       await act(async () => draw("first"));
-      while (document.body.textContent?.includes("Loading")) await act(() => new Promise((resolve) => setTimeout(resolve, 10)));
+      while (document.body.textContent?.includes("Loading")) await act(() => sleep(10));
     },
     rows,
+    pause: () => act(() => sleep(10)),
   },
   findEnquiries: (search) => findEnquiries(environment, search),
   findLocations: (search) => findLocations(environment, search),

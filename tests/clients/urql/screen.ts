@@ -1,5 +1,5 @@
 import { CombinedError } from "@urql/core";
-import { play } from "../story";
+import { play, sleep } from "../story";
 import { createClient } from "./client";
 import { count } from "./dashboard";
 import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
@@ -42,7 +42,12 @@ await play<Booked, Changed>({
 
   rows: () => shown().edges.map(({ node }) => describe(node)),
   beside: {
-    open: async (filter) => client.query(VisitsScreenDocument, { filter, first: 100 }),
+    async open(filter) {
+      const list = client.query(VisitsScreenDocument, { filter, first: 100 });
+      list.subscribe(() => {}); // as long as a list is shown it is asked for again
+      await list;
+    },
+    pause: () => sleep(10),
     rows: (filter) =>
       client.readQuery(VisitsScreenDocument, { filter, first: 100 })?.data?.homeVisits.edges.map(({ node }) => describe(node)),
   },
