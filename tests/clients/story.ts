@@ -143,7 +143,9 @@ export async function play<Booked extends Answer, Changed>(screen: Screen<Booked
   messages["booked"] = screen.say(booked);
   messages["booked again"] = screen.say(await screen.book({ ...booking, idempotencyKey }));
   await keep("booked", "2031-05-07T09:00:00Z");
-  messages["another visit with the same key"] = screen.say(await screen.book({ ...booking, visitType: "VIRTUAL", idempotencyKey }));
+  messages["another visit with the same key"] = screen.say(
+    await screen.book({ ...booking, visitType: "VIRTUAL", idempotencyKey }),
+  );
   messages["booked for nobody"] = screen.say(await screen.book({ ...booking, careEnquiry: NOWHERE }));
   if (!booked?.homeVisit) throw new Error(messages["booked"]);
 

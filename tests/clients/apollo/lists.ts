@@ -9,7 +9,10 @@ interface List {
 }
 
 /** Puts the visit of a result, also of a refusal, where it belongs in each list that the cache has. */
-export function follow(cache: ApolloCache, result: { __typename?: string; homeVisit?: VisitRowFragment } | null | undefined): void {
+export function follow(
+  cache: ApolloCache,
+  result: { __typename?: string; homeVisit?: VisitRowFragment } | null | undefined,
+): void {
   if (result?.homeVisit) placeInLists(cache, result.homeVisit);
 }
 

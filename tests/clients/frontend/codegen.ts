@@ -1,7 +1,7 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
 const config: CodegenConfig = {
-  schema: "../../../schema/schema.graphql",
+  schema: "{.,../../../schema}/schema.graphql", // beside this file, or in a checkout
   documents: "src/**/*.{ts,tsx}",
   ignoreNoDocuments: true,
   generates: {

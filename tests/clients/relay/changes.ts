@@ -57,7 +57,11 @@ export function follow(
 }
 
 /** Puts the visit of a result, also of a refusal, where it belongs in each list. */
-export function placeInLists(store: RecordSourceSelectorProxy, result: RecordProxy | null | undefined, lists: ListFilter[]): void {
+export function placeInLists(
+  store: RecordSourceSelectorProxy,
+  result: RecordProxy | null | undefined,
+  lists: ListFilter[],
+): void {
   const visit = result?.getLinkedRecord("homeVisit");
   if (!visit) return;
   for (const filter of lists) {

@@ -91,6 +91,9 @@ function place(cache: Cache, node: VisitRowFragment, pages: Page[]): void {
   const all = pages.flatMap((page) => page.edges);
   const edges = placed(all, edge, isListed, { hasPreviousPage, hasNextPage }, (edge) => edge.node);
   for (const { variables } of pages) {
-    cache.updateQuery({ query: VisitsScreenDocument, variables }, (screen) => screen && { homeVisits: { ...screen.homeVisits, edges } });
+    cache.updateQuery(
+      { query: VisitsScreenDocument, variables },
+      (screen) => screen && { homeVisits: { ...screen.homeVisits, edges } },
+    );
   }
 }

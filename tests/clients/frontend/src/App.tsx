@@ -25,7 +25,11 @@ export function App() {
         <p className="brand">Home visits</p>
         <nav aria-label="Main">
           {Object.entries(VIEWS).map(([name, title]) => (
-            <Link key={name} to={{ view: name, location: address.get("location") }} aria-current={name === view && !visit ? "page" : undefined}>
+            <Link
+              key={name}
+              to={{ view: name, location: address.get("location") }}
+              aria-current={name === view && !visit ? "page" : undefined}
+            >
               {title}
             </Link>
           ))}

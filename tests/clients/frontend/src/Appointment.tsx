@@ -37,7 +37,9 @@ export function Appointment(props: {
     <>
       <div className="pair">
         <Field label="Date" name="date" problem={problem("dateTime")}>
-          {(control) => <input {...control} type="date" min={EARLIEST} max="9999-12-31" required defaultValue={initial["date"]} />}
+          {(control) => (
+            <input {...control} type="date" min={EARLIEST} max="9999-12-31" required defaultValue={initial["date"]} />
+          )}
         </Field>
         <Field label={`Time (${location.timeZone})`} name="time">
           {(control) => <input {...control} type="time" required defaultValue={initial["time"]} />}

@@ -67,7 +67,15 @@ export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
   return (
     <>
       <Heading title="Book a visit">Book a visit</Heading>
-      <Form label="Book a visit" submit="Book" busy={fetching} refused={refused} error={error} onSubmit={submit} onChange={setValues}>
+      <Form
+        label="Book a visit"
+        submit="Book"
+        busy={fetching}
+        refused={refused}
+        error={error}
+        onSubmit={submit}
+        onChange={setValues}
+      >
         <EnquiryPicker chosen={enquiry} problem={refused?.fields["careEnquiry"]} onChoose={setEnquiry} />
         {enquiry && location && (
           <fieldset key={enquiry.id}>

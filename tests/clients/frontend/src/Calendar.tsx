@@ -36,11 +36,17 @@ export function Calendar() {
   const to = (month: string) => ({ view: "calendar", location: location?.id, month });
   return (
     <>
-      <Heading key={month} title="Calendar">{named(month)}</Heading>
+      <Heading key={month} title="Calendar">
+        {named(month)}
+      </Heading>
       <div className="filters">
         <Field label="Location" name="location">
           {(control) => (
-            <select {...control} value={location?.id ?? ""} onChange={(event) => go({ view: "calendar", month, location: event.target.value })}>
+            <select
+              {...control}
+              value={location?.id ?? ""}
+              onChange={(event) => go({ view: "calendar", month, location: event.target.value })}
+            >
               <Options values={locations.map(({ id }) => id)} say={(id) => locations.find((one) => one.id === id)?.name ?? id} />
             </select>
           )}
@@ -124,5 +130,7 @@ function shifted(month: string, by: number): string {
 }
 
 function named(month: string): string {
-  return new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(`${month}-01T00:00:00Z`));
+  return new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" }).format(
+    new Date(`${month}-01T00:00:00Z`),
+  );
 }

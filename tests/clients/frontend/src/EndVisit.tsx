@@ -103,7 +103,14 @@ export function CancelVisit({ visit: { id, version, careEnquiry }, onDone }: Pro
       </button>
       <dialog ref={dialog} aria-labelledby="cancel-title">
         <h2 id="cancel-title">Cancel the visit of {fullName(careSeeker)}?</h2>
-        <Form label="Cancel the visit" submit="Cancel the visit" busy={fetching} refused={refused} error={error} onSubmit={submit}>
+        <Form
+          label="Cancel the visit"
+          submit="Cancel the visit"
+          busy={fetching}
+          refused={refused}
+          error={error}
+          onSubmit={submit}
+        >
           <label className="choice">
             <input type="checkbox" name="notify" defaultChecked={Boolean(careSeeker?.email)} disabled={!careSeeker?.email} />
             <span>Tell {careSeeker?.email ?? "nobody: there is no email address"}</span>

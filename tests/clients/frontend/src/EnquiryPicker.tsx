@@ -42,7 +42,11 @@ const ENQUIRIES = graphql(`
 export type Enquiry = FindEnquiriesQuery["careEnquiries"]["nodes"][number];
 
 /** Finds the care enquiry that a visit is for: a search, and what it found as radio buttons, which arrow keys choose among. */
-export function EnquiryPicker(props: { chosen: Enquiry | null; problem: string | undefined; onChoose: (enquiry: Enquiry) => void }) {
+export function EnquiryPicker(props: {
+  chosen: Enquiry | null;
+  problem: string | undefined;
+  onChoose: (enquiry: Enquiry) => void;
+}) {
   const { chosen, problem, onChoose } = props;
   const [typed, setTyped] = useState("");
   const search = useThrottled(typed.trim());
@@ -52,10 +56,19 @@ export function EnquiryPicker(props: { chosen: Enquiry | null; problem: string |
   return (
     <fieldset>
       <legend>Who is it for?</legend>
-      <Field label="Search care enquiries" name="search" hint="A part of the name, email address or telephone number" problem={problem}>
-        {(control) => <input {...control} type="search" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} />}
+      <Field
+        label="Search care enquiries"
+        name="search"
+        hint="A part of the name, email address or telephone number"
+        problem={problem}
+      >
+        {(control) => (
+          <input {...control} type="search" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} />
+        )}
       </Field>
-      <p role="status">{search.length < 2 ? "" : fetching ? "Searching…" : found.length === 0 ? "Nobody found" : `${found.length} found`}</p>
+      <p role="status">
+        {search.length < 2 ? "" : fetching ? "Searching…" : found.length === 0 ? "Nobody found" : `${found.length} found`}
+      </p>
       {offered.map((enquiry) => (
         <label key={enquiry.id} className="choice">
           <input
@@ -68,7 +81,9 @@ export function EnquiryPicker(props: { chosen: Enquiry | null; problem: string |
           />
           <span>
             {fullName(enquiry.careSeeker)}
-            <small>{[enquiry.location?.name, enquiry.careSeeker?.phone, enquiry.careSeeker?.email].filter(Boolean).join(" · ")}</small>
+            <small>
+              {[enquiry.location?.name, enquiry.careSeeker?.phone, enquiry.careSeeker?.email].filter(Boolean).join(" · ")}
+            </small>
           </span>
         </label>
       ))}

@@ -82,7 +82,15 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
   return (
     <section key={seen.version} aria-label="Change the visit">
       <h2>Change it</h2>
-      <Form label="Change the visit" submit="Save" busy={fetching} refused={refused} error={error} onSubmit={submit} onChange={setValues}>
+      <Form
+        label="Change the visit"
+        submit="Save"
+        busy={fetching}
+        refused={refused}
+        error={error}
+        onSubmit={submit}
+        onChange={setValues}
+      >
         <Appointment location={location} initial={initial} assigned={seen.assignedTo} refused={refused} />
         <Conflicts variables={changed && dateTime ? { ...conflicts, dateTime } : null} />
         {now && (

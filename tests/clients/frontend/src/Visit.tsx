@@ -41,7 +41,9 @@ export function Visit(props: { id: string; done: string }) {
       <Details visit={visit} />
       {allows.has("UPDATE") && <UpdateVisit visit={visit} onDone={(message) => setDone({ message })} />}
       <div className="endings">
-        {allows.has("COMPLETE") && <CompleteVisit visit={visit} onDone={() => setDone({ message: "The visit is recorded as completed." })} />}
+        {allows.has("COMPLETE") && (
+          <CompleteVisit visit={visit} onDone={() => setDone({ message: "The visit is recorded as completed." })} />
+        )}
         {allows.has("CANCEL") && <CancelVisit visit={visit} onDone={() => setDone({ message: "The visit is cancelled." })} />}
       </div>
       <p>

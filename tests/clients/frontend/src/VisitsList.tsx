@@ -40,7 +40,9 @@ export function VisitsList() {
   const page = data?.homeVisits;
   return (
     <>
-      <Heading key={`${address}`} title="Visits">Visits</Heading>
+      <Heading key={`${address}`} title="Visits">
+        Visits
+      </Heading>
       {!fetching && <Filters key={`filters ${address}`} timeZone={timeZone} />}
       {error && <Failure error={error} />}
       <p role="status">{page ? counted(page.totalCount) : error ? "" : "Loading…"}</p>

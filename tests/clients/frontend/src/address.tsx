@@ -14,7 +14,16 @@ export function go(parameters: Parameters): void {
 }
 
 /** A link of this page: without a request, but for whoever wants it in another tab. */
-export function Link({ to, children, ...rest }: { to: Parameters; children: ReactNode; className?: string; "aria-current"?: "page" | undefined }) {
+export function Link({
+  to,
+  children,
+  ...rest
+}: {
+  to: Parameters;
+  children: ReactNode;
+  className?: string;
+  "aria-current"?: "page" | undefined;
+}) {
   return (
     <a
       {...rest}

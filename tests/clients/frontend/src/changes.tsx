@@ -38,7 +38,9 @@ export function Following({ children }: { children: ReactNode }) {
   if (!data) return <p role="status">Loading…</p>;
   return (
     <Revision value={revision}>
-      {changes.error && <p role="alert">What others change is no longer shown here: reload this page. ({changes.error.message})</p>}
+      {changes.error && (
+        <p role="alert">What others change is no longer shown here: reload this page. ({changes.error.message})</p>
+      )}
       {children}
     </Revision>
   );

@@ -11,7 +11,13 @@ interface Control {
 }
 
 /** A labelled control, with what is wrong with its value beside it. */
-export function Field(props: { label: string; name: string; hint?: string; problem?: string | undefined; children: (control: Control) => ReactNode }) {
+export function Field(props: {
+  label: string;
+  name: string;
+  hint?: string;
+  problem?: string | undefined;
+  children: (control: Control) => ReactNode;
+}) {
   const { label, name, hint, problem, children } = props;
   const id = useId();
   return (
@@ -73,7 +79,9 @@ export function Form(props: {
 export type Values = Record<string, string>;
 
 function valuesOf(event: FormEvent<HTMLFormElement>): Values {
-  return Object.fromEntries([...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).replaceAll("\r\n", "\n")]));
+  return Object.fromEntries(
+    [...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).replaceAll("\r\n", "\n")]),
+  );
 }
 
 export function Options({ values, say }: { values: readonly string[]; say: (value: string) => string }) {

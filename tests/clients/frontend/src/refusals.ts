@@ -1,4 +1,10 @@
-import type { BookVisitMutation, CancelVisitMutation, CompleteVisitMutation, UpdateVisitMutation, VisitCardFragment } from "./generated/graphql";
+import type {
+  BookVisitMutation,
+  CancelVisitMutation,
+  CompleteVisitMutation,
+  UpdateVisitMutation,
+  VisitCardFragment,
+} from "./generated/graphql";
 
 type Result =
   | BookVisitMutation["bookHomeVisit"]
@@ -20,7 +26,10 @@ export function refusedBy(refusal: Refusal): Refused {
   const { message } = refusal;
   switch (refusal.__typename) {
     case "InvalidInputError":
-      return { message, fields: Object.fromEntries(refusal.problems.map(({ path, message }) => [path.slice(1).join("."), message])) };
+      return {
+        message,
+        fields: Object.fromEntries(refusal.problems.map(({ path, message }) => [path.slice(1).join("."), message])),
+      };
     case "VersionConflictError":
     case "HomeVisitNotPendingError":
       return { message, fields: {}, now: refusal.homeVisit };
