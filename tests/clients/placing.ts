@@ -11,7 +11,7 @@ interface Visit extends Row {
 }
 
 /** What a list was asked for, as a cache has it. */
-export interface Asked {
+export interface ListArguments {
   filter?: Record<string, unknown> | null;
   orderBy?: unknown;
 }
@@ -19,10 +19,10 @@ export interface Asked {
 const BY_TIME = JSON.stringify([{ field: "DATE_TIME" }]);
 
 /** Whether a list has a visit; undefined where its filter or its order is one that only the gateway can apply. */
-export function belongs({ location, status, dateTime }: Visit, { filter, orderBy }: Asked): boolean | undefined {
+export function belongs({ location, status, dateTime }: Visit, { filter, orderBy }: ListArguments): boolean | undefined {
   const { location: locations, status: statuses, startDate, ...others } = filter ?? {};
   if (JSON.stringify(orderBy) !== BY_TIME || Object.values(others).some((condition) => condition != null)) return undefined;
-  const isOneOf = (value: string, wanted: unknown) => wanted == null || (wanted as string[]).includes(value);
+  const isOneOf = (value: string, values: unknown) => values == null || (values as string[]).includes(value);
   return isOneOf(location.id, locations) && isOneOf(status, statuses) && (startDate == null || dateTime >= String(startDate));
 }
 

@@ -1,5 +1,5 @@
 import type { ApolloCache, Reference } from "@apollo/client";
-import { belongs, placed, type Asked } from "../placing";
+import { belongs, placed, type ListArguments } from "../placing";
 import type { VisitRowFragment } from "./generated/graphql";
 
 /** A list as the cache keeps it: one for each filter and order, however many pages came. */
@@ -22,8 +22,8 @@ function placeInLists(cache: ApolloCache, visit: VisitRowFragment): void {
     fields: {
       homeVisits(list, { DELETE, readField, storeFieldName, toReference }) {
         const { edges, pageInfo } = list as List;
-        const asked = JSON.parse(storeFieldName.slice("homeVisits:".length)) as Asked;
-        const isListed = belongs(visit, asked);
+        const listArguments = JSON.parse(storeFieldName.slice("homeVisits:".length)) as ListArguments;
+        const isListed = belongs(visit, listArguments);
         const node = toReference({ __typename: "HomeVisit", id: visit.id });
         if (isListed === undefined || !node) return DELETE;
         const rowOf = (edge: { node: Reference }) => ({

@@ -67,9 +67,9 @@ function follow(cache: Cache, result: Result): void {
 /** Puts a changed visit where it belongs in each list that the cache has; one of which only the gateway can tell is asked for again. */
 function placeInLists(cache: Cache, node: VisitRowFragment): void {
   const lists = new Map<string, Page[]>();
-  for (const { fieldName, arguments: asked } of cache.inspectFields("Query")) {
+  for (const { fieldName, arguments: fieldArguments } of cache.inspectFields("Query")) {
     if (fieldName !== "homeVisits") continue;
-    const variables = asked ?? {};
+    const variables = fieldArguments ?? {};
     const isListed = belongs(node, variables);
     const screen = isListed !== undefined && cache.readQuery({ query: VisitsScreenDocument, variables });
     const list = JSON.stringify([variables["filter"], variables["orderBy"]]);
