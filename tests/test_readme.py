@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder like that of a checkout after the first command, with documents to import."""
     (tmp_path / "app.py").symlink_to(ROOT / "app.py")
     (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     for sample in SAMPLES.glob("*.json"):
         shutil.copy(sample, tmp_path)
     return tmp_path
@@ -81,12 +83,14 @@ def test_all_checks_run_the_tests_by_the_same_command() -> None:
 def test_the_request_by_curl_is_answered(start_server: StartServer, folder: Path) -> None:
     server = start_server("--dev", "--demo")
     [curl] = of("sh", "Query")
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     ended = run(curl.text.replace("http://127.0.0.1:8080", server.origin), folder)
     data = json.loads(ended.stdout)["data"]["homeVisits"]
 
     assert (ended.returncode, len(data["nodes"])) == (0, 3)
     assert data["nodes"][0].keys() == {"id", "dateTime", "visitType", "host", "careEnquiry"}
+    assert [node["dateTime"] for node in data["nodes"] if node["dateTime"] < now] == []
     assert data["totalCount"] > 3
 
 
