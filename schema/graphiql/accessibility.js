@@ -86,43 +86,50 @@ function mend() {
 
 // Buttons side by side, which is how they are used: a tablist has no room for what closes a tab or opens one.
 function mendTabs() {
-  all(".graphiql-tabs").forEach((tabs) => tabs.setAttribute("role", "group"));
+  all(".graphiql-tabs").forEach((tabs) => set(tabs, "role", "group"));
   for (const tab of all(".graphiql-tab")) {
-    tab.setAttribute("role", "none");
+    set(tab, "role", "none");
     tab.removeAttribute("aria-selected");
     const [button, close] = tab.querySelectorAll("button");
-    button.setAttribute("aria-current", tab.classList.contains("graphiql-tab-active"));
-    close?.setAttribute("aria-label", `Close ${button.textContent}`);
+    set(button, "aria-current", tab.classList.contains("graphiql-tab-active"));
+    if (close) set(close, "aria-label", `Close ${button.textContent}`);
   }
 }
 
 function nameFields() {
   for (const field of all(".graphiql-explorer-root :is(input, select):not([aria-label])")) {
     const argument = field.closest("[data-arg-name]");
-    field.setAttribute("aria-label", argument?.dataset.argName ?? (field.form ? "Kind of operation" : "Name of the operation"));
+    set(field, "aria-label", argument?.dataset.argName ?? (field.form ? "Kind of operation" : "Name of the operation"));
   }
   for (const button of all(".graphiql-explorer-root button:not([aria-label])")) {
     const words = { "+": "Add the operation", "✕": "Remove the operation", "⎘": "Copy the operation", "$": "Make it a variable" };
     const label = words[button.textContent] ?? button.title;
-    if (label) button.setAttribute("aria-label", label);
+    if (label) set(button, "aria-label", label);
   }
-  all(".graphiql-doc-explorer-search-input input").forEach((input) => input.setAttribute("aria-label", "Search the docs"));
+  all(".graphiql-doc-explorer-search-input input").forEach((input) => set(input, "aria-label", "Search the docs"));
 }
 
-// The builder's fields and arguments are texts to be clicked.
+// The builder's fields and arguments are texts to be clicked, with buttons in them: its sign is what a keyboard finds.
 function mendBuilder() {
-  for (const toggle of all(".graphiql-explorer-root span[style*='cursor: pointer']")) {
-    const on = toggle.querySelector("path[stroke='white'], svg[viewBox='0 -4 13 15']") !== null;
-    toggle.tabIndex = 0;
-    toggle.setAttribute("role", "checkbox");
-    toggle.setAttribute("aria-checked", on);
+  for (const sign of all(".graphiql-explorer-root span[style*='cursor: pointer'] svg")) {
+    const named = sign.closest("[data-field-name], [data-arg-name]");
+    const on = sign.matches("[viewBox='0 -4 13 15'], :has(path[stroke='white'])");
+    set(sign, "tabindex", 0);
+    set(sign, "role", "checkbox");
+    set(sign, "aria-checked", on);
+    set(sign, "aria-label", named?.dataset.fieldName ?? named?.dataset.argName ?? sign.parentElement.textContent);
   }
 }
 
 function clickByKey(event) {
   if (event.target.getAttribute("role") !== "checkbox" || ![" ", "Enter"].includes(event.key)) return;
   event.preventDefault();
-  event.target.click();
+  event.target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+}
+
+// Even the same value would be a change to look at.
+function set(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
 function all(selector) {
