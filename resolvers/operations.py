@@ -53,6 +53,7 @@ def operations_of(
         execution_seconds=settings.http.execution_seconds,
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
+        deprecated_uses=engine.deprecated_uses if engine.deprecates else None,
     )
 
 
