@@ -106,6 +106,10 @@ function nameFields() {
     const label = words[button.textContent] ?? button.title;
     if (label) set(button, "aria-label", label);
   }
+  for (const proposals of all(".CodeMirror-hints")) {
+    set(proposals, "aria-label", "Proposals");
+    set(proposals, "tabindex", 0); // it scrolls
+  }
   all(".graphiql-doc-explorer-search-input input").forEach((input) => set(input, "aria-label", "Search the docs"));
 }
 

@@ -45,6 +45,7 @@ async def test_tabs_theme_and_history_outlive_the_browsers_tab_and_a_token_does_
     assert explorer.complaints == []
 
 
+@pytest.mark.slow
 async def test_an_address_opens_an_operation_and_a_copied_link_brings_the_same(explorer: Explorer) -> None:
     await explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     linked = {"query": TWO, "variables": '{"id": "2"}', "operationName": "Me"}
