@@ -36,7 +36,7 @@ async def explorer(running_server: Any) -> AsyncIterator[Explorer]:
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = await browser.new_context(viewport={"width": 1440, "height": 900})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         page = await context.new_page()
         yield Explorer(page, running_server.url)
         await browser.close()
