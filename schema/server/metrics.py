@@ -167,7 +167,8 @@ class Metrics:
         return children
 
     def _count_deprecated(self, record: RequestRecord) -> None:
-        application = (record.application or "none")[:LONGEST_NAME]
+        # In a file of counters, each letter that is not ASCII takes up to twelve bytes.
+        application = (record.application or "none")[:LONGEST_NAME].encode("ascii", "replace").decode()
         for part in record.deprecated:
             use = part, application
             if use not in self._deprecated_uses and len(self._deprecated_uses) >= MAX_DEPRECATED:
