@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 import uvloop
@@ -19,7 +19,7 @@ from aiohttp import web
 
 from resolvers import auth
 from resolvers.api import schema_definition
-from resolvers.operations import audience, engine_of, operations_of
+from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, background_tasks, lifespan
@@ -30,6 +30,7 @@ from schema.server.metrics import Metrics, export_gauges
 from schema.server.resources import mailroom_of, trusted_documents_of
 from schema.server.routes import add_routes, local_only
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
+from schema.server.version import current_version
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
@@ -46,15 +47,12 @@ from storage.repository import HomeVisits
 gc.freeze()
 gc.enable()
 
-if TYPE_CHECKING:
-    from resolvers.tokens import Tokens
-
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
 def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = False) -> web.Application:
     """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
-    tokens = _tokens(settings, dev=dev)
+    tokens = sign_in_of(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
     shares = Shares(settings.share, others_wait=database.others_wait)
@@ -92,16 +90,6 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     return app
 
 
-def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
-    if settings.lets_sign_in:
-        from resolvers.sign_in import tokens_of
-
-        return tokens_of(settings)
-    if dev:
-        return None
-    raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
-
-
 def say(sentence: str) -> None:
     """Tell whoever has started this; that nobody reads it is no reason to fail."""
     with suppress(OSError):
@@ -109,6 +97,14 @@ def say(sentence: str) -> None:
 
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@cli.callback(invoke_without_command=True)
+def options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """A GraphQL gateway over the home visits of a care-home CRM."""
+    if version:
+        typer.echo(f"home-visits {current_version()}")
+        raise typer.Exit
 
 
 @cli.command()

@@ -31,6 +31,19 @@ def documents(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_version_is_that_of_the_project(run_command_here: RunCommand) -> None:
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+    assert run_command_here("--version") == (0, f"home-visits {version}\n", "")
+
+
+def test_a_word_that_is_no_command_is_refused_all_the_same(run_command_here: RunCommand) -> None:
+    ended = run_command_here("--demo")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "No such option: --demo" in ended.err
+
+
 def test_the_schema_goes_to_standard_output(run_command_here: RunCommand) -> None:
     ended = run_command_here("schema")
 
