@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple, cast
 
 from graphql import GraphQLError
 
-from resolvers.api_keys import Signatures
 from resolvers.auth import Permission, Unauthenticated, require
 from resolvers.carehq_arguments import Arguments, flag, instant, one_of, reference, refused_arguments, text
 from resolvers.carehq_lists import (
@@ -20,6 +19,8 @@ from resolvers.carehq_lists import (
     list_request,
     page_document,
 )
+from resolvers.key_use import KeyUse
+from resolvers.signed_requests import SignatureVerifier
 from schema.context import Context
 from schema.transport.errors import RequestError
 from schema.transport.rest.endpoint import Call, Document, Operation, SignedIn
@@ -72,8 +73,10 @@ PEOPLE: Final[Mapping[str, People]] = {
 class CareHQAPI:
     """Signs in by the signatures of keys, and finds what a call does."""
 
-    def __init__(self, signatures: Signatures, keys: APIKeys) -> None:
-        self._signatures = signatures
+    def __init__(self, verifier: SignatureVerifier, keys: APIKeys, use: KeyUse) -> None:
+        self.require_credentials = verifier.require_credentials
+        self.refuse = use.refuse
+        self._verifier = verifier
         self._keys = keys
         # By what follows the ID, None where there is no ID.
         self._of_visits: dict[tuple[str, ...] | None, Mapping[str, tuple[str, Run]]] = {
@@ -84,7 +87,15 @@ class CareHQAPI:
         }
 
     async def sign_in(self, request: SignedRequest) -> SignedIn:
-        return await self._signatures.sign_in(request)
+        return await self._verifier.sign_in(request, self._change(request))
+
+    def _change(self, request: SignedRequest) -> str:
+        """Return what a request does, however its path is written."""
+        try:
+            operation = self.operation(request.method, request.path)
+        except RequestError:
+            return "nothing"
+        return f"{operation.name} {operation.id}"
 
     def operation(self, method: str, path: str) -> Operation:
         """Return what a call does; raise RequestError: 404, or 405 with the methods that there are."""
