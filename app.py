@@ -23,7 +23,7 @@ from resolvers.operations import audience, engine_of, operations_of
 from schema import graphiql
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, background_tasks, lifespan
-from schema.server.databases import configured_database, migrated_database, nothing_in
+from schema.server.databases import configured_database, migrated_database, nothing_in, restored
 from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -256,12 +256,8 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    database = configured_database(_settings())
-    wiped = database.wiped_since(file)
-    old = database.restore(file)
-    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
-    if wiped and any(wiped):
-        say(f"Wiped since it was made, and back with it: {wiped}. Run anonymize, and person --erase, again.")
+    for sentence in restored(configured_database(_settings()), file):
+        say(sentence)
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -127,6 +127,12 @@ class Database(ABC):
     @abstractmethod
     def wiped_since(self, source: Path) -> Wiped | None:
         """Return what was wiped here and is not in a backup; None where nobody can tell. The database is not open."""
+
+    # What a restore does with it
+
+    @abstractmethod
+    def revoked_since(self, source: Path) -> Collection[str] | None:
+        """Return the API keys of a backup that were revoked here since; None where nobody can tell. The database is not open."""
 
     # What a move does with it
 

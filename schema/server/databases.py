@@ -1,5 +1,8 @@
 """The database that the settings name, as a command needs it: there, writable, up to date."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from schema.server.settings import Settings, Unstartable
 from storage.database import Database, database_of
 
@@ -19,6 +22,19 @@ def migrated_database(settings: Settings, *, create: bool = False) -> Database:
         raise nothing_in(database)
     database.migrate()
     return database
+
+
+def restored(database: Database, file: Path) -> Iterator[str]:
+    """Put a backup in the place of the database, and yield what is to be said of it."""
+    wiped, revoked = database.wiped_since(file), database.revoked_since(file)
+    old = database.restore(file)
+    yield f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else "")
+    if wiped and any(wiped):
+        yield f"Wiped since it was made, and back with it: {wiped}. Run anonymize, and person --erase, again."
+    if revoked is None:
+        yield "Which API keys were revoked since it was made cannot be read: look at key --list, and revoke them again."
+    elif revoked:
+        yield f"Revoked since it was made, and still: {', '.join(revoked)}."
 
 
 def nothing_in(database: Database) -> Unstartable:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from pathlib import Path
@@ -226,6 +226,9 @@ class PostgreSQLDatabase(Database):
         return [OLD_PAGES]
 
     def wiped_since(self, source: Path) -> Wiped | None:  # noqa: ARG002 - its backups are PostgreSQL's own
+        return None
+
+    def revoked_since(self, source: Path) -> Collection[str] | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
     async def _analyze(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -16,7 +16,7 @@ from storage.changes import wakeups
 from storage.database import Database, Insert, Progress, Wiped
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, files, filling, indexes, migrating, people
+from storage.sqlite import backup, files, filling, indexes, migrating, people, revoking
 from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
@@ -219,6 +219,9 @@ class SQLiteDatabase(Database):
 
     def wiped_since(self, source: Path) -> Wiped | None:
         return backup.wiped_since(self.path, source)
+
+    def revoked_since(self, source: Path) -> Collection[str] | None:
+        return revoking.revoked_since(self.path, source)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""

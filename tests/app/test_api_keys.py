@@ -118,6 +118,20 @@ async def test_a_server_takes_a_key_beside_tokens_and_keeps_when_it_was_used(
     assert key.secret not in server.log.read_text()
 
 
+@pytest.mark.sqlite  # PostgreSQL's backups are its own
+def test_a_key_that_was_revoked_stays_so_when_a_backup_is_put_back(run_command_here: RunCommand) -> None:
+    first, second = [key_of(run_command_here("key", "--role", "VIEWER", KEYS_SECRET=KEYS_SECRET)) for _ in range(2)]
+    run_command_here("backup", "before.db")
+    run_command_here("key", "--revoke", first.key)
+
+    restored = run_command_here("restore", "before.db")
+    listed = run_command_here("key", "--list")
+
+    assert restored.err.splitlines()[1:] == [f"Revoked since it was made, and still: {first.key}."]
+    lines = [match.groups() for match in map(LINE.fullmatch, listed.out.splitlines()) if match]
+    assert [(line[0], line[5] is None) for line in lines] == [(first.key, False), (second.key, True)]
+
+
 def test_without_a_secret_there_is_no_such_api(start_server: StartServer) -> None:
     server = start_server("--dev")
 
