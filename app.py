@@ -85,8 +85,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         from resolvers.rest import rest_of
 
         rest = rest_of(settings, operations, database, clients, lambda: endpoint.is_draining)
-        app.router.add_route("*", "/{mount:(.+/)?}v1/{path:.*}", rest.endpoint.handle)
+        app.router.add_route("*", "/{mount:(.*/)?}v1{path:(/.*)?}", rest.endpoint.handle)
         background.append(rest.background)
+        endpoint.gives_hints = True
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app

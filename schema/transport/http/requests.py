@@ -36,7 +36,9 @@ def authorization(headers: CIMultiDictProxy[str]) -> str | None:
 def too_long(limit: int) -> RequestError:
     """Return the error for a request of which a line was longer than its limit: its first, or one of the headers."""
     if limit == LONGEST_LINE:
-        return bad_request(f"The first line of the request is longer than {limit:,} bytes. Send the request by POST.", status=414)
+        return bad_request(
+            f"The first line of the request is longer than {limit:,} bytes. Send a shorter one, or GraphQL by POST.", status=414
+        )
     return bad_request(
         f"A header is longer than {limit:,} bytes; Authorization may have {LONGEST_AUTHORIZATION:,}. Send shorter ones.",
         status=431,
