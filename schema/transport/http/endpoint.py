@@ -87,7 +87,10 @@ class Endpoint:
         state = new_state(request, self._clients)
         refused = await self._operations.respond(state, _failing(too_long(limit)))
         reply = responses.hinting_reply(refused) if self.gives_hints else responses.reply(refused, JSON)
-        response = await self._recorded(state, request, reply, JSON)
+        self._operations.record(state, reply.status)
+        response = self._with_common_headers(
+            state, request, await responses.http_response(reply, request=request, media_type=JSON)
+        )
         response.force_close()
         return response
 
@@ -108,9 +111,7 @@ class Endpoint:
         self, state: RequestState, request: web.Request, running: Awaitable[Result], media_type: str
     ) -> web.Response:
         graphql_response = await self._operations.respond(state, running)
-        return await self._recorded(state, request, self._encoded(state, graphql_response, media_type), media_type)
-
-    async def _recorded(self, state: RequestState, request: web.Request, reply: Reply, media_type: str) -> web.Response:
+        reply = self._encoded(state, graphql_response, media_type)
         self._operations.record(state, reply.status)
         response = await responses.http_response(reply, request=request, media_type=media_type)
         return self._with_common_headers(state, request, response)
