@@ -73,5 +73,7 @@ def test_a_backup_from_before_there_were_keys_has_none(path: Path, tmp_path: Pat
     migrate_to("0011", old)
 
     assert SQLiteDatabase(path).revoked_since(old) == {}
+    path.write_bytes(b"\xa5" * 8192)
+    assert SQLiteDatabase(path).revoked_since(old) == {}
     restore(old, path)
     assert SQLiteDatabase(path).revoked_since(tmp_path / "copy.db") == {}
