@@ -2,7 +2,7 @@
 
 import asyncio
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -45,11 +45,11 @@ def too_long(limit: int) -> RequestError:
     )
 
 
-async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
+def read_body(request: web.Request, limits: HTTPLimits) -> Awaitable[bytes]:
     """Read the body of a POST. Raises RequestError: 400, 408, 413 or 415."""
     if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
         raise bad_request("Send the request as JSON in UTF-8, with Content-Type: application/json.", status=415)
-    return await read_bytes(request, limits)
+    return read_bytes(request, limits)
 
 
 async def read_bytes(request: web.Request, limits: HTTPLimits) -> bytes:
