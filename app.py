@@ -23,7 +23,7 @@ from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, background_tasks, lifespan
-from schema.server.databases import configured_database, migrated_database, nothing_in
+from schema.server.databases import configured_database, migrated_database, nothing_in, restored
 from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -83,8 +83,9 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         from resolvers.rest import rest_of
 
         rest = rest_of(settings, operations, database, clients, lambda: endpoint.is_draining)
-        app.router.add_route("*", "/{mount:(.+/)?}v1/{path:.*}", rest.endpoint.handle)
+        app.router.add_route("*", "/{mount:(.*/)?}v1{path:(/.*)?}", rest.endpoint.handle)
         background.append(rest.background)
+        endpoint.gives_hints = True
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
@@ -252,11 +253,8 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    from storage.retention.restored import describe_restored
-
-    database = configured_database(_settings())
-    old = database.restore(file)
-    say(describe_restored(database, file, old))
+    for sentence in restored(configured_database(_settings()), file):
+        say(sentence)
 
 
 @cli.command()

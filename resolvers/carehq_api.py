@@ -6,12 +6,13 @@ from typing import Final, NamedTuple, cast
 
 from graphql import GraphQLError
 
-from resolvers.api_keys import Signatures
 from resolvers.auth import REQUIRED_ROLES, Forbidden, Permission, Unauthenticated, may
 from resolvers.carehq_arguments import Arguments, flag, instant, member_of, or_none, reference, refused_arguments, text
 from resolvers.carehq_counts import Counts
 from resolvers.carehq_lists import HOME_VISITS, document, document_request, list_request
 from resolvers.carehq_people import PEOPLE_LISTS, list_people, read_person
+from resolvers.key_use import KeyUse
+from resolvers.signed_requests import SignatureVerifier
 from schema.context import Context
 from schema.execution.limits import Limits
 from schema.execution.sizes import AnswerTooLarge
@@ -65,8 +66,10 @@ Routes = Mapping[str, Route]
 class CareHQAPI:
     """Signs in by the signatures of keys, and finds what a call does."""
 
-    def __init__(self, signatures: Signatures, keys: APIKeys, limits: Limits) -> None:
-        self._signatures = signatures
+    def __init__(self, verifier: SignatureVerifier, keys: APIKeys, use: KeyUse, limits: Limits) -> None:
+        self.require_credentials = verifier.require_credentials
+        self.refuse = use.refuse
+        self._verifier = verifier
         self._keys = keys
         self._limits = limits
         counts = Counts()
@@ -90,7 +93,15 @@ class CareHQAPI:
             self._of_people[collection, True] = {"GET": self._reading(people.permission, reads, people.name)}
 
     async def sign_in(self, request: SignedRequest) -> SignedIn:
-        return await self._signatures.sign_in(request)
+        return await self._verifier.sign_in(request, self._change(request))
+
+    def _change(self, request: SignedRequest) -> str:
+        """Return what a request does, however its path is written."""
+        try:
+            operation = self.operation(request.method, request.path)
+        except RequestError:
+            return "nothing"
+        return f"{operation.name} {operation.id}"
 
     def operation(self, method: str, path: str) -> Operation:
         """Return what a call does; raise RequestError: 404, or 405 with the methods that there are."""

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 # The subject for which the server itself reads; no caller has it.
 OURSELVES: Final = ""
+# The subject for which the server finds out who somebody is; no caller has it, as it cannot be printed.
+STRANGERS: Final = "\0"
 
 
 class Accounts(Protocol):

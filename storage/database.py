@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -163,6 +163,15 @@ class Database(ABC):
         """Return what a restored backup has brought back that was wiped in the database which is kept under this name.
 
         `eraser` is the actor of erasures. None where nobody can tell. The database is not open.
+        """
+
+    # What a restore does with it
+
+    @abstractmethod
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:
+        """Return the API keys of a backup that was restored, and that were revoked in the database kept under this name.
+
+        None where nobody can tell. The database is not open.
         """
 
     # What a move does with it

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from functools import partial
@@ -217,6 +217,9 @@ class PostgreSQLDatabase(Database):
         return []
 
     def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:  # noqa: ARG002 - its backups are PostgreSQL's own
+        return None
+
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
     async def _analyze(self, tables: str = "") -> None:

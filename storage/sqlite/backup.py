@@ -15,6 +15,7 @@ from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_in
 from storage.sqlite.files import close_to_others, put_foreign_log_aside
 from storage.sqlite.leftovers import COMPANIONS, temporary_folder, unfinished
 from storage.sqlite.migrating import revision
+from storage.sqlite.revoking import revoke, revoked_since
 from storage.sqlite.schemas import strangeness
 
 PAGES_AT_ONCE = 4096
@@ -42,8 +43,8 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
 def restore(source: Path, path: Path) -> Path | None:
     """Put a backup in the place of a database that nobody has open; return the name under which the old one is kept.
 
-    The backup is copied and checked before anything is touched. Raises DatabaseUnusable where it is damaged, no
-    database of ours or of a newer version, or where the old one is in use.
+    The backup is copied and checked before anything is touched. Keys that were revoked since stay revoked. Raises
+    DatabaseUnusable where it is damaged, no database of ours or of a newer version, or where the old one is in use.
     """
     _require_restorable(source, path)
     put_foreign_log_aside(path)
@@ -53,6 +54,7 @@ def restore(source: Path, path: Path) -> Path | None:
             raise DatabaseUnusable(f"{source} is no backup of this program's: {found}. Name a file that the command backup made.")
         if found := problem(copy, "PRAGMA integrity_check(1)"):
             raise DatabaseUnusable(f"{source} is damaged ({found}): restore another backup.")
+        revoke(copy, revoked_since(path, copy) or {})
         with _nobody_else_using(path):
             return _replace(path, copy)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -15,7 +15,7 @@ from storage.changes import wakeups
 from storage.database import Database, Insert, Progress, Remains, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, files, filling, indexes, leftovers, migrating, people
+from storage.sqlite import backup, files, filling, indexes, leftovers, migrating, people, revoking
 from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
@@ -226,6 +226,9 @@ class SQLiteDatabase(Database):
 
     def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:
         return wiped_since(self.path, kept, eraser)
+
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:
+        return revoking.revoked_since(kept, source)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""
