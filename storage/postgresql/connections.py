@@ -74,14 +74,14 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
 
     async def read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
         """Run one statement. `custom_plan`: planned for these very values, which say how many rows there are."""
+        # The pool ends what takes too long: a timer of the driver's for each read takes an eighth of it.
         if not self.keeps_statements:
-            return cast("list[Any]", await self.fetch(text, *arguments))
+            return cast("list[Any]", await self.fetch(text, *arguments, timeout=NO_TIMEOUT))
         if custom_plan is not self.custom_plans:
             self.custom_plans = None  # where this is interrupted, nobody knows
             await self.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
             self.custom_plans = custom_plan
         statement = self._statements.get(text) or await self.prepare(text)
-        # The pool ends what takes too long: a timer of the driver's for each read takes an eighth of it.
         return cast("list[Any]", await statement.fetch(*arguments, timeout=NO_TIMEOUT))
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's signature

@@ -211,25 +211,27 @@ class Leases:
         if self.loop is None or not (self._running or self._queues):
             return
         now = self.loop.time()
-        for lease in list(self._running):
-            if self._is_late(lease, now) and lease.connection is not None:
-                # What waits for the server fails at once. It commits nothing that it was not told to before.
-                lease.is_late = True
-                lease.connection.terminate()
-        self._refuse(now)
+        late = [lease for lease in self._running if lease.connection is not None and self._is_late(lease, now)]
+        for lease in late:
+            # What waits for the server fails at once. It commits nothing that it was not told to before.
+            lease.is_late = True
+            lease.connection.terminate()
+        self._refuse(now, is_hanging=bool(late))
         self._interrupt_long(now)
         self._timer = self.loop.call_later(SHORT_SECONDS, self._look)
 
     @staticmethod
     def _is_late(lease: Lease, now: float) -> bool:
-        is_hanging = lease.task is not None and now - lease.since > READ_SECONDS
-        return is_hanging or (lease.ends is not None and now > lease.ends)
+        if lease.ends is not None and now > lease.ends:
+            return True
+        # Nobody cancels a write but the driver, whose statement took too long. It would wait for ever to be told that it is.
+        return now - lease.since > READ_SECONDS if lease.task is not None else bool(lease.connection.is_cancelling)
 
-    def _refuse(self, now: float) -> None:
-        """Refuse those who have waited for too long; long reads wait for each other, for as long as that takes."""
+    def _refuse(self, now: float, *, is_hanging: bool) -> None:
+        """Refuse those who have waited for too long; long reads wait for each other, for as long as nothing hangs."""
         waiting = [lease for queue in self._queues.values() for lease in queue]
         for lease in waiting:
-            if not lease.is_long and now - lease.since > self._wait_seconds and lease.admitted is not None:
+            if (is_hanging or not lease.is_long) and now - lease.since > self._wait_seconds and lease.admitted is not None:
                 self._remove(lease)
                 if not lease.admitted.done():
                     lease.admitted.set_exception(DatabaseBusy())

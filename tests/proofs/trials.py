@@ -27,6 +27,7 @@ from tests.storage.outbox.post_office import PostOffice
 from tests.storage.outbox.records import LETTERHEAD
 
 WRITERS, READERS, SUBSCRIBERS, PAUSE = 20, 4, 100, 0.4
+COURIERS = 4
 # Beside other tests all may take longer to be well again; an error may not.
 FEW_SUBSCRIBERS, SLOW = 20, 2.0
 # So long nothing must have failed before the next fault strikes, and so long that may take.
@@ -146,7 +147,9 @@ class Trial:
         self.post_office.answers.clear()
 
         async def deliver(database: Database) -> None:
-            await Courier(database, Smtp(self.post_office.mail_server), LETTERHEAD, clock=an_hour_later).deliver_once()
+            transport = Smtp(self.post_office.mail_server)
+            couriers = [Courier(database, transport, LETTERHEAD, clock=an_hour_later) for _ in range(COURIERS)]
+            await asyncio.gather(*(courier.deliver_once() for courier in couriers))
 
         await opened(database_of(self.url), deliver)
 

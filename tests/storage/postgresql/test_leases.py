@@ -16,6 +16,7 @@ from storage.postgresql import leases
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.queries.statements import Statement
 from storage.writes import WriteState
+from tests.storage.postgresql.clusters import cluster
 
 SLEEP = Statement("SELECT nextval('runs'), pg_sleep($1::float)", ("seconds",))
 RUNS = Statement("SELECT last_value FROM runs", ())
@@ -277,3 +278,35 @@ async def test_a_read_of_a_server_that_hangs_ends(open_readers: OpenReaders, mon
 
         [[other]] = await readers.database.fetch(PID, {})
         assert other != process
+
+
+async def test_where_the_server_hangs_no_long_read_waits_for_another(
+    open_readers: OpenReaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with of(await open_readers(2, 0.2)) as readers:
+        monkeypatch.setattr(leases, "READ_SECONDS", 0.8)
+        # The second is interrupted for the third, and waits for the slot of the first.
+        reading = [readers.start(subject, ENDLESS) for subject in "ab"]
+        await asyncio.sleep(1.5 * leases.SHORT_SECONDS)
+        third = readers.start("c", ENDLESS)
+
+        async with asyncio.timeout(1.2):
+            failures = await asyncio.gather(*reading, return_exceptions=True)
+
+        assert [type(failure) for failure in failures] == [DatabaseBusy, DatabaseBusy]
+        await cancel(third)
+
+
+async def test_a_write_whose_statement_takes_too_long_ends_though_nobody_hears_that_it_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storage.postgresql.connecting.COMMAND_SECONDS", 0.3)
+    with cluster("--locale=C.UTF-8") as own:
+        PostgreSQLDatabase(own.url).migrate()
+        database = await PostgreSQLDatabase(own.url).open()
+
+        with own.suspended():
+            async with asyncio.timeout(2):
+                with pytest.raises(DatabaseBusy):
+                    await database.write(lambda session: session.execute(text("SELECT 1")))
+        await database.close()
