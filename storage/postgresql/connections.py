@@ -12,7 +12,7 @@ from asyncpg.protocol import NO_TIMEOUT
 from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseBusy
 from storage.postgresql.connecting import CONNECT_SECONDS, connect
-from storage.postgresql.leases import Lease, Leases
+from storage.postgresql.leases import READ_SECONDS, Lease, Leases
 from storage.postgresql.refusals import is_lost
 
 CONNECTIONS = 10
@@ -74,14 +74,15 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
 
     async def read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
         """Run one statement. `custom_plan`: planned for these very values, which say how many rows there are."""
-        # The pool ends what takes too long: a timer of the driver's for each read takes an eighth of it.
         if not self.keeps_statements:
-            return cast("list[Any]", await self.fetch(text, *arguments, timeout=NO_TIMEOUT))
+            # The pool ends what takes too long before the driver does.
+            return cast("list[Any]", await self.fetch(text, *arguments, timeout=2 * READ_SECONDS))
         if custom_plan is not self.custom_plans:
             self.custom_plans = None  # where this is interrupted, nobody knows
             await self.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
             self.custom_plans = custom_plan
         statement = self._statements.get(text) or await self.prepare(text)
+        # The pool ends what takes too long: a timer of the driver's for each read takes an eighth of it.
         return cast("list[Any]", await statement.fetch(*arguments, timeout=NO_TIMEOUT))
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's signature
