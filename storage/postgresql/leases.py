@@ -224,7 +224,7 @@ class Leases:
     def _is_late(lease: Lease, now: float) -> bool:
         if lease.ends is not None and now > lease.ends:
             return True
-        # Nobody cancels a write but the driver, whose statement took too long. It would wait for ever to be told that it is.
+        # Nobody cancels a write but the driver, whose statement took too long. It would wait as long again to hear that it is.
         return now - lease.since > READ_SECONDS if lease.task is not None else bool(lease.connection.is_cancelling)
 
     def _refuse(self, now: float, *, is_hanging: bool) -> None:
