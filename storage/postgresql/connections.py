@@ -57,8 +57,7 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
     @property
     def is_cancelling(self) -> bool:
         """Tell whether a statement runs that nobody waits for any more."""
-        # The next statement would wait for it. There is no protocol once it was terminated.
-        return self._protocol is not None and bool(self._protocol._is_cancelling())
+        return bool(self._protocol._is_cancelling())  # the next statement would wait for it
 
     @property
     def is_clean(self) -> bool:

@@ -222,10 +222,8 @@ class Leases:
 
     @staticmethod
     def _is_late(lease: Lease, now: float) -> bool:
-        if lease.ends is not None and now > lease.ends:
-            return True
-        # Nobody cancels a write but the driver, whose statement took too long. It would wait as long again to hear that it is.
-        return now - lease.since > READ_SECONDS if lease.task is not None else bool(lease.connection.is_cancelling)
+        is_hanging = lease.task is not None and now - lease.since > READ_SECONDS
+        return is_hanging or (lease.ends is not None and now > lease.ends)
 
     def _refuse(self, now: float, *, is_hanging: bool) -> None:
         """Refuse those who have waited for too long; long reads wait for each other, for as long as nothing hangs."""

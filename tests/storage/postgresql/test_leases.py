@@ -6,7 +6,7 @@ import signal
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlmodel import Session, text
@@ -16,7 +16,6 @@ from storage.postgresql import leases
 from storage.postgresql.database import PostgreSQLDatabase
 from storage.queries.statements import Statement
 from storage.writes import WriteState
-from tests.storage.postgresql.clusters import cluster
 
 SLEEP = Statement("SELECT nextval('runs'), pg_sleep($1::float)", ("seconds",))
 RUNS = Statement("SELECT last_value FROM runs", ())
@@ -295,24 +294,3 @@ async def test_where_the_server_hangs_no_long_read_waits_for_another(
 
         assert [type(failure) for failure in failures] == [DatabaseBusy, DatabaseBusy]
         await cancel(third)
-
-
-async def test_a_write_whose_statement_takes_too_long_waits_no_longer_to_hear_that_it_is_cancelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("storage.postgresql.connecting.COMMAND_SECONDS", 2.0)
-    with cluster("--locale=C.UTF-8") as own:
-        PostgreSQLDatabase(own.url).migrate()
-        database = await PostgreSQLDatabase(own.url).open()
-
-        with ExitStack() as hanging:
-
-            def work(session: Session) -> None:
-                session.execute(text("SELECT 1"))
-                hanging.enter_context(own.suspended())
-                session.execute(text("SELECT 2"))
-
-            async with asyncio.timeout(3.5):
-                with pytest.raises(DatabaseBusy):
-                    await database.write(work)
-        await database.close()
