@@ -110,7 +110,7 @@ class Leases:
             loop = self.loop = asyncio.get_running_loop()
         lease.since = loop.time()
         if lease.ends is None:
-            lease.ends = lease.since + ANSWER_SECONDS
+            lease.ends = lease.since + max(ANSWER_SECONDS, self._wait_seconds)
         if self._timer is None:
             self._timer = loop.call_later(SHORT_SECONDS, self._look)
         if self._queues or not self._is_admissible(lease):
