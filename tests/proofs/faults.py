@@ -14,7 +14,7 @@ from tests.storage.postgresql.clusters import Cluster
 
 OURS = "FROM pg_stat_activity WHERE application_name = 'home-visits'"
 AWAY_SECONDS = 0.5
-LOCKED_SECONDS = 3.0
+LOCKED_SECONDS = 2.5
 # Longer than anybody may wait: what is not bounded shows.
 HUNG_SECONDS = 15.0
 CUTS = 20
