@@ -117,17 +117,20 @@ class Load:
     async def _book(self, name: str, key: str) -> str:
         """Return the ID once it is known what became of the booking; an empty one where it was refused."""
         booking = {"careEnquiry": REID, "dateTime": BOOKED_FOR, "host": "NURSE", "visitType": "IN_PERSON"}
+        is_doubtful = False
         while True:
             data, code = await self.ask("write", name, BOOK, input=booking | {"notes": key, "idempotencyKey": key})
             if code is None:
                 visit = data["it"]["homeVisit"]
                 self.versions[visit["id"]] = visit["version"]
                 return str(visit["id"])
-            if code not in DOUBTFUL | {"COMMITTED"}:
+            if code in DOUBTFUL | {"COMMITTED"}:
+                is_doubtful = True
+                self.settled[code] += 1
+            elif not is_doubtful:
                 # Nothing was changed, it says: should there be such a visit, it is one too many.
                 self.refused.add(key)
                 return ""
-            self.settled[code] += 1
             await asyncio.sleep(self.pause)
 
     async def _change(self, name: str, id: str, changes: dict[str, Any]) -> None:
