@@ -19,7 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
 CUTS = 1
 NOTHING: frozenset[str] = frozenset()
 WRITES = frozenset({WRITE})
-KILLED, HUNG, RESTARTED = Fault(faults.killed, times=3, often=20), Fault(faults.hung, often=3), Fault(faults.restarted)
+KILLED, HUNG, RESTARTED = (
+    Fault(faults.killed, times=3, often=20),
+    Fault(faults.hung, often=3),
+    Fault(faults.restarted, is_felt=False),
+)
 REFUSING = {
     "a backend killed": Fault(faults.backend_killed),
     "out of connections": Fault(faults.out_of_connections),

@@ -37,7 +37,7 @@ READ, WRITE = "read", "write"
 
 
 class Fault(NamedTuple):
-    """`times` it strikes, `often` in a long run; `refused` is what may be refused meanwhile, and of which something has to be."""
+    """`times` it strikes, `often` in a long run; `refused` is what may be refused meanwhile; where it `is_felt`, something is."""
 
     strike: Strike
     times: int = 1
@@ -45,6 +45,7 @@ class Fault(NamedTuple):
     refused: frozenset[str] = frozenset({READ, WRITE})
     error_seconds: float = 6.0
     well_seconds: float = 5.0
+    is_felt: bool = True
 
 
 # PgBouncer refuses for a while what it could not connect to.
@@ -180,7 +181,7 @@ class Trial:
                     yield f"{name}: all was well {figures.well_after:.1f} s later"
                 if refused := figures.refused.keys() - faults[name].refused:
                     yield f"{name}: {refused} refused"
-                if faults[name].refused and not figures.refused:
+                if faults[name].refused and faults[name].is_felt and not figures.refused:
                     yield f"{name}: nobody has met it"
                 if figures.refused_later[READ]:
                     yield f"{name}: {figures.refused_later[READ]} reads refused that began later"
