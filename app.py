@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 import uvloop
@@ -19,17 +19,18 @@ from aiohttp import web
 
 from resolvers import auth
 from resolvers.api import schema_definition
-from resolvers.operations import audience, engine_of, operations_of
+from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, background_tasks, lifespan
-from schema.server.databases import configured_database, migrated_database, nothing_in
+from schema.server.databases import configured_database, migrated_database, nothing_in, restored
 from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.resources import mailroom_of, trusted_documents_of
 from schema.server.routes import add_routes, local_only
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics, unknown_variables
+from schema.server.version import current_version
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
 from schema.transport.http.endpoint import Endpoint
@@ -46,15 +47,12 @@ from storage.repository import HomeVisits
 gc.freeze()
 gc.enable()
 
-if TYPE_CHECKING:
-    from resolvers.tokens import Tokens
-
 ANYBODY = " (development: everybody on this machine may do everything)"
 
 
 def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = False) -> web.Application:
     """Put the server together; raise Unstartable or DatabaseUnusable where it could not serve."""
-    tokens = _tokens(settings, dev=dev)
+    tokens = sign_in_of(settings, dev=dev)
     authenticate = tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
     shares = Shares(settings.share, others_wait=database.others_wait)
@@ -85,21 +83,12 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         from resolvers.rest import rest_of
 
         rest = rest_of(settings, operations, database, clients, lambda: endpoint.is_draining)
-        app.router.add_route("*", "/{mount:(.+/)?}v1/{path:.*}", rest.endpoint.handle)
+        app.router.add_route("*", "/{mount:(.*/)?}v1{path:(/.*)?}", rest.endpoint.handle)
         background.append(rest.background)
+        endpoint.gives_hints = True
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
     app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
     return app
-
-
-def _tokens(settings: Settings, *, dev: bool) -> "Tokens | None":
-    if settings.lets_sign_in:
-        from resolvers.sign_in import tokens_of
-
-        return tokens_of(settings)
-    if dev:
-        return None
-    raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
 
 
 def say(sentence: str) -> None:
@@ -109,6 +98,14 @@ def say(sentence: str) -> None:
 
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@cli.callback(invoke_without_command=True)
+def options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """A GraphQL gateway over the home visits of a care-home CRM."""
+    if version:
+        typer.echo(f"home-visits {current_version()}")
+        raise typer.Exit
 
 
 @cli.command()
@@ -256,12 +253,8 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    database = configured_database(_settings())
-    wiped = database.wiped_since(file)
-    old = database.restore(file)
-    say(f"{file} was checked and copied to {database}." + (f" What was there is kept as {old}." if old else ""))
-    if wiped and any(wiped):
-        say(f"Wiped since it was made, and back with it: {wiped}. Run anonymize, and person --erase, again.")
+    for sentence in restored(configured_database(_settings()), file):
+        say(sentence)
 
 
 @cli.command()
@@ -279,7 +272,7 @@ def move(to: Annotated[str, typer.Option(help="The URL of the database to move t
 @cli.command()
 def anonymize(
     older_than: Annotated[int, typer.Option(min=1, max=36_500, help="Days since a visit was cancelled or completed.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be wiped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Wipe nothing; say what would be.")] = False,
 ) -> None:
     """Wipe the personal data of visits that ended long ago, and of those who no other visit is for."""
     from storage.progress import progress_bar
@@ -293,16 +286,16 @@ def anonymize(
 
 @cli.command()
 def person(
-    email: Annotated[str | None, typer.Option(help="The email address of one person.")] = None,
+    email: Annotated[str | None, typer.Option(help="The email address of one person; - reads it from standard input.")] = None,
     care_enquiry: Annotated[list[str] | None, typer.Option(help="The care enquiry of one; repeat for several.")] = None,
     contact: Annotated[list[str] | None, typer.Option(help="One who is only a contact; repeat for several.")] = None,
     erase: Annotated[bool, typer.Option("--erase", help="Cancel what is pending and wipe all of it.")] = False,
 ) -> None:
     """Print all that is kept about one person, as JSON; or erase it."""
     from storage.retention.commands import erase_and_describe, person_document
-    from storage.retention.finding import SubjectRequest
+    from storage.retention.finding import PersonRequest
 
-    request = SubjectRequest(email, care_enquiry or (), contact or ())
+    request = PersonRequest(sys.stdin.readline() if email == "-" else email, care_enquiry or (), contact or ())
     database = migrated_database(_settings())
     if erase:
         say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))

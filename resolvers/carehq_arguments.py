@@ -7,7 +7,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from schema.transport.errors import RequestError
-from storage.carehq.documents import parse_instant
+from storage.carehq.documents import members, parse_instant
+from storage.models import is_storable
+from storage.queries.conditions import LIST_LENGTH
+from storage.queries.search import KEYWORD_LENGTH, keyword_of
 
 MOST_ERRORS: Final = 10
 LONGEST_NAME: Final = 100
@@ -37,20 +40,22 @@ class Arguments:
         values = self._values.get(name, [])
         if len(values) > 1:
             self.refuse(name, "Give one value: there are several.")
-        elif not values or (values[0] == "" and required):
-            if required:
-                self.refuse(name, "This argument is required.")
-        else:
+        elif required and not any(value.strip() for value in values):
+            self.refuse(name, "This argument is required.")
+        elif values:
             return self._parsed(name, values[0], parse)
         return None
 
-    def several(self, name: str, parse: Parse) -> list[Any] | None:
-        """Return the values of an argument that may be repeated; None where there are none."""
+    def several(self, name: str, parse: Parse, most: int = LIST_LENGTH) -> list[Any] | None:
+        """Return the values of an argument that may be repeated so often; None where there are none."""
         self._taken.add(name)
         values = self._values.get(name)
+        if values is not None and len(values) > most:
+            self.refuse(name, f"Give {most} values at most: there are {len(values)}.")
+            return None
         return None if values is None else [self._parsed(name, value, parse) for value in values]
 
-    def named(self, beginning: str) -> list[str]:
+    def beginning_with(self, beginning: str) -> list[str]:
         """Return the names that begin so."""
         return [name for name in self._values if name.startswith(beginning)]
 
@@ -83,6 +88,15 @@ def refused_arguments(errors: Mapping[str, list[str]]) -> RequestError:
 
 
 def text(value: str) -> str:
+    return value
+
+
+def searched(value: str) -> str:
+    """Read a text that is searched for, as long as a search takes it."""
+    if (length := len(keyword_of(value))) > KEYWORD_LENGTH:
+        raise ValueError(f"Too long: use {KEYWORD_LENGTH} characters at most. It has {length}.")
+    if not is_storable(value):
+        raise ValueError("Not a valid text: it holds NUL or half a character.")
     return value
 
 
@@ -120,9 +134,14 @@ def flag(value: str) -> bool | None:
         raise ValueError("Not a valid choice: use yes, no or unset.") from None
 
 
-def one_of(kind: type[StrEnum]) -> Parse:
-    """Return what reads a choice, which the source writes in lower case."""
-    return choice({member.lower(): member for member in kind})
+def member_of(kind: type[StrEnum]) -> Parse:
+    """Return what reads a choice as the source writes it."""
+    return choice(members(kind))
+
+
+def or_none(parse: Parse) -> Parse:
+    """Return what reads nothing but white space as None, and anything else by `parse`."""
+    return lambda value: parse(value) if value.strip() else None
 
 
 def choice(choices: Mapping[str, Any]) -> Parse:

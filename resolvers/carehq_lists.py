@@ -1,22 +1,25 @@
 """Lists of the CareHQ-compatible API: pages by their number, filters and orders as the source has them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from resolvers.carehq_arguments import Arguments, Parse, choice, day, flag, instant, one_of, text, whole_number
+from resolvers.carehq_arguments import Arguments, Parse, choice, day, flag, instant, member_of, searched, text, whole_number
+from schema.execution.limits import Limits
 from schema.transport.rest.endpoint import Document
 from storage.carehq.documents import KINDS, Kind
 from storage.carehq.exporting import attributes_of, document_of
 from storage.models import VisitHost, VisitType
-from storage.queries.paging import LARGEST_PAGE, PAGE, NumberedPage, Page
+from storage.queries.numbered_pages import FURTHEST_IN_ORDER, FURTHEST_ROW
+from storage.queries.paging import LARGEST_PAGE, ORDER_KEYS, PAGE, NumberedPage
 from storage.repository import OrderKeys
 
-# Rows before it are counted: one that is further away is found by when it was modified.
-FURTHEST_ROW: Final = 100_000
 FILTERS: Final = "filters-"
+# So many rows that are passed over on the way to a page take as long as one that is shown.
+PASSED_OVER: Final = 100
 
 
-class Filter(NamedTuple):
+class FilterArgument(NamedTuple):
     """A condition by the name that ours has. `repeated`: any of several values."""
 
     name: str
@@ -24,129 +27,175 @@ class Filter(NamedTuple):
     repeated: bool = False
 
 
-class Resource(NamedTuple):
-    """What a list is of: its documents, filters by their names behind `filters-`, and what it can be sorted by."""
+class DocumentList(NamedTuple):
+    """What a list is of: the kind of its documents, filters by their names behind `filters-`, and what it can be sorted by.
 
-    documents: Kind
-    filters: Mapping[str, Filter]
+    `absent` are attributes of the source's that are not kept here: null where they are asked for.
+    """
+
+    kind: Kind
+    filters: Mapping[str, FilterArgument]
     orders: Mapping[str, str]
+    absent: frozenset[str] = frozenset()
 
 
 class ListRequest(NamedTuple):
-    """What a list is asked for. `attributes` are those of documents, `columns` those of records."""
+    """What a list is asked for. `attributes` are those of documents; `cost` is in the unit of a request's price."""
 
     page: NumberedPage
     filter: dict[str, Any]
     order: OrderKeys
     attributes: frozenset[str]
-    columns: frozenset[str]
+    cost: int
+
+    def document(self, count: int, items: Sequence[Mapping[str, Any]]) -> Document:
+        """Return a page as the source has it."""
+        number, size = self.page
+        # One page at least, so that who counts from 1 to the last ends.
+        pages = max(1, -(-count // size))
+        return Document({"item_count": count, "items": items, "page": number, "page_count": pages, "per_page": size}, self.cost)
+
+    def require_near(self, furthest_row: int) -> None:
+        """Raise RequestError for a page that is further away than pages of this list are numbered."""
+        if self.page.number * self.page.size <= furthest_row or self.page.number == 1:
+            return
+        arguments = Arguments({})
+        if furthest_row == FURTHEST_ROW:
+            advice = f"Sort by _id alone, without filters-q: such pages end after {FURTHEST_IN_ORDER:,}."
+        else:
+            advice = "Use filters-modified_after, sorted by modified, to go on."
+        arguments.refuse("page", f"Pages end after {furthest_row:,} documents. {advice}")
+        arguments.require_valid()
 
 
-def _ids(name: str) -> Filter:
-    return Filter(name, text, repeated=True)
+def _ids(name: str) -> FilterArgument:
+    return FilterArgument(name, text, repeated=True)
 
 
 _BY_ID = {"_id": "id"}
 # Which names the source has but for `cancelled` and `completed` is not known for sure: hence several for some.
 _VISITS = {
-    "anonymized": Filter("anonymized", flag),
+    "anonymized": FilterArgument("anonymized", flag),
     "assigned_to": _ids("assigned_to"),
-    "cancelled": Filter("cancelled", flag),
+    "cancelled": FilterArgument("cancelled", flag),
     "care_enquiries": _ids("care_enquiry"),
     "care_enquiry": _ids("care_enquiry"),
-    "completed": Filter("completed", flag),
-    "end": Filter("end_date", day),
-    "end_date": Filter("end_date", day),
+    "completed": FilterArgument("completed", flag),
+    "end": FilterArgument("end_date", day),
+    "end_date": FilterArgument("end_date", day),
     "ids": _ids("ids"),
     "location": _ids("location"),
     "locations": _ids("location"),
-    "modified_after": Filter("modified_after", instant),
-    "modified_before": Filter("modified_before", instant),
-    "q": Filter("keyword", text),
-    "start": Filter("start_date", day),
-    "start_date": Filter("start_date", day),
-    "type": Filter("visit_type", one_of(VisitType), repeated=True),
-    "visit_type": Filter("visit_type", one_of(VisitType), repeated=True),
+    "modified_after": FilterArgument("modified_after", instant),
+    "modified_before": FilterArgument("modified_before", instant),
+    "q": FilterArgument("keyword", searched),
+    "start": FilterArgument("start_date", day),
+    "start_date": FilterArgument("start_date", day),
+    "type": FilterArgument("visit_type", member_of(VisitType), repeated=True),
+    "visit_type": FilterArgument("visit_type", member_of(VisitType), repeated=True),
 }
-_PEOPLE = {"ids": _ids("ids"), "q": Filter("search", text)}
+_PEOPLE = {"ids": _ids("ids"), "q": FilterArgument("search", searched)}
 _AT_LOCATION = {"location": _ids("location"), "locations": _ids("location")}
+_TIMES = frozenset({"created", "modified"})
 
-HOME_VISITS: Final = Resource(
+HOME_VISITS: Final = DocumentList(
     KINDS["home_visits"],
     _VISITS,
     {**_BY_ID, **{name: name for name in ("date_time", "created", "modified")}},
 )
-USERS: Final = Resource(
+USERS: Final = DocumentList(
     KINDS["users"],
     {
         **_PEOPLE,
         **_AT_LOCATION,
-        "location_role": Filter("role", one_of(VisitHost), repeated=True),
-        "suspended": Filter("suspended", flag),
+        "location_role": FilterArgument("role", member_of(VisitHost), repeated=True),
+        "suspended": FilterArgument("suspended", flag),
     },
     _BY_ID,
+    _TIMES | {"invited", "invite_accepted", "location_groups", "location_role_other", "mfa_enabled", "mobile"},
 )
-LOCATIONS: Final = Resource(KINDS["locations"], _PEOPLE, _BY_ID)
-CARE_ENQUIRIES: Final = Resource(
+LOCATIONS: Final = DocumentList(
+    KINDS["locations"], _PEOPLE, _BY_ID, _TIMES | {"addresses", "brand", "company", "groups", "services"}
+)
+CARE_ENQUIRIES: Final = DocumentList(
     KINDS["care_enquiries"],
-    {**_PEOPLE, **_AT_LOCATION, "assigned_to": _ids("assigned_to"), "anonymized": Filter("anonymized", flag)},
+    {
+        **_PEOPLE,
+        **_AT_LOCATION,
+        "assigned_to": _ids("assigned_to"),
+        "anonymized": FilterArgument("anonymized", flag),
+    },
     _BY_ID,
+    frozenset(
+        {
+            "care_requirements",
+            "closing_notes",
+            "created",
+            "dob",
+            "enquiring_for_self",
+            "funding_type",
+            "mobile",
+            "sales_channel",
+            "service",
+        }
+    ),
 )
-SERVICE_USER_CONTACTS: Final = Resource(KINDS["service_user_contacts"], _PEOPLE, _BY_ID)
+SERVICE_USER_CONTACTS: Final = DocumentList(
+    KINDS["service_user_contacts"],
+    _PEOPLE,
+    _BY_ID,
+    _TIMES | {"emergency_contact", "location", "mobile", "next_of_kin", "notes", "power_of_attorney", "service_user"},
+)
 
 
-def list_request(values: Mapping[str, list[str]], resource: Resource) -> ListRequest:
+def list_request(values: Mapping[str, list[str]], documents: DocumentList, limits: Limits) -> ListRequest:
     """Read what a list is asked for; raise RequestError for all that is wrong with it."""
     arguments = Arguments(values)
-    number = arguments.one("page", whole_number(FURTHEST_ROW)) or 1
-    size = arguments.one("per_page", whole_number(LARGEST_PAGE)) or PAGE
-    if number * size > FURTHEST_ROW and "page" in arguments:
-        message = f"Pages end after {FURTHEST_ROW:,} documents. Use filters-modified_after, sorted by modified, to go on."
-        arguments.refuse("page", message)
-    orders = {sign + name: (column, bool(sign)) for name, column in resource.orders.items() for sign in ("", "-")}
-    order = arguments.several("sort", choice(orders)) or [("id", False)]
-    attributes = _attributes(arguments, resource) or frozenset({"_id"})
-    filter = _filter(arguments, resource.filters)
+    page = NumberedPage(
+        arguments.one("page", whole_number(FURTHEST_IN_ORDER)) or 1,
+        arguments.one("per_page", whole_number(LARGEST_PAGE)) or PAGE,
+    )
+    cost = 1 + page.size + page.offset // PASSED_OVER
+    if cost > limits.cost:
+        arguments.refuse("per_page", f"This page costs {cost:,}, of {limits.cost:,} that a request may: use a smaller one.")
+    orders = {sign + name: (column, bool(sign)) for name, column in documents.orders.items() for sign in ("", "-")}
+    order = arguments.several("sort", choice(orders), ORDER_KEYS) or [("id", False)]
+    attributes = _attributes(arguments, documents) or frozenset({"_id"})
+    filter = _filter(arguments, documents.filters)
     arguments.require_valid()
-    names = attributes_of(resource.documents)
-    return ListRequest(NumberedPage(number, size), filter, order, attributes, frozenset(names[name] for name in attributes))
+    return ListRequest(page, filter, order, attributes, cost)
 
 
-def document_request(values: Mapping[str, list[str]], resource: Resource) -> frozenset[str]:
-    """Read which attributes of one document are asked for: all, unless some are named."""
+def document_request(values: Mapping[str, list[str]], documents: DocumentList) -> frozenset[str]:
+    """Read which attributes of one document are asked for: all that there are, unless some are named."""
     arguments = Arguments(values)
-    attributes = _attributes(arguments, resource)
+    attributes = _attributes(arguments, documents)
     arguments.require_valid()
-    return attributes or frozenset(attributes_of(resource.documents))
+    return attributes or frozenset(attributes_of(documents.kind))
 
 
-async def page_document(page: Page[Any], request: ListRequest, resource: Resource) -> Document:
-    """Return a page as the source has it, at the price of a page in GraphQL."""
-    count, size = await page.total_count(), request.page.size
-    items = [document_of(resource.documents, record, request.attributes) for record in page.nodes]
-    value = {
-        "item_count": count,
-        "items": items,
-        "page": request.page.number,
-        # One at least, so that who counts from 1 to it ends.
-        "page_count": max(1, -(-count // size)),
-        "per_page": size,
-    }
-    return Document(value, 1 + size)
+def document(
+    documents: DocumentList, record: Any, attributes: frozenset[str], instead: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return a record as a document of the source's; `instead` has values by our names of columns, in place of its own."""
+    found = document_of(documents.kind, record, attributes, instead)
+    absent = attributes & documents.absent
+    return dict(sorted((found | dict.fromkeys(absent)).items())) if absent else found
 
 
-def _attributes(arguments: Arguments, resource: Resource) -> frozenset[str] | None:
-    named = arguments.several("attributes", _identity(attributes_of(resource.documents)))
-    return None if named is None else frozenset({"_id", *filter(None, named)})
+def _attributes(arguments: Arguments, documents: DocumentList) -> frozenset[str] | None:
+    names = sorted({*attributes_of(documents.kind), *documents.absent})
+    attributes = arguments.several("attributes", _identity(names))
+    return None if attributes is None else frozenset({"_id", *filter(None, attributes)})
 
 
-def _identity(names: Mapping[str, str]) -> Callable[[str], str]:
+def _identity(names: Sequence[str]) -> Callable[[str], str]:
     return choice({name: name for name in names})
 
 
-def _filter(arguments: Arguments, filters: Mapping[str, Filter]) -> dict[str, Any]:
+def _filter(arguments: Arguments, filters: Mapping[str, FilterArgument]) -> dict[str, Any]:
     conditions: dict[str, Any] = {}
-    for argument in arguments.named(FILTERS):
+    for argument in arguments.beginning_with(FILTERS):
         condition = filters.get(argument.removeprefix(FILTERS))
         if condition is None:
             # One that is ignored would show too much.

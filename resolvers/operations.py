@@ -8,7 +8,7 @@ from resolvers.api import make_engine
 from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server.metrics import Metrics
-from schema.server.settings import Settings
+from schema.server.settings import Settings, Unstartable
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations
 from storage.caller import Caller
@@ -27,6 +27,17 @@ def engine_of(settings: Settings, *, introspection: bool) -> Engine:
         planned=settings.plans,
         suggest=introspection,
     )
+
+
+def sign_in_of(settings: Settings, *, dev: bool) -> "Tokens | None":
+    """Return what verifies tokens; None in development without; raise Unstartable where nobody could sign in."""
+    if settings.lets_sign_in:
+        from resolvers.sign_in import tokens_of  # noqa: PLC0415 - cryptography takes long to import
+
+        return tokens_of(settings)
+    if dev:
+        return None
+    raise Unstartable("Nobody could sign in: set HOME_VISITS_JWT_SECRET or HOME_VISITS_JWT_JWKS_URL, or try with serve --dev.")
 
 
 def operations_of(
@@ -53,6 +64,7 @@ def operations_of(
         execution_seconds=settings.http.execution_seconds,
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
+        deprecated_uses=engine.deprecated_uses if engine.deprecates else None,
     )
 
 

@@ -1,11 +1,14 @@
 """The CareHQ-compatible API as the settings have it: its endpoint, and its keys as the command line makes and lists them."""
 
+import time
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from resolvers.api_keys import Secrets, Signatures, new_key
+from resolvers.api_keys import Encryption, new_key
 from resolvers.carehq_api import CareHQAPI
+from resolvers.key_use import KeyUse
+from resolvers.signed_requests import SignatureVerifier
 from schema.server.background import BackgroundTask
 from schema.server.settings import Settings, Unstartable, naming_the_setting
 from schema.transport.http.clients import ClientAddresses
@@ -30,15 +33,17 @@ def rest_of(
     database: Database,
     clients: ClientAddresses,
     is_draining: Callable[[], bool],
+    *,
+    now: Callable[[], float] = time.time,
 ) -> Rest:
-    """Put the API together; raise Unstartable where its secret could be guessed."""
+    """Put the API together; raise Unstartable where its secret could be guessed. `now` is what requests are signed by."""
     keys = APIKeys(database, clock)
-    signatures = Signatures(keys, _secrets(settings))
-    api = CareHQAPI(signatures, keys)
+    use = KeyUse(keys)
+    api = CareHQAPI(SignatureVerifier(keys, _encryption(settings), use, now=now), keys, use, settings.limits)
     endpoint = RestEndpoint(
         operations, api, limits=settings.http, rate=settings.keys_rate, clients=clients, is_draining=is_draining
     )
-    return Rest(endpoint, BackgroundTask("use of API keys", signatures.keep_used))
+    return Rest(endpoint, BackgroundTask("use of API keys", use.keep))
 
 
 class KeyMaker:
@@ -46,13 +51,13 @@ class KeyMaker:
 
     def __init__(self, settings: Settings, caller: Caller, *, allows_signature_1: bool) -> None:
         with naming_the_setting("The key cannot be made"):
-            self._new = new_key(_secrets(settings), caller, clock(), allows_signature_1=allows_signature_1)
+            self._new = new_key(_encryption(settings), caller, clock(), allows_signature_1=allows_signature_1)
 
     async def __call__(self, database: Database) -> list[str]:
         """Return its account ID, the key and its secret, which is shown this once."""
-        kept = self._new.kept
-        shown = [kept.account_id, kept.key, self._new.secret]
-        await APIKeys(database, clock).add(kept)
+        record = self._new.record
+        shown = [record.account_id, record.key, self._new.secret]
+        await APIKeys(database, clock).add(record)
         return shown
 
 
@@ -67,11 +72,11 @@ async def revoke_key(database: Database, key: str) -> None:
         raise Unstartable("There is no such key, or it was revoked before: `key --list` shows those that there are.")
 
 
-def _secrets(settings: Settings) -> Secrets:
+def _encryption(settings: Settings) -> Encryption:
     if settings.keys_secret is None:
         raise Unstartable(f"Secrets of API keys are kept encrypted under {SECRET}: set it to 32 random bytes or more.")
     with naming_the_setting(SECRET):
-        return Secrets(settings.keys_secret.get_secret_value())
+        return Encryption(settings.keys_secret.get_secret_value())
 
 
 def _line(key: APIKey) -> str:

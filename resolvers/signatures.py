@@ -2,9 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
 
-Pairs = Iterable[tuple[str, str]]
+from schema.transport.rest.requests import Pairs, values_of
 
 
 def signature_2(secret: str, timestamp: str, nonce: str, method: str, path: str, pairs: Pairs) -> str:
@@ -16,8 +15,5 @@ def signature_2(secret: str, timestamp: str, nonce: str, method: str, path: str,
 
 def signature_1(secret: str, timestamp: str, pairs: Pairs) -> str:
     """Return the hash of the values in the order in which they were sent. It covers neither method nor path."""
-    values_of: dict[str, list[str]] = {}
-    for key, value in pairs:
-        values_of.setdefault(key, []).append(value)
-    body = "".join(part for key, values in values_of.items() for part in (key, *values))
+    body = "".join(part for key, values in values_of(pairs).items() for part in (key, *values))
     return hashlib.sha1((timestamp + body + secret).encode(errors="surrogatepass")).hexdigest()  # noqa: S324 - the vendor's own

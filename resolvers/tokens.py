@@ -21,6 +21,8 @@ MAX_BYTES: Final = 8 << 20
 ENTRY_BYTES: Final = 400
 HEADER_LENGTH: Final = 16_384
 SUBJECT_LENGTH: Final = 255
+# Where issuers name the program that a token was issued to (RFC 9068, OpenID Connect); else the issuer is known.
+APPLICATION_CLAIMS: Final = ("client_id", "azp", "iss")
 
 _ABSENT: Final = object()
 _is_bearer = re.compile(r"(?i:Bearer) +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII).fullmatch
@@ -177,7 +179,7 @@ def _published(rules: TokenRules, withdrawn: Callable[[Collection[jwt.PyJWK]], N
 
 
 def _size(authorization: str | None, caller: Caller) -> int:
-    parts = (authorization, caller.subject, caller.roles, caller.locations, *(caller.locations or ()))
+    parts = (authorization, caller.subject, caller.application, caller.roles, caller.locations, *(caller.locations or ()))
     return ENTRY_BYTES + sum(map(sys.getsizeof, parts))
 
 
@@ -215,6 +217,7 @@ def _named(claims: dict[str, Any], rules: TokenRules) -> Caller:
         _subject(claims["sub"]),
         _roles(_claim(claims, rules.roles_claim)),
         _locations(_claim(claims, rules.locations_claim), rules.locations_claim),
+        next((claims[name] for name in APPLICATION_CLAIMS if _is_name(claims.get(name))), None),
     )
 
 
@@ -230,8 +233,12 @@ def _claim(claims: dict[str, Any], name: str) -> Any:
     return _ABSENT
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable() and len(value) <= SUBJECT_LENGTH
+
+
 def _subject(value: Any) -> str:
-    if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= SUBJECT_LENGTH:
+    if isinstance(value, str) and _is_name(value):
         return value
     message = f"The token's `sub` must be a text of 1 to {SUBJECT_LENGTH} printable characters. Ask its issuer."
     raise Unauthenticated(message, reason="unusable claim")

@@ -25,7 +25,7 @@ from schema.inputs import BY_TIME, After, Before, Filter, First, Last, OrderBy, 
 from schema.scalars import TimeZone
 from storage import models
 from storage.queries.paging import cursors
-from storage.queries.references import RECORDS, Kind
+from storage.queries.references import RECORDS, SEEN_BY_ID, Kind
 
 if TYPE_CHECKING:
     from schema.events import HomeVisitEventConnection
@@ -49,18 +49,17 @@ def _derived(value: Callable[[Any, Any], Any], type: Any, description: str, *, n
     return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata=hinted(hint))
 
 
-def reference(kind: Kind, id_attribute: str, type: Any, description: str, *, by_id: bool = False) -> Any:
-    """`by_id`: that a record refers to it does not show it; the caller must be allowed to see it by its ID alone."""
+def reference(kind: Kind, id_attribute: str, type: Any, description: str, *, of: Kind | None = None) -> Any:
+    """Refer to a record of a kind; `of` is the kind that refers to it, None for a visit, which shows all that it refers to."""
+    by_id = of is not None and id_attribute in SEEN_BY_ID[of]
     record = RECORDS[kind]
     nulls = (None,) * (len(record.columns) - 1)  # type: ignore[attr-defined]  # the class tells its columns
 
     async def resolve(root: Parent, info: Info) -> Any:
         id = getattr(root, id_attribute)
-        if id is None:
-            return None
-        if not by_id and selects_only_id(field_nodes(info)):
-            return record((id, *nulls))
-        return await info.context.load(kind, id, by_id=by_id)
+        if id is not None and (by_id or not selects_only_id(field_nodes(info))):
+            return await info.context.load(kind, id, by_id=by_id)
+        return None if id is None else record((id, *nulls))
 
     hint = Reference(lambda context, _columns: partial(context.load_many, kind, by_id=by_id), id_attribute, by_id)
     return strawberry.field(resolver=resolve, graphql_type=type, description=description, metadata=hinted(hint))
@@ -166,7 +165,7 @@ class Location(Node):
 async def _locations_of_user(root: Parent, info: Info) -> list[Location] | None:
     if root.locations is None:
         return None
-    records = await info.context.load_many("location", root.locations, by_id=True)
+    records = await info.context.load_many(SEEN_BY_ID["user"]["locations"], root.locations, by_id=True)
     return [records[id] for id in root.locations if records[id] is not None]
 
 
@@ -216,10 +215,10 @@ class CareEnquiry(Node):
         needs=("first_name", "last_name", "email", "phone"),
     )
     assigned_to: User | None = reference(
-        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked."
+        "user", "assigned_to", User | None, "The user that visits are assigned to when they are booked.", of="care_enquiry"
     )
     location: Location | None = reference(
-        "location", "location", Location | None, "The location that visits are booked to.", by_id=True
+        "location", "location", Location | None, "The location that visits are booked to.", of="care_enquiry"
     )
     anonymized: datetime | None = plain("When personal data were removed. Null: they were not.")
     service_user_contacts: Contacts = _contacts(
@@ -242,7 +241,11 @@ class ServiceUserContact(Node):
     email: str | None = plain("The contact's email address.")
     phone: str | None = plain("The contact's telephone number.")
     care_enquiry: CareEnquiry | None = reference(
-        "care_enquiry", "care_enquiry", CareEnquiry | None, "The care enquiry that the contact belongs to.", by_id=True
+        "care_enquiry",
+        "care_enquiry",
+        CareEnquiry | None,
+        "The care enquiry that the contact belongs to.",
+        of="service_user_contact",
     )
 
 

@@ -1,18 +1,18 @@
 """Keys of the CareHQ-compatible API: who calls with each, its secret as it was encrypted, and when it was last used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field, Session, SQLModel, col, update
 
-from storage.caller import Caller, Role
+from storage.caller import OURSELVES, Caller, Role
 from storage.database import Database
 from storage.instants import Instant
 from storage.models import table_of
-from storage.nonces import Nonce, delete_old_nonces, use_nonce
+from storage.nonces import Nonce, delete_old_nonces, keep_nonces, use_nonce
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import record_of
@@ -51,9 +51,9 @@ class APIKeys:
         self._database = database
         self._clock = clock
 
-    async def find(self, key: str) -> APIKey | None:
-        """Return the key, unless it was revoked."""
-        rows: Sequence[Any] = await self._database.fetch(_one(self._database.dialect), {"key": key})
+    async def find(self, key: str, subject: str = OURSELVES) -> APIKey | None:
+        """Return the key, unless it was revoked; read for the caller who has this subject."""
+        rows: Sequence[Any] = await self._database.fetch(_one(self._database.dialect), {"key": key}, subject)
         found = KeyRecord(rows[0]) if rows else None
         return found if found is not None and found.revoked is None else None
 
@@ -73,19 +73,26 @@ class APIKeys:
         of_key = update(APIKey).where(col(APIKey.key) == key, col(APIKey.revoked).is_(None)).values(revoked=self._clock())
         return await self._database.write(lambda session: bool(session.exec(of_key).rowcount))
 
-    async def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Keep when keys were last used, unless another process has kept a later time."""
-        await self._database.write(partial(_note_used, used))
+    async def note_use(self, used: Mapping[str, datetime], refused: Collection[Nonce] = ()) -> None:
+        """Keep when keys were last used, unless a later time is kept, and nonces of changes that were refused.
+
+        Nonces that are too old to be used again are deleted.
+        """
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            _note_used(session, used)
+            keep_nonces(session, refused, now)
+            delete_old_nonces(session, now)
+
+        await self._database.write(work)
 
     async def keep_nonce(self, nonce: Nonce) -> None:
         """Keep the nonce of a request that was refused, and so has written nothing; raise NonceUsed."""
         await self._database.write(lambda session: use_nonce(session, nonce, self._clock()))
 
-    async def delete_old_nonces(self) -> int:
-        return await self._database.write(lambda session: delete_old_nonces(session, self._clock()))
 
-
-def _note_used(used: Mapping[str, datetime], session: Session) -> None:
+def _note_used(session: Session, used: Mapping[str, datetime]) -> None:
     # In one order, so that no two processes wait for each other.
     for key, instant in sorted(used.items()):
         is_earlier = sa.or_(col(APIKey.last_used).is_(None), col(APIKey.last_used) < instant)

@@ -1,11 +1,13 @@
 """Callers: pure values that every read and write is scoped by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
 # The subject for which the server itself reads; no caller has it.
 OURSELVES: Final = ""
+# The subject for which the server finds out who somebody is; no caller has it, as it cannot be printed.
+STRANGERS: Final = "\0"
 
 
 class Accounts(Protocol):
@@ -35,8 +37,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `locations` are the IDs of the only locations that the caller may see; None: every location."""
+    """Who is asking. `locations` are the IDs of the only locations that the caller may see; None: every location.
+
+    `application` is the name of the program that asks for them, where it is known.
+    """
 
     subject: str
     roles: frozenset[Role]
     locations: frozenset[str] | None = None
+    application: str | None = field(default=None, compare=False)

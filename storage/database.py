@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -20,6 +20,7 @@ from storage.writes import WriteState
 
 T = TypeVar("T")
 
+LOCK_SECONDS = 1.0
 # How much is done, of how much.
 Progress = Callable[[int, int], None]
 # Writes rows as they were read, each with all columns of the table in their order.
@@ -42,11 +43,39 @@ class Wiped(NamedTuple):
         return f"{visits}, {enquiries} and {contacts}"
 
 
+class WipedSince(NamedTuple):
+    """Of how many records personal data are back, and the IDs of whom somebody had erased, not age."""
+
+    wiped: Wiped
+    care_enquiries: list[str]
+    contacts: list[str]
+
+
+class Remains(NamedTuple):
+    """Where some of what was wiped may still be: what a repeat removes, files that an operator must delete, and what to know."""
+
+    to_repeat: tuple[str, ...] = ()
+    to_delete: tuple[str, ...] = ()
+    to_know: tuple[str, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether neither a repeat nor an operator has anything left to remove."""
+        return not (self.to_repeat or self.to_delete)
+
+    def plus(self, other: "Remains") -> "Remains":
+        return Remains(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def sentences(self) -> list[str]:
+        return [sentence for sentences in self for sentence in sentences]
+
+
 class Database(ABC):
     """Runs statements that read and transactions that write.
 
     `statement_count` is how many statements reads have sent, `transaction_count` how many transactions were committed.
-    `accounts`, set before it opens, are charged with the time of reads.
+    `accounts`, set before it opens, are charged with the time of reads. `lock_seconds` is how long a purge may keep others from
+    writing.
     """
 
     dialect: Dialect
@@ -57,6 +86,7 @@ class Database(ABC):
         self.reference_cache = ReferenceCache(self.version)
         self.accounts: Accounts = NoAccounts()
         self.followers = Followers()
+        self.lock_seconds = LOCK_SECONDS
 
     @abstractmethod
     def __str__(self) -> str:
@@ -121,12 +151,28 @@ class Database(ABC):
     # What a wipe of personal data does with it
 
     @abstractmethod
-    async def purge(self) -> list[str]:
-        """Remove from the files of the database what was overwritten or deleted; return where some of it may still be."""
+    async def purge(self) -> Remains:
+        """Remove from the files of the database what was overwritten or deleted."""
 
     @abstractmethod
-    def wiped_since(self, source: Path) -> Wiped | None:
-        """Return what was wiped here and is not in a backup; None where nobody can tell. The database is not open."""
+    def other_copies(self) -> list[Path]:
+        """Return what was kept of it beside it on purpose; remove what runs that were killed have left of copies."""
+
+    @abstractmethod
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:
+        """Return what a restored backup has brought back that was wiped in the database which is kept under this name.
+
+        `eraser` is the actor of erasures. None where nobody can tell. The database is not open.
+        """
+
+    # What a restore does with it
+
+    @abstractmethod
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:
+        """Return the API keys of a backup that was restored, and that were revoked in the database kept under this name.
+
+        None where nobody can tell. The database is not open.
+        """
 
     # What a move does with it
 

@@ -12,8 +12,10 @@ Refusal                      nothing was read or written
 ├── UnreadableFile           a file of documents that cannot be read
 ├── NotDelivered             a mail server that takes nothing for now
 ├── NobodyFound              nothing is kept about a person
+├── PersonUnnamed            a request that names nobody, or not clearly
 ├── AmbiguousPerson          an email address of several people, or of one in several records
 ├── LetterUnderWay           a letter to a person is being sent
+├── NotAllGone               some of what was wiped may still be in files: the one refusal after which what is said was done
 ├── UpstreamRefused          the CareHQ account that is followed refuses a request
 ├── UpstreamThrottled        it asks us to wait
 ├── UpstreamUnavailable      it cannot be reached, fails, or answers what nobody can read
@@ -117,8 +119,12 @@ class NobodyFound(Refusal):
     """Nothing is kept about this person; the message says what to check."""
 
 
+class PersonUnnamed(Refusal):
+    """A request names nobody, or not clearly; the message says how to name somebody."""
+
+
 class AmbiguousPerson(Refusal):
-    """Several records have this email address; the message lists them by their IDs."""
+    """Several records have this email address, or one has one like it; the message lists them by their IDs."""
 
 
 class LetterUnderWay(Refusal):
@@ -128,6 +134,8 @@ class LetterUnderWay(Refusal):
         super().__init__(self.__doc__)
 
 
+class NotAllGone(Refusal):
+    """Some was wiped, and some may still be there; the message says what was, and what to do."""
 class UpstreamRefused(Refusal):
     """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
 

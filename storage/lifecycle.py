@@ -114,6 +114,8 @@ def _contact_problem(enquiry: CareEnquiry | None, contact_id: str | None, contac
         return Problem(
             "service_user_contact", "NOT_FOUND", "No contact with this ID exists, or you may not see it. Check the ID."
         )
+    if contact.anonymized is not None:
+        return Problem("service_user_contact", "INVALID", "This contact has been anonymized. Choose a current one.")
     if enquiry is not None and contact.care_enquiry != enquiry.id:
         return Problem(
             "service_user_contact", "INVALID", "This contact belongs to another care enquiry. Choose one of this enquiry."

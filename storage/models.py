@@ -204,7 +204,7 @@ class HomeVisit(DerivedAttributes, SQLModel, table=True):
         sa.Index("home_visits_by_created", "created", "id"),
         sa.Index("home_visits_by_modified", "modified", "id"),
         sa.Index("home_visits_of_location", "location", "date_time", "id"),
-        sa.Index("home_visits_of_user", "assigned_to", "date_time", "id"),
+        sa.Index("home_visits_of_user_at", "assigned_to", "date_time", "id", "location"),
         sa.Index("home_visits_of_care_enquiry", "care_enquiry", "date_time", "id"),
         sa.Index(
             "home_visits_of_contact",
@@ -307,6 +307,14 @@ class IdempotencyKey(SQLModel, table=True):
     fingerprint: str
     home_visit: str = _reference("home_visits")
     created: datetime = _instant(index=True)
+
+
+class UnpurgedWipe(SQLModel, table=True):
+    """There is one of each transaction that wiped personal data, until the files of the database were purged after it."""
+
+    __tablename__ = "unpurged_wipes"
+
+    id: str = _id(primary_key=True)
 
 
 class NotesRefolding(SQLModel, table=True):

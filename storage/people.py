@@ -23,11 +23,15 @@ T = TypeVar("T")
 class People:
     """The people and locations that `caller` may see by ID. `default_time_zone` is that of locations which name none."""
 
-    def __init__(self, database: Database, caller: Caller, default_time_zone: str) -> None:
+    def __init__(self, database: Database, caller: Caller, default_time_zone: str | None) -> None:
         self._database = database
         self._dialect = database.dialect
         self._caller = caller
         self._default_time_zone = default_time_zone
+
+    def as_stored(self) -> "People":
+        """Return a reader of the same which shows no time zone where a location names none."""
+        return People(self._database, self._caller, None)
 
     async def page(self, kind: Kind, filter: PeopleFilter, order: OrderKeys, window: Window) -> Page[Any]:
         """Return a page of those who meet `filter`; raise InvalidPage for a cursor of another order or list."""

@@ -47,13 +47,15 @@ def _refold_batch(session: Session) -> tuple[int, int, int] | None:
     for number, text, kept in rows:
         anew = folded(text)
         if anew != kept:
-            changes.append({"of": number, "anew": anew})
+            changes.append({"of": number, "text": text, "anew": anew})
         characters += len(text)
         reached = number or 0
         if characters >= CHARACTERS:
             break
     if changes:
-        update = sa.update(_VISITS).where(_VISITS.c.number == sa.bindparam("of")).values(notes_folded=sa.bindparam("anew"))
+        # Who has changed or wiped the notes since they were read has folded them too.
+        is_unchanged = sa.and_(_VISITS.c.number == sa.bindparam("of"), _VISITS.c.notes == sa.bindparam("text"))
+        update = sa.update(_VISITS).where(is_unchanged).values(notes_folded=sa.bindparam("anew"))
         session.connection().execute(update, changes)
     if reached == last:
         session.delete(state)

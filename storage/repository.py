@@ -21,14 +21,14 @@ from storage.lifecycle import BookingInput
 from storage.models import CareEnquiry, HomeVisit, HomeVisitEventType, IdempotencyKey
 from storage.nonces import Nonce, use_nonce
 from storage.outbox.messages import confirm_booking, confirm_cancellation, confirm_move, initial_status, withdraw
-from storage.queries import listing
+from storage.queries import listing, numbered_pages
 from storage.queries.conditions import Conditions, HomeVisitFilter, by_id, conditions
 from storage.queries.counts import count
 from storage.queries.grouping import HomeVisitGrouping
 from storage.queries.inserts import Insert
 from storage.queries.lookups import find_idempotent_booking, referenced, referenced_by_visit
 from storage.queries.paging import NumberedPage, Page, Window, page_of
-from storage.queries.statements import COMPILING
+from storage.queries.statements import COMPILING, Statement
 from storage.writes import WriteState
 
 KEY_LIFETIME = timedelta(hours=24)
@@ -66,7 +66,7 @@ class HomeVisits:
         if where is None:
             return None
         one = await self._compiled(listing.one, where.shape, columns)
-        rows = await self._database.fetch(one.statement, where.values, self._caller.subject)
+        rows = await self._fetch(one.statement, where.values)
         return one.record(rows[0]) if rows else None
 
     async def page(
@@ -77,18 +77,21 @@ class HomeVisits:
         Where `columns` names the attributes that will be read of the visits, they need not have others.
         """
         where = conditions(filter, self._caller.locations, self._dialect)
+        return await self._page(where, where, order, window, columns)
+
+    async def _page(
+        self, where: Conditions, counted: Conditions, order: OrderKeys, window: Window, columns: frozenset[str] | None
+    ) -> Page[HomeVisit]:
         shape, values = self._shape(where, order, window, columns=columns)
         listed = await self._compiled(listing.page, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
+        rows = await self._fetch(listed.statement, values)
         beyond: Sequence[Any] = rows[0][listed.width :] if rows else ()
         if not rows and (shape.after or shape.before):
-            statement = await self._compiled(listing.beyond_cursors, shape)
-            beyond = (await self._database.fetch(statement, values, self._caller.subject))[0]
+            beyond = (await self._fetch(await self._compiled(listing.beyond_cursors, shape), values))[0]
 
         async def total() -> int:
-            statement = await self._compiled(count, listing.Shape(where.shape))
-            rows = await self._database.fetch(statement, where.values, self._caller.subject)
-            return cast("int", rows[0][0])
+            statement = await self._compiled(count, listing.Shape(counted.shape))
+            return cast("int", (await self._fetch(statement, counted.values))[0][0])
 
         rows = [row[: listed.width] for row in rows] if beyond else rows
         return page_of(rows, listed.record, listed.order, window, beyond, total)
@@ -97,15 +100,22 @@ class HomeVisits:
         self, filter: HomeVisitFilter, order: OrderKeys, page: NumberedPage, columns: frozenset[str] | None = None
     ) -> Page[HomeVisit]:
         """Return a page by its number; one beyond the end of the list is empty. Far pages are found by counting rows."""
-        window = Window(page.size, False, None, None)
+        window, where = Window(page.size, False, None, None), conditions(filter, self._caller.locations, self._dialect)
         if page.offset == 0:
-            return await self.page(filter, order, window, columns)
-        where = conditions(filter, self._caller.locations, self._dialect)
+            return await self._page(where, where, order, window, columns)
         shape, values = self._shape(where, order, window)
-        found = await self._compiled(listing.row_at, shape)
-        rows: Sequence[Any] = await self._database.fetch(found.statement, values | page.row_before(), self._caller.subject)
-        window = window._replace(after=found.order.cursor(rows[0])) if rows else window._replace(size=0)
-        return await self.page(filter, order, window, columns)
+        found = await self._compiled(numbered_pages.row_at, shape)
+        rows = await self._fetch(found.statement, values | page.row_before())
+        if not rows:
+            return await self._page(where, where, order, window._replace(size=0), columns)
+        # Of two bounds on one side SQLite may seek the wider, and pass over all rows up to the page once more.
+        rest = where.without(listing.implied_by_cursor(shape.order, backward=False))
+        return await self._page(rest, where, order, window._replace(after=found.order.cursor(rows[0])), columns)
+
+    def furthest_row(self, filter: HomeVisitFilter, order: OrderKeys) -> int:
+        """Return up to which row pages of a list are numbered."""
+        shape = conditions(filter, self._caller.locations, self._dialect).shape
+        return numbered_pages.furthest_row(shape, listing.order_of(order).keys)
 
     async def pages(
         self,
@@ -116,17 +126,13 @@ class HomeVisits:
         window: Window,
         columns: frozenset[str] | None = None,
     ) -> list[Page[HomeVisit]]:
-        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement.
-
-        Where `columns` names the attributes that will be read of the visits, they need not have others.
-        """
+        """Return for each ID a page of the visits that refer to it in the column `parent`, all read by one statement."""
         where = conditions(filter, self._caller.locations, self._dialect)
         shape, values = self._shape(where, order, window, parent=parent, columns=columns)
         rows_of: dict[str, list[Any]] = {id: [] for id in ids}
         values["parents"] = self._dialect.list_value(list(rows_of))
         listed = await self._compiled(listing.page, shape)
-        rows: Sequence[Any] = await self._database.fetch(listed.statement, values, self._caller.subject)
-        for row in rows:
+        for row in await self._fetch(listed.statement, values):
             rows_of[row[0]].append(row[1:])
         total_of = self._total_of(where, parent, values["parents"])
 
@@ -142,8 +148,7 @@ class HomeVisits:
 
         async def fetch() -> dict[str, int]:
             statement = await self._compiled(count, listing.Shape(where.shape, parent=parent))
-            rows: Any = await self._database.fetch(statement, where.values | {"parents": parents}, self._caller.subject)
-            return dict(rows)
+            return dict(await self._fetch(statement, where.values | {"parents": parents}))
 
         @cache
         def totals() -> asyncio.Future[dict[str, int]]:
@@ -153,6 +158,9 @@ class HomeVisits:
             return (await totals())[id]
 
         return total_of
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+        return await self._database.fetch(statement, values, self._caller.subject)
 
     async def _compiled(self, compile: Callable[..., T], *form: Any) -> T:
         """Return the form of a list as it runs here; where it is new, it is compiled when it is its turn."""

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder like that of a checkout after the first command, with documents to import."""
     (tmp_path / "app.py").symlink_to(ROOT / "app.py")
     (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     for sample in SAMPLES.glob("*.json"):
         shutil.copy(sample, tmp_path)
     return tmp_path
@@ -81,12 +83,14 @@ def test_all_checks_run_the_tests_by_the_same_command() -> None:
 def test_the_request_by_curl_is_answered(start_server: StartServer, folder: Path) -> None:
     server = start_server("--dev", "--demo")
     [curl] = of("sh", "Query")
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     ended = run(curl.text.replace("http://127.0.0.1:8080", server.origin), folder)
     data = json.loads(ended.stdout)["data"]["homeVisits"]
 
     assert (ended.returncode, len(data["nodes"])) == (0, 3)
     assert data["nodes"][0].keys() == {"id", "dateTime", "visitType", "host", "careEnquiry"}
+    assert [node["dateTime"] for node in data["nodes"] if node["dateTime"] < now] == []
     assert data["totalCount"] > 3
 
 
@@ -166,15 +170,23 @@ def test_the_commands_do_what_is_said(folder: Path) -> None:
 
 def test_what_is_old_or_asked_for_is_forgotten_as_is_said(folder: Path) -> None:
     by_age, one = of("sh", "Forget")
+    documents = "users.json locations.json care_enquiries.json service_user_contacts.json home_visits.json"
+    visits = folder / "home_visits.json"
+    visits.write_text(visits.read_text().replace('"2024-', '"2020-'))
     [enquiries] = (json.loads(file.read_text()) for file in folder.glob("care_enquiries.json"))
     kept = {"_id": CARE_ENQUIRY, "email": "agnes@family.example"}
     (folder / "care_enquiries.json").write_text(json.dumps([*enquiries, kept]))
 
-    ended = run(f".venv/bin/python app.py import *.json || true\n{by_age.text}{one.text}", folder)
+    ended = run(f".venv/bin/python app.py import {documents}\n{by_age.text}{one.text}", folder)
 
+    lines = ended.stderr.splitlines()
     assert ended.returncode == 0
+    assert [line for line in lines if re.match("(To be w|W)iped: ", line)] == [
+        "To be wiped: 3 visits, 3 care enquiries and 1 contact. Nothing was wiped.",
+        "Wiped: 3 visits, 3 care enquiries and 1 contact.",
+    ]
     assert json.loads(ended.stdout)["care_enquiries"][0]["email"] == "agnes@family.example"
-    assert ended.stderr.splitlines()[-1] == (
+    assert lines[-1] == (
         "Cancelled 0 pending visits; wiped 0 visits, 1 care enquiry and 0 contacts; removed 0 from the folder of letters."
     )
 
@@ -248,6 +260,7 @@ def test_every_example_is_tried() -> None:
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.
         "PostgreSQL": {"sh", "sql"},
+        "Sizes": {"ini"},
         "Keep PostgreSQL": {"ini", "sh"},
         "Operate": {"sh"},
         # Read back in tests/test_operating.py.

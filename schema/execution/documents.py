@@ -24,6 +24,7 @@ from graphql import (
 )
 
 from schema.execution.coercion import Coercions
+from schema.execution.deprecations import DeprecatedUse
 from schema.execution.internals import Fragments
 from schema.execution.limits import Limits, PageSizes, Price, measure, parse_within
 from schema.execution.lists import DEFAULT_LENGTHS, ListLengths, list_length_rule
@@ -67,6 +68,7 @@ class Operation:
         introspects = all(isinstance(part, FieldNode) and part.name.value in INTROSPECTION for part in selections)
         self.constant = introspects and not node.variable_definitions
         self.answer: dict[str, Any] | None = None
+        self.deprecated_use: DeprecatedUse | None = None
         self._plans: dict[tuple[Any, ...], dict[Any, Any]] = {}
         self._planned = 0
         self._variables: Variables | None = None

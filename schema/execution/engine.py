@@ -10,6 +10,7 @@ from graphql import GraphQLError, OperationDefinitionNode, OperationType, Variab
 
 from schema.execution.coercion import Coercions
 from schema.execution.columns import STORED
+from schema.execution.deprecations import Deprecations, deprecated_uses
 from schema.execution.documents import MAX_ERRORS, Documents, NotExecuted, Operation, coded
 from schema.execution.executors import PlannedExecutor, StandardExecutor
 from schema.execution.hints import LEFT_TO_EXECUTOR, StoredScalars
@@ -90,6 +91,7 @@ class Engine:
         self._suggest = suggest
         self._scalars = {**STORED, **(scalars or {})}
         self._coercions = Coercions(list_lengths)
+        self._deprecations = Deprecations(self._schema)
         self.documents = Documents(
             self._schema, limits, suggest=suggest, page_sizes=page_sizes or PageSizes(), lengths=list_lengths
         )
@@ -169,6 +171,24 @@ class Engine:
             return prepared.operation(request.operation_name).node if prepared else None
         except NotExecuted:
             return None
+
+    @property
+    def deprecates(self) -> bool:
+        """Tell whether any part of the schema is deprecated."""
+        return self._deprecations.any
+
+    def deprecated_uses(self, request: Request) -> list[str]:
+        """Return the coordinates of the deprecated parts that a request uses, where its document is kept."""
+        prepared = self.documents.cached(request.document)
+        try:
+            operation = prepared.operation(request.operation_name) if prepared else None
+        except NotExecuted:
+            return []
+        if operation is None:
+            return []
+        if operation.deprecated_use is None:
+            operation.deprecated_use = self._deprecations.of(operation.node, operation.prepared.fragments.definitions)
+        return deprecated_uses(operation.deprecated_use, request.variables)
 
     def _prepare(self, request: Request, context: Any, *, subscribes: bool = False) -> Operation:
         operation = self.documents.prepare(request.document).operation(request.operation_name)

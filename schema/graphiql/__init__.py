@@ -8,7 +8,18 @@ from typing import NamedTuple
 
 from schema.graphiql.vendor import ASSETS, SCRIPTS, STYLES, VendoredFile, assets_present
 
-__all__ = ["Asset", "Example", "Page", "asset", "assets_present", "content_security_policy", "examples", "explorer", "page"]
+__all__ = [
+    "Asset",
+    "Example",
+    "Page",
+    "asset",
+    "assets_present",
+    "content_security_policy",
+    "examples",
+    "explorer",
+    "new_tab",
+    "page",
+]
 
 _HERE = Path(__file__).parent
 
@@ -40,7 +51,7 @@ _DIALOG_STYLE = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 # The names of others' files contain their version; browsers must revalidate ours.
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _REVALIDATED = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-_OURS = ("explorer.css", "explorer.js", "examples.js", "subscriptions.js", "icon.svg")
+_OURS = ("explorer.css", "explorer.js", "accessibility.js", "examples.js", "kept.js", "subscriptions.js", "icon.svg")
 _ASSETS = {
     **{file.name: Asset(ASSETS / file.name, _IMMUTABLE) for file in STYLES + SCRIPTS},
     **{name: Asset(_HERE / name, _REVALIDATED) for name in _OURS},
@@ -64,6 +75,7 @@ def page(*, offline: bool, demo: bool) -> Page:
         cdn_notice_hidden=" hidden" if offline else "",
         demo="true" if demo else "false",
         examples=_data_block([example._asdict() for example in examples()]),
+        new_tab=_data_block(new_tab()),
     )
     return Page(body.encode(), _page_headers(offline=offline))
 
@@ -74,6 +86,11 @@ def examples() -> list[Example]:
         Example(query.read_text(encoding="utf-8").strip(), query.with_suffix(".json").read_text(encoding="utf-8").strip())
         for query in sorted((_HERE / "examples").glob("*.graphql"))
     ]
+
+
+def new_tab() -> str:
+    """Return the document that a new tab starts with."""
+    return (_HERE / "new_tab.graphql").read_text(encoding="utf-8")
 
 
 def asset(name: str) -> Asset | None:

@@ -92,6 +92,7 @@ def background_tasks(
         *housekeeping(database, visits),
     ]
     if days := settings.anonymize_older_than_days:
+        database.lock_seconds = settings.anonymize_lock_seconds
         seconds = 3600 * settings.anonymize_every_hours
         tasks.append(BackgroundTask("anonymizing", partial(anonymize_regularly, database, days, clock, interval_seconds=seconds)))
     if settings.smtp_url or dev:
@@ -126,17 +127,14 @@ async def anonymize_regularly(
     await asyncio.sleep(random.uniform(0, start_seconds))  # noqa: S311 - jitter is no secret
     from storage.retention.anonymizing import anonymize  # noqa: PLC0415 - most servers never do
 
-    # A run that was killed may have left something in files.
-    purge_always = True
     while True:
         try:
-            wiped, left, remains = await anonymize(database, days, clock, purge_always=purge_always)
-            purge_always = False
-            if any(wiped):
-                log.info("Anonymized: %s", wiped)
-            if left:
-                log.warning("Visits to be anonymized were in use, and are left for the next time: %d", left)
-            for sentence in remains:
+            report = await anonymize(database, days, clock)
+            if any(report.wiped):
+                log.info("Anonymized: %s", report.wiped)
+            if report.left:
+                log.warning("Visits to be anonymized were in use, and are left for the next time: %d", report.left)
+            for sentence in report.remains.sentences():
                 log.warning("%s", sentence)
         except DatabaseUnusable as unusable:
             log.warning("Anonymizing was broken off, and goes on later: %s", unusable)

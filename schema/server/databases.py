@@ -1,5 +1,8 @@
 """The database that the settings name, as a command needs it: there, writable, up to date."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from schema.server.settings import Settings, Unstartable
 from storage.database import Database, database_of
 
@@ -7,6 +10,7 @@ from storage.database import Database, database_of
 def configured_database(settings: Settings) -> Database:
     """Raise Unstartable where it cannot be made or written."""
     database = database_of(settings.database_url, pgbouncer=settings.pgbouncer)
+    database.lock_seconds = settings.anonymize_lock_seconds
     if obstacle := database.obstacle():
         raise Unstartable(f"{obstacle}, or set HOME_VISITS_DATABASE_URL.")
     return database
@@ -19,6 +23,21 @@ def migrated_database(settings: Settings, *, create: bool = False) -> Database:
         raise nothing_in(database)
     database.migrate()
     return database
+
+
+def restored(database: Database, backup: Path) -> Iterator[str]:
+    """Put a backup in the place of the database, and yield what is to be said of it."""
+    from storage.retention.restored import describe_restored  # noqa: PLC0415 - only a restore needs it
+
+    kept = database.restore(backup)
+    yield describe_restored(database, backup, kept)
+    if kept is None:
+        return
+    revoked = database.revoked_since(kept, backup)
+    if revoked is None:
+        yield "Which API keys were revoked since it was made cannot be read: look at key --list, and revoke them again."
+    elif revoked:
+        yield f"Revoked since it was made, and still: {', '.join(revoked)}."
 
 
 def nothing_in(database: Database) -> Unstartable:

@@ -24,6 +24,8 @@ MAX_OPERATION_NAMES = 200
 LONGEST_NAME = 100
 # Names with types and outcomes: as many as the file of a worker's counters has room for.
 MAX_LABELLED = 4_000
+# Deprecated parts with the applications that use them: whoever issues tokens names these, and may name many.
+MAX_DEPRECATED = 200
 REFRESH_SECONDS = 0.5
 FLUSH_SECONDS = 0.02
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -69,6 +71,13 @@ class Metrics:
         self._names: set[str] = set()
         self.gauge("processes", "Processes whose metrics these are.", lambda: 1)
         self._children: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        self._deprecated = Counter(
+            "home_visits_deprecated_uses",
+            "Uses of deprecated fields, arguments and values.",
+            ["part", "application"],
+            registry=self.registry,
+        )
+        self._deprecated_uses: set[tuple[str, str]] = set()
 
     def record(self, record: RequestRecord) -> None:
         """Buffer the record of a request."""
@@ -87,6 +96,9 @@ class Metrics:
             requests.inc(len(times))
             for time in times:
                 seconds.observe(time)
+        for record in records:
+            if record.deprecated:
+                self._count_deprecated(record)
         faults = [(record.request_id, fault) for record in records for fault in record.faults]
         if faults:
             self._faults.inc(len(faults))
@@ -154,6 +166,16 @@ class Metrics:
             self._children[name, type, outcome] = children
         return children
 
+    def _count_deprecated(self, record: RequestRecord) -> None:
+        # In a file of counters, each letter that is not ASCII takes up to twelve bytes.
+        application = (record.application or "none")[:LONGEST_NAME].encode("ascii", "replace").decode()
+        for part in record.deprecated:
+            use = part, application
+            if use not in self._deprecated_uses and len(self._deprecated_uses) >= MAX_DEPRECATED:
+                use = part, "other"
+            self._deprecated_uses.add(use)
+            self._deprecated.labels(*use).inc()
+
     def _label(self, name: str | None) -> str:
         if name is None:
             return "anonymous"
@@ -182,6 +204,8 @@ def _request_line(record: RequestRecord) -> Line:
         fields["trace_id"] = record.trace_id
     if record.reason is not None:
         fields["reason"] = record.reason
+    if record.deprecated:
+        fields["deprecated"] = " ".join(record.deprecated)
     if record.failure is None:
         return Line("info", fields)
     return Line("error", {**fields, "failure": where(record.failure)})

@@ -127,8 +127,9 @@ class Settings(BaseSettings):
     carehq_poll_seconds: Annotated[PositiveFloat, Field(ge=1, le=3600)] = 30.0
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
-    anonymize_older_than_days: PositiveInt | None = None
-    anonymize_every_hours: PositiveFloat = 24.0
+    anonymize_older_than_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    anonymize_every_hours: Annotated[float, Field(ge=0.01, le=8_760)] = 24.0
+    anonymize_lock_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = 1.0
     default_time_zone: Annotated[str, AfterValidator(parse_time_zone)] = "Europe/London"
     allowed_origins: _Origins = frozenset()
     trusted_documents: Path | None = None

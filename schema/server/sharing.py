@@ -18,8 +18,13 @@ from prometheus_client import values
 PREFIX = "home-visits-"
 # Memory of the machine's, where the folder for temporary files is full.
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-# By the first part of prometheus-client's names. `metrics.MAX_LABELLED` keeps counters within theirs.
-SIZES = {"counter": 2 * 1024 * 1024, "histogram": 64 * 1024, "gauge_livesum": 64 * 1024, "gauge_livemostrecent": 64 * 1024}
+# By the first part of prometheus-client's names. `metrics.MAX_LABELLED` and `MAX_DEPRECATED` keep counters within theirs.
+SIZES = {
+    "counter": 2 * 1024 * 1024 + 256 * 1024,
+    "histogram": 64 * 1024,
+    "gauge_livesum": 64 * 1024,
+    "gauge_livemostrecent": 64 * 1024,
+}
 # Older ones without a lock are left behind; younger ones may just be made.
 _UNLOCKED_SECONDS = 3600
 

@@ -16,15 +16,20 @@ from schema.transport.deadlines import Deadline
 from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
 
 CLIENT_LEFT = 499
+# What no document has priced has asked the database something all the same.
+REFUSED_COST = 1
 
 logger = logging.getLogger(__name__)
 
 
 class Caller(Protocol):
-    """Who sends a request: opaque here, but for the name that is logged."""
+    """Who sends a request: opaque here, but for the name that is logged, and that of the application that they use."""
 
     @property
     def subject(self) -> str: ...
+
+    @property
+    def application(self) -> str | None: ...
 
 
 C = TypeVar("C", bound=Caller)
@@ -35,6 +40,7 @@ class RequestRecord(NamedTuple):
 
     `failure`, `faults` and `reason` never reach the client: what the response only says in general, what the fast path raised
     before the standard executor served the operation, and why the client could not sign in.
+    `deprecated` are the coordinates of the deprecated parts of the schema that it uses.
     """
 
     request_id: str
@@ -49,6 +55,8 @@ class RequestRecord(NamedTuple):
     client: str | None = None
     trace_id: str | None = None
     reason: str | None = None
+    application: str | None = None
+    deprecated: tuple[str, ...] = ()
 
 
 class RequestState:
@@ -111,6 +119,7 @@ class Operations(Generic[C]):
         cached_operation: Callable[[Request], OperationDefinitionNode | None] = lambda _request: None,
         subscribe: Callable[[Request, Any, list[Exception]], Awaitable[Result]] | None = None,
         seconds_left: Callable[[str | None], float | None] = lambda _authorization: None,
+        deprecated_uses: Callable[[Request], list[str]] | None = None,
     ) -> None:
         self._execute = execute
         self._subscribe = subscribe or execute
@@ -123,6 +132,7 @@ class Operations(Generic[C]):
         self._deadline = Deadline(execution_seconds)
         self._cost_limit = cost_limit
         self._cached_operation = cached_operation
+        self._deprecated_uses = deprecated_uses
 
     async def execute(
         self,
@@ -164,7 +174,7 @@ class Operations(Generic[C]):
             caller = state.caller = await sign_in()
             if (queued := self._concurrency.enter(caller.subject)) is not None:
                 await queued
-            cost = 0
+            cost = REFUSED_COST
             try:
                 state.context = self._make_context(caller, state.id)
                 result = await work(state.context)
@@ -245,12 +255,19 @@ class Operations(Generic[C]):
             state.client,
             state.trace_id,
             state.reason,
+            *self._deprecated(request, caller),
         )
         try:
             self._record(record)
         except Exception:
             # A full disk under the log must not cost a client the answer to what was done.
             logger.exception("a request was not recorded")
+
+    def _deprecated(self, request: Request | None, caller: Caller | None) -> tuple[str | None, tuple[str, ...]]:
+        """Return what is recorded of the use of deprecated parts: the application of whom, and which."""
+        if self._deprecated_uses is None or request is None or caller is None:
+            return None, ()
+        return caller.application, tuple(self._deprecated_uses(request))
 
     def _refused(self, state: RequestState, error: GraphQLError) -> Response:
         errors = self._presented(state, [error])

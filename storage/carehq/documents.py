@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
@@ -14,6 +14,8 @@ from storage.identifiers import is_identifier
 from storage.lifecycle import FIRST_YEAR, LAST_YEAR, NOTES_LENGTH, in_whole_seconds, time_problem
 from storage.models import VisitHost, VisitType, metadata
 from storage.time_zones import is_time_zone
+
+E = TypeVar("E", bound=StrEnum)
 
 _is_instant = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
@@ -74,22 +76,24 @@ def _visit_time(value: Any) -> datetime:
     return instant
 
 
-_ROLES = {role.lower(): role for role in VisitHost}
-
-
 def _time_zone(value: Any) -> str:
     if isinstance(value, str) and is_time_zone(name := value.strip()):
         return name
     raise ValueError("must be the IANA name of a time zone, like Europe/London")
 
 
+def members(kind: type[E]) -> dict[str, E]:
+    """Return the members of an enumeration as the source writes them."""
+    return {member.lower(): member for member in kind}
+
+
 def _one_of(kind: type[StrEnum]) -> PlainValidator:
-    members = {member.lower(): member for member in kind}
+    choices = members(kind)
 
     def member(value: Any) -> StrEnum:
-        if isinstance(value, str) and value in members:
-            return members[value]
-        raise ValueError(f"must be one of {', '.join(members)}")
+        if isinstance(value, str) and value in choices:
+            return choices[value]
+        raise ValueError(f"must be one of {', '.join(choices)}")
 
     return PlainValidator(member)
 
@@ -100,6 +104,9 @@ def _identifiers(value: Any) -> list[str] | None:
     if isinstance(value, list) and all(isinstance(id, str) and is_identifier(id.strip()) for id in value):
         return list(dict.fromkeys(map(str.strip, value)))
     raise ValueError("must be a list of IDs, each 24 hexadecimal characters, 0-9 and a-f")
+
+
+_ROLES = members(VisitHost)
 
 
 def _role(value: Any, info: ValidationInfo) -> VisitHost | None:

@@ -1,8 +1,9 @@
 """CareHQ documents out of the database, in the form in which they came."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import orjson
@@ -57,10 +58,18 @@ def attributes_of(kind: Kind) -> dict[str, str]:
     return dict(sorted((field.alias or name, name) for name, field in kind.document.model_fields.items()))
 
 
-def document_of(kind: Kind, record: Any, attributes: Collection[str]) -> dict[str, Any]:
-    """Return a record as a document of the source's with these attributes, null where there is nothing."""
-    named = [(attribute, name) for attribute, name in attributes_of(kind).items() if attribute in attributes]
-    return {attribute: _shown(kind.table.c[name], getattr(record, name)) for attribute, name in named}
+def document_of(
+    kind: Kind, record: Any, attributes: Collection[str], instead: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return a record as a document of the source's with these attributes, null where there is nothing.
+
+    `instead` has values by our names of columns, in place of the record's own.
+    """
+    names = [(attribute, name) for attribute, name in attributes_of(kind).items() if attribute in attributes]
+    return {
+        attribute: instead[name] if name in instead else _shown(kind.table.c[name], getattr(record, name))
+        for attribute, name in names
+    }
 
 
 def _shown(column: sa.Column[Any], value: Any) -> Any:

@@ -17,6 +17,8 @@ from storage.models import ConfirmationStatus, HomeVisit, metadata
 from storage.names import folded_columns
 from storage.outbox.messages import withdraw
 from storage.queries.dialect import dialect_of
+from storage.retention.marks import mark
+from storage.retention.wiping import wipe_traces
 
 Row = dict[str, Any]
 
@@ -25,11 +27,14 @@ CONTACTS = metadata.tables["service_user_contacts"]
 LOCATIONS = metadata.tables["locations"]
 USERS = metadata.tables["users"]
 VISITS = metadata.tables["home_visits"]
+# Of people, in care enquiries and contacts.
+DETAILS = ("first_name", "last_name", "email", "phone")
+_WIPED: Row = {"notes": "", "notes_folded": "", "service_user_contact": None, **dict.fromkeys(DETAILS)}
 
 
 @dataclass
 class Tally:
-    """What became of documents. One with nothing new, or whose record was anonymized here, changes nothing."""
+    """What became of documents. One with nothing new, or that would bring back what was anonymized here, changes nothing."""
 
     new: int = 0
     updated: int = 0
@@ -82,9 +87,10 @@ def merge(
 ) -> Tally:
     """Write what is new or newer, with an event for each visit; insert stubs of records that are referred to and not stored."""
     connection = session.connection()
-    rows = [vars(document) for document in documents]
+    rows = [dict(vars(document)) for document in documents]
     batch = _Batch(_stored(connection, kind.table, {row["id"] for row in rows}))
     if kind.table is VISITS:
+        _blank(rows, _wiped_references(connection, rows))
         final = _final_states(rows)
         for row in rows:
             if row is final[row["id"], row["modified"]]:
@@ -92,6 +98,7 @@ def merge(
             else:
                 batch.tally.unchanged += 1
     else:
+        _blank(rows, set())
         anonymized = _anonymized_enquiries(connection, kind.table, [*rows, *batch.rows.values()])
         for row in rows:
             _merge_details(batch, row, anonymized)
@@ -103,6 +110,21 @@ def _stored(connection: sa.Connection, table: sa.Table, ids: Iterable[str]) -> d
     columns = [column for column in table.columns if column.name != "number"]
     found = connection.execute(sa.select(*columns).where(table.c.id.in_(ids)))
     return {row["id"]: dict(row) for row in found.mappings()}
+
+
+def _wiped_references(connection: sa.Connection, visits: Sequence[Row]) -> set[str]:
+    """Return the enquiries and contacts of visits that were wiped here; no enquiry is until this is committed."""
+    wiped = _wiped_now(connection, CARE_ENQUIRIES, {visit["care_enquiry"] for visit in visits}, changes=False)
+    contacts = {visit["service_user_contact"] for visit in visits} - {None}
+    rows = sa.select(CONTACTS.c.id).where(CONTACTS.c.id.in_(contacts), CONTACTS.c.anonymized.is_not(None))
+    return wiped | set(connection.scalars(rows))
+
+
+def _blank(rows: Iterable[Row], wiped: set[str]) -> None:
+    """Leave out what says anything of people whom this, or the source itself, has anonymized."""
+    for row in rows:
+        if row.get("anonymized") is not None or {row.get("care_enquiry"), row.get("service_user_contact")} & wiped:
+            row.update({name: value for name, value in _WIPED.items() if name in row})
 
 
 def _final_states(rows: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
@@ -172,8 +194,10 @@ def _anonymized_enquiries(connection: sa.Connection, table: sa.Table, rows: Iter
 def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
     before = batch.rows.get(row["id"])
     enquiries = {row["id"], row.get("care_enquiry"), before and before.get("care_enquiry")}
-    is_wiped = enquiries & anonymized or (before is not None and before.get("anonymized") is not None)
-    if (before is not None and row.items() <= before.items()) or is_wiped:
+    is_wiped = before is not None and before.get("anonymized") is not None
+    # The source blanks what it kept of a family, contacts after the enquiry.
+    is_of_wiped = enquiries & anonymized and (before is None or _has_details(row))
+    if (before is not None and row.items() <= before.items()) or is_wiped or is_of_wiped:
         batch.tally.unchanged += 1
     elif before is None:
         batch.insert(row | folded_columns(row))
@@ -188,22 +212,28 @@ def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
 
 def _leave_out_wiped(connection: sa.Connection, table: sa.Table, batch: _Batch) -> None:
     """Leave out what was wiped since it was read, and keep the rest from being wiped until this is committed."""
-    wiped = set[str]()
-    if table is CONTACTS and batch.inserts:
-        enquiries = {row["care_enquiry"] for row in batch.inserts} - {None}
-        gone = _wiped_since(connection, CARE_ENQUIRIES, enquiries, changes=False)
-        wiped = {row["id"] for row in batch.inserts if row["care_enquiry"] in gone}
+    rows, wiped = [*batch.inserts, *batch.updates], set[str]()
+    if table is CONTACTS and rows:
+        with_details = [row for row in rows if _has_details(row)]
+        families = _wiped_now(connection, CARE_ENQUIRIES, {row["care_enquiry"] for row in with_details} - {None}, changes=False)
+        wiped = {row["id"] for row in with_details if row["care_enquiry"] in families}
     if batch.updates and "anonymized" in table.c:
-        wiped |= _wiped_since(connection, table, {row["id"] for row in batch.updates}, changes=True)
+        wiped |= _wiped_now(connection, table, {row["id"] for row in batch.updates}, changes=True)
     if wiped:
         batch.leave_out(wiped)
+    if table is VISITS and (contacts := {row["service_user_contact"] for row in rows} - {None}):
+        _blank(rows, _wiped_now(connection, CONTACTS, contacts, changes=False))
 
 
-def _wiped_since(connection: sa.Connection, table: sa.Table, ids: Iterable[str], *, changes: bool) -> set[str]:
+def _wiped_now(connection: sa.Connection, table: sa.Table, ids: Iterable[str], *, changes: bool) -> set[str]:
     """Return which of these records are wiped by now; the others are locked as is due before they are changed, or referred to."""
     rows = sa.select(table.c.id, table.c.anonymized).where(table.c.id.in_(ids)).order_by(table.c.id)
     locked = rows.with_for_update(read=not changes, key_share=not changes)
     return {id for id, anonymized in connection.execute(locked) if anonymized is not None}
+
+
+def _has_details(row: Row) -> bool:
+    return any(row[name] is not None for name in DETAILS)
 
 
 def _is_stub(before: Row, row: Row) -> bool:
@@ -223,17 +253,26 @@ def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime, orig
     if batch.updates:
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
+    _wipe_traces(session, table, [row["id"] for row in batch.updates if row.get("anonymized") is not None], now)
     append_import_changes(session, batch.changes, now, origin)
     move_events(session, batch.moved)
     if batch.updates and table is not VISITS:
         _restore_folded(connection, table, batch.updates)
 
 
+def _wipe_traces(session: Session, table: sa.Table, anonymized: Sequence[str], now: datetime) -> None:
+    """Wipe what is kept beside records that the source has anonymized, and have files purged of what they held."""
+    if table is VISITS:
+        wipe_traces(session, anonymized, now)
+    elif anonymized:
+        mark(session, now)
+
+
 def _restore_folded(connection: sa.Connection, table: sa.Table, updates: Iterable[Row]) -> None:
     """Write folded columns again where a change left them as they were, which the database takes for that of an older version."""
     folded = [{"of": row["id"], **{name: row[name] for name in row if name.endswith("_folded")}} for row in updates]
-    is_forgotten = sa.and_(table.c.id == sa.bindparam("of"), table.c.search_folded.is_(None))
-    connection.execute(sa.update(table).where(is_forgotten), folded)
+    is_unfolded = sa.and_(table.c.id == sa.bindparam("of"), table.c.search_folded.is_(None))
+    connection.execute(sa.update(table).where(is_unfolded), folded)
 
 
 def _make_stubs(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from storage.carehq.decoding import Decoded, NotJSON, decode, find_faults, pass_over
-from storage.carehq.signatures import LENGTH, foreign
+from storage.carehq.file_formats import LENGTH, foreign
 
 CHUNK = 1 << 18
 LONGEST_DOCUMENT = 1 << 20

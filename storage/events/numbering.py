@@ -13,11 +13,13 @@ from storage.errors import DatabaseUnusable
 from storage.events.appending import EVENTS
 from storage.queries.dialect import Dialect
 from storage.queries.statements import compiled
+from storage.writes import WriteState
 
 # A batch holds the lock under which all number: for some milliseconds as a rule, for a quarter of a second where much waits.
 BATCH, BACKLOG_BATCH = 1_000, 5_000
-# After these a read goes on with what has a number.
+# After these, or after so long, a read goes on with what has a number.
 BATCHES_OF_A_READ = 3
+READ_WAIT_SECONDS = 2.0
 INTERVAL_SECONDS = 1.0
 
 _running: WeakKeyDictionary[Database, asyncio.Task[None]] = WeakKeyDictionary()
@@ -37,7 +39,9 @@ async def number_events(database: Database, batches: int | None = None, progress
     total = await _count_unnumbered(database) if progress else 0
     numbered, limit = 0, BATCH
     while batches is None or batches > 0:
-        found = await database.write(partial(_number, database.dialect, limit))
+        # With a state it ends in time: a read waits for it.
+        state = None if batches is None else WriteState()
+        found = await database.write(partial(_number, database.dialect, limit), state)
         numbered += found
         if progress and found:
             progress(numbered, max(total, numbered))
@@ -50,16 +54,19 @@ async def number_events(database: Database, batches: int | None = None, progress
 async def number_for_read(database: Database) -> bool:
     """Number what waits, together with whoever else reads now; return whether that had begun before.
 
-    What cannot be numbered now, as somebody hangs who has the lock, is read later: the feed shows what has a number.
+    Raises TimeoutError for what cannot be numbered now, as somebody hangs who has the lock, or the database: it is read later,
+    the feed shows what has a number.
     """
     task = _running.get(database)
-    if began_before := task is not None:
-        await asyncio.shield(task)
-        return began_before
-    task = _running[database] = asyncio.ensure_future(_number_some(database))
-    task.add_done_callback(lambda _task: _running.pop(database, None))
-    await asyncio.shield(task)
-    return False
+    began_before = task is not None
+    if task is None:
+        task = _running[database] = asyncio.ensure_future(_number_some(database))
+        task.add_done_callback(lambda _task: _running.pop(database, None))
+    done, _ = await asyncio.wait({task}, timeout=READ_WAIT_SECONDS)
+    if not done:
+        raise TimeoutError
+    task.result()
+    return began_before
 
 
 async def keep_numbered(database: Database) -> None:

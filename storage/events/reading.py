@@ -172,7 +172,10 @@ async def _until_complete(database: Database, read: Callable[[], Awaitable[T]], 
     for _ in range(2):
         if not is_incomplete(found):
             break
-        had_begun = await number_for_read(database)
+        try:
+            had_begun = await number_for_read(database)
+        except TimeoutError:
+            break
         found = await read()
         if not had_begun:
             break

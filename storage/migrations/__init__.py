@@ -10,7 +10,7 @@ from storage.errors import DatabaseUnusable, UnfinishedMove
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "0013"
+HEAD = "0015"
 FOLDER = Path(__file__).parent
 # In a database until everything that is moved to it is there.
 UNFINISHED_MOVE = "unfinished_move"

@@ -126,8 +126,8 @@ def withdraw(session: Session, visit: HomeVisit, now: datetime) -> None:
         visit.confirmation = ConfirmationStatus.WITHDRAWN
     if visit.anonymized is not None:
         # A mail server may have named the care seeker in its answers.
-        forgotten = update(OutboxMessage).where(col(OutboxMessage.home_visit) == visit.id).values(reasons="")
-        session.exec(forgotten.execution_options(synchronize_session=False))
+        without_reasons = update(OutboxMessage).where(col(OutboxMessage.home_visit) == visit.id).values(reasons="")
+        session.exec(without_reasons.execution_options(synchronize_session=False))
 
 
 def time_in_calendar(session: Session, home_visit: str) -> datetime | None:

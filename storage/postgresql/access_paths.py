@@ -6,11 +6,17 @@ along an index through a million rows to fill a page that it expects to fill at 
 
 from storage.queries.conditions import FAILED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
-from storage.queries.selectivity import has_indexed_text, is_selective, mergeable
+from storage.queries.search import INDEXED_KEYWORD
+from storage.queries.selectivity import covered, has_indexed_text, held_by_an_index, is_selective, mergeable
 
 # Some five milliseconds, each row at another place of the table.
 WALK = AccessPath(Access.WALK, rows=5_000)
 SORTED, IN_ORDER = AccessPath(Access.SORTED), AccessPath(Access.IN_ORDER)
+# Of a keyword: the trigrams of a frequent one are longer looked up than this takes.
+LONGER_WALK = AccessPath(Access.WALK, rows=25_000, is_longer=True)
+# Of a few lists in the first rows of all there are too few: most of the walk goes along each of them.
+SHORT_WALK = AccessPath(Access.WALK, rows=1_000)
+MERGED_WALKS = [AccessPath(Access.MERGED, rows=4_000), AccessPath(Access.MERGED, rows=20_000, is_longer=True)]
 # Conditions on the column of an order, and on what comes before it in an index: a walk sees only rows that meet them.
 BOUNDS = {
     "date_time": {"start", "end"},
@@ -24,16 +30,29 @@ OWNERS = frozenset({"location", "scope", "assigned_to", "care_enquiry", "service
 
 def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath]:
     along = order[0][0] if order else "id"
-    has_text = has_indexed_text(conditions)
-    if condition := mergeable(conditions, order):
-        return [WALK, SORTED] if has_text else [AccessPath(Access.MERGED, mergeable=condition)]
+    condition = mergeable(conditions, order)
+    if has_indexed_text(conditions):
+        return _text_paths(conditions, order, condition)
+    if condition:
+        return [AccessPath(Access.MERGED, mergeable=condition)]
     if all(is_walked(name, form, along) for name, form in conditions):
         return [IN_ORDER]
     if not is_selective(conditions):
         return [WALK, SORTED]
     if along != "date_time":
         return [SORTED]
-    return [WALK, SORTED] if has_text else [IN_ORDER]
+    # Where the user is seldom at these locations.
+    return [SHORT_WALK, AccessPath(Access.COVERED)] if covered(conditions, order) else [IN_ORDER]
+
+
+def _text_paths(conditions: ConditionShape, order: OrderShape, condition: str | None) -> list[AccessPath]:
+    has_keyword = any(name == INDEXED_KEYWORD for name, _ in conditions)
+    last = AccessPath(Access.NARROWED) if has_keyword and held_by_an_index(conditions) else SORTED
+    walks, merged = ([WALK, LONGER_WALK], MERGED_WALKS) if has_keyword else ([WALK], MERGED_WALKS[:1])
+    if condition:
+        return [SHORT_WALK, *(walk._replace(mergeable=condition) for walk in merged), last]
+    is_sorted = is_selective(conditions) and (not order or order[0][0] != "date_time")
+    return [last] if is_sorted else [*walks, last]
 
 
 def event_paths(leads: ConditionShape) -> list[AccessPath]:

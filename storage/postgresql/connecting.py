@@ -1,6 +1,6 @@
 """How connections are set up: without these settings none waits for a bounded time, or returns instants as their texts."""
 
-import contextlib
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +8,8 @@ import asyncpg
 
 from storage.errors import DatabaseUnusable
 from storage.instants import stored
-from storage.postgresql.urls import each_host, options_of, unreadable, unreadable_file
+from storage.postgresql.hosts import first_connected
+from storage.postgresql.urls import options_of, unreadable, unreadable_file
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 4.0
@@ -17,11 +18,13 @@ SETTINGS = {
     "statement_timeout": "3000",
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "5000",
+    # Of millions of rows a plan looks so dear that it is compiled, which takes longer than any page.
+    "jit": "off",
+    # Where a month is found among ten million visits, less keeps pages instead of rows: all rows of them are looked at.
+    "work_mem": "32MB",
 }
 # Also where the role has times of its own.
 PATIENT_SETTINGS = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-# What another host of the same database may do better.
-_NEXT_HOST = (OSError, TimeoutError, asyncpg.TargetServerAttributeNotMatched, asyncpg.CannotConnectNowError)
 _REFUSED_OPTION = (asyncpg.UndefinedObjectError, asyncpg.CantChangeRuntimeParamError, asyncpg.InvalidParameterValueError)
 # The name by which others of our processes are found.
 NAME = "home-visits"
@@ -42,35 +45,41 @@ def text_of(instant: str | datetime) -> str:
     return f"{instant if isinstance(instant, str) else stored(instant.astimezone(UTC))}Z"
 
 
-async def connect(dsn: str, *, pooled: bool = False, patient: bool = False, connection_class: Any = asyncpg.Connection) -> Any:
+async def connect(
+    dsn: str,
+    *,
+    pooled: bool = False,
+    patient: bool = False,
+    connection_class: Any = asyncpg.Connection,
+    seconds: float = CONNECT_SECONDS,
+) -> Any:
     """Connect to the first host that takes us. `pooled`: through PgBouncer in transaction mode, which keeps no statements.
 
-    `patient`: for statements that may take long, such as one that builds an index.
+    `patient`: for statements that may take long, such as one that builds an index. Each host has so many `seconds`.
     """
-    connection = await _first_connected(
-        dsn,
-        timeout=CONNECT_SECONDS,
-        command_timeout=None if patient else COMMAND_SECONDS,
-        statement_cache_size=0 if pooled else 200,
-        max_cached_statement_lifetime=0,
-        server_settings=ENCODING | ({} if pooled else PATIENT_SETTINGS if patient else SETTINGS),
-        connection_class=connection_class,
-    )
-    try:
-        await connection.set_type_codec("timestamptz", schema="pg_catalog", encoder=text_of, decoder=instant_of, format="text")
-    except BaseException:
-        connection.terminate()
-        raise
+    options = {
+        "timeout": seconds,
+        "command_timeout": None if patient else COMMAND_SECONDS,
+        "statement_cache_size": 0 if pooled else 200,
+        "max_cached_statement_lifetime": 0,
+        "server_settings": ENCODING | ({} if pooled else PATIENT_SETTINGS if patient else SETTINGS),
+        "connection_class": connection_class,
+    }
+    return await first_connected(dsn, lambda host: _ready(host, seconds, options))
+
+
+async def _ready(dsn: str, seconds: float, options: dict[str, Any]) -> Any:
+    # PgBouncer takes us at once, also where PostgreSQL hangs behind it: what asks for a type then waits for that.
+    async with asyncio.timeout(seconds):
+        connection = await _connected(dsn, **options)
+        try:
+            await connection.set_type_codec(
+                "timestamptz", schema="pg_catalog", encoder=text_of, decoder=instant_of, format="text"
+            )
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
-
-
-async def _first_connected(dsn: str, **options: Any) -> Any:
-    """Connect to the first host that answers and is what the URL asks for; raise what the last one said."""
-    *others, last = each_host(dsn)
-    for host in others:
-        with contextlib.suppress(*_NEXT_HOST):
-            return await _connected(host, **options)
-    return await _connected(last, **options)
 
 
 async def _connected(dsn: str, **options: Any) -> Any:

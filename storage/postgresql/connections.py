@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
@@ -10,8 +11,8 @@ from asyncpg.protocol import NO_TIMEOUT
 
 from storage.caller import OURSELVES, Accounts, NoAccounts
 from storage.errors import DatabaseBusy
-from storage.postgresql.connecting import connect
-from storage.postgresql.leases import Lease, Leases
+from storage.postgresql.connecting import CONNECT_SECONDS, connect
+from storage.postgresql.leases import READ_SECONDS, Lease, Leases
 from storage.postgresql.refusals import is_lost
 
 CONNECTIONS = 10
@@ -19,8 +20,10 @@ WAIT_SECONDS = 2.0
 STATEMENTS = 200
 # How long the server may take to end a statement that was cancelled: one that it begins after it was told never ends so.
 CANCEL_SECONDS = 0.25
-# For whom a transaction is: SQLAlchemy, which asks for its connection, knows nothing of callers.
-WRITER: Final = ContextVar("WRITER", default=OURSELVES)
+# For whoever is connected when hardly any time is left: the driver takes none for an error.
+SHORTEST_SECONDS = 0.1
+# What a transaction runs under: SQLAlchemy, which asks for its connection, knows nothing of callers.
+WRITE_LEASE: Final[ContextVar[Lease | None]] = ContextVar("WRITE_LEASE", default=None)
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not typed
@@ -72,7 +75,8 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
     async def read(self, text: str, arguments: list[Any], *, custom_plan: bool) -> list[Any]:
         """Run one statement. `custom_plan`: planned for these very values, which say how many rows there are."""
         if not self.keeps_statements:
-            return cast("list[Any]", await self.fetch(text, *arguments))
+            # The pool ends what takes too long before the driver does.
+            return cast("list[Any]", await self.fetch(text, *arguments, timeout=2 * READ_SECONDS))
         if custom_plan is not self.custom_plans:
             self.custom_plans = None  # where this is interrupted, nobody knows
             await self.execute(f"SET plan_cache_mode = {'force_custom_plan' if custom_plan else 'auto'}")
@@ -112,31 +116,45 @@ class Connections:
     async def read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
         """Return the rows of one statement; raise DatabaseBusy where no connection gets free, or the server hangs.
 
-        Raises what the driver does otherwise. A read that keeps others waiting is interrupted, and begins anew.
+        Raises what the driver does otherwise. A read that keeps others waiting is interrupted, and begins anew; one whose
+        connection is lost is repeated once.
         """
-        lease = Lease(subject, asyncio.current_task(self._leases.loop))
+        lease, is_repeated = Lease(subject, asyncio.current_task(self._leases.loop)), False
         while True:
-            connection = await self._lend(lease)
+            connection: PooledConnection | None = None
             try:
+                connection = await self._lend(lease)
                 return await connection.read(text, arguments, custom_plan=custom_plan)
             except asyncio.CancelledError:
                 if not lease.resume():
                     raise
                 lease = lease.anew()
             except Exception as error:
-                if is_lost(error):
-                    connection.terminate()
-                if lease.is_late:
-                    # The server hangs, or its host is gone without a word: of the others each would cost a caller as long.
-                    self.drop_idle()
-                    raise DatabaseBusy from error
-                raise
+                is_repeatable = self._is_repeatable(error, lease, connection)
+                if is_repeated or not is_repeatable:
+                    raise
+                lease, is_repeated = lease.again(), True
             finally:
-                self.release(connection)
+                if connection is not None:
+                    self.release(connection)
+
+    def _is_repeatable(self, error: Exception, lease: Lease, connection: PooledConnection | None) -> bool:
+        """Tell whether a read that failed so may succeed on a new connection; raise DatabaseBusy where it took too long."""
+        if lease.is_late:
+            # The server hangs, or its host is gone without a word: of the others each would cost a caller as long.
+            self.drop_idle()
+            raise DatabaseBusy from error
+        if not is_lost(error):
+            return False
+        if connection is not None:
+            connection.terminate()
+        # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
+        self.drop_idle()
+        return True
 
     async def acquire(self) -> PooledConnection:
         """Return a connection for a transaction, which ends by `release`; raise as `read` does."""
-        return await self._lend(Lease(WRITER.get()))
+        return await self._lend(WRITE_LEASE.get() or Lease(OURSELVES, ends=math.inf))
 
     async def _lend(self, lease: Lease) -> PooledConnection:
         await self._leases.begin(lease)
@@ -203,8 +221,9 @@ class Connections:
 
     async def _connected(self, lease: Lease) -> PooledConnection:
         try:
-            connection = cast(
-                "PooledConnection", await connect(self._dsn, pooled=self._pooled, connection_class=PooledConnection)
+            seconds = min(CONNECT_SECONDS, max(self._leases.seconds_left(lease), SHORTEST_SECONDS))
+            connection: PooledConnection = await connect(
+                self._dsn, pooled=self._pooled, connection_class=PooledConnection, seconds=seconds
             )
         finally:
             self._leases.restart(lease)

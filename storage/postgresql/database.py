@@ -1,30 +1,33 @@
 """The database past one machine: reads by one call of the driver each, writes in transactions that meet and are run again."""
 
 import asyncio
+import math
 import random
-import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from storage import migrations
 from storage.caller import OURSELVES
 from storage.changes import has_events, wakeups
-from storage.database import Database, Insert, Progress, Wiped
+from storage.database import Database, Insert, Progress, Remains, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
-from storage.postgresql import filling, indexes, locks, migrating
+from storage.postgresql import filling, indexes, locks, migrating, purging
 from storage.postgresql.connecting import connect
-from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITER, Connections
+from storage.postgresql.connections import CONNECTIONS, WAIT_SECONDS, WRITE_LEASE, Connections
 from storage.postgresql.dialect import DIALECT, register
 from storage.postgresql.health import Health
-from storage.postgresql.refusals import REPEATABLE, ROLLED_BACK, STALE, cause_of, is_lost, sqlstate, translate_errors
+from storage.postgresql.leases import ANSWER_SECONDS, Lease
+from storage.postgresql.refusals import REPEATABLE, STALE, cause_of, is_lost, is_rolled_back, sqlstate, translate_errors
 from storage.postgresql.urls import dsn_of, without_password
 from storage.postgresql.waking import NOTIFY, Announcer, Listener
 from storage.queries.people_search import SEARCH
@@ -37,24 +40,10 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 5
 # `/readyz` tells within five seconds.
 CHECK_SECONDS = 4.0
-# A read that was lost later than this is not repeated: together that would take longer than a caller may wait.
-REPEAT_SECONDS = 1.0
-# So long a write may take to begin, however often: with a statement that hangs it takes no longer than a caller may wait.
+# So long a write may take to begin, however often; in what is left of ANSWER_SECONDS it is done and committed.
 BEGIN_SECONDS = 4.0
 # Parameters whose values say how many rows there are: keywords, and times of events.
 _TELLING = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH, "at_from", "at_before"))
-
-# ANALYZE leaves the statistics of an empty table as they are; where a column gets a type, even its own, they go.
-FORGET_KEYS = """
-    DO $$ BEGIN
-        IF NOT EXISTS (SELECT 1 FROM idempotency_keys)
-            AND EXISTS (SELECT 1 FROM pg_stats WHERE tablename = 'idempotency_keys' AND schemaname = current_schema())
-        THEN
-            ALTER TABLE idempotency_keys ALTER key TYPE varchar, ALTER subject TYPE varchar, ALTER fingerprint TYPE varchar;
-        END IF;
-    END $$
-"""
-OLD_PAGES = "Tables and indexes hold what was wiped until VACUUM FULL and REINDEX, the log and base backups until they expire."
 
 
 class PostgreSQLDatabase(Database):
@@ -113,32 +102,24 @@ class PostgreSQLDatabase(Database):
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         rows = await self._fetch(statement, values, subject)
-        while statement.fallback is not None and statement.rows is not None and len(rows) < values["limit"]:
-            statement = statement.fallback
+        while (following := statement.after(len(rows), values.get("limit", 0))) is not None:
+            statement = following
             rows = await self._fetch(statement, values, subject)
         return rows
 
     async def _fetch(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any]:
         self.statement_count += 1
-        custom_plan = not _TELLING.isdisjoint(statement.names)
+        custom_plan = statement.by_values or not _TELLING.isdisjoint(statement.names)
         return await self._read(statement.text, statement.arguments(values), subject, custom_plan=custom_plan)
 
     async def _read(self, text: str, arguments: list[Any], subject: str, *, custom_plan: bool) -> list[Any]:
-        began = time.monotonic()
         try:
             rows = await self._connections.read(text, arguments, subject, custom_plan=custom_plan)
         except Exception as error:
-            if is_lost(error):
-                # Of a server that was restarted all connections are lost: a new one tells whether it is there again.
-                self._connections.drop_idle()
-                if time.monotonic() - began > REPEAT_SECONDS:
-                    with self._reading.translating():
-                        raise
-            elif sqlstate(error) in STALE:
-                self._connections.forget_statements()
-            else:
+            if sqlstate(error) not in STALE:
                 with self._reading.translating():
                     raise
+            self._connections.forget_statements()
         else:
             if self._reading.failure is not None:
                 self._reading.note_success()
@@ -154,24 +135,23 @@ class PostgreSQLDatabase(Database):
 
     async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction, and again from its start where it met another one; see `Database.write`."""
-        return await self._writes.run(self._attempts(work, state or WriteState()), state)
+        return await self._writes.run(self._attempts(work, state or WriteState(), is_patient=state is None), state)
 
-    async def _attempts(self, work: Callable[[Session], T], state: WriteState) -> T:
-        WRITER.set(state.subject)
-        deadline = asyncio.get_running_loop().time() + BEGIN_SECONDS
+    async def _attempts(self, work: Callable[[Session], T], state: WriteState, *, is_patient: bool) -> T:
+        loop = asyncio.get_running_loop()
+        begins_by = loop.time() + BEGIN_SECONDS
+        # What nobody waits for, such as a part of an import, may take its time.
+        ends = math.inf if is_patient else loop.time() + ANSWER_SECONDS
         for attempt in range(1, MAX_ATTEMPTS + 1):
+            lease = Lease(state.subject, ends=begins_by)
             try:
-                result = await self._attempt(work, state, deadline)
+                result = await self._attempt(work, state, lease, ends)
             except Exception as error:
-                if is_lost(error) or isinstance(cause_of(error), TimeoutError):
-                    self._connections.drop_idle()
-                if sqlstate(error) in STALE:
-                    self._connections.forget_statements()
-                # Where all connections are taken, one write more is of the kind that takes them: it waits once again.
-                is_repeatable = attempt == 1 if isinstance(error, DatabaseBusy) else sqlstate(error) in REPEATABLE | STALE
-                is_late = asyncio.get_running_loop().time() > deadline
-                if attempt == MAX_ATTEMPTS or not is_repeatable or is_late:
+                is_repeatable = self._is_repeatable(error, is_first=attempt == 1) and loop.time() <= begins_by
+                if attempt == MAX_ATTEMPTS or not is_repeatable:
                     with self._writing.translating():
+                        if lease.is_late and is_lost(error):
+                            raise DatabaseBusy from error
                         raise
             else:
                 self.transaction_count += 1
@@ -180,14 +160,27 @@ class PostgreSQLDatabase(Database):
             await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311 - jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[Session], T], state: WriteState, deadline: float) -> T:
+    def _is_repeatable(self, error: Exception, *, is_first: bool) -> bool:
+        """Tell whether a write that failed so may succeed; see to it that it finds no connection of the kind that failed."""
+        cause = error.__cause__ if isinstance(error, WriteInDoubt) and error.__cause__ else error
+        if is_lost(cause) or isinstance(cause_of(cause), TimeoutError):
+            self._connections.drop_idle()
+        if sqlstate(error) in STALE:
+            self._connections.forget_statements()
+        if isinstance(error, DatabaseBusy):
+            # Where all connections are taken, one write more is of the kind that takes them: it waits once again.
+            return is_first
+        return isinstance(error, StaleDataError) or sqlstate(error) in REPEATABLE | STALE
+
+    async def _attempt(self, work: Callable[[Session], T], state: WriteState, lease: Lease, ends: float) -> T:
+        WRITE_LEASE.set(lease)
         if self._engine is None:
             raise DatabaseUnusable(f"{self} is not open.")
         options: Any = {"sync_session_class": Session, "expire_on_commit": False, "info": {"dialect": DIALECT}}
         async with AsyncSession(self._engine, **options) as session:
             try:
-                async with asyncio.timeout_at(deadline):
-                    await session.connection()  # waits for one that is free
+                await session.connection()  # waits for one that is free
+                lease.ends = ends
                 state.begin()
                 result = await session.run_sync(lambda inner: _run(work, inner))  # type: ignore[arg-type]  # it is the class above
                 await session.flush()
@@ -218,28 +211,26 @@ class PostgreSQLDatabase(Database):
         with translate_errors():
             await self._analyze()
 
-    async def purge(self) -> list[str]:
+    async def purge(self) -> Remains:
         with translate_errors():
             # Statistics hold the most common values of columns, names and addresses among them.
-            await self._analyze()
-            await self._forget_keys()
-        return [OLD_PAGES]
+            await self._analyze(purging.TABLES)
+            return await purging.drop_statistics_of_keys(partial(connect, self._dsn, pooled=self._pooled, patient=True))
 
-    def wiped_since(self, source: Path) -> Wiped | None:  # noqa: ARG002 - its backups are PostgreSQL's own
+    def other_copies(self) -> list[Path]:
+        return []
+
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
-    async def _analyze(self) -> None:
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:  # noqa: ARG002 - its backups are PostgreSQL's own
+        return None
+
+    async def _analyze(self, tables: str = "") -> None:
         connection = await connect(self._dsn, pooled=self._pooled, patient=True)
         try:
             # Through PgBouncer the role's time for a statement holds, which is a request's.
-            await connection.execute("BEGIN; SET LOCAL statement_timeout = 0; ANALYZE; COMMIT")
-        finally:
-            await connection.close()
-
-    async def _forget_keys(self) -> None:
-        connection = await connect(self._dsn, pooled=self._pooled, patient=True)
-        try:
-            await connection.execute(f"BEGIN; SET LOCAL lock_timeout = '2s'; {FORGET_KEYS}; COMMIT")
+            await connection.execute(f"BEGIN; SET LOCAL statement_timeout = 0; ANALYZE {tables}; COMMIT")
         finally:
             await connection.close()
 
@@ -298,7 +289,7 @@ async def _commit(session: AsyncSession, state: WriteState) -> None:
     try:
         await session.commit()
     except Exception as error:
-        if sqlstate(error)[:2] not in ROLLED_BACK:
+        if not is_rolled_back(error):
             raise WriteInDoubt from error
         state.rolled_back()
         raise

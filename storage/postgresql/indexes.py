@@ -12,6 +12,7 @@ from storage.postgresql import keywords
 from storage.postgresql.dialect import DIALECT
 from storage.postgresql.locks import locked, locked_at_once
 
+REPLACED = frozenset({"home_visits_of_user"})
 TABLES = (metadata.tables["home_visits"], metadata.tables["home_visit_events"])
 
 
@@ -49,11 +50,16 @@ async def build_missing(dsn: str) -> bool:
 
 
 async def build(connection: Any) -> bool:
-    """Build the indexes that are missing; return whether there were any. One that was broken off is there, but not valid."""
+    """Build the indexes that are missing; return whether there were any. One that was broken off is there, but not valid.
+
+    Those that others have replaced are dropped when these are built.
+    """
     valid = "SELECT indexrelid::regclass::text, indisvalid FROM pg_index"
     present = {row[0].rpartition(".")[2]: row[1] for row in await connection.fetch(valid)}
     missing = {name: text for name, text in definitions().items() if not present.get(name)}
     for name, text in missing.items():
         await connection.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
         await connection.execute(text)
+    for name in REPLACED & present.keys():
+        await connection.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
     return bool(missing)

@@ -1,6 +1,7 @@
 """Who may use a connection: callers in turn, and nobody for long while others wait."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -14,16 +15,34 @@ SHORT_SECONDS = 0.1
 USUAL_SECONDS = 0.004
 # PostgreSQL itself ends a statement after three seconds: whoever waits for longer waits for a server that hangs.
 READ_SECONDS = 4.0
+# So long a caller waits for all of it: for a connection, for its repetition, for a transaction from its BEGIN to its COMMIT.
+ANSWER_SECONDS = 5.0
 
 
 class Lease:
-    """One use of a connection for a caller. `task` is the one that reads, which may be interrupted; a write has none."""
+    """One use of a connection for a caller. `task` is the one that reads, which may be interrupted; a write has none.
 
-    __slots__ = ("_cancelling", "admitted", "connection", "is_interrupted", "is_late", "is_long", "since", "subject", "task")
+    At `ends`, on the clock of the event loop, its connection is closed, whatever it waits for; `is_late` says that it was.
+    """
 
-    def __init__(self, subject: str, task: "asyncio.Task[Any] | None" = None) -> None:
+    __slots__ = (
+        "_cancelling",
+        "admitted",
+        "connection",
+        "ends",
+        "is_interrupted",
+        "is_late",
+        "is_long",
+        "since",
+        "subject",
+        "task",
+    )
+
+    def __init__(self, subject: str, task: "asyncio.Task[Any] | None" = None, *, ends: float | None = None) -> None:
         self.subject = subject
         self.task = task
+        # None: so long after it begins as a caller may wait.
+        self.ends = ends
         # Since when it waits, or runs.
         self.since = 0.0
         self.admitted: asyncio.Future[None] | None = None
@@ -47,8 +66,14 @@ class Lease:
 
     def anew(self) -> "Lease":
         """Return one for the same read, a long one: this one ends only once the server has ended what was interrupted."""
-        lease = Lease(self.subject, self.task)
+        lease = Lease(self.subject, self.task, ends=math.inf)
         lease.is_long = True
+        return lease
+
+    def again(self) -> "Lease":
+        """Return one for the same read, whose connection was lost."""
+        lease = Lease(self.subject, self.task, ends=self.ends)
+        lease.is_long = self.is_long
         return lease
 
 
@@ -84,6 +109,8 @@ class Leases:
             # get_running_loop is a system call before Python 3.12.
             loop = self.loop = asyncio.get_running_loop()
         lease.since = loop.time()
+        if lease.ends is None:
+            lease.ends = lease.since + max(ANSWER_SECONDS, self._wait_seconds)
         if self._timer is None:
             self._timer = loop.call_later(SHORT_SECONDS, self._look)
         if self._queues or not self._is_admissible(lease):
@@ -97,6 +124,10 @@ class Leases:
         if self.loop is not None:
             lease.since = self.loop.time()
         self._running[lease] = None
+
+    def seconds_left(self, lease: Lease) -> float:
+        """Return for how long it may go on."""
+        return math.inf if self.loop is None or lease.ends is None else lease.ends - self.loop.time()
 
     def end(self, lease: Lease) -> None:
         del self._running[lease]
@@ -180,19 +211,25 @@ class Leases:
         if self.loop is None or not (self._running or self._queues):
             return
         now = self.loop.time()
-        for lease in list(self._running):
-            if now - lease.since > READ_SECONDS and lease.task is not None and lease.connection is not None:
-                lease.is_late = True
-                lease.connection.terminate()
-        self._refuse(now)
+        late = [lease for lease in self._running if lease.connection is not None and self._is_late(lease, now)]
+        for lease in late:
+            # What waits for the server fails at once. It commits nothing that it was not told to before.
+            lease.is_late = True
+            lease.connection.terminate()
+        self._refuse(now, is_hanging=bool(late))
         self._interrupt_long(now)
         self._timer = self.loop.call_later(SHORT_SECONDS, self._look)
 
-    def _refuse(self, now: float) -> None:
-        """Refuse those who have waited for too long; long reads wait for each other, for as long as that takes."""
+    @staticmethod
+    def _is_late(lease: Lease, now: float) -> bool:
+        is_hanging = lease.task is not None and now - lease.since > READ_SECONDS
+        return is_hanging or (lease.ends is not None and now > lease.ends)
+
+    def _refuse(self, now: float, *, is_hanging: bool) -> None:
+        """Refuse those who have waited for too long; long reads wait for each other, for as long as nothing hangs."""
         waiting = [lease for queue in self._queues.values() for lease in queue]
         for lease in waiting:
-            if not lease.is_long and now - lease.since > self._wait_seconds and lease.admitted is not None:
+            if (is_hanging or not lease.is_long) and now - lease.since > self._wait_seconds and lease.admitted is not None:
                 self._remove(lease)
                 if not lease.admitted.done():
                     lease.admitted.set_exception(DatabaseBusy())

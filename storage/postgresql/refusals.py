@@ -13,7 +13,9 @@ REPEATABLE = frozenset({"40001", "40P01", "23505", "55P03"})
 # The schema changed under a statement that was prepared before.
 STALE = frozenset({"0A000", "26000"})
 # Of a commit that fails so it is known that nothing is left: a constraint that is checked last, a conflict, a full disk.
-ROLLED_BACK = frozenset({"23", "40", "53"})
+_ROLLED_BACK = ("23", "40", "53")
+# "Statement completion unknown", though its class is that of conflicts: engines of several nodes say so.
+_UNKNOWN = "40003"
 _FULL = frozenset({"53100", "53200"})
 _BUSY = frozenset({"57014", "55P03", "40001", "40P01", "53300", "57P03"})
 # What a connection that is gone raises: the server stopped, restarted, or cut it.
@@ -45,6 +47,12 @@ def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is gone, and with it whatever was not committed."""
     cause = cause_of(error)
     return isinstance(cause, LOST) and not isinstance(cause, TimeoutError)
+
+
+def is_rolled_back(error: BaseException) -> bool:
+    """Tell whether a commit that failed so has surely left nothing."""
+    state = sqlstate(error)
+    return state.startswith(_ROLLED_BACK) and state != _UNKNOWN
 
 
 def unusable(error: BaseException) -> DatabaseUnusable | None:

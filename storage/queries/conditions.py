@@ -1,7 +1,7 @@
 """The conditions of a list of visits, as SQL whose text depends on their shape and not on their values."""
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
@@ -15,7 +15,7 @@ from storage.instants import stored
 from storage.models import ConfirmationStatus, HomeVisit, HomeVisitStatus, table_of
 from storage.queries.attendees import ATTENDEE, INDEXED_ATTENDEE, attendee_clause, attendee_conditions
 from storage.queries.dialect import Access, ConditionShape, Dialect
-from storage.queries.search import INDEXED_KEYWORD, KEYWORD, keyword_clause, keyword_conditions
+from storage.queries.search import INDEXED_KEYWORD, KEYWORD, KEYWORD_BEFORE, keyword_clause, keyword_conditions
 
 LIST_LENGTH = 250
 SCOPES = 512
@@ -67,6 +67,11 @@ class Conditions(NamedTuple):
     shape: ConditionShape
     values: dict[str, Any]
 
+    def without(self, names: Container[str]) -> "Conditions":
+        """Return the others; names are those of conditions with one value each."""
+        shape = tuple(part for part in self.shape if part[0] not in names)
+        return Conditions(shape, {name: value for name, value in self.values.items() if name not in names})
+
 
 IDS = {
     "ids": VISITS.c.id,
@@ -108,6 +113,8 @@ CLOSER: dict[str, Callable[[str, str], str]] = {"start": max, "end": min}
 NO_CONDITION = frozenset({KEYWORD, ATTENDEE, "time_zone"})
 # Conditions on an index of texts, for statements that look visits up by it.
 INDEXED = frozenset({INDEXED_KEYWORD, INDEXED_ATTENDEE})
+# All conditions on a text, looked up or looked for.
+TEXTS = INDEXED | {KEYWORD, KEYWORD_BEFORE, ATTENDEE}
 POSITIONS = {name: position for position, name in enumerate(HomeVisitFilter.__annotations__)}
 
 

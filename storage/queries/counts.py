@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from storage.queries import listing
+from storage.queries import listing, numbered_pages, people
 from storage.queries.conditions import VISITS
 from storage.queries.dialect import SCANS, Access, AccessPath, Dialect
 from storage.queries.listing import SHAPES, Shape, clauses, matches_of_parents, parents_of
@@ -22,8 +22,9 @@ def count(dialect: Dialect, shape: Shape) -> Statement:
 
 def cached_shapes() -> int:
     """Return how many forms of lists are kept compiled."""
-    compilers = (listing.page, listing.beyond_cursors, listing.one, count)
-    return sum(compiler.cache_info().currsize for compiler in compilers)
+    of_visits = (listing.page, numbered_pages.row_at, listing.beyond_cursors, listing.one, count)
+    of_people = (people.page, people.row_at, people.beyond_cursors, people.count)
+    return sum(compiler.cache_info().currsize for compiler in (*of_visits, *of_people))
 
 
 def _along(dialect: Dialect, path: AccessPath, shape: Shape) -> Statement:

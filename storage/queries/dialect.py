@@ -22,6 +22,10 @@ class Access(Enum):
     SCAN = auto()  # all rows are looked at, or those that an index of texts finds
     SCAN_ALL = auto()  # all rows are looked at, because an index of texts finds too many
     SORTED = auto()  # all that meet the conditions, by whichever index leaves the fewest, and then sorted
+    NARROWED = auto()  # all that meet the other conditions, where these leave few, for the texts to be read; else as SORTED
+    COVERED = (
+        auto()
+    )  # along an index in the order of the list that also holds other conditions: what does not meet them is not read
     WALK = auto()  # those of the first rows in the order of the list, so many as `rows` says
 
 
@@ -32,13 +36,15 @@ class AccessPath(NamedTuple):
     """One way to find the rows of a list. Where it takes more than `max_steps`, in the database's own measure, the next is tried.
 
     `mergeable` names the condition whose values have a list each, where the lists of several are merged. After so many `rows`
-    a walk ends: the next path is for a page that it has not filled.
+    a walk ends, or one along each of these lists together: the next path is for a page that it has not filled. One that
+    `is_longer` is taken only where it fills the page at the rate of the walk before it.
     """
 
     access: Access
     max_steps: int | None = None
     mergeable: str | None = None
     rows: int | None = None
+    is_longer: bool = False
 
 
 class Joined(NamedTuple):
@@ -85,6 +91,14 @@ class Dialect(ABC):
     @abstractmethod
     def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
         """Hold for rows that the index of this column finds by the parameter: at least all whose texts contain the keyword."""
+
+    @abstractmethod
+    def words(self, keyword: str) -> Any:
+        """Return the words of a keyword, for `has_words`; None where it is not several, or an index needs no estimate of them."""
+
+    @abstractmethod
+    def has_words(self, folded: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Hold for rows in whose texts all words of the parameter stand, wherever: those that an index of texts looks up."""
 
     @abstractmethod
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
@@ -141,6 +155,10 @@ class Dialect(ABC):
     @abstractmethod
     def scanning(self, query: sa.Select[Any], table: sa.FromClause) -> sa.Select[Any]:
         """Return the query so that all rows of the table are looked at, one after the other."""
+
+    @abstractmethod
+    def planned_whole(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """Return a query by groups so that it is planned for all of them, though it has a limit."""
 
     @abstractmethod
     def is_walked(self, name: str, form: str, order: OrderShape) -> bool:

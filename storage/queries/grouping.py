@@ -59,12 +59,12 @@ def _along(dialect: Dialect, path: AccessPath, shape: GroupingShape) -> Statemen
     keys = [key for grouping in shape.groupings for key in _keys(dialect, grouping, shape.pieces)]
     names = [f"key_{number}" for number in range(len(keys))]
     columns: list[sa.ColumnElement[Any]] = [key.label(name) for key, name in zip(keys, names, strict=True)]
-    query = sa.select(*columns, sa.func.count()).select_from(VISITS)
+    query: sa.Select[Any] = sa.select(*columns, sa.func.count()).select_from(VISITS)
     query = query.where(*clauses(dialect, Shape(shape.conditions), path.access))
     # By label: a key that has parameters would not be the same expression twice to every database.
     query = query.group_by(*map(sa.literal_column, names))
-    query = query.limit(sa.bindparam("limit", type_=sa.Integer())).offset(sa.literal_column("0"))
-    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)
+    query = dialect.planned_whole(query).limit(sa.bindparam("limit", type_=sa.Integer())).offset(sa.literal_column("0"))
+    return compiled(dialect, dialect.scanning(query, VISITS) if path.access in SCANS else query)._replace(by_values=True)
 
 
 def _keys(dialect: Dialect, grouping: HomeVisitGrouping, pieces: int) -> list[sa.ColumnElement[Any]]:

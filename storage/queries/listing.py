@@ -1,6 +1,7 @@
 """Lists of visits as SQL: a page, and one page for each of many parents; compiled once for each dialect and shape."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,16 +11,16 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from storage.models import DERIVED_FROM, HomeVisit
 from storage.queries.conditions import BOUNDS, INDEXED, LISTS, VISITS, clause
 from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, Dialect, OrderShape
-from storage.queries.paging import Order, canonical, cursors_of, limited, only_row_at, page_limit
-from storage.queries.selectivity import has_indexed_text
+from storage.queries.narrowing import is_narrow
+from storage.queries.paging import Order, canonical, cursors_of, limited, page_limit
+from storage.queries.search import INDEXED_KEYWORD, PHRASE
+from storage.queries.selectivity import covered, held_by_an_index, held_by_the_index_of
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
 COLUMNS: tuple[str, ...] = HomeVisitRecord.columns  # type: ignore[attr-defined]  # the class has its columns
 # The dearest is kept in some 50 KB.
 SHAPES = 512
-# A row that pages are numbered up to is reached by walks so many times as long as those that fill a page.
-DEEPER = 40
 
 _ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
@@ -72,12 +73,12 @@ def page(dialect: Dialect, shape: Shape) -> Listing:
 
     With a parent: for each value of the list `parents`, that value and then the same, or nulls where its page is empty.
     """
-    names = _names(shape.columns, shape.order)
+    names = names_of(shape.columns, shape.order)
     if shape.parent is None:
         paths = dialect.page_paths(shape.conditions, shape.order)
-        return _listing(with_fallbacks(paths, lambda path: _along(dialect, path, shape, names)), shape, names)
+        return listing_of(with_fallbacks(paths, lambda path: _along(dialect, path, shape, names)), shape, names)
     paths = dialect.nested_paths(shape.conditions)
-    return _listing(with_fallbacks(paths, lambda path: _of_parents_along(dialect, path, shape, names)), shape, names)
+    return listing_of(with_fallbacks(paths, lambda path: _of_parents_along(dialect, path, shape, names)), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -87,24 +88,10 @@ def beyond_cursors(dialect: Dialect, shape: Shape) -> Statement:
 
 
 @lru_cache(SHAPES)
-def row_at(dialect: Dialect, shape: Shape) -> Listing:
-    """Select of one row what cursors have: that at the parameter `position`, counted from 0, of the first `reach` rows."""
-    names = _names(frozenset(), shape.order)
-    paths = dialect.page_paths(shape.conditions, shape.order)
-    if _leads_along(shape):
-        paths = list(map(_deeper, paths))
-
-    def along(path: AccessPath) -> Statement:
-        return compiled(dialect, only_row_at(_rows_along(dialect, path, shape, names)))
-
-    return _listing(with_fallbacks(paths, along), shape, names)
-
-
-@lru_cache(SHAPES)
 def one(dialect: Dialect, conditions: ConditionShape, columns: frozenset[str] | None) -> Listing:
-    names, shape = _names(columns, ()), Shape(conditions)
+    names, shape = names_of(columns, ()), Shape(conditions)
     query = sa.select(*(VISITS.c[name] for name in names)).where(*clauses(dialect, shape, Access.FEWEST))
-    return _listing(compiled(dialect, query), shape, names)
+    return listing_of(compiled(dialect, query), shape, names)
 
 
 @lru_cache(SHAPES)
@@ -112,11 +99,20 @@ def record(names: tuple[str, ...]) -> Callable[[Iterable[Any]], HomeVisit]:
     return HomeVisitRecord if names == COLUMNS else record_of(HomeVisit, names)
 
 
-def clauses(dialect: Dialect, shape: Shape, access: Access, along: str | None = None) -> list[sa.ColumnElement[bool]]:
-    """Return the SQL of all conditions of a shape, as `clause` does of each."""
+def clauses(
+    dialect: Dialect, shape: Shape, access: Access, along: str | None = None, wider: Container[str] = ()
+) -> list[sa.ColumnElement[bool]]:
+    """Return the SQL of all conditions of a shape, as `clause` does of each; by those that are `wider`, no index is sought."""
     by_text = access in (Access.SCAN, Access.SORTED)
     parts = [part for part in shape.conditions if by_text or part[0] not in INDEXED]
-    return [clause(dialect, name, form, access, along) for name, form in parts]
+    return [clause(dialect, name, form, access, "" if name in wider else along) for name, form in parts]
+
+
+def implied_by_cursor(order: OrderShape, *, backward: bool) -> frozenset[str]:
+    """Return the bounds that all rows beyond a cursor meet, where its own row meets them."""
+    column, descending = order[0]
+    sides = (operator.lt, operator.le) if descending != backward else (operator.gt, operator.ge)
+    return frozenset(name for name, (bound, side) in BOUNDS.items() if bound.name == column and side in sides)
 
 
 def of_table(found: sa.FromClause, condition: sa.ColumnElement[bool], table: sa.Table = VISITS) -> sa.ColumnElement[bool]:
@@ -140,41 +136,28 @@ def matches_of_parents(dialect: Dialect, shape: Shape, columns: Iterable[sa.Colu
     return dialect.scanning(sa.select(*columns).where(*clauses(dialect, shape, Access.SCAN), is_of_parent), VISITS)
 
 
-def _names(columns: frozenset[str] | None, order: OrderShape) -> tuple[str, ...]:
+def names_of(columns: frozenset[str] | None, order: OrderShape) -> tuple[str, ...]:
     if columns is None:
         return COLUMNS
     needed = {"id", *(name for name, _ in order), *(part for name in columns for part in DERIVED_FROM.get(name, (name,)))}
     return tuple(name for name in COLUMNS if name in needed)
 
 
-def _listing(statement: Statement, shape: Shape, names: tuple[str, ...]) -> Listing:
+def listing_of(statement: Statement, shape: Shape, names: tuple[str, ...]) -> Listing:
     return Listing(statement, record(names), len(names), Order(shape.order, names))
 
 
-def _leads_along(shape: Shape) -> bool:
-    """Tell whether rows in this order lie side by side, or all that a walk passes meet the conditions."""
-    along = shape.order[0][0]
-    if along == "id":
-        return not has_indexed_text(shape.conditions)
-    return all(name in BOUNDS and BOUNDS[name][0].name == along for name, _ in shape.conditions)
-
-
-def _deeper(path: AccessPath) -> AccessPath:
-    """Return a walk that goes on for longer: to sort all rows would take more than to pass over the first of them."""
-    if path.access not in (Access.IN_ORDER, Access.WALK):
-        return path
-    return path._replace(max_steps=path.max_steps and DEEPER * path.max_steps, rows=path.rows and DEEPER * path.rows)
-
-
 def _along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
-    return compiled(dialect, _rows_along(dialect, path, shape, names))
+    return compiled(dialect, rows_along(dialect, path, shape, names))
 
 
-def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+def rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     if path.mergeable is not None:
-        return _merged(dialect, shape, names, path.mergeable)
-    if path.access is Access.SORTED:
-        return _sorted(dialect, shape, names)
+        return _merged(dialect, shape, names, path)
+    if path.access in (Access.SORTED, Access.NARROWED):
+        return _sorted(dialect, shape, names, path.access)
+    if path.access is Access.COVERED:
+        return _covered(dialect, shape, names)
     if path.rows is not None:
         return _walked(dialect, shape, names, path.rows)
     columns = [*(VISITS.c[name] for name in names), *_beyond_cursors(dialect, shape, access=path.access)]
@@ -182,12 +165,23 @@ def _rows_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequenc
     return dialect.scanning(query, VISITS) if path.access in SCANS else query
 
 
-def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str], access: Access) -> sa.Select[Any]:
     """Find all that meet the conditions before they are sorted, in a query of its own: its planner knows of no order."""
     order = order_of(shape.order)
-    matches = sa.select(*(VISITS.c[name] for name in names))
-    matches = matches.where(*clauses(dialect, shape, Access.SORTED), *_bounds(shape, order, VISITS)).offset(_ZERO)
-    found = matches.subquery("found")
+
+    def matches(access: Access) -> sa.Select[Any]:
+        columns = sa.select(*(VISITS.c[name] for name in names))
+        return columns.where(*clauses(dialect, shape, access), *_bounds(shape, order, VISITS)).offset(_ZERO)
+
+    if access is Access.NARROWED:
+        held = shape._replace(conditions=held_by_an_index(shape.conditions))
+        phrase = (INDEXED_KEYWORD, PHRASE) in shape.conditions
+        narrow = is_narrow(dialect, clauses(dialect, held, Access.FEWEST), phrase=phrase)
+        # Of these only the one whose condition holds is begun.
+        parts = [(matches(Access.FEWEST), narrow), (matches(Access.SORTED), ~narrow)]
+        found: sa.FromClause = sa.union_all(*(sa.select(part.subquery()).where(holds) for part, holds in parts)).subquery("found")
+    else:
+        found = matches(Access.SORTED).subquery("found")
     query = sa.select(*found.c, *_beyond_cursors(dialect, shape))
     return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
@@ -206,15 +200,54 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
     return limited(query.order_by(*order.sorting(found, backward=shape.backward)), page_limit())
 
 
-def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], condition: str) -> sa.Select[Any]:
+def _covered(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
+    """Walk along an index that also holds other conditions, and look up only what meets these."""
+    order, found = order_of(shape.order), VISITS.alias("found")
+    held = covered(shape.conditions, shape.order)
+    others = tuple(part for part in shape.conditions if part not in held)
+    walk = sa.select(VISITS.c.id, VISITS.c.date_time).where(*_clauses_of(dialect, shape, held), *_bounds(shape, order, VISITS))
+    walked = walk.order_by(*order.sorting(VISITS, backward=shape.backward)).offset(_ZERO).subquery("walked")
+    conditions = [of_table(found, condition) for condition in _clauses_of(dialect, shape, others)]
+    query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
+    query = query.select_from(walked.join(found, found.c.id == walked.c.id)).where(*conditions)
+    return limited(query.order_by(*order.sorting(walked, backward=shape.backward)), page_limit())
+
+
+def _clauses_of(dialect: Dialect, shape: Shape, conditions: ConditionShape) -> list[sa.ColumnElement[bool]]:
+    return clauses(dialect, shape._replace(conditions=conditions), Access.FEWEST)
+
+
+def _merged(dialect: Dialect, shape: Shape, names: Sequence[str], path: AccessPath) -> sa.Select[Any]:
     """Take the first of each of a few lists, of which all have an index in this order, and of these the first."""
+    condition = path.mergeable or ""
     lists = dialect.numbered(condition, "lists")
     others = shape._replace(conditions=tuple(part for part in shape.conditions if part[0] != condition))
     numbers = sa.select(VISITS.c.number).where(LISTS[condition] == lists.c.value)
+    if path.rows is not None:
+        numbers = numbers.where(_among_first(dialect, others, condition, path.rows))
     numbers = _limited(dialect, others, numbers, Access.IN_ORDER).correlate(lists)
     join, found = dialect.joined(lists, numbers, VISITS, outer=False)
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape)).select_from(join)
     return limited(query.order_by(*order_of(shape.order).sorting(found, backward=shape.backward)), page_limit())
+
+
+def _among_first(dialect: Dialect, shape: Shape, condition: str, rows: int) -> sa.ColumnElement[bool]:
+    """Hold for what comes no later than the earliest instant at which one of the lists has had its share of so many rows.
+
+    Up to there all lists are walked alike, so that of what they have in common the first are the first of all.
+    """
+    order, lists, walked = order_of(shape.order), dialect.numbered(condition, "shares"), VISITS.alias("walked")
+    column, descends = order.keys[0][0], order.keys[0][1] != shape.backward
+    held = shape._replace(conditions=held_by_the_index_of(condition, shape.conditions))
+    number = sa.select(sa.func.count()).select_from(dialect.numbered(condition, "counted")).scalar_subquery()
+    conditions = [*clauses(dialect, held, Access.FEWEST), *_bounds(shape, order, VISITS), LISTS[condition] == lists.c.value]
+    last = sa.select(walked.c[column]).where(*(of_table(walked, part) for part in conditions))
+    last = last.order_by(*order.sorting(walked, backward=shape.backward)).correlate(lists)
+    last = last.limit(_ONE).offset(sa.literal_column(str(rows), sa.Integer()) // number)
+    nearest, farthest = (sa.func.max, sa.func.min) if descends else (sa.func.min, sa.func.max)
+    edge = sa.select(nearest(last.scalar_subquery())).select_from(lists).scalar_subquery()
+    end = sa.func.coalesce(edge, sa.select(farthest(walked.c[column])).scalar_subquery())
+    return VISITS.c[column] >= end if descends else VISITS.c[column] <= end
 
 
 def _of_parents_along(dialect: Dialect, path: AccessPath, shape: Shape, names: Sequence[str]) -> Statement:
@@ -277,7 +310,8 @@ def _beyond_cursors(
     order = order_of(shape.order)
     columns: list[sa.ColumnElement[bool]] = []
     for argument, backward in cursors_of(shape.after, shape.before):
-        conditions = clauses(dialect, shape, access, along=order.keys[0][0])
+        wider = implied_by_cursor(order.keys, backward=backward)
+        conditions = clauses(dialect, shape, access, along=order.keys[0][0], wider=wider)
         query: sa.Select[Any] = sa.select(_ONE).select_from(VISITS).where(*conditions)
         query = query.where(order.beyond(VISITS, argument, backward=backward, inclusive=True))
         if parents is not None and shape.parent is not None:

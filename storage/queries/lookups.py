@@ -88,18 +88,20 @@ def _idempotent_booking(dialect: Dialect, limited: bool) -> Statement:
 @lru_cache
 def _referenced(dialect: Dialect, limited: bool, enquiry_limited: bool) -> Statement:
     enquiries = sa.select(*(ENQUIRIES.c[name] for name in ENQUIRY_COLUMNS)).where(ENQUIRIES.c.id == _parameter("care_enquiry"))
-    contact, user = CONTACTS.c.id == _parameter("contact"), USERS.c.id == _parameter("user")
+    contacts = sa.select(*(CONTACTS.c[name] for name in CONTACT_COLUMNS)).where(CONTACTS.c.id == _parameter("contact"))
+    user = USERS.c.id == _parameter("user")
     if enquiry_limited:
         enquiries = enquiries.where(_in_scope(dialect, ENQUIRIES))
     if limited:
-        contact = sa.and_(contact, visible(dialect, "service_user_contact"))
+        contacts = contacts.where(visible(dialect, "service_user_contact"))
         user = sa.and_(user, visible(dialect, "user"))
     # Nobody anonymizes the enquiry, or moves it, before what is decided by it is committed.
     enquiry = enquiries.with_for_update(read=True).subquery("care_enquiries")
+    # Nor does anybody wipe the contact. The reference of the new visit would wait for whoever does, and not see that it was done.
+    contact = contacts.with_for_update(read=True, key_share=True).subquery("service_user_contacts")
     once = sa.select(sa.literal_column("1")).subquery()
-    joined = once.outerjoin(enquiry, sa.true()).outerjoin(CONTACTS, contact).outerjoin(USERS, user)
-    contacts = (CONTACTS.c[name] for name in CONTACT_COLUMNS)
-    return compiled(dialect, sa.select(*enquiry.c, *contacts, USERS.c.id).select_from(joined))
+    joined = once.outerjoin(enquiry, sa.true()).outerjoin(contact, sa.true()).outerjoin(USERS, user)
+    return compiled(dialect, sa.select(*enquiry.c, *contact.c, USERS.c.id).select_from(joined))
 
 
 def _in_scope(dialect: Dialect, table: sa.FromClause) -> sa.ColumnElement[bool]:

@@ -5,11 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage.errors import InvalidPage
-from storage.folding import without_format_characters
 from storage.models import CareEnquiry, ServiceUserContact, is_storable, table_of
 from storage.names import search_texts
 from storage.queries.dialect import Dialect
-from storage.queries.search import KEYWORD_LENGTH, KeywordConditions
+from storage.queries.search import KEYWORD_LENGTH, KeywordConditions, keyword_of
 
 # Of a condition on folded names: its text alone, or also the digits of a telephone number, each in its parameter; and what the
 # index of trigrams is searched for.
@@ -22,7 +21,7 @@ INDEXED = frozenset((table_of(CareEnquiry), table_of(ServiceUserContact)))
 
 def search_conditions(text: str, dialect: Dialect, argument: str = "search") -> KeywordConditions:
     """Return the conditions on folded names: none for a blank text; raise InvalidPage for one too long."""
-    stripped = without_format_characters(text).strip()
+    stripped = keyword_of(text)
     if len(stripped) > KEYWORD_LENGTH:
         raise InvalidPage(f"`{argument}` may have at most {KEYWORD_LENGTH} characters: this one has {len(stripped)}.")
     if not is_storable(stripped):

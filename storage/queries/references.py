@@ -1,6 +1,6 @@
 """What visits refer to, as SQL: care enquiries, locations, users and contacts, by the list of their IDs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -25,6 +25,12 @@ TABLES: dict[Kind, sa.Table] = {
     "location": table_of(Location),
     "user": table_of(User),
     "service_user_contact": table_of(ServiceUserContact),
+}
+# What a record refers to without showing it: who sees the record must be allowed to see this by its ID alone.
+SEEN_BY_ID: Mapping[Kind, Mapping[str, Kind]] = {
+    "user": {"locations": "location"},
+    "care_enquiry": {"location": "location"},
+    "service_user_contact": {"care_enquiry": "care_enquiry"},
 }
 ENQUIRIES = TABLES["care_enquiry"]
 SIGHTINGS = table_of(Sighting)

@@ -15,6 +15,8 @@ KEYWORD_LENGTH = 100
 # keywords is searched for.
 KEYWORD, KEYWORD_BEFORE, INDEXED_KEYWORD = "keyword", "keyword_before", "indexed_keyword"
 EITHER = "either"
+# Of one of several words: these, each by itself.
+PHRASE, KEYWORD_WORDS = "phrase", "keyword_words"
 
 _VISITS = table_of(HomeVisit)
 
@@ -26,9 +28,14 @@ class KeywordConditions(NamedTuple):
     values: dict[str, Any]
 
 
+def keyword_of(text: str) -> str:
+    """Return what is searched for, whose characters count."""
+    return without_format_characters(text).strip()
+
+
 def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     """Return the conditions on the notes: none for a blank keyword; raise InvalidPage for one too long."""
-    stripped = without_format_characters(text).strip()
+    stripped = keyword_of(text)
     if len(stripped) > KEYWORD_LENGTH:
         raise InvalidPage(f"`keyword` may have at most {KEYWORD_LENGTH} characters: this one has {len(stripped)}.")
     if not is_storable(stripped):
@@ -41,7 +48,11 @@ def keyword_conditions(text: str, dialect: Dialect) -> KeywordConditions:
     indexed = dialect.indexed_keyword(*values.values())
     if indexed is None:
         return KeywordConditions([(KEYWORD, form)], values)
-    return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, "")], values | {INDEXED_KEYWORD: indexed})
+    values[INDEXED_KEYWORD] = indexed
+    words = dialect.words(keyword) if form != EITHER else None
+    if words is None:
+        return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, "")], values)
+    return KeywordConditions([(KEYWORD, form), (INDEXED_KEYWORD, PHRASE)], values | {KEYWORD_WORDS: words})
 
 
 def keyword_clause(name: str, form: str, dialect: Dialect) -> sa.ColumnElement[bool]:

@@ -1,8 +1,19 @@
 """What the conditions of a list leave of it, judged by their shape: the same for every database, whatever is stored."""
 
+from storage.models import HomeVisitStatus
 from storage.queries.conditions import BROAD, INDEXED
 from storage.queries.dialect import ConditionShape, OrderShape
 
+# Conditions that one index holds, so that what meets them is counted by it alone. Of each location's there is one of the pending.
+_TIMES = frozenset({"start", "end"})
+_OWNED = frozenset({"location", "scope"})
+_HELD = (
+    _OWNED | _TIMES,
+    _TIMES | {"assigned_to"},
+    frozenset({"modified_after", "modified_before"}),
+    frozenset({"created_after", "created_before"}),
+)
+_PENDING = ("status", HomeVisitStatus.PENDING.value)
 _NARROW = frozenset({"ids", "care_enquiry", "service_user_contact"})
 
 
@@ -16,6 +27,29 @@ def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
     if not order or order[0][0] != "date_time" or is_selective(conditions):
         return None
     return next((name for name, form in conditions if form == "few"), None)
+
+
+def held_by_an_index(conditions: ConditionShape) -> ConditionShape:
+    """Return those of the conditions that one index holds, as many as any does."""
+    held = max((tuple(part for part in conditions if part[0] in names) for names in _HELD), key=len)
+    is_owned = any(name in _OWNED for name, _ in held)
+    return (*held, _PENDING) if is_owned and _PENDING in conditions else held
+
+
+def held_by_the_index_of(condition: str, conditions: ConditionShape) -> ConditionShape:
+    """Return those of the other conditions that the index holds in which each value of this one has its list."""
+    names = _TIMES | (_OWNED if condition in _OWNED else set())
+    is_pending = condition in _OWNED and _PENDING in conditions
+    held = tuple(part for part in conditions if part[0] in names and part[0] != condition)
+    return (*held, _PENDING) if is_pending else held
+
+
+def covered(conditions: ConditionShape, order: OrderShape) -> ConditionShape:
+    """Return the conditions that the index of a user's visits holds, where it has the order and their locations are several."""
+    is_one_user = ("assigned_to", "one") in conditions and {name for name, _ in order} <= {"date_time", "id"}
+    is_at_several = any(name in _OWNED and form != "one" for name, form in conditions)
+    is_covered = is_one_user and is_at_several and order[0][0] == "date_time"
+    return tuple(part for part in conditions if part[0] in {"assigned_to", *_OWNED, *_TIMES}) if is_covered else ()
 
 
 def has_indexed_text(conditions: ConditionShape) -> bool:

@@ -19,7 +19,8 @@ class Statement(NamedTuple):
 
     `fallback` finds the same rows by another access path, for when this one takes more than `max_steps` of the database's own
     measure; None: more than a short read. Of a walk, which ends by itself after so many `rows`, it is for a page that this has
-    not filled.
+    not filled; a walk that `is_longer` only for one that it fills at the same rate. `by_values`: its parameters say how many rows
+    it looks at, and so by which index; to plan it anew takes little beside it.
     """
 
     text: str
@@ -27,6 +28,16 @@ class Statement(NamedTuple):
     fallback: "Statement | None" = None
     max_steps: int | None = None
     rows: int | None = None
+    is_longer: bool = False
+    by_values: bool = False
+
+    def after(self, found: int, limit: int) -> "Statement | None":
+        """Return what is next to be run where a walk has found so many rows of a page; None where that is all there is to do."""
+        following = self.fallback
+        if following is None or self.rows is None or found >= limit:
+            return None
+        is_worth = not following.is_longer or following.rows is None or found * following.rows >= limit * self.rows
+        return following if is_worth else following.fallback
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]
@@ -78,7 +89,8 @@ def with_fallbacks(paths: Sequence[AccessPath], compile: Callable[[AccessPath], 
     statements = {path: compile(path) for path in {path._replace(max_steps=None) for path in paths}}
     chain = statements[last._replace(max_steps=None)]
     for path in reversed(earlier):
-        chain = statements[path._replace(max_steps=None)]._replace(fallback=chain, max_steps=path.max_steps, rows=path.rows)
+        statement = statements[path._replace(max_steps=None)]
+        chain = statement._replace(fallback=chain, max_steps=path.max_steps, rows=path.rows, is_longer=path.is_longer)
     return chain
 
 

@@ -15,53 +15,57 @@ from storage.outbox.messages import MESSAGES
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.records import shown_columns
-from storage.retention.finding import CONTACTS, ENQUIRIES, Subject
+from storage.retention.finding import CONTACTS, ENQUIRIES, Person
 
-Document = dict[str, Any]
+Record = dict[str, Any]
+Records = dict[str, list[Record]]
 
 KEYS = table_of(IdempotencyKey)
-# IDs of one statement.
-SOME = 500
+# Of one statement.
+IDS = 500
 
 
-async def document_of(database: Database, subject: Subject) -> Document:
+async def document_of(database: Database, person: Person) -> Records:
     """Return care enquiries, contacts and visits; of each visit its events, letters with whom they went to, and booking keys."""
-    enquiries = await _records(database, ENQUIRIES.c.id, subject.care_enquiries)
-    contacts = {
-        contact["id"]: contact
-        for column, ids in ((CONTACTS.c.care_enquiry, subject.care_enquiries), (CONTACTS.c.id, subject.contacts))
-        for contact in await _records(database, column, ids)
-    }
-    visits = {
-        visit["id"]: visit
-        for column, ids in ((VISITS.c.care_enquiry, subject.care_enquiries), (VISITS.c.service_user_contact, subject.contacts))
-        for visit in await _records(database, column, ids)
-    }
-    addresses = {enquiry["id"]: enquiry["email"] for enquiry in enquiries}
+    enquiries = await _records(database, ENQUIRIES.c.id, person.care_enquiries)
+    visits = await _by_id(
+        database, {VISITS.c.care_enquiry: person.care_enquiries, VISITS.c.service_user_contact: person.contacts}
+    )
+    came_along = {visit["service_user_contact"] for visit in visits.values()} - {None}
+    contacts = await _by_id(
+        database, {CONTACTS.c.care_enquiry: person.care_enquiries, CONTACTS.c.id: came_along | person.contacts}
+    )
     for name, table in (("events", EVENTS), ("letters", MESSAGES), ("idempotency_keys", KEYS)):
         for visit in visits.values():
             visit[name] = []
         for record in await _records(database, table.c.home_visit, visits):
             visits[record.pop("home_visit")][name].append(record)
+    families = await _records(database, ENQUIRIES.c.id, {visit["care_enquiry"] for visit in visits.values()})
+    addresses = {enquiry["id"]: enquiry["email"] for enquiry in families}
     for visit in visits.values():
         for letter in visit["letters"]:
             # Letters go to the address that the care enquiry has when they are sent; none is kept beside them.
-            letter["to"] = addresses.get(visit["care_enquiry"])
+            letter["address_now"] = addresses[visit["care_enquiry"]]
     return {"care_enquiries": enquiries, "contacts": [*contacts.values()], "home_visits": [*visits.values()]}
 
 
-async def _records(database: Database, column: sa.Column[Any], ids: Collection[str]) -> list[Document]:
+async def _by_id(database: Database, conditions: dict[sa.Column[Any], Collection[str]]) -> dict[str, Record]:
+    """Return, by their own IDs, the records that have one of some IDs in a column, or one of others in another."""
+    return {record["id"]: record for column, ids in conditions.items() for record in await _records(database, column, ids)}
+
+
+async def _records(database: Database, column: sa.Column[Any], ids: Collection[str]) -> list[Record]:
     """Return the records of a table that have one of these IDs in a column, in the order of their keys."""
-    found, names = [], _columns(column.table)
-    for some in _parts(sorted(ids)):
-        rows = await database.fetch(_select(database.dialect, column), {"ids": database.dialect.list_value(some)})
-        found += [{name: _value(column.table, name, value) for name, value in zip(names, row, strict=True)} for row in rows]
-    return found
+    records, names = [], _columns(column.table)
+    for part in _parts(sorted(ids)):
+        rows = await database.fetch(_select(database.dialect, column), {"ids": database.dialect.list_value(part)})
+        records += [{name: _value(column.table, name, value) for name, value in zip(names, row, strict=True)} for row in rows]
+    return records
 
 
 def _parts(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), SOME):
-        yield ids[start : start + SOME]
+    for start in range(0, len(ids), IDS):
+        yield ids[start : start + IDS]
 
 
 def _columns(table: sa.FromClause) -> list[str]:

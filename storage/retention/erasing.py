@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from storage import lifecycle
-from storage.database import Database, Wiped
+from storage.database import Database, Remains, Wiped
 from storage.errors import LetterUnderWay
 from storage.events.appending import append_event
 from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
-from storage.retention.finding import Subject
-from storage.retention.letters import remove_letters
+from storage.retention.finding import Person
+from storage.retention.purging import purge
 
 ACTOR = "erasure"
 RETRY_SECONDS = 1.0
@@ -32,40 +32,63 @@ class Erased(NamedTuple):
     cancelled: int
     wiped: Wiped
     letters: int
-    remains: list[str]
+    remains: Remains
 
     def __str__(self) -> str:
         cancelled = f"{self.cancelled:,} pending visit{'' if self.cancelled == 1 else 's'}"
         return f"Cancelled {cancelled}; wiped {self.wiped}; removed {self.letters:,} from the folder of letters."
 
 
-async def erase(database: Database, subject: Subject, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
+async def erase(database: Database, person: Person, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
     """Erase a person; raise LetterUnderWay where one of their letters is being sent for longer than any is."""
-    for _ in range(MAX_RETRIES):
-        erased = await database.write(partial(_erase, subject, clock))
-        if erased is not None:
-            letters = await remove_letters(database, mail)
-            return Erased(*erased, letters, await database.purge())
-        await asyncio.sleep(RETRY_SECONDS)
-    raise LetterUnderWay
+    for retries_left in reversed(range(MAX_RETRIES)):
+        try:
+            erased = await database.write(partial(_erase, person, clock))
+            break
+        except LetterUnderWay:
+            if not retries_left:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+    return Erased(*erased, *await purge(database, mail))
 
 
-def _erase(subject: Subject, clock: Callable[[], datetime], session: Session) -> tuple[int, Wiped] | None:
-    """Return how many visits were cancelled and what was wiped; None where a letter is under way."""
+def _erase(person: Person, clock: Callable[[], datetime], session: Session) -> tuple[int, Wiped]:
+    """Return how many visits were cancelled and what was wiped; raise LetterUnderWay."""
     now = clock()
-    enquiries = wiping.lock_enquiries(session, subject.care_enquiries)
-    is_theirs = sa.or_(col(HomeVisit.care_enquiry).in_(enquiries), col(HomeVisit.service_user_contact).in_(subject.contacts))
-    query = select(HomeVisit).where(is_theirs, col(HomeVisit.anonymized).is_(None)).order_by(col(HomeVisit.id))
+    enquiries = wiping.lock_enquiries(session, person.care_enquiries)
+    names_them = col(HomeVisit.service_user_contact).in_(person.contacts)
+    visits = _wipe_visits(session, sa.or_(col(HomeVisit.care_enquiry).in_(enquiries), names_them), now)
+    contacts = wiping.lock_contacts(session, person.contacts)
+    # Whoever has booked meanwhile for one of the contacts held them until now.
+    visits = visits.plus(_wipe_visits(session, names_them, now))
+    wiped_enquiries = wiping.wipe_enquiries(session, enquiries, now)
+    wiped_contacts = wiping.wipe_contacts(session, contacts, now)
+    came_along = wiping.without_family(session, visits.contacts | wiping.contacts_of(session, enquiries))
+    wiped_contacts |= wiping.wipe_unneeded_contacts(session, came_along - wiped_contacts, now, now)
+    return visits.cancelled, Wiped(visits.wiped, len(wiped_enquiries), len(wiped_contacts))
+
+
+class _WipedVisits(NamedTuple):
+    """How many visits were cancelled and wiped, and which contacts they named."""
+
+    cancelled: int
+    wiped: int
+    contacts: set[str]
+
+    def plus(self, other: "_WipedVisits") -> "_WipedVisits":
+        return _WipedVisits(self.cancelled + other.cancelled, self.wiped + other.wiped, self.contacts | other.contacts)
+
+
+def _wipe_visits(session: Session, condition: sa.ColumnElement[bool], now: datetime) -> _WipedVisits:
+    """Cancel what is pending of the visits that meet a condition, and wipe all of them."""
+    query = select(HomeVisit).where(condition, col(HomeVisit.anonymized).is_(None)).order_by(col(HomeVisit.id))
     visits = session.exec(query.with_for_update()).all()
     if wiping.with_letters_under_way(session, [visit.id for visit in visits], now):
-        session.expunge_all()
-        return None
+        raise LetterUnderWay
+    contacts = wiping.contacts_named_by(visits)
     pending = [visit for visit in visits if visit.status is HomeVisitStatus.PENDING]
     for visit in pending:
         ended = lifecycle.time_of_change(visit, now)
         append_event(session, ACTOR, visit, HomeVisitEventType.CANCELLED, lifecycle.change(visit, {"cancelled": ended}, ended))
     wiping.wipe_visits(session, visits, ACTOR, now)
-    contacts = wiping.contacts_of(session, enquiries) | subject.contacts
-    gone = wiping.wipe_enquiries(session, enquiries, now)
-    wiped = Wiped(len(visits), len(gone), len(wiping.wipe_contacts(session, contacts, now)))
-    return len(pending), wiped
+    return _WipedVisits(len(pending), len(visits), contacts)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from storage.database import Database
-from storage.errors import AmbiguousPerson, NobodyFound
+from storage.errors import AmbiguousPerson, NobodyFound, PersonUnnamed
 from storage.folding import folded
 from storage.identifiers import identifier
 from storage.models import CareEnquiry, ServiceUserContact, table_of
@@ -19,14 +19,14 @@ ROWS = 5_000
 ENQUIRIES, CONTACTS = table_of(CareEnquiry), table_of(ServiceUserContact)
 
 
-class Subject(NamedTuple):
-    """What is kept about one person: care enquiries, each with its contacts and visits, and contacts of other enquiries."""
+class Person(NamedTuple):
+    """The records of one person: care enquiries, each with its contacts and visits, and contacts of other enquiries."""
 
     care_enquiries: frozenset[str]
     contacts: frozenset[str]
 
 
-class SubjectRequest(NamedTuple):
+class PersonRequest(NamedTuple):
     """Whom an operator names: by an email address, or by IDs."""
 
     email: str | None = None
@@ -34,71 +34,79 @@ class SubjectRequest(NamedTuple):
     contacts: Collection[str] = ()
 
 
-class _Found(NamedTuple):
-    """A record that has the address; `name` is that of the person, folded."""
+class _Match(NamedTuple):
+    """A record with the address that was named, or one like it; `name` is that of the person, folded."""
 
     table: sa.Table
     id: str
     name: str
     care_enquiry: str | None
+    is_exact: bool
 
 
-async def find_subject(database: Database, request: SubjectRequest) -> Subject:
-    """Return whom a request names; raise NobodyFound, or AmbiguousPerson for an address that several records have."""
-    email, *ids = request
-    if (email is None) != any(ids):
-        raise NobodyFound("Name one person: by --email, or by --care-enquiry and --contact.")
-    return await _by_ids(database, request) if email is None else await _by_email(database, email)
+def require_named(request: PersonRequest) -> None:
+    """Raise PersonUnnamed for a request that names nobody, or one person in two ways."""
+    if (request.email is None) != any((request.care_enquiries, request.contacts)):
+        raise PersonUnnamed("Name one person: by --email, or by --care-enquiry and --contact.")
+    if request.email is not None and not folded(request.email.strip()):
+        raise PersonUnnamed("The email address is blank: name one person by theirs, or by --care-enquiry and --contact.")
 
 
-async def _by_ids(database: Database, request: SubjectRequest) -> Subject:
-    _, care_enquiries, contacts = request
-    for table, ids in ((ENQUIRIES, care_enquiries), (CONTACTS, contacts)):
+async def find_person(database: Database, request: PersonRequest) -> Person:
+    """Return whom a request names; raise PersonUnnamed, NobodyFound, or AmbiguousPerson where it may be several records."""
+    require_named(request)
+    return await _by_ids(database, request) if request.email is None else await _by_email(database, request.email)
+
+
+async def _by_ids(database: Database, request: PersonRequest) -> Person:
+    for table, ids in ((ENQUIRIES, request.care_enquiries), (CONTACTS, request.contacts)):
         for id in ids:
             if identifier(id) is None or not await database.fetch(_exists(database.dialect, table), {"id": id}):
                 raise NobodyFound(f"There is no {_NAMES[table]} {id.encode(errors='replace').decode()}. Check the ID.")
-    return Subject(frozenset(care_enquiries), frozenset(contacts))
+    return Person(frozenset(request.care_enquiries), frozenset(request.contacts))
 
 
-async def _by_email(database: Database, email: str) -> Subject:
-    found = [*await _with_email(database, ENQUIRIES, email), *await _with_email(database, CONTACTS, email)]
-    if not found:
+async def _by_email(database: Database, email: str) -> Person:
+    matches = [*await _matches(database, ENQUIRIES, email), *await _matches(database, CONTACTS, email)]
+    if not matches:
         raise NobodyFound("Nobody is kept with this email address, as far as it was not wiped.")
-    if len(found) > 1:
-        raise AmbiguousPerson(_told_apart(found))
-    [one] = found
-    ids = frozenset({one.id})
-    return Subject(ids, frozenset()) if one.table is ENQUIRIES else Subject(frozenset(), ids)
+    if len(matches) > 1 or not matches[0].is_exact:
+        raise AmbiguousPerson(_list(matches))
+    ids = frozenset({matches[0].id})
+    return Person(ids, frozenset()) if matches[0].table is ENQUIRIES else Person(frozenset(), ids)
 
 
-async def _with_email(database: Database, table: sa.Table, email: str) -> list[_Found]:
-    sought, after, found = _key(email), "", list[_Found]()
+async def _matches(database: Database, table: sa.Table, email: str) -> list[_Match]:
+    """Return the records whose address a search takes for this one: more than are meant, as `straße` and `strasse`."""
+    key, after, matches = folded(email.strip()), "", list[_Match]()
     while rows := await database.fetch(_addresses(database.dialect, table), {"after": after}):
         for id, address, first, last, enquiry in rows:
-            if _key(str(address)) == sought:
-                name = plain(f"{first or ''} {last or ''}")
-                found.append(_Found(table, str(id), name, enquiry if table is CONTACTS else None))  # type: ignore[arg-type]  # an ID
+            if folded(str(address).strip()) == key:
+                name, is_exact = plain(f"{first or ''} {last or ''}"), _in_lower_case(str(address)) == _in_lower_case(email)
+                matches.append(_Match(table, str(id), name, enquiry if table is CONTACTS else None, is_exact))  # type: ignore[arg-type]  # an ID
         after = str(rows[-1][0])
-    return found
+    return matches
 
 
-def _key(address: str) -> str:
-    return folded(address.strip())
+def _in_lower_case(address: str) -> bytes:
+    # Of text, `lower` makes one of letters that are not the same: the sign for Kelvin is a `k` then.
+    return address.strip().encode(errors="surrogatepass").lower()
 
 
-def _told_apart(found: Sequence[_Found]) -> str:
+def _list(matches: Sequence[_Match]) -> str:
     """Say who it may be without saying anything about them: an operator looks at each by its ID."""
-    people = list(dict.fromkeys(one.name for one in found))
-    lines = [f"  {_described(one)}: person {people.index(one.name) + 1}" for one in found]
-    several = f"{len(people)} people, by their names," if len(people) > 1 else "One name"
-    have = "have" if len(people) > 1 else "has"
-    sentence = f"{several} {have} this email address, in {len(found)} records. Name those that are meant, each by its own option:"
+    people = list(dict.fromkeys(match.name for match in matches))
+    lines = [f"  {_described(match)}: person {people.index(match.name) + 1}" for match in matches]
+    several = f"{len(people)} people, by their names, have" if len(people) > 1 else "One name has"
+    records = "1 record" if len(matches) == 1 else f"{len(matches)} records"
+    address = "this email address" if all(match.is_exact for match in matches) else "this email address or one like it"
+    sentence = f"{several} {address}, in {records}. Name those that are meant, each by its own option:"
     return "\n".join([sentence, *lines])
 
 
-def _described(one: _Found) -> str:
-    option = f"--{_NAMES[one.table].replace(' ', '-')} {one.id}"
-    return option if one.table is ENQUIRIES else f"{option} (of care enquiry {one.care_enquiry or 'unknown'})"
+def _described(match: _Match) -> str:
+    option = f"--{_NAMES[match.table].replace(' ', '-')} {match.id}"
+    return option if match.table is ENQUIRIES else f"{option} (of care enquiry {match.care_enquiry or 'unknown'})"
 
 
 _NAMES = {ENQUIRIES: "care enquiry", CONTACTS: "contact"}

@@ -1,30 +1,25 @@
 """Copies of the database: one taken while it is served, one put back."""
 
 import contextlib
-import fcntl
 import os
-import re
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from storage import migrations
-from storage.database import Progress, Wiped
+from storage.database import Progress
 from storage.errors import DatabaseUnusable
-from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable, uri
+from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, has_index, has_log, is_writable
 from storage.sqlite.files import close_to_others, put_foreign_log_aside
+from storage.sqlite.leftovers import COMPANIONS, temporary_folder, unfinished
 from storage.sqlite.migrating import revision
+from storage.sqlite.revoking import revoke, revoked_since
 from storage.sqlite.schemas import strangeness
 
 PAGES_AT_ONCE = 4096
-# What SQLite keeps beside a database, and would apply to another one that takes its place.
-COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# As `tempfile` names them, with what SQLite keeps beside.
-IS_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished").fullmatch
 IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -36,7 +31,7 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
     """
     if target.exists():
         raise DatabaseUnusable(f"{target} exists already: name a new file for the backup.")
-    with _translate_errors(f"{path} cannot be backed up to {target}"), _readable(path) as source, _unfinished(target) as copy:
+    with _translate_errors(f"{path} cannot be backed up to {target}"), _readable(path) as source, unfinished(target) as copy:
         if revision(source) is None:
             raise DatabaseUnusable(f"{path} holds no home visits yet: there is nothing to back up.")
         _copy(source, copy, progress)
@@ -48,48 +43,20 @@ def backup(path: Path, target: Path, progress: Progress | None = None) -> None:
 def restore(source: Path, path: Path) -> Path | None:
     """Put a backup in the place of a database that nobody has open; return the name under which the old one is kept.
 
-    The backup is copied and checked before anything is touched. Raises DatabaseUnusable where it is damaged, no
-    database of ours or of a newer version, or where the old one is in use.
+    The backup is copied and checked before anything is touched. Keys that were revoked since stay revoked. Raises
+    DatabaseUnusable where it is damaged, no database of ours or of a newer version, or where the old one is in use.
     """
     _require_restorable(source, path)
     put_foreign_log_aside(path)
-    with _translate_errors(f"{source} cannot be restored to {path}"), _unfinished(path) as copy:
+    with _translate_errors(f"{source} cannot be restored to {path}"), unfinished(path) as copy:
         _copy(source, copy)
         if found := strangeness(copy):
             raise DatabaseUnusable(f"{source} is no backup of this program's: {found}. Name a file that the command backup made.")
         if found := problem(copy, "PRAGMA integrity_check(1)"):
             raise DatabaseUnusable(f"{source} is damaged ({found}): restore another backup.")
+        revoke(copy, revoked_since(path, copy) or {})
         with _nobody_else_using(path):
             return _replace(path, copy)
-
-
-def wiped_since(path: Path, source: Path) -> Wiped | None:
-    """Return of how many records personal data are in a backup that were wiped in the database; None where nobody can tell."""
-    if not path.exists() or not source.is_file():
-        return None
-    try:
-        with closing(connected(source, "ro")) as connection:
-            connection.execute("ATTACH ? AS present", (uri(path, "ro"),))
-            tables = ("home_visits", "care_enquiries", "service_user_contacts")
-            return Wiped(*(_wiped_since(connection, table) for table in tables))
-    except sqlite3.Error:
-        return None
-
-
-def _wiped_since(connection: sqlite3.Connection, table: str) -> int:
-    # Of contacts, an older version kept no such time.
-    before, present = (_has_anonymized(connection, schema, table) for schema in ("main", "present"))
-    if not present:
-        return 0
-    is_there = "old.anonymized IS NULL" if before else "TRUE"
-    join = f"main.{table} AS old JOIN present.{table} AS new ON new.id = old.id"
-    (count,) = connection.execute(f"SELECT count(*) FROM {join} WHERE {is_there} AND new.anonymized IS NOT NULL").fetchone()  # noqa: S608 - our own names
-    return int(count)
-
-
-def _has_anonymized(connection: sqlite3.Connection, schema: str, table: str) -> bool:
-    columns = connection.execute("SELECT name FROM pragma_table_info(?, ?)", (table, schema))
-    return ("anonymized",) in columns.fetchall()
 
 
 def _require_restorable(source: Path, path: Path) -> None:
@@ -117,39 +84,10 @@ def _readable(path: Path) -> Iterator[Path]:
     if is_writable(path) or not has_log(path) or has_index(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
+    with temporary_folder() as folder:
         for suffix in ("", "-wal"):
-            shutil.copy(f"{path}{suffix}", Path(folder, path.name + suffix))
-        yield Path(folder, path.name)
-
-
-@contextlib.contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
-    """Make a file beside `target` that is gone afterwards, unless it got another name; remove those of runs that were killed."""
-    folder = target.absolute().parent
-    remove_leftovers(folder)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".unfinished", dir=folder)
-    try:
-        # For as long as it is locked, no other run takes it for a leftover.
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield Path(name)
-    finally:
-        _remove(Path(name))
-        os.close(handle)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the unfinished copies of runs that were killed."""
-    for leftover in [file for file in folder.iterdir() if IS_UNFINISHED(file.name)]:
-        with contextlib.suppress(OSError), leftover.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(leftover)
-
-
-def _remove(copy: Path) -> None:
-    # Itself last: without it, nobody would look for the others.
-    for suffix in (*COMPANIONS, ""):
-        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+            shutil.copy(f"{path}{suffix}", folder / f"{path.name}{suffix}")
+        yield folder / path.name
 
 
 def _copy(path: Path, copy: Path, progress: Progress | None = None) -> None:

@@ -87,6 +87,9 @@ def truncate(driver: sqlite3.Connection, path: Path, until: float) -> bool:
         driver.execute("COMMIT")
         return _head(log) != before
     finally:
+        # What fails in between must not keep the lock.
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
         driver.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
 
 

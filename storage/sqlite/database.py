@@ -2,8 +2,7 @@
 
 import asyncio
 import sqlite3
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,10 +12,10 @@ from sqlmodel import Session
 
 from storage.caller import OURSELVES
 from storage.changes import wakeups
-from storage.database import Database, Insert, Progress, Wiped
+from storage.database import Database, Insert, Progress, Remains, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
-from storage.sqlite import backup, files, filling, indexes, migrating, people
+from storage.sqlite import backup, files, filling, indexes, leftovers, migrating, people, revoking
 from storage.sqlite.connecting import is_writable, writer_of
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import translate_errors, unusable
@@ -26,6 +25,7 @@ from storage.sqlite.keywords import optimize_index
 from storage.sqlite.migrating import Schema
 from storage.sqlite.reader_pool import ReaderPool
 from storage.sqlite.readers import InlineReader, Read, Reader
+from storage.sqlite.wiped_since import wiped_since
 from storage.sqlite.writing import Writer
 from storage.writes import WriteState
 
@@ -210,15 +210,25 @@ class SQLiteDatabase(Database):
         for index in ("home_visits_notes", *people.INDEXES):
             await optimize_index(self, index)
 
-    async def purge(self) -> list[str]:
+    async def purge(self) -> Remains:
         await self.optimize()
-        is_cut = await self._writer.truncate_log(TRUNCATING_SECONDS)
-        backup.remove_leftovers(self.path.parent)
-        in_log = [] if is_cut else [f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again."]
-        return in_log + [f"{file} may hold what was wiped: delete it." for file in files.kept_aside(self.path)]
+        # Beside a reader that stays, the log would grow by the whole file each time.
+        if await self._writer.truncate_log(TRUNCATING_SECONDS):
+            if obstacle := await self._writer.rewrite(self.lock_seconds):
+                return Remains((obstacle,))
+            if await self._writer.truncate_log(TRUNCATING_SECONDS):
+                return Remains()
+        return Remains((f"{self.path}-wal holds what was wiped: somebody has been reading for long. Run it again.",))
 
-    def wiped_since(self, source: Path) -> Wiped | None:
-        return backup.wiped_since(self.path, source)
+    def other_copies(self) -> list[Path]:
+        leftovers.remove_leftovers(self.path.parent)
+        return files.kept_aside(self.path)
+
+    def wiped_since(self, kept: Path, eraser: str) -> WipedSince | None:
+        return wiped_since(self.path, kept, eraser)
+
+    def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:
+        return revoking.revoked_since(kept, source)
 
     async def number_on(self) -> None:
         """SQLite numbers from the largest number that there is."""
@@ -250,8 +260,8 @@ class SQLiteDatabase(Database):
         if is_writable(self.path) or not self.path.exists():
             yield self
             return
-        with tempfile.TemporaryDirectory(prefix="home-visits-") as folder:
-            copy = Path(folder, self.path.name)
+        with leftovers.temporary_folder() as folder:
+            copy = folder / self.path.name
             backup.backup(self.path, copy)
             yield SQLiteDatabase(copy)
 

@@ -25,7 +25,7 @@ def begin(connection: sa.Connection) -> None:
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     except DBAPIError as error:
-        if not _is_busy(error.orig) or not begins(driver_connection(connection), until):
+        if not is_busy(error.orig) or not begins(driver_connection(connection), until):
             raise
 
 
@@ -35,12 +35,12 @@ def begins(driver: sqlite3.Connection, until: float) -> bool:
         try:
             driver.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if not _is_busy(error):
+            if not is_busy(error):
                 raise
         else:
             return True
     return False
 
 
-def _is_busy(error: BaseException | None) -> bool:
+def is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

@@ -195,4 +195,21 @@ _PEOPLE = (
     *(statement.format(table=table) for table in ("care_enquiries", "service_user_contacts") for statement in _PEOPLE_INDEX),
 )
 
-STATEMENTS: Statements = {"0003": _KEYWORDS, "0004": _SIGHTINGS, "0006": _WHOLE_SECONDS, "0007": _EVENTS, "0008": _PEOPLE}
+# PostgreSQL drops it once the one is built that has more. Of two that begin alike SQLite takes the one that was made last.
+_REPLACED = (
+    "DROP INDEX IF EXISTS home_visits_of_user",
+    "DROP INDEX IF EXISTS home_visits_unassigned",
+    (
+        "CREATE INDEX home_visits_unassigned ON home_visits (assigned_to, date_time, id) "
+        "WHERE cancelled IS NULL AND completed IS NULL AND assigned_to IS NULL"
+    ),
+)
+
+STATEMENTS: Statements = {
+    "0003": _KEYWORDS,
+    "0004": _SIGHTINGS,
+    "0006": _WHOLE_SECONDS,
+    "0007": _EVENTS,
+    "0008": _PEOPLE,
+    "0014": _REPLACED,
+}

@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from storage import migrations
 from storage.errors import DatabaseBusy, DatabaseUnusable, Refusal, WriteInDoubt
-from storage.sqlite import checkpoints, migrating
+from storage.sqlite import checkpoints, migrating, rewriting
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.errors import is_rolled_back, translate_errors
 from storage.sqlite.health import Health
@@ -25,7 +25,7 @@ from storage.writes import Writes, WriteState, WriteWithdrawn
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-TRUNCATING_PAUSE_SECONDS = 0.02
+TRUNCATING_PAUSE_SECONDS, LONGEST_TRUNCATING_PAUSE_SECONDS = 0.02, 1.0
 
 
 class Writer:
@@ -70,13 +70,34 @@ class Writer:
 
     async def truncate_log(self, seconds: float) -> bool:
         """Cut off the log; return whether that was done in time: somebody may read in it."""
-        until = time.monotonic() + seconds
+        until, pause = time.monotonic() + seconds, TRUNCATING_PAUSE_SECONDS
         while time.monotonic() < until:
             async with self._may_write:
                 if await self._in_thread(lambda: self._truncate_log(until)):
                     return True
-            await asyncio.sleep(TRUNCATING_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+            # Each attempt is a transaction, and has the disk write.
+            pause = min(2 * pause, LONGEST_TRUNCATING_PAUSE_SECONDS)
         return False
+
+    async def rewrite(self, seconds: float) -> str | None:
+        """Rewrite the file; return why that could not be, see `rewriting.rewrite`. Raises DatabaseBusy."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                async with self._may_write:
+                    return await self._in_thread(lambda: self._rewrite(seconds))
+            except DatabaseBusy:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+            # Whoever waits meanwhile in this process gets the lock before the next attempt.
+            await asyncio.sleep(LONGEST_TRUNCATING_PAUSE_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _rewrite(self, seconds: float) -> str | None:
+        if self._health:
+            self._health.require_writable()
+        with translate_errors(), self._engine.connect() as connection:
+            return rewriting.rewrite(driver_connection(connection), self._path, seconds)
 
     def _truncate_log(self, until: float) -> bool:
         with translate_errors(), self._engine.connect() as connection:

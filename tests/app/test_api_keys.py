@@ -118,6 +118,44 @@ async def test_a_server_takes_a_key_beside_tokens_and_keeps_when_it_was_used(
     assert key.secret not in server.log.read_text()
 
 
+def test_whatever_is_refused_has_a_hint(start_server: StartServer) -> None:
+    server = start_server("--dev", KEYS_SECRET=KEYS_SECRET)
+    key = Key("a" * 24, "nobody", "secret")
+    ids = "&".join(f"filters-ids={number:024x}" for number in range(250))
+
+    long_address = get(server.port, f"{VISITS}?{ids}")
+    long_header = get(server.port, VISITS, X_Long="x" * 20_000)
+    paths = [get(server.port, path) for path in ("/v1", "/crm/v1", "/v1/")]
+    doubled = call(server.port, "GET", f"/{VISITS}", headers=sign(key, "GET", VISITS))
+
+    assert long_address.status == 414
+    assert long_address.json["hint"] == (
+        "The first line of the request is longer than 8,192 bytes. Send a shorter one, or GraphQL by POST."
+    )
+    assert (long_header.status, list(long_header.json)) == (431, ["errors", "hint", "arg_errors"])
+    assert [error["message"] for error in long_header.json["errors"]] == [long_header.json["hint"]]
+    assert [(answer.status, answer.json["arg_errors"]) for answer in paths] == [(404, None), (404, None), (401, None)]
+    assert paths[0].json["hint"] == "Paths begin with /v1/, unescaped. Check the base URL."
+    assert (doubled.status, doubled.json["hint"]) == (
+        401,
+        "The signature does not match. Check the account ID, the key and its secret.",
+    )
+
+
+@pytest.mark.sqlite  # PostgreSQL's backups are its own
+def test_a_key_that_was_revoked_stays_so_when_a_backup_is_put_back(run_command_here: RunCommand) -> None:
+    first, second = [key_of(run_command_here("key", "--role", "VIEWER", KEYS_SECRET=KEYS_SECRET)) for _ in range(2)]
+    run_command_here("backup", "before.db")
+    run_command_here("key", "--revoke", first.key)
+
+    restored = run_command_here("restore", "before.db")
+    listed = run_command_here("key", "--list")
+
+    assert restored.err.splitlines()[2:] == [f"Revoked since it was made, and still: {first.key}."]
+    lines = [match.groups() for match in map(LINE.fullmatch, listed.out.splitlines()) if match]
+    assert [(line[0], line[5] is None) for line in lines] == [(first.key, False), (second.key, True)]
+
+
 def test_without_a_secret_there_is_no_such_api(start_server: StartServer) -> None:
     server = start_server("--dev")
 

@@ -31,6 +31,19 @@ def documents(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_version_is_that_of_the_project(run_command_here: RunCommand) -> None:
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+    assert run_command_here("--version") == (0, f"home-visits {version}\n", "")
+
+
+def test_a_word_that_is_no_command_is_refused_all_the_same(run_command_here: RunCommand) -> None:
+    ended = run_command_here("--demo")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "No such option: --demo" in ended.err
+
+
 def test_the_schema_goes_to_standard_output(run_command_here: RunCommand) -> None:
     ended = run_command_here("schema")
 
@@ -199,6 +212,8 @@ def test_a_backup_is_put_back_and_what_was_there_is_kept(run_command_here: RunCo
     assert restored.err == (
         f"copy.db was checked and copied to {documents}/visits.db. "
         f"What was there is kept as {documents}/visits.db.before-restore.\n"
+        f"Whether anything was wiped since it was made, nobody can tell: {documents}/visits.db.before-restore cannot be read. "
+        "Run anonymize, and person --erase for all who asked for it since, again.\n"
     )
     assert (documents / "visits.db.before-restore").read_bytes() == b"It was there a moment ago."
     assert exported.err == "home_visits: 5 exported\n"

@@ -1,6 +1,7 @@
 """Does it stay as fast when it grows: every screen, search and page with a million visits, measured through the server.
 
-    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--postgresql URL] [--draws 200]
+    python -m tests.benchmarks.growth [--visits 1000000] [--database FILE] [--draws 200]
+        [--postgresql URL [--unchecked] [--bookings 0]]
 
 Makes visits of families to 300 homes over ten years and imports them; with `--database` into that file, which is taken as it
 is when it is there already. Prints each figure beside its target, and fails where one is missed. Each answer is checked by
@@ -8,7 +9,9 @@ plain SQL that uses no index. Milliseconds are those of the server's CPU, median
 client waits where nothing else runs, and alike where something does. What it waited is told beside them.
 
 With `--postgresql` they are imported there as well, unless the database has visits already, and PostgreSQL is measured; its own
-CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file.
+CPU counts too. It must run on this machine, and the role must be a superuser. Answers are checked by the file. With
+`--unchecked` no file is made: a database there is measured as it is, of ten million visits or more, which plain SQL without an
+index would take a day to check. `--bookings` books so many visits in it, which stay there.
 """
 
 import argparse
@@ -21,24 +24,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import aiohttp
 import sqlalchemy as sa
 
+from tests.benchmarks.asking import COUNT, PAGE, Client, Refused, Took, usual
 from tests.benchmarks.families import identifier, make
-from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, expected, met, screens, searches, unindexed
-from tests.benchmarks.reads import NODE, ROOT, free_port, run
+from tests.benchmarks.loads import bookings_at_once, screens_at_once
+from tests.benchmarks.questions import CALLERS, LATEST, TIME, Question, draws, screens, searches, unindexed
+from tests.benchmarks.readings import EVENTS, Reading, conflicts, counts, feed
+from tests.benchmarks.reads import ROOT, free_port, run
 
-PAGE = (
-    "query Page($filter: HomeVisitFilter, $orderBy: [HomeVisitOrder!], $first: Int, $last: Int, $after: String, $before: String) "
-    "{ homeVisits(filter: $filter, orderBy: $orderBy, first: $first, last: $last, after: $after, before: $before) "
-    f"{{ edges {{ cursor node {{ {NODE} }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
-)
-COUNT = "query Count($filter: HomeVisitFilter) { homeVisits(filter: $filter) { totalCount } }"
 OURS = [sys.executable, str(ROOT / "app.py"), "serve", "--port"]
 IMPORT_SECONDS, IMPORT_MIB, SERVER_MIB = 120, 160, 160
 SCREEN_MS, ANY_MS, COUNT_MS, DEEP, START = 20, 500, 5, 1.2, 1.3
@@ -57,83 +56,14 @@ class Figures:
             self.missed.append(line)
         print(f"{line}{'   MISSED' if figure > most else ''}", flush=True)
 
-
-class Took(NamedTuple):
-    """Milliseconds of the server's CPU, and of the client's time."""
-
-    cpu: float
-    waited: float
-
-
-class Client:
-    """Asks a server, as one of the callers, and checks its answers by a file with the same visits.
-
-    `processes` are the server and PostgreSQL, where that is what it reads.
-    """
-
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, processes: list[int], tokens: dict[str, str], database: sqlite3.Connection
-    ) -> None:
-        self._session = session
-        self._processes = processes
-        self._url = url
-        self._tokens = tokens
-        self._database = database
-
-    async def ask(self, query: str, variables: dict[str, Any], caller: str = "all") -> tuple[Any, Took]:
-        """Return the list and what it took."""
-        headers = {"Authorization": f"Bearer {self._tokens[caller]}"}
-        before, started = cpu_milliseconds(self._processes), time.perf_counter()
-        async with self._session.post(self._url, json={"query": query, "variables": variables}, headers=headers) as response:
-            answer = await response.json()
-        waited = 1000 * (time.perf_counter() - started)
-        took = Took(cpu_milliseconds(self._processes) - before, waited)
-        if "errors" in answer:
-            sys.exit(f"{variables}: {answer['errors']}")
-        return answer["data"]["homeVisits"], took
-
-    async def page(self, question: Question, times: int = 5, **cursor: str) -> tuple[Any, Took]:
-        taken = [await self.ask(PAGE, question.variables | cursor, question.caller) for _ in range(times)]
-        return taken[0][0], usual([took for _, took in taken])
-
-    async def checked_page(self, question: Question, skipped: int = 0, **cursor: str) -> tuple[Any, Took]:
-        page, took = await self.page(question, **cursor)
-        ids = [row[0] for row in self._database.execute(*expected(question, skipped))]
-        shown, more = ids[: question.size], len(ids) > question.size
-        shown = shown[::-1] if question.backward else shown
-        info = page["pageInfo"]
-        answered = [edge["node"]["id"] for edge in page["edges"]], info["hasPreviousPage" if question.backward else "hasNextPage"]
-        if answered != (shown, more):
-            sys.exit(f"{question}: the answer is not what plain SQL finds:\n{answered}\n{(shown, more)}")
-        return page, took
-
-    async def checked_count(self, question: Question, times: int = 5) -> Took:
-        taken = [await self.ask(COUNT, {"filter": question.filter}, question.caller) for _ in range(times)]
-        where, values = met(question)
-        counted = self._database.execute(f"SELECT count(*) FROM home_visits NOT INDEXED WHERE {where}", values).fetchone()[0]  # noqa: S608 - its own names
-        if {counted} != {answer["totalCount"] for answer, _ in taken}:
-            sys.exit(f"{question}: {taken} are counted where there are {counted}")
-        return usual([took for _, took in taken])
-
-
-def usual(taken: list[Took]) -> Took:
-    return Took(*(statistics.median(values) for values in zip(*taken, strict=True)))
-
-
-def cpu_milliseconds(processes: list[int]) -> float:
-    """Return what all threads of processes and their children have run for, as the scheduler counts it: finer than clock ticks.
-
-    Children that have ended, such as PostgreSQL's parallel workers, are counted in clock ticks.
-    """
-    total = 0.0
-    for process in processes:
-        ended = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[13:15]
-        total += sum(map(int, ended)) * 1000 / os.sysconf("SC_CLK_TCK")
-        for member in (process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())):
-            with suppress(FileNotFoundError):  # it has ended just now
-                threads = Path(f"/proc/{member}/task").glob("*/schedstat")
-                total += sum(int(thread.read_text().split()[0]) for thread in threads) / 1_000_000
-    return total
+    async def measure(self, name: str, most: float, taking: Awaitable[Took]) -> None:
+        try:
+            took = await taking
+        except Refused as refused:
+            self.missed.append(f" refused: {str(refused)[-200:]}   {name}")
+            print(self.missed[-1], flush=True)
+        else:
+            self.add(name, took.cpu, most, "ms", took.waited)
 
 
 def postmaster(url: str) -> int:
@@ -193,17 +123,20 @@ async def start_seconds(command: list[str], environment: dict[str, str]) -> floa
 
 
 @asynccontextmanager
-async def served(database: Path, environment: dict[str, str], url_of_postgresql: str | None) -> AsyncIterator[tuple[Client, int]]:
+async def served(
+    database: Path | None, environment: dict[str, str], url_of_postgresql: str | None
+) -> AsyncIterator[tuple[Client, int]]:
     role = ["token", "--subject", "benchmark", "--role", "VIEWER"]
     tokens = {
         caller: run(*role, *(word for home in homes for word in ("--location", home)), environment=environment)
         for caller, homes in CALLERS.items()
     }
+    tokens["books"] = run("token", "--subject", "benchmark", "--role", "COORDINATOR", environment=environment)
     port = free_port()
     url = f"http://127.0.0.1:{port}/graphql"
     with (
         running([*OURS, str(port)], environment) as server,
-        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection,
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) if database else nullcontext() as connection,
     ):
         async with aiohttp.ClientSession() as session:
             await first_answer(session, url, {})
@@ -211,12 +144,10 @@ async def served(database: Path, environment: dict[str, str], url_of_postgresql:
             yield Client(session, url, processes, tokens, connection), server.pid
 
 
-async def deep_page(client: Client, count: int, figures: Figures) -> None:
-    """Compare a page deep within the list with its first, one request each in turn."""
+async def deep_page(client: Client, count: int, id: str, figures: Figures) -> None:
+    """Compare a page deep within the list, after the visit with this ID, with its first, one request each in turn."""
     first = Question("", {}, TIME)
-    middle = Question("", {}, TIME, size=1)
     row = round(DEEP_ROW * count)
-    (id,) = client._database.execute(*expected(middle, row - 1)).fetchone()
     found, _ = await client.ask(PAGE, Question("", {"ids": [id]}, TIME).variables)
     deep = {"after": found["edges"][0]["cursor"]}
     await client.checked_page(first, row, **deep)
@@ -226,22 +157,35 @@ async def deep_page(client: Client, count: int, figures: Figures) -> None:
     figures.add(f"a page at row {row:,} beside the first", far / shallow, DEEP, "x")
 
 
+async def taken_by(client: Client, question: Question) -> Took:
+    return (await client.checked_page(question))[1]
+
+
 async def any_combination(client: Client, count: int, figures: Figures) -> None:
     found: list[tuple[Took, str]] = []
     for question in draws(count):
-        page, took = await client.checked_page(question)
-        found.append((took, str(question)))
-        info, end = page["pageInfo"], "startCursor" if question.backward else "endCursor"
-        if info["hasPreviousPage" if question.backward else "hasNextPage"]:
-            cursor = {"before" if question.backward else "after": info[end]}
-            found.append(((await client.checked_page(question, question.size, **cursor))[1], f"{question}, the next page"))
-        found.append((await client.checked_count(question), f"count of {question}"))
+        try:
+            await combination(client, question, found)
+        except Refused as refused:
+            figures.missed.append(f" refused: {str(refused)[-200:]}   {question}")
+            print(figures.missed[-1], flush=True)
     found.sort(reverse=True)
     print(f"{usual([took for took, _ in found]).cpu:8.1f} ms   the median of {len(found)} combinations; the slowest:")
     for took, name in found[:6]:
         print(f"{took.cpu:8.1f} ms (waited {took.waited:.1f})   {name}")
     slowest = found[0][0]
     figures.add("any combination, the slowest", slowest.cpu, ANY_MS, "ms", slowest.waited)
+
+
+async def combination(client: Client, question: Question, found: list[tuple[Took, str]]) -> None:
+    """Measure a page, the next one, and the count."""
+    page, took = await client.checked_page(question)
+    found.append((took, str(question)))
+    info, end = page["pageInfo"], "startCursor" if question.backward else "endCursor"
+    if info["hasPreviousPage" if question.backward else "hasNextPage"]:
+        cursor = {"before" if question.backward else "after": info[end]}
+        found.append(((await client.checked_page(question, question.size, **cursor))[1], f"{question}, the next page"))
+    found.append((await client.checked_count(question), f"count of {question}"))
 
 
 async def memory_under_load(client: Client, server: int, figures: Figures) -> None:
@@ -267,24 +211,56 @@ async def compare_starts(database: Path, environment: dict[str, str], figures: F
     figures.add("start beside the textbook's", ours / theirs, START, "x")
 
 
-async def measure(
-    database: Path, count: int, number: int, environment: dict[str, str], figures: Figures, url: str | None = None
-) -> None:
-    await compare_starts(database, environment, figures)
+async def other_reads(client: Client, figures: Figures) -> None:
+    """Measure counts, conflicts and the feed."""
+    by_visit = {"filter": {"homeVisit": [identifier("6", 471_100)]}, "first": 1}
+    middle, _ = await client.ask(EVENTS, by_visit)
+    cursor = middle["pageInfo"]["endCursor"]
+    for reading in [*counts(), *conflicts(), *feed(cursor)]:
+        await figures.measure(reading.name, ANY_MS if reading.counted else SCREEN_MS, checked_reading(client, reading))
+
+
+async def checked_reading(client: Client, reading: Reading) -> Took:
+    taken = [await client.ask(reading.document, reading.variables, reading.caller) for _ in range(5)]
+    answer = taken[0][0]
+    if reading.counted:
+        total, _ = await client.ask(COUNT, {"filter": reading.variables["filter"]}, reading.caller)
+        if sum(group["count"] for group in answer) != total["totalCount"]:
+            sys.exit(f"{reading.name}: the groups have not all visits together")
+    if reading.size not in (None, len(answer["edges"]) if "edges" in answer else None):
+        sys.exit(f"{reading.name}: {len(answer['edges'])} events")
+    return usual([took for _, took in taken])
+
+
+def deep_visit(database: Path | None, url: str | None, count: int) -> str:
+    """Return the ID of the visit after which the deep page comes."""
+    query, row = "SELECT id FROM home_visits ORDER BY date_time, id LIMIT 1 OFFSET", round(DEEP_ROW * count) - 1
+    name = f"sqlite:///{database}" if database else sa.make_url(url or "").set(drivername="postgresql+psycopg")
+    with sa.create_engine(name).connect() as connection:
+        return str(connection.scalar(sa.text(f"{query} {row}")))
+
+
+async def measure(database: Path | None, options: argparse.Namespace, environment: dict[str, str], figures: Figures) -> None:
+    url, count = options.postgresql, options.visits
+    if database:
+        await compare_starts(database, environment, figures)
+    deep = deep_visit(database, url, count)
     async with served(database, environment, url) as (client, server):
-        await deep_page(client, count, figures)
+        await deep_page(client, count, deep, figures)
+        await other_reads(client, figures)
         for question in [*screens(), *searches()]:
-            _, took = await client.checked_page(question)
-            figures.add(str(question), took.cpu, SCREEN_MS, "ms", took.waited)
+            await figures.measure(str(question), SCREEN_MS, taken_by(client, question))
         for question in unindexed():
-            _, took = await client.checked_page(question)
-            figures.add(str(question), took.cpu, ANY_MS, "ms", took.waited)
+            await figures.measure(str(question), ANY_MS, taken_by(client, question))
         home = Question("totalCount of a home", {"location": [identifier("b", 3)]}, LATEST)
         counted = await client.checked_count(home, 20)
         figures.add(str(home), counted.cpu, COUNT_MS, "ms", counted.waited)
-        if number:
-            await any_combination(client, number, figures)
+        if options.draws:
+            await any_combination(client, options.draws, figures)
         await memory_under_load(client, server, figures)
+        await screens_at_once(client)
+        if options.bookings:
+            await bookings_at_once(client, options.bookings)
 
 
 def main() -> None:
@@ -292,20 +268,23 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=1_000_000)
     parser.add_argument("--database", type=Path)
     parser.add_argument("--postgresql", metavar="URL")
+    parser.add_argument("--unchecked", action="store_true")
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--bookings", type=int, default=0)
     options = parser.parse_args()
     figures = Figures()
     with tempfile.TemporaryDirectory() as folder:
         database = (options.database or Path(folder) / "visits.db").absolute()
         settings = {"DATABASE_URL": f"sqlite:///{database}", "JWT_SECRET": secrets.token_urlsafe(48)}
         environment = os.environ | {f"HOME_VISITS_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(ROOT)}
-        if not database.exists():
+        if not options.unchecked and not database.exists():
             import_all(Path(folder), options.visits, environment, figures)
         if options.postgresql:
             environment["HOME_VISITS_DATABASE_URL"] = options.postgresql
             if not has_visits(options.postgresql):
                 import_all(Path(folder), options.visits, environment, figures)
-        asyncio.run(measure(database, options.visits, options.draws, environment, figures, options.postgresql))
+        checked = None if options.unchecked else database
+        asyncio.run(measure(checked, options, environment, figures))
     if figures.missed:
         sys.exit("\n".join(["missed:", *figures.missed]))
 

@@ -5,13 +5,9 @@ import { createInterface } from "node:readline";
 const location = process.env["LOCATION"] ?? "";
 
 export const filter = { location: [location], status: ["PENDING" as const], startDate: "2031-05-01" };
+export const orderBy = [{ field: "DATE_TIME" as const }];
 /** What happens at the same place: what a visit is now decides whether it is listed. */
 export const changesFilter = { location: [location] };
-
-/** Tells whether a visit is one of the list's. */
-export function isListed({ status, dateTime }: { status: string; dateTime: string }): boolean {
-  return status === "PENDING" && dateTime >= filter.startDate;
-}
 
 /** A list of visits that updates itself. */
 export interface LiveList {

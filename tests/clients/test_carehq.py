@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.api_keys import Secrets, new_key
+from resolvers.api_keys import Encryption, new_key
 from storage.api_keys import APIKeys
 from storage.caller import Caller, Role
 from storage.database import run_with
@@ -46,9 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def key(server: Server, role: Role, *, allows_signature_1: bool = False) -> list[str]:
     """Make a key beside the server: account ID, key and secret."""
-    new = new_key(Secrets(KEYS_SECRET), Caller("script", frozenset({role})), clock(), allows_signature_1=allows_signature_1)
-    credentials = [new.kept.account_id, new.kept.key, new.secret]
-    run_with(database_at(server.database), lambda database: APIKeys(database, clock).add(new.kept))
+    new = new_key(Encryption(KEYS_SECRET), Caller("script", frozenset({role})), clock(), allows_signature_1=allows_signature_1)
+    credentials = [new.record.account_id, new.record.key, new.secret]
+    run_with(database_at(server.database), lambda database: APIKeys(database, clock).add(new.record))
     return credentials
 
 

@@ -14,8 +14,9 @@ from tests.storage.postgresql.clusters import Cluster
 
 OURS = "FROM pg_stat_activity WHERE application_name = 'home-visits'"
 AWAY_SECONDS = 0.5
-LOCKED_SECONDS = 3.0
-HUNG_SECONDS = 5.0
+LOCKED_SECONDS = 2.5
+# Longer than anybody may wait: what is not bounded shows.
+HUNG_SECONDS = 15.0
 CUTS = 20
 
 
@@ -81,7 +82,9 @@ async def locked(site: Site) -> AsyncIterator[None]:
     async with _administrator(site) as other:
         await other.execute("LOCK TABLE home_visits IN SHARE ROW EXCLUSIVE MODE")
         await asyncio.sleep(LOCKED_SECONDS)
+        waiting = await _number(other, "SELECT count(*) FROM pg_locks WHERE NOT granted")
         await other.rollback()
+        assert waiting > 0
         yield
 
 
@@ -90,13 +93,20 @@ async def deadlocked(site: Site) -> AsyncIterator[None]:
     """Somebody takes locks in another order than we, and it is we who are told of it."""
     async with _administrator(site) as other:
         await other.execute("SET deadlock_timeout = '1min'")
+        before = await _number(other, DEADLOCKS)
         await other.execute("LOCK TABLE outbox_messages IN SHARE ROW EXCLUSIVE MODE")
         await asyncio.sleep(0.3)
         await other.execute("LOCK TABLE home_visits IN SHARE ROW EXCLUSIVE MODE")
         await other.rollback()
         yield
+        # It counts them a moment later.
+        async with asyncio.timeout(10):
+            while await _number(other, DEADLOCKS) == before:
+                await other.rollback()
+                await asyncio.sleep(0.1)
 
 
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'visits'"
 CONFLICTS = """
     CREATE SEQUENCE meetings;
     GRANT USAGE ON meetings TO public;
@@ -114,8 +124,10 @@ async def conflicting(site: Site) -> AsyncIterator[None]:
         await other.execute(CONFLICTS)
         await other.commit()
         await asyncio.sleep(3)
+        failed = await _number(other, "SELECT last_value / 8 FROM meetings")
         await other.execute("DROP FUNCTION meet CASCADE; DROP SEQUENCE meetings")
         await other.commit()
+        assert failed > 0
         yield
 
 
@@ -145,6 +157,7 @@ async def cut(site: Site) -> AsyncIterator[None]:
         wire.is_heard, wire.text = not wire.is_heard, b"COMMIT"
         while wire.text is not None:  # noqa: ASYNC110 - the wire has no event
             await asyncio.sleep(0.01)
+    assert wire.cuts == CUTS
     yield
 
 
@@ -167,6 +180,11 @@ async def vanished(site: Site) -> AsyncIterator[None]:
     await asyncio.to_thread(site.standby.promote)
     yield
     await asyncio.to_thread(site.cluster.kill)
+
+
+async def _number(connection: "psycopg.AsyncConnection[Any]", query: str) -> int:
+    [number] = await (await connection.execute(query.encode())).fetchone() or [0]
+    return int(number)
 
 
 @asynccontextmanager

@@ -58,12 +58,16 @@ class Request(NamedTuple):
 
 @dataclass
 class Load:
-    """`versions` are those that each visit must have, by what its writer was told. `received` is what each follower saw."""
+    """`versions` are those that each visit must have, by what its writer was told. `received` is what each follower saw.
+
+    `pending` is when each request began that has not ended.
+    """
 
     url: str
     session: aiohttp.ClientSession
     pause: float
     requests: list[Request] = field(default_factory=list)
+    pending: dict[object, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     settled: Counter[str] = field(default_factory=Counter)
@@ -83,9 +87,13 @@ class Load:
     async def ask(self, kind: str, caller: str, document: str, **variables: Any) -> tuple[Any, str | None]:
         """Return the data and the code of the error."""
         headers = self.headers.get(caller) or self.headers.setdefault(caller, _headers(caller))
-        began = time.monotonic()
-        async with self.session.post(self.url, json={"query": document, "variables": variables}, headers=headers) as response:
-            answer = await response.json()
+        request, body = object(), {"query": document, "variables": variables}
+        began = self.pending[request] = time.monotonic()
+        try:
+            async with self.session.post(self.url, json=body, headers=headers) as response:
+                answer = await response.json()
+        finally:
+            del self.pending[request]
         [error] = answer.get("errors") or [None]
         # It was saved, though it could not be read afterwards.
         is_saved = error is not None and error["extensions"].get("committed", False)
@@ -109,17 +117,20 @@ class Load:
     async def _book(self, name: str, key: str) -> str:
         """Return the ID once it is known what became of the booking; an empty one where it was refused."""
         booking = {"careEnquiry": REID, "dateTime": BOOKED_FOR, "host": "NURSE", "visitType": "IN_PERSON"}
+        is_doubtful = False
         while True:
             data, code = await self.ask("write", name, BOOK, input=booking | {"notes": key, "idempotencyKey": key})
             if code is None:
                 visit = data["it"]["homeVisit"]
                 self.versions[visit["id"]] = visit["version"]
                 return str(visit["id"])
-            if code not in DOUBTFUL | {"COMMITTED"}:
+            if code in DOUBTFUL | {"COMMITTED"}:
+                is_doubtful = True
+                self.settled[code] += 1
+            elif not is_doubtful:
                 # Nothing was changed, it says: should there be such a visit, it is one too many.
                 self.refused.add(key)
                 return ""
-            self.settled[code] += 1
             await asyncio.sleep(self.pause)
 
     async def _change(self, name: str, id: str, changes: dict[str, Any]) -> None:
@@ -139,13 +150,17 @@ class Load:
                 self.settled[data["it"]["__typename"]] += 1
         elif code in DOUBTFUL | {"COMMITTED"}:
             self.settled[code] += 1
-            # What was in doubt is told by its version, as soon as it can be read and the write has ended.
+            # What was in doubt is told by its version, once it can be read and the write has ended.
+            await self._version(name, id)
             await asyncio.sleep(1.0)
+            self.versions[id] = await self._version(name, id)
+
+    async def _version(self, name: str, id: str) -> int:
+        while True:
             data, code = await self.ask("read", name, VERSION, id=id)
-            while code is not None:
-                await asyncio.sleep(self.pause)
-                data, code = await self.ask("read", name, VERSION, id=id)
-            self.versions[id] = data["it"]["version"]
+            if code is None:
+                return int(data["it"]["version"])
+            await asyncio.sleep(self.pause)
 
     async def read(self, name: str) -> None:
         for page in itertools.cycle(PAGES):

@@ -79,11 +79,12 @@ def may_mount() -> bool:
     return bool(int(capabilities, 16) >> CAP_SYS_ADMIN & 1)
 
 
+MOUNTING = pytest.mark.skipif(not may_mount(), reason="needs the right to mount a disk")
 DISKS = [
     pytest.param((of_pages, 1), id="1 MB of pages"),
     pytest.param((of_pages, 6), id="6 MB of pages", marks=pytest.mark.slow),
     # As large as it takes for the log to be written back and to find no room there either.
-    *([pytest.param((of_memory, 10), id="10 MB of memory", marks=pytest.mark.slow)] if may_mount() else []),
+    pytest.param((of_memory, 10), id="10 MB of memory", marks=[pytest.mark.slow, MOUNTING]),
 ]
 
 

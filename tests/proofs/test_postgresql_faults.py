@@ -10,7 +10,7 @@ from aiosmtpd.smtp import SMTP
 from tests.conftest import StartServer
 from tests.proofs import faults, sites
 from tests.proofs.sites import Site
-from tests.proofs.test_full_disks import may_mount
+from tests.proofs.test_full_disks import MOUNTING
 from tests.proofs.trials import WRITE, Fault, Figures, Trial, started
 from tests.storage.outbox.post_office import PostOffice, cut
 
@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
 CUTS = 1
 NOTHING: frozenset[str] = frozenset()
 WRITES = frozenset({WRITE})
-AWAY = {
-    "killed": Fault(faults.killed, times=3, often=20),
-    "hung": Fault(faults.hung),
-    "restarted": Fault(faults.restarted),
-}
+KILLED, HUNG, RESTARTED = (
+    Fault(faults.killed, times=3, often=20),
+    Fault(faults.hung, often=3),
+    Fault(faults.restarted, is_felt=False),
+)
 REFUSING = {
     "a backend killed": Fault(faults.backend_killed),
     "out of connections": Fault(faults.out_of_connections),
@@ -31,7 +31,8 @@ REFUSING = {
     "deadlocked": Fault(faults.deadlocked, refused=NOTHING),
     "conflicting": Fault(faults.conflicting, refused=NOTHING),
 }
-ONLY_LONG = {name: fault._replace(times=0) for name, fault in REFUSING.items()}
+# PgBouncer has fewer connections than the gateways, and all of them wait for the lock.
+POOLED = REFUSING | {"locked": Fault(faults.locked)}
 
 
 class Case(NamedTuple):
@@ -39,16 +40,21 @@ class Case(NamedTuple):
     faults: dict[str, Fault]
     workers: int = 2
     is_short: bool = True
+    # Beside nothing else, so that how soon is exact.
+    is_alone: bool = False
+    marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
 CASES = {
-    "away": Case(sites.direct, AWAY),
+    "killed": Case(sites.direct, {"killed": KILLED, "restarted": RESTARTED}),
+    "hung": Case(sites.direct, {"hung": HUNG}, is_alone=True, marks=(pytest.mark.alone,)),
     "refusing": Case(sites.direct, REFUSING),
-    "behind PgBouncer": Case(sites.behind_pgbouncer, AWAY | ONLY_LONG, workers=4),
+    "behind PgBouncer": Case(sites.behind_pgbouncer, {"killed": KILLED, "hung": HUNG, "restarted": RESTARTED}, workers=4),
+    "refusing behind PgBouncer": Case(sites.behind_pgbouncer, POOLED, workers=4, is_short=False),
     "cut": Case(sites.over_a_wire, {"cut": Fault(faults.cut, refused=WRITES)}),
     "failed over": Case(sites.with_a_standby, {"failed over": Fault(faults.failed_over, often=1)}),
     "vanished": Case(sites.with_a_standby, {"vanished": Fault(faults.vanished, often=1)}, is_short=False),
-    **({"full disk": Case(sites.on_a_small_disk, {"full disk": Fault(faults.full_disk, refused=WRITES)})} if may_mount() else {}),
+    "full disk": Case(sites.on_a_small_disk, {"full disk": Fault(faults.full_disk, refused=WRITES)}, marks=(MOUNTING,)),
 }
 
 
@@ -68,7 +74,8 @@ async def post_office() -> AsyncIterator[PostOffice]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_long = metafunc.config.getoption("--long")
-    metafunc.parametrize("name", [name for name, case in CASES.items() if is_long or case.is_short])
+    names = [name for name, case in CASES.items() if is_long or case.is_short]
+    metafunc.parametrize("name", [pytest.param(name, marks=CASES[name].marks) for name in names])
 
 
 async def test_faults_are_bounded_and_over_without_a_restart(
@@ -77,10 +84,12 @@ async def test_faults_are_bounded_and_over_without_a_restart(
     case, is_long = CASES[name], request.config.getoption("--long")
 
     async with case.site() as site:
-        trial = await started(site, start_server, post_office, workers=case.workers, is_long=is_long)
+        trial = await started(site, start_server, post_office, workers=case.workers, is_long=is_long, is_exact=case.is_alone)
         await trial.run(case.faults)
         violations = trial.violations(case.faults, CUTS)
 
+    if name == "cut" and not trial.load.settled["IN_DOUBT"]:
+        violations.append("nothing was in doubt")
     for fault, times in trial.figures().items():
         tell(f"{name}, {fault}", **_worst(times))
     tell(f"{name}, all told", **_sums(trial))
@@ -91,6 +100,7 @@ def _worst(times: list[Figures]) -> dict[str, object]:
     return {
         "times": len(times),
         "s_to_the_worst_error": round(max(figures.worst_error for figures in times), 2),
+        "s_to_the_slowest_answer": round(max(figures.slowest for figures in times), 2),
         "s_until_well_at_worst": round(max(figures.well_after for figures in times), 2),
         "reads_refused": sum(figures.refused["read"] for figures in times),
         "writes_refused": sum(figures.refused["write"] for figures in times),

@@ -5,7 +5,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,9 +16,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from resolvers.api_keys import Secrets, new_key
+from resolvers.api_keys import Encryption, new_key
 from resolvers.operations import operations_of
-from resolvers.rest import rest_of
+from resolvers.rest import Rest, rest_of
+from schema.execution.limits import Limits
 from schema.server.settings import Settings
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.clients import ClientAddresses
@@ -87,15 +88,16 @@ class Gateway:
     database: Database
     origin: str
     session: aiohttp.ClientSession
+    rest: Rest
     records: list[RequestRecord] = field(default_factory=list)
 
     async def key(
         self, caller: Caller = world.EVERYBODY, *, allows_signature_1: bool = False, encrypted_under: str = KEYS_SECRET
     ) -> Key:
         """Make a key for a caller."""
-        new = new_key(Secrets(encrypted_under), caller, clock(), allows_signature_1=allows_signature_1)
-        key = Key(new.kept.account_id, new.kept.key, new.secret)
-        await APIKeys(self.database, clock).add(new.kept)
+        new = new_key(Encryption(encrypted_under), caller, clock(), allows_signature_1=allows_signature_1)
+        key = Key(new.record.account_id, new.record.key, new.secret)
+        await APIKeys(self.database, clock).add(new.record)
         return key
 
     async def call(self, key: Key, method: str, path: str, pairs: Pairs = (), **signing: str) -> Answer:
@@ -122,19 +124,29 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway_over(
-    database: Database, *, rate: int = 10_000, limits: HTTPLimits | None = None, is_draining: bool = False
+    database: Database,
+    *,
+    rate: int = 10_000,
+    limits: HTTPLimits | None = None,
+    answers: Limits | None = None,
+    is_draining: bool = False,
+    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Gateway]:
-    """Serve the API as a server does, all but what starts processes."""
-    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=limits or HTTPLimits())
+    """Serve the API as a server does, all but what starts processes.
+
+    `answers` limits what one request may ask for; `now` is the clock that requests are signed by.
+    """
+    http = limits or HTTPLimits()
+    settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=http, limits=answers or Limits())
     records: list[RequestRecord] = []
     metrics: Any = _Records(records)
     feed = Feed(database, queue=10)
     operations = operations_of(settings, shared_engine(planned=True), database, feed, metrics, ConcurrencyLimiter(), None)
-    rest = rest_of(settings, operations, database, ClientAddresses(), lambda: is_draining)
+    rest = rest_of(settings, operations, database, ClientAddresses(), lambda: is_draining, now=now)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", rest.endpoint.handle)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield Gateway(database, f"http://{server.host}:{server.port}", session, records)
+        yield Gateway(database, f"http://{server.host}:{server.port}", session, rest, records)
 
 
 class _Records:

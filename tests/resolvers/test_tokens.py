@@ -297,6 +297,14 @@ def test_rules_keep_their_secret_to_themselves() -> None:
     assert SECRET not in repr(RULES)
 
 
+async def test_a_token_tells_which_application_it_was_issued_to_or_else_by_whom() -> None:
+    issued = {"client_id": "app", "azp": "other"}, {"azp": "app", "iss": "other"}, {"client_id": " ", "azp": 5, "iss": "app"}
+
+    callers = [await Tokens(TokenRules(SECRET)).caller(bearer(**others)) for others in issued]
+
+    assert [caller.application for caller in callers] == ["app", "app", "app"]
+
+
 async def test_a_minted_token_names_the_caller_it_was_minted_for() -> None:
     rules = TokenRules(SECRET, None, "https://issuer.example", "home-visits", "care.roles", "care.homes")
     amy = Caller("amy", frozenset({Role.VIEWER, Role.ADMIN}), frozenset({LOCATION}))

@@ -55,8 +55,8 @@ async def test_the_latest_use_is_kept(database: Database, clock: Clock, path: Pa
     for name in ("a", "b", "c"):
         await keys.add(key(name))
 
-    await keys.note_used({"a": NOW, "b": NOW + timedelta(seconds=5)})
-    await keys.note_used({"b": NOW, "a": NOW + timedelta(seconds=1), "nowhere": NOW})
+    await keys.note_use({"a": NOW, "b": NOW + timedelta(seconds=5)})
+    await keys.note_use({"b": NOW, "a": NOW + timedelta(seconds=1), "nowhere": NOW})
 
     kept = {row["key"]: row["last_used"] for row in rows_of(path, "api_keys")}
     assert kept == {"a": "2024-10-20T09:30:01", "b": "2024-10-20T09:30:05", "c": None}

@@ -59,6 +59,7 @@ async def test_an_empty_database_is_filled(database: Database) -> None:
         "outbox_messages": 0,
         "service_user_contacts": 70,
         "sightings": 0,
+        "unpurged_wipes": 0,
         "used_nonces": 0,
         "users": 8,
     }

@@ -31,7 +31,10 @@ _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Endpoint:
-    """Handles all that comes to the one URL of the API. `page` is the body and the headers of the explorer, for browsers."""
+    """Handles all that comes to the one URL of the API. `page` is the body and the headers of the explorer, for browsers.
+
+    `gives_hints`: there is a CareHQ-compatible API beside, whose clients look for a `hint` in what is refused.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Endpoint:
         self._clients = clients or ClientAddresses()
         self._sockets = sockets
         self.is_draining = False
+        self.gives_hints = False
 
     def drain(self) -> None:
         """Close each connection with its next answer, so that clients go elsewhere; `connections.drain` waits for that."""
@@ -76,9 +80,17 @@ class Endpoint:
         return await hang_up(request, response) if response.status == 408 else response
 
     async def refuse_header(self, request: web.Request, limit: int) -> web.StreamResponse:
-        """Answer, like any other, a request whose first line or a header is too long to be read; its connection ends."""
+        """Answer, like any other, a request whose first line or a header is too long to be read; its connection ends.
+
+        For which API it was cannot be told.
+        """
         state = new_state(request, self._clients)
-        response = await self._respond(state, request, _failing(too_long(limit)), JSON)
+        refused = await self._operations.respond(state, _failing(too_long(limit)))
+        reply = responses.hinting_reply(refused) if self.gives_hints else responses.reply(refused, JSON)
+        self._operations.record(state, reply.status)
+        response = self._with_common_headers(
+            state, request, await responses.http_response(reply, request=request, media_type=JSON)
+        )
         response.force_close()
         return response
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -36,18 +36,20 @@ def authorization(headers: CIMultiDictProxy[str]) -> str | None:
 def too_long(limit: int) -> RequestError:
     """Return the error for a request of which a line was longer than its limit: its first, or one of the headers."""
     if limit == LONGEST_LINE:
-        return bad_request(f"The first line of the request is longer than {limit:,} bytes. Send the request by POST.", status=414)
+        return bad_request(
+            f"The first line of the request is longer than {limit:,} bytes. Send a shorter one, or GraphQL by POST.", status=414
+        )
     return bad_request(
         f"A header is longer than {limit:,} bytes; Authorization may have {LONGEST_AUTHORIZATION:,}. Send shorter ones.",
         status=431,
     )
 
 
-async def read_body(request: web.Request, limits: HTTPLimits) -> bytes:
+def read_body(request: web.Request, limits: HTTPLimits) -> Awaitable[bytes]:
     """Read the body of a POST. Raises RequestError: 400, 408, 413 or 415."""
     if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
         raise bad_request("Send the request as JSON in UTF-8, with Content-Type: application/json.", status=415)
-    return await read_bytes(request, limits)
+    return read_bytes(request, limits)
 
 
 async def read_bytes(request: web.Request, limits: HTTPLimits) -> bytes:

@@ -66,6 +66,13 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = NO_HEADERS
 
 
+def hinting_reply(response: Response) -> Reply:
+    """Write the body of a refusal for clients of either API: with errors as GraphQL has them, and a hint as CareHQ does."""
+    hint = response.errors[0]["message"]
+    body = {"errors": response.errors, "hint": hint, "arg_errors": None}
+    return Reply(response.refused_status or 500, encoded(body), response.headers)
+
+
 def reply(response: Response, media_type: str) -> Reply:
     """Choose the status and write the body. By the older media type, a mistake in a document is a success of HTTP."""
     data, errors, executed, refused_status, extensions, headers = response

@@ -1,11 +1,9 @@
-"""How many calls a key may make in a second, and which nonces this process has seen."""
+"""How many calls a key may make in a second."""
 
+import math
 import time
-from collections.abc import Callable, Hashable
-from typing import Final, NamedTuple
-
-# A request that is too old, or too far ahead, is refused: its nonce need not be remembered for longer.
-NONCE_SECONDS: Final = 600
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class Rate(NamedTuple):
@@ -40,20 +38,6 @@ class CallRates:
         calls = self._calls[key] = self._calls.get(key, 0) + 1
         return Rate(self._limit, max(0, self._limit - calls), second + 1, calls > self._limit)
 
-
-class SeenNonces:
-    """Nonces that were used in this process. The rate of calls bounds how many there are."""
-
-    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._since = now()
-        self._recent: set[Hashable] = set()
-        self._older: set[Hashable] = set()
-
-    def use(self, nonce: Hashable) -> bool:
-        """Remember a nonce, and return whether it was new."""
-        if self._now() - self._since >= NONCE_SECONDS:
-            self._since, self._older, self._recent = self._now(), self._recent, set()
-        is_new = nonce not in self._recent and nonce not in self._older
-        self._recent.add(nonce)
-        return is_new
+    def exceeded_for(self, seconds: int) -> Rate:
+        """Return the rate of a key that has to wait for another reason than its calls in this second."""
+        return Rate(self._limit, 0, math.ceil(self._now()) + seconds, exceeded=True)

@@ -1,7 +1,6 @@
 """Signed requests: credentials from headers, and parameters from a query or a form, decoded and as they were sent."""
 
 import re
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
@@ -34,36 +33,60 @@ class Credentials(NamedTuple):
     nonce: str | None
 
 
-class SignedRequest(NamedTuple):
-    """`path` is that from `/v1/` on, as it was sent and signed. `undecoded` are the parameters of a form as they were sent."""
+class RequestHead(NamedTuple):
+    """A request before its body is read. `path` is that from `/v1/` on, as it was sent and signed."""
 
     method: str
     path: str
     credentials: Credentials
-    pairs: Pairs
-    undecoded: Pairs
 
 
-async def read_request(request: web.Request, limits: HTTPLimits) -> SignedRequest:
-    """Read a request within the limits. Raises RequestError: 400, 404, 408, 413, or 415 for one that is compressed."""
+class SignedRequest(NamedTuple):
+    """A request that somebody may have signed. `text` is its query or its form, still encoded."""
+
+    method: str
+    path: str
+    credentials: Credentials
+    text: str
+
+
+def read_head(request: web.Request) -> RequestHead:
+    """Read method, path and credentials. Raises RequestError: 400, 404."""
     target, _, query = request.raw_path.partition("#")[0].partition("?")
-    _, base, path = target.rpartition(BASE)
+    # The first one: who may send requests below /v1/users alone must not reach anything else.
+    _, base, path = target.partition(BASE)
     if not base:
         raise bad_request(f"Paths begin with {BASE}, unescaped. Check the base URL.", status=404)
-    if request.method == hdrs.METH_GET:
-        text = query
-    elif query:
+    if query and request.method != hdrs.METH_GET:
         raise bad_request("Send parameters in the body: those of a query are not signed for this method.")
+    return RequestHead(request.method, base + path, _credentials(request.headers))
+
+
+async def read_request(head: RequestHead, request: web.Request, limits: HTTPLimits) -> SignedRequest:
+    """Read the parameters as they were sent, within the limits. Raises RequestError: 400, 408, 413, or 415."""
+    if head.method == hdrs.METH_GET:
+        text = request.raw_path.partition("#")[0].partition("?")[2]
     else:
         text = await _read_form(request, limits)
     if text.count("&") >= MOST_PARAMETERS:
         raise bad_request(f"Send {MOST_PARAMETERS:,} parameters at most.")
-    undecoded = tuple(_pair(part) for part in text.split("&") if part)
-    pairs = tuple((decoded(key), decoded(value)) for key, value in undecoded)
-    return SignedRequest(request.method, base + path, _credentials(request.headers), pairs, undecoded)
+    return SignedRequest(*head, text)
 
 
-def values_of(pairs: Pairs) -> Mapping[str, list[str]]:
+def undecoded_pairs(text: str) -> Pairs:
+    """Return the parameters of a query or a form as they were sent."""
+    return tuple(_pair(part) for part in text.split("&") if part)
+
+
+def decoded_pairs(undecoded: Pairs) -> Pairs | None:
+    """Return what percent-encoded parameters stand for; None where that is not UTF-8."""
+    try:
+        return tuple((decoded(key), decoded(value)) for key, value in undecoded)
+    except UnicodeDecodeError:
+        return None
+
+
+def values_of(pairs: Pairs) -> dict[str, list[str]]:
     """Return the values of each parameter, in the order in which they were sent."""
     values: dict[str, list[str]] = {}
     for key, value in pairs:
@@ -72,13 +95,14 @@ def values_of(pairs: Pairs) -> Mapping[str, list[str]]:
 
 
 def decoded(text: str) -> str:
-    """Return what a percent-encoded text stands for; raise RequestError (400) where that is not UTF-8."""
+    """Return what a percent-encoded text stands for; raise UnicodeDecodeError where that is not UTF-8."""
     # As urllib does it, at a quarter of the time for a body of nothing but percent signs.
     encoded = text.replace("+", " ").encode(errors="surrogateescape")
-    try:
-        return _escape.sub(lambda escape: _BYTES[escape[1]], encoded).decode()
-    except UnicodeDecodeError:
-        raise _not_utf_8() from None
+    return _escape.sub(lambda escape: _BYTES[escape[1]], encoded).decode()
+
+
+def not_utf_8() -> RequestError:
+    return bad_request("Parameters must be in UTF-8.")
 
 
 async def _read_form(request: web.Request, limits: HTTPLimits) -> str:
@@ -90,7 +114,7 @@ async def _read_form(request: web.Request, limits: HTTPLimits) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise _not_utf_8() from None
+        raise not_utf_8() from None
 
 
 def _is_form(content_type: str) -> bool:
@@ -102,10 +126,6 @@ def _is_form(content_type: str) -> bool:
 def _pair(part: str) -> tuple[str, str]:
     key, _, value = part.partition("=")
     return key, value
-
-
-def _not_utf_8() -> RequestError:
-    return bad_request("Parameters must be in UTF-8.")
 
 
 def _credentials(headers: CIMultiDictProxy[str]) -> Credentials:

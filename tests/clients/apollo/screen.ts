@@ -1,10 +1,10 @@
-import { CombinedGraphQLErrors, type ApolloCache } from "@apollo/client";
-import { play } from "../story";
+import { CombinedGraphQLErrors } from "@apollo/client";
+import { play, sleep } from "../story";
 import { createClient } from "./client";
 import { count } from "./dashboard";
 import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
 import { BookVisitDocument, CancelVisitDocument, MoveVisitDocument, VisitsScreenDocument } from "./generated/graphql";
-import type { VisitRowFragment } from "./generated/graphql";
+import { follow } from "./lists";
 import { describe, say, type Booked, type Changed } from "./say";
 
 const filter = { location: [process.env["LOCATION"] ?? ""], status: ["PENDING" as const], startDate: "2031-05-01" };
@@ -19,15 +19,6 @@ function shown() {
   const screen = client.readQuery({ query, variables: { filter } });
   if (!screen) throw new Error("The list has not arrived.");
   return screen.homeVisits;
-}
-
-/** Adds a new visit to the list, once, without asking for the list again. */
-function addRow(cache: ApolloCache, node: VisitRowFragment): void {
-  cache.updateQuery({ query, variables: { filter } }, (screen) => {
-    if (!screen || screen.homeVisits.edges.some((edge) => edge.node.id === node.id)) return;
-    const { edges, totalCount } = screen.homeVisits;
-    return { homeVisits: { ...screen.homeVisits, edges: [...edges, { cursor: "", node }], totalCount: totalCount + 1 } };
-  });
 }
 
 await play<Booked, Changed>({
@@ -47,8 +38,16 @@ await play<Booked, Changed>({
     if (hasPreviousPage) await list.fetchMore({ variables: { before: startCursor } });
   },
 
-  rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
-  keepsUp: true,
+  rows: () => shown().edges.map(({ node }) => describe(node)),
+  beside: {
+    async open(filter) {
+      const list = client.watchQuery({ query, variables: { filter, first: 100 } });
+      list.subscribe(() => {}); // as long as a list is shown it is asked for again
+      await list.refetch();
+    },
+    pause: () => sleep(10),
+    rows: (filter) => client.readQuery({ query, variables: { filter } })?.homeVisits.edges.map(({ node }) => describe(node)),
+  },
   findEnquiries: (search) => findEnquiries(client, search),
   findLocations: (search) => findLocations(client, search),
   findUsers: (location) => findUsers(client, location),
@@ -59,21 +58,26 @@ await play<Booked, Changed>({
     const { data } = await client.mutate({
       mutation: BookVisitDocument,
       variables: { input },
-      update(cache, { data }) {
-        if (data?.bookHomeVisit?.__typename === "BookHomeVisitSuccess") addRow(cache, data.bookHomeVisit.homeVisit);
-      },
+      update: (cache, { data }) => follow(cache, data?.bookHomeVisit),
     });
     return data?.bookHomeVisit ?? null;
   },
 
   async move(id, dateTime, expectedVersion) {
-    const input = { id, dateTime, expectedVersion };
-    const { data } = await client.mutate({ mutation: MoveVisitDocument, variables: { input } });
+    const { data } = await client.mutate({
+      mutation: MoveVisitDocument,
+      variables: { input: { id, dateTime, expectedVersion } },
+      update: (cache, { data }) => follow(cache, data?.updateHomeVisit),
+    });
     return data?.updateHomeVisit ?? null;
   },
 
   async cancel(id) {
-    const { data } = await client.mutate({ mutation: CancelVisitDocument, variables: { input: { id } } });
+    const { data } = await client.mutate({
+      mutation: CancelVisitDocument,
+      variables: { input: { id } },
+      update: (cache, { data }) => follow(cache, data?.cancelHomeVisit),
+    });
     return data?.cancelHomeVisit ?? null;
   },
 

@@ -1,8 +1,8 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
 const config: CodegenConfig = {
-  schema: "../../../schema/schema.graphql",
-  documents: ["../visits.graphql", "../changes.graphql"],
+  schema: "{.,../../../schema}/schema.graphql", // beside this file, or in a checkout
+  documents: "{.,..}/{visits,changes}.graphql",
   generates: {
     "generated/": {
       preset: "client",

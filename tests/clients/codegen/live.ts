@@ -1,4 +1,5 @@
-import { changesFilter, filter, isListed, live } from "../live";
+import { changesFilter, filter, live, orderBy } from "../live";
+import { belongs } from "../placing";
 import { subscribe } from "./follow";
 import { execute } from "./gateway";
 import { NewestChangeDocument, VisitChangedDocument, VisitsScreenDocument } from "./generated/graphql";
@@ -21,7 +22,7 @@ await live({
       next({ data }) {
         if (!data) return;
         const { sequence, homeVisit } = data.homeVisitChanged.node;
-        if (isListed(homeVisit)) visits.set(homeVisit.id, homeVisit);
+        if (belongs(homeVisit, { filter, orderBy })) visits.set(homeVisit.id, homeVisit);
         else visits.delete(homeVisit.id);
         onChange(sequence);
       },

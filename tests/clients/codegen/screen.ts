@@ -32,7 +32,6 @@ await play<Booked, Changed>({
   },
 
   rows: () => pages.flatMap((page) => page.edges.map(({ node }) => describe(node))),
-  keepsUp: false,
   findEnquiries,
   findLocations,
   findUsers,

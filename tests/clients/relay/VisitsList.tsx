@@ -1,4 +1,4 @@
-import { fetchQuery, graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
+import { fetchQuery, graphql, useLazyLoadQuery, usePaginationFragment, useSubscribeToInvalidationState } from "react-relay";
 import type { IEnvironment } from "relay-runtime";
 import { describe } from "./describe";
 import type { VisitsListQuery, VisitsListQuery$variables } from "./__generated__/VisitsListQuery.graphql";
@@ -13,7 +13,7 @@ const query = graphql`
 /** The visits that meet a filter, two at a time, and a button for each way on. */
 export function VisitsList(variables: VisitsListQuery$variables) {
   const screen = useLazyLoadQuery<VisitsListQuery>(query, variables);
-  const { data, hasNext, hasPrevious, loadNext, loadPrevious } = usePaginationFragment<VisitsListQuery, VisitsList_query$key>(
+  const { data, hasNext, hasPrevious, loadNext, loadPrevious, refetch } = usePaginationFragment<VisitsListQuery, VisitsList_query$key>(
     graphql`
       fragment VisitsList_query on Query
       @argumentDefinitions(
@@ -31,7 +31,8 @@ export function VisitsList(variables: VisitsListQuery$variables) {
           after: $after
           last: $last
           before: $before
-        ) @connection(key: "VisitsList_homeVisits", filters: []) {
+        ) @connection(key: "VisitsList_homeVisits", filters: ["filter"]) {
+          __id
           edges {
             node {
               id
@@ -43,6 +44,7 @@ export function VisitsList(variables: VisitsListQuery$variables) {
     `,
     screen,
   );
+  useSubscribeToInvalidationState([data.homeVisits.__id], () => void refetch({}, { fetchPolicy: "network-only" }));
   return (
     <>
       {hasPrevious && <button onClick={() => loadPrevious(2)}>Earlier</button>}

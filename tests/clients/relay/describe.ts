@@ -9,6 +9,9 @@ export function describe(visit: describe_visit$key): string {
         status
         dateTime
         allowedOperations
+        location {
+          id # what a list is decided by
+        }
         careEnquiry {
           careSeeker {
             firstName

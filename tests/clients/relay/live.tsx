@@ -2,7 +2,7 @@ import "./document";
 import { createRoot } from "react-dom/client";
 import { Suspense } from "react";
 import { RelayEnvironmentProvider } from "react-relay";
-import { changesFilter, filter, isListed, live } from "../live";
+import { changesFilter, filter, live } from "../live";
 import { createEnvironment } from "./environment";
 import { follow, newestChange } from "./changes";
 import { VisitsList } from "./VisitsList";
@@ -26,6 +26,6 @@ await live({
     while (rows().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
   },
 
-  follow: (onChange) => follow(environment, { filter: changesFilter, after }, isListed, onChange),
-  rows: () => rows().sort(),
+  follow: (onChange) => follow(environment, { filter: changesFilter, after }, [filter], onChange),
+  rows,
 });

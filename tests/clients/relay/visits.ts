@@ -1,18 +1,18 @@
-import { commitMutation, ConnectionHandler, graphql, ROOT_ID } from "relay-runtime";
+import { commitMutation, graphql } from "relay-runtime";
 import type { IEnvironment, MutationParameters, GraphQLTaggedNode } from "relay-runtime";
+import { placeInLists, type ListFilter } from "./changes";
 import type { visitsBookMutation } from "./__generated__/visitsBookMutation.graphql";
 import type { visitsCancelMutation } from "./__generated__/visitsCancelMutation.graphql";
 import type { visitsMoveMutation } from "./__generated__/visitsMoveMutation.graphql";
 
-/** Books a visit and adds it to the list, without asking for the list again. */
-export async function book(environment: IEnvironment, input: visitsBookMutation["variables"]["input"]) {
-  const connections = [ConnectionHandler.getConnectionID(ROOT_ID, "VisitsList_homeVisits")];
+/** Books a visit; each of the lists that it belongs to has it, without being asked for again. */
+export async function book(environment: IEnvironment, input: visitsBookMutation["variables"]["input"], lists: ListFilter[]) {
   const mutation = graphql`
-    mutation visitsBookMutation($input: BookHomeVisitInput!, $connections: [ID!]!) {
+    mutation visitsBookMutation($input: BookHomeVisitInput!) {
       bookHomeVisit(input: $input) {
         __typename
         ... on BookHomeVisitSuccess {
-          homeVisit @appendNode(connections: $connections, edgeTypeName: "HomeVisitEdge") {
+          homeVisit {
             id
             version
             ...describe_visit
@@ -33,11 +33,11 @@ export async function book(environment: IEnvironment, input: visitsBookMutation[
       }
     }
   `;
-  const { bookHomeVisit } = await commit<visitsBookMutation>(environment, mutation, { input, connections });
+  const { bookHomeVisit } = await commit<visitsBookMutation>(environment, mutation, { input }, lists);
   return bookHomeVisit ?? null;
 }
 
-export async function move(environment: IEnvironment, id: string, dateTime: string, expectedVersion: number) {
+export async function move(environment: IEnvironment, id: string, dateTime: string, expectedVersion: number, lists: ListFilter[]) {
   const mutation = graphql`
     mutation visitsMoveMutation($input: UpdateHomeVisitInput!) {
       updateHomeVisit(input: $input) {
@@ -74,11 +74,11 @@ export async function move(environment: IEnvironment, id: string, dateTime: stri
     }
   `;
   const input = { id, dateTime, expectedVersion };
-  const { updateHomeVisit } = await commit<visitsMoveMutation>(environment, mutation, { input });
+  const { updateHomeVisit } = await commit<visitsMoveMutation>(environment, mutation, { input }, lists);
   return updateHomeVisit ?? null;
 }
 
-export async function cancel(environment: IEnvironment, id: string) {
+export async function cancel(environment: IEnvironment, id: string, lists: ListFilter[]) {
   const mutation = graphql`
     mutation visitsCancelMutation($input: CancelHomeVisitInput!) {
       cancelHomeVisit(input: $input) {
@@ -106,7 +106,7 @@ export async function cancel(environment: IEnvironment, id: string) {
       }
     }
   `;
-  const { cancelHomeVisit } = await commit<visitsCancelMutation>(environment, mutation, { input: { id } });
+  const { cancelHomeVisit } = await commit<visitsCancelMutation>(environment, mutation, { input: { id } }, lists);
   return cancelHomeVisit ?? null;
 }
 
@@ -114,8 +114,17 @@ function commit<Mutation extends MutationParameters>(
   environment: IEnvironment,
   mutation: GraphQLTaggedNode,
   variables: Mutation["variables"],
+  lists: ListFilter[],
 ): Promise<Mutation["response"]> {
   return new Promise((resolve, reject) =>
-    commitMutation<Mutation>(environment, { mutation, variables, onCompleted: resolve, onError: reject }),
+    commitMutation<Mutation>(environment, {
+      mutation,
+      variables,
+      updater(store, answer) {
+        for (const field of Object.keys(answer ?? {})) placeInLists(store, store.getRootField(field as never), lists);
+      },
+      onCompleted: resolve,
+      onError: reject,
+    }),
   );
 }

@@ -23,6 +23,6 @@ await live({
 
   rows() {
     const screen = client.readQuery(VisitsScreenDocument, list)?.data;
-    return (screen?.homeVisits.edges ?? []).map(({ node }) => describe(node)).sort();
+    return (screen?.homeVisits.edges ?? []).map(({ node }) => describe(node));
   },
 });

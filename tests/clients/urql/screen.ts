@@ -1,5 +1,5 @@
 import { CombinedError } from "@urql/core";
-import { play } from "../story";
+import { play, sleep } from "../story";
 import { createClient } from "./client";
 import { count } from "./dashboard";
 import { findConflicts, findEnquiries, findLocations, findUsers } from "./form";
@@ -40,8 +40,17 @@ await play<Booked, Changed>({
     if (hasPreviousPage) await load({ last: 2, before: startCursor });
   },
 
-  rows: () => shown().edges.map(({ node }) => describe(node)).sort(),
-  keepsUp: true,
+  rows: () => shown().edges.map(({ node }) => describe(node)),
+  beside: {
+    async open(filter) {
+      const list = client.query(VisitsScreenDocument, { filter, first: 100 });
+      list.subscribe(() => {}); // as long as a list is shown it is asked for again
+      await list;
+    },
+    pause: () => sleep(10),
+    rows: (filter) =>
+      client.readQuery(VisitsScreenDocument, { filter, first: 100 })?.data?.homeVisits.edges.map(({ node }) => describe(node)),
+  },
   findEnquiries: (search) => findEnquiries(client, search),
   findLocations: (search) => findLocations(client, search),
   findUsers: (location) => findUsers(client, location),

@@ -4,6 +4,18 @@ import json
 import re
 from typing import Any
 
+TABS = (
+    "ComingVisits",
+    "NextPage",
+    "FindPeople",
+    "CountVisits",
+    "BookVisit",
+    "MoveVisit",
+    "CancelVisit",
+    "CompleteVisit",
+    "FollowChanges",
+)
+
 
 class Explorer:
     """The page as its user sees and handles it, and the requests it sends."""
@@ -20,10 +32,26 @@ class Explorer:
 
     async def open(self) -> None:
         await self.page.goto(self.url)
-        await self.page.get_by_role("tab", name="ComingVisits").wait_for()
+        await self.tab("ComingVisits").wait_for()
+
+    async def reopen(self) -> None:
+        """Close the browser's tab, and open the page in a new one."""
+        old, self.page = self.page, await self.page.context.new_page()
+        await old.close()
+        await self.open()
+
+    def tab(self, name: str) -> Any:
+        return self.tabs.get_by_role("button", name=name, exact=True)
+
+    @property
+    def tabs(self) -> Any:
+        return self.page.get_by_role("group", name="Select active operation")
+
+    async def titles(self) -> list[str]:
+        return await self.tabs.locator(".graphiql-tab-button").all_inner_texts()
 
     async def choose(self, tab: str) -> None:
-        await self.page.get_by_role("tab", name=tab).click()
+        await self.tab(tab).click()
         await self.recognised(tab)
 
     async def recognised(self, operation: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from graphql import OperationDefinitionNode, build_schema, get_variable_values, parse, validate
 
-from schema.graphiql import Example, examples
+from schema.graphiql import Example, examples, new_tab
 
 CHECKOUT = Path(__file__).parents[3]
 SDL = CHECKOUT / "schema/schema.graphql"
@@ -63,6 +63,20 @@ def test_an_example_fits_the_schema(example: Example) -> None:
     errors = validate(schema, parse(example.query))
 
     assert errors == []
+
+
+def test_what_a_new_tab_starts_with_fits_the_schema() -> None:
+    schema = build_schema(SDL.read_text(encoding="utf-8"))
+
+    assert validate(schema, parse(new_tab())) == []
+
+
+@pytest.mark.parametrize("example", ["BookVisit", "MoveVisit", "CancelVisit", "CompleteVisit"])
+def test_an_example_that_is_used_up_says_how_to_begin_again(example: str) -> None:
+    [query] = [each.query for each in examples() if operation_of(each).name.value == example]
+
+    assert "button ↺" in query
+    assert "the examples again" in query
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: operation_of(example).name.value)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,59 +9,16 @@ import pytest
 from graphql import build_schema
 
 from schema import graphiql
-from schema.graphiql import assets_present
 from schema.graphiql.vendor import ASSETS, SCRIPTS, STYLES
 from storage.caller import Role
 from tests.app.calling import SECRET, token
 from tests.app.subscribing import BOOK, ask
 from tests.conftest import Server, StartServer
-from tests.schema.graphiql.explorer import Explorer
+from tests.schema.graphiql.explorer import TABS, Explorer
 
-playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here: pip install -e '.[browser]'")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SDL = Path(__file__).parents[3] / "schema/schema.graphql"
 
-TABS = (
-    "ComingVisits",
-    "NextPage",
-    "FindPeople",
-    "CountVisits",
-    "BookVisit",
-    "MoveVisit",
-    "CancelVisit",
-    "CompleteVisit",
-    "FollowChanges",
-)
-
 SIGN_IN = "Sign in first: send the header `Authorization: Bearer`, then a space and your token."
-
-# Nothing is resolved but this machine, so that a request that tries to leave fails, besides being recorded.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-    pytest.mark.skipif(not assets_present(), reason="the explorer's files are not here: python -m schema.graphiql"),
-]
-
-
-@pytest.fixture
-async def explorer(running_server: Any) -> AsyncIterator[Explorer]:
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = await browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(60_000)
-        yield Explorer(page, running_server.url)
-        await browser.close()
 
 
 async def test_a_newcomer_reads_books_and_looks_up_with_no_request_leaving_the_machine(explorer: Explorer) -> None:
@@ -186,43 +141,6 @@ async def test_a_subscription_signs_in_with_the_headers_of_its_queries(explorer:
 
 
 @pytest.mark.slow
-async def test_a_reload_brings_the_tabs_back_as_they_were(explorer: Explorer) -> None:
-    await explorer.open()
-    tabs = await explorer.page.get_by_role("tab").all_inner_texts()
-    variables = await explorer.read("Variables")
-
-    await explorer.page.wait_for_function("() => sessionStorage['graphiql:tabState']")
-    await explorer.page.reload()
-    await explorer.page.get_by_role("tab", name="ComingVisits").wait_for()
-
-    assert await explorer.page.get_by_role("tab").all_inner_texts() == tabs
-    assert await explorer.read("Variables") == variables
-
-
-async def test_a_token_is_typed_once_and_ends_with_the_browsers_tab(explorer: Explorer) -> None:
-    await explorer.open()
-    headers = '{"Authorization": "Bearer typed"}'
-
-    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
-    await explorer.write("Headers", headers)
-    await explorer.choose("NextPage")
-    in_another_tab = await explorer.read("Headers")
-    # GraphiQL keeps what was typed half a second after the last key.
-    await explorer.page.wait_for_function("() => sessionStorage['graphiql:tabState']?.includes('Bearer typed')")
-    # As if the reload came before it had kept each editor by itself, too.
-    await explorer.page.evaluate(
-        "() => { for (const editor of ['query', 'variables', 'headers']) delete sessionStorage[`graphiql:${editor}`]; }"
-    )
-    await explorer.page.reload()
-    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
-
-    assert in_another_tab == headers
-    assert await explorer.read("Headers") == headers
-    assert await explorer.page.get_by_role("tab").count() == len(TABS)
-    assert await explorer.page.evaluate("() => localStorage.length") == 0
-
-
-@pytest.mark.slow
 async def test_a_schema_refused_is_explained_and_follows_once_there_is_a_token(explorer: Explorer) -> None:
     refusal = {"errors": [{"message": "Send a token.", "extensions": {"code": "UNAUTHENTICATED"}}]}
 
@@ -300,7 +218,7 @@ async def test_a_cdns_copies_are_let_in_only_if_they_are_genuine(explorer: Explo
     await explorer.open()
     answer = await explorer.run()
     complaints = list(explorer.complaints)
-    await explorer.page.evaluate("() => sessionStorage.clear()")
+    await explorer.page.evaluate("() => localStorage.clear()")
     await explorer.page.route("**/graphql", serve_from_cdn, times=1)
     await explorer.page.route("**/react.production.min.js", answer_with_another_react)
     await explorer.page.reload()

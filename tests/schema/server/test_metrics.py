@@ -14,6 +14,15 @@ HELLO = RequestRecord("req-1", "amy", "Hello", "query", "ok", 200, 0.0123456, No
 COUNTED = re.compile(r'home_visits_requests_total\{operation="(.+)",outcome="(.+)",type="(.+)"\} (.+)')
 
 
+USED = re.compile(r'home_visits_deprecated_uses_total\{application="(.+)",part="(.+)"\} (.+)')
+
+
+def uses(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Return the count of uses by deprecated part and application."""
+    exported = metrics.export().decode().splitlines()
+    return {(match[2], match[1]): float(match[3]) for line in exported if (match := USED.fullmatch(line))}
+
+
 def counts(metrics: Metrics) -> dict[tuple[str, ...], float]:
     """Return the count of requests by operation, outcome and type."""
     exported = metrics.export().decode().splitlines()
@@ -27,6 +36,39 @@ async def test_200_names_of_operations_are_counted_apart_and_all_others_together
         metrics.record(HELLO._replace(operation_name=f"Made{number}Up"))
 
     assert counts(metrics) == {(f"Made{number}Up", "ok", "query"): 2 for number in range(200)} | {("other", "ok", "query"): 100}
+
+
+async def test_uses_of_deprecated_parts_are_counted_by_application_and_logged_with_the_caller(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    metrics = Metrics(Log("json"))
+    old = HELLO._replace(application="booking-app", deprecated=("HomeVisit.host", "VisitHost.OTHER"))
+
+    for record in (HELLO, old, old, old._replace(application=None, deprecated=("HomeVisit.host",))):
+        metrics.record(record)
+
+    assert uses(metrics) == {
+        ("HomeVisit.host", "booking-app"): 2,
+        ("VisitHost.OTHER", "booking-app"): 2,
+        ("HomeVisit.host", "none"): 1,
+    }
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [(line["caller"], line.get("deprecated")) for line in lines] == [
+        ("amy", None),
+        ("amy", "HomeVisit.host VisitHost.OTHER"),
+        ("amy", "HomeVisit.host VisitHost.OTHER"),
+        ("amy", "HomeVisit.host"),
+    ]
+
+
+async def test_so_many_applications_are_counted_apart_and_all_others_together() -> None:
+    metrics = Metrics(Log("json"))
+
+    for number in [*range(250), *range(250)]:
+        metrics.record(HELLO._replace(application=f"app {number}", deprecated=("HomeVisit.host",)))
+
+    apart = {("HomeVisit.host", f"app {number}"): 2 for number in range(200)}
+    assert uses(metrics) == apart | {("HomeVisit.host", "other"): 100}
 
 
 def test_what_only_grows_is_a_counter_of_all_that_was_counted() -> None:

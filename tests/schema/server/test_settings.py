@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schema.execution.limits import Limits
-from schema.server.settings import PREFIX, Settings, variables
+from schema.server.settings import PREFIX, Settings, Unstartable, variables
 from schema.transport.http.connections import HTTPLimits
 from tests.conftest import ROOT, environment
 
@@ -124,3 +124,25 @@ def test_a_run_without_plans_sets_up_all_servers_so(pytestconfig: pytest.Config,
     plans = environment(tmp_path).get("HOME_VISITS_PLANS")
 
     assert plans == ("off" if pytestconfig.getoption("--no-plans") else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANONYMIZE_OLDER_THAN_DAYS", "0"),
+        ("ANONYMIZE_OLDER_THAN_DAYS", "36501"),
+        ("ANONYMIZE_EVERY_HOURS", "1e-9"),
+        ("ANONYMIZE_EVERY_HOURS", "inf"),
+        ("ANONYMIZE_EVERY_HOURS", "nan"),
+        ("ANONYMIZE_LOCK_SECONDS", "0"),
+        ("ANONYMIZE_LOCK_SECONDS", "inf"),
+    ],
+)
+def test_how_often_and_for_how_long_to_anonymize_is_bounded(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"{PREFIX}{name}", value)
+
+    with pytest.raises(Unstartable, match=rf"^Settings that cannot be used: {PREFIX}{name}: Input should be "):
+        Settings.load()

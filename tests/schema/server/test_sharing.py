@@ -10,7 +10,7 @@ import pytest
 from schema.server import metrics as metrics_module
 from schema.server import sharing
 from schema.server.logs import Log
-from schema.server.metrics import LONGEST_NAME, MAX_LABELLED, Metrics
+from schema.server.metrics import LONGEST_NAME, MAX_DEPRECATED, MAX_LABELLED, Metrics
 from schema.server.sharing import SIZES, SharedMetrics, make_shared_folder, use_files
 from schema.transport.operations import RequestRecord
 
@@ -56,6 +56,9 @@ async def test_whatever_clients_send_the_files_do_not_grow(monkeypatch: pytest.M
     for number in range(metrics_module.MAX_OPERATION_NAMES):
         for outcome in outcomes:
             metrics.record(record(f"{number:0{LONGEST_NAME}}", outcome))
+    parts = tuple(f"{'P' * 98}{number:02}" for number in range(20))
+    for number in range(2 * MAX_DEPRECATED):
+        metrics.record(record("Old")._replace(application=f"{number:04}{'😀' * 300}", deprecated=parts))
     metrics.flush()
 
     sizes = {file.name: file.stat().st_size for file in folder.path.glob("*.db")}

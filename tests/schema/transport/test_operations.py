@@ -22,6 +22,7 @@ HELLO = Request("{ hello }", "Hello", {})
 
 class Person(NamedTuple):
     subject: str
+    application: str | None = None
 
 
 AMY = Person("amy")
@@ -63,6 +64,7 @@ def running(
     record: Callable[[RequestRecord], object] | None = None,
     max_executing: int = 64,
     max_queued: int = 128,
+    deprecated_uses: Callable[[Request], list[str]] | None = None,
 ) -> Running:
     steps, records = list[str](), list[RequestRecord]()
     shares = Shares(clock=lambda: 0.0)
@@ -90,6 +92,7 @@ def running(
         concurrency=concurrency,
         execution_seconds=seconds,
         cost_limit=100,
+        deprecated_uses=deprecated_uses,
     )
     return Running(operations, concurrency, records, steps)
 
@@ -118,6 +121,15 @@ async def test_an_operation_is_signed_in_parsed_admitted_and_executed_in_this_or
     assert [record._replace(seconds=0) for record in server.records] == [
         RequestRecord("req-1", "amy", "Hello", None, "ok", 200, 0, None)
     ]
+
+
+async def test_what_a_request_uses_of_what_is_deprecated_is_recorded_with_the_application() -> None:
+    server = running(deprecated_uses=lambda request: [f"used in {request.document}"])
+
+    await server.run(caller=Person("ben", "booking-app"))
+
+    [record] = server.records
+    assert (record.application, record.deprecated) == ("booking-app", ("used in { hello }",))
 
 
 async def test_a_connection_signs_in_once_for_all_its_operations() -> None:
@@ -224,6 +236,23 @@ async def test_a_refusal_tells_what_is_left_of_the_share() -> None:
 
     share = {"available": 200_000, "quota": 200_000, "seconds": 10}
     assert response.extensions == {"cost": {"requested": None, "limit": 100, "share": share}}
+
+
+@pytest.mark.parametrize(("work", "available"), [(None, 199_979), (fail, 199_999), (never, 199_999)], ids=["ok", "fails", "late"])
+async def test_what_is_no_document_costs_something_also_where_it_is_refused(
+    work: Callable[[], Awaitable[Result]] | None, available: int
+) -> None:
+    server, state = running(seconds=0.05), RequestState("req-1")
+
+    async def sign_in() -> Person:
+        return AMY
+
+    async def run(_context: Any) -> Result:
+        return await work() if work else Result({}, [], True, None, cost=21)
+
+    await server.operations.respond(state, server.operations.run(state, sign_in, run))
+
+    assert server.concurrency.shares.share("amy").available == available
 
 
 @pytest.mark.parametrize("work", [None, fail, never], ids=["ok", "fails", "late"])

@@ -9,7 +9,7 @@ from storage.carehq.merging import Tally
 from storage.database import Database
 from storage.repository import HomeVisits
 from tests.databases import path_of
-from tests.storage.carehq.taking import ENQUIRY, LATER, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
+from tests.storage.carehq.taking import CONTACT, ENQUIRY, LATER, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
 
 
@@ -51,6 +51,72 @@ async def test_a_contact_of_an_anonymized_enquiry_is_not_brought_back_under_anot
     tallies = await taken(database, tmp_path, service_user_contacts=[contact(care_enquiry=24 * "9")])
 
     assert tallies == {"service_user_contacts": Tally(unchanged=1)}
+    assert everything_in(path_of(database)) == before
+
+
+@pytest.mark.parametrize("contact_alone", [False, True])
+async def test_a_new_visit_of_who_was_wiped_comes_without_what_it_says_of_them(
+    contact_alone: bool, database: Database, tmp_path: Path
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact()])
+    wiped = "service_user_contacts" if contact_alone else "care_enquiries"
+    await change(database, f"UPDATE {wiped} SET first_name = NULL, email = NULL, anonymized = '2024-11-01T17:00:00'")  # noqa: S608 - our own name
+    document = visit(notes="Ada is frail.", service_user_contact=CONTACT)
+
+    first = await taken(database, tmp_path, home_visits=[document])
+    before = everything_in(path_of(database))
+    again = await taken(database, tmp_path, home_visits=[document])
+
+    assert (first, again) == ({"home_visits": Tally(new=1)}, {"home_visits": Tally(unchanged=1)})
+    assert everything_in(path_of(database)) == before
+    (row,) = rows_of(path_of(database), "home_visits")
+    assert (row["notes"], row["notes_folded"], row["service_user_contact"], row["anonymized"]) == ("", "", None, None)
+    newer = await taken(database, tmp_path, home_visits=[document | {"completed": LATER, "modified": LATER}])
+    (row,) = rows_of(path_of(database), "home_visits")
+    assert (newer, row["notes"], row["service_user_contact"]) == ({"home_visits": Tally(updated=1)}, "", None)
+
+
+async def test_what_the_source_has_anonymized_is_kept_without_what_it_says_of_people(database: Database, tmp_path: Path) -> None:
+    wiped = {"anonymized": LATER}
+    documents = {
+        "care_enquiries": [enquiry(**wiped)],
+        "home_visits": [visit(**wiped, notes="Frail", service_user_contact=CONTACT)],
+    }
+
+    await taken(database, tmp_path, **documents)
+
+    (row,), (person,) = rows_of(path_of(database), "home_visits"), rows_of(path_of(database), "care_enquiries")
+    assert (row["notes"], row["notes_folded"], row["service_user_contact"]) == ("", "", None)
+    assert (person["first_name"], person["email"], person["search_folded"]) == (None, None, "")
+
+
+async def test_the_source_takes_away_what_is_kept_of_a_contact_whose_enquiry_it_has_anonymized(
+    database: Database, tmp_path: Path
+) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact(phone="020 7946 0000")])
+    await taken(database, tmp_path, care_enquiries=[enquiry(first_name=None, email=None, anonymized=LATER)])
+
+    partly = await taken(database, tmp_path, service_user_contacts=[contact()])
+    wholly = await taken(database, tmp_path, service_user_contacts=[contact(first_name=None)])
+    late = await taken(database, tmp_path, service_user_contacts=[contact()])
+
+    assert [list(tallies.values()) for tallies in (partly, wholly, late)] == [
+        [Tally(unchanged=1)],
+        [Tally(updated=1)],
+        [Tally(unchanged=1)],
+    ]
+    (row,) = rows_of(path_of(database), "service_user_contacts")
+    assert (row["first_name"], row["phone"], row["search_folded"]) == (None, None, "")
+
+
+async def test_a_wiped_enquiry_stays_so_whatever_the_source_takes_away(database: Database, tmp_path: Path) -> None:
+    await taken(database, tmp_path, care_enquiries=[enquiry()])
+    await change(database, "UPDATE care_enquiries SET first_name = NULL, email = NULL, anonymized = '2024-11-01T17:00:00'")
+    before = everything_in(path_of(database))
+
+    tallies = await taken(database, tmp_path, care_enquiries=[enquiry(first_name=None, email=None)])
+
+    assert tallies == {"care_enquiries": Tally(unchanged=1)}
     assert everything_in(path_of(database)) == before
 
 
@@ -135,3 +201,16 @@ async def test_instants_that_were_kept_finer_than_an_export_has_them_are_nothing
 
     assert tallies == {"home_visits": Tally(unchanged=1)}
     assert everything_in(path_of(database)) == before
+
+
+async def test_what_the_source_anonymizes_leaves_nothing_beside_it(database: Database, tmp_path: Path) -> None:
+    """Files are purged after it by the next server or `anonymize`, which the mark tells of it."""
+    await taken(database, tmp_path, care_enquiries=[enquiry(location=LOCATION)])
+    booked = await HomeVisits(database, EVERYTHING, Clock()).book(booking(care_enquiry=ENQUIRY), idempotency_key="of her name")
+    assert rows_of(path_of(database), "unpurged_wipes") == []
+
+    anonymized = visit(_id=booked.id, modified="2030-01-01 00:00:00", anonymized="2030-01-01 00:00:00")
+    await taken(database, tmp_path, home_visits=[anonymized])
+
+    assert rows_of(path_of(database), "idempotency_keys") == []
+    assert len(rows_of(path_of(database), "unpurged_wipes")) == 1

@@ -34,6 +34,8 @@ def bouncing(url: str) -> Iterator[str]:
         f"pool_mode = transaction\ndefault_pool_size = {CONNECTIONS}\nmax_client_conn = 200\n"
         # It would refuse for 15 seconds what it could not connect to once.
         "server_login_retry = 1\n"
+        # It does not notice that who waits is gone: while PostgreSQL hangs they add up to all that it takes.
+        "query_wait_timeout = 5\n"
     )
     if USER:
         for path in (folder, settings):

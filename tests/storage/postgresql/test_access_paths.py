@@ -14,6 +14,7 @@ from storage.postgresql.database import PostgreSQLDatabase
 from storage.queries import listing
 from storage.queries.conditions import HomeVisitFilter, conditions
 from storage.queries.counts import count
+from storage.queries.grouping import GroupingShape, HomeVisitGrouping, group_counts
 from storage.queries.statements import Statement
 from tests import databases
 
@@ -106,7 +107,7 @@ SCREENS: dict[str, tuple[HomeVisitFilter, list[str] | None, Any, list[str]]] = {
     "a home's": (HOME, None, TIME, ["of_location"]),
     "a home's pending": (HOME | PENDING, None, TIME, ["pending_of_location"]),
     "a home's, in a month": (HOME | MONTH, None, LATEST, ["of_location", "sort"]),
-    "a user's": ({"assigned_to": [USER]}, None, TIME, ["of_user"]),
+    "a user's": ({"assigned_to": [USER]}, None, TIME, ["of_user_at"]),
     "an enquiry's": ({"care_enquiry": [ENQUIRY]}, None, TIME, ["of_care_enquiry", "sort"]),
     "a contact's": ({"service_user_contact": [CONTACT]}, None, TIME, ["of_contact", "sort"]),
     "of two homes": ({}, HOMES[:2], TIME, ["of_location", "sort"]),
@@ -138,8 +139,9 @@ async def test_so_is_a_page_further_on(filled: str, screen: str) -> None:
 
 async def test_what_a_walk_does_not_find_is_found_by_trigrams(filled: str) -> None:
     statement, values = page({"keyword": "wurlitzer"}, None, TIME)
-    assert statement.fallback is not None
-    assert await planned(filled, statement.fallback, values) == ["notes", "sort"]
+    following = statement.after(0, 20)
+    assert following is not None
+    assert await planned(filled, following, values) == ["notes", "sort"]
 
 
 async def test_so_is_who_attends_by_names(filled: str) -> None:
@@ -180,6 +182,132 @@ async def test_no_page_walks_further_than_it_says(filled: str) -> None:
     assert "by_created" not in await planned(filled, statement.fallback, values)
 
 
+async def test_what_a_user_has_elsewhere_is_passed_in_the_index_alone(filled: str) -> None:
+    statement, values = page({"assigned_to": [USER]} | PENDING, HOMES[:10], TIME)
+    assert statement.fallback is not None
+
+    connection = await connect(filled)
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement.fallback.text}", *statement.fallback.arguments(values))
+    await connection.close()
+
+    assert await planned(filled, statement, values) == ["of_user_at"]
+    assert await planned(filled, statement.fallback, values) == ["id_key", "of_user_at"]
+    assert '"Node Type": "Index Only Scan"' in plan
+
+
 async def test_the_visits_of_a_home_are_counted_by_its_index_alone(filled: str) -> None:
     where = conditions(HOME, None, DIALECT)
     assert await planned(filled, count(DIALECT, listing.Shape(where.shape)), where.values) == ["of_location"]
+
+
+SEARCHED: dict[str, tuple[HomeVisitFilter, list[str] | None]] = {
+    "a frequent keyword, of two homes": ({"keyword": "mornings"}, HOMES[:2]),
+    "a frequent keyword, of ten homes": ({"keyword": "mornings"}, HOMES[:10]),
+    "one in nine, of ten homes": ({"keyword": "garden 1"}, HOMES[:10]),
+    "one in nine, pending at ten homes": ({"keyword": "garden 1"} | PENDING, HOMES[:10]),
+    "one in nine, of ten homes in a month": ({"keyword": "garden 1"} | MONTH, HOMES[:10]),
+    "one in nine, of ten users": ({"keyword": "garden 1", "assigned_to": [f"a{number:023}" for number in range(10)]}, None),
+    "a rare keyword, of ten homes": ({"keyword": "wurlitzer"}, HOMES[:30]),
+    "a rare keyword": ({"keyword": "wurlitzer"}, None),
+    "one in a hundred, in a month": ({"keyword": "garden 11"} | MONTH, None),
+    "one in a thousand at a home": ({"keyword": "garden 111"} | HOME, None),
+    "a phrase that stands nowhere": ({"keyword": "garden mornings"} | MONTH, None),
+    "a user's, of ten homes": ({"assigned_to": [USER]}, HOMES[:10]),
+    "a user's pending, of ten homes": ({"assigned_to": [USER]} | PENDING, HOMES[:10]),
+    "a user's in a month, of ten homes": ({"assigned_to": [USER]} | MONTH, HOMES[:10]),
+    "a user's, of homes where they never were": ({"assigned_to": [USER]}, HOMES[4:13]),
+}
+
+
+@pytest.mark.parametrize(("descends", "backward"), [(True, False), (True, True)], ids=["latest", "last"])
+@pytest.mark.parametrize("search", SEARCHED)
+async def test_each_path_finds_the_first_rows_and_the_last_path_all(
+    filled: str, search: str, descends: bool, backward: bool
+) -> None:
+    filter, locations = SEARCHED[search]
+    order: Any = (("date_time", descends),)
+    connection = await connect(filled)
+    matching, falls, bound = await _plainly(connection, filter, locations), descends != backward, "2021-03-01T01:00:00"
+    for cursor in ({}, {"before" if backward else "after": True}):
+        statement, values = page(filter, locations, order, backward=backward, **cursor)
+        values |= dict.fromkeys(["after_0", "before_0"], bound) | {"before_1": values["after_1"]}
+        beyond = [place for place in matching if not cursor or (place[0] < bound if falls else place[0] > bound)]
+        expected = sorted(beyond, reverse=falls)
+
+        following: Statement | None = statement
+        while following is not None:
+            rows = await connection.fetch(following.text, *following.arguments(values))
+            found, following = [(row["date_time"], row["id"]) for row in rows], following.fallback
+            assert found == expected[: len(found)]
+        assert len(found) == min(len(expected), values["limit"])
+    await connection.close()
+
+
+async def _plainly(connection: Any, filter: HomeVisitFilter, locations: list[str] | None) -> list[tuple[str, str]]:
+    """Return all that meet a filter, by conditions that no index has."""
+    homes, users = filter.get("location", locations), filter.get("assigned_to")
+    rows = await connection.fetch(
+        "SELECT date_time, id, location, assigned_to FROM home_visits WHERE strpos(notes_folded, $1) > 0 "
+        "AND ($2 = '' OR cancelled IS NULL AND completed IS NULL) "
+        "AND ($3 = '' OR to_char(date_time AT TIME ZONE 'UTC', 'YYYY-MM') = $3)",
+        *(filter.get("keyword", ""), "pending" if "status" in filter else "", "2021-03" if "start_date" in filter else ""),
+    )
+    return [
+        (time, id)
+        for time, id, location, user in rows
+        if (homes is None or location in homes) and (users is None or user in users)
+    ]
+
+
+LOOKED_UP: dict[str, tuple[HomeVisitFilter, list[str] | None, bool]] = {
+    "a keyword among many": ({"keyword": "wurlitzer"}, HOMES[:20], True),
+    "a keyword among few": ({"keyword": "wurlitzer"}, HOMES[:5], False),
+    "in a month": ({"keyword": "wurlitzer"} | MONTH, None, False),
+    "the pending among many": ({"keyword": "wurlitzer"} | PENDING, HOMES[:20], False),
+    "a phrase of frequent words": ({"keyword": "garden mornings"}, HOMES[:20], False),
+    "a phrase with a rare word": ({"keyword": "garden wurlitzer"}, HOMES[:20], True),
+}
+
+
+@pytest.mark.parametrize("search", LOOKED_UP)
+async def test_trigrams_are_looked_up_only_where_the_other_conditions_leave_many(filled: str, search: str) -> None:
+    filter, locations, is_looked_up = LOOKED_UP[search]
+    statement, values = page(filter, locations, TIME)
+    while statement.fallback is not None:
+        statement = statement.fallback
+
+    connection = await connect(filled)
+    await connection.execute("SET plan_cache_mode = force_custom_plan")
+    plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}", *statement.arguments(values))
+    await connection.close()
+
+    assert ("home_visits_notes" in _run(json.loads(plan)[0]["Plan"])) is is_looked_up
+
+
+def _run(node: dict[str, Any]) -> Iterator[str]:
+    if node["Actual Loops"]:
+        yield node.get("Index Name", "")
+        for child in node.get("Plans", ()):
+            yield from _run(child)
+
+
+@pytest.mark.parametrize(("by_values", "mode"), [(True, "force_custom_plan"), (False, "auto")])
+async def test_counts_by_groups_are_planned_for_their_values(database: PostgreSQLDatabase, by_values: bool, mode: str) -> None:
+    statement = Statement("SELECT current_setting('plan_cache_mode')", (), by_values=by_values)
+
+    assert [tuple(row) for row in await database.fetch(statement, {})] == [(mode,)]
+    assert group_counts(DIALECT, GroupingShape((), (HomeVisitGrouping.STATUS,))).by_values
+
+
+async def test_a_month_is_counted_by_groups_without_a_walk_through_all_homes(filled: str) -> None:
+    groups = (HomeVisitGrouping.LOCATION, HomeVisitGrouping.STATUS)
+    where = conditions(MONTH, None, DIALECT)
+    statement = group_counts(DIALECT, GroupingShape(where.shape, groups))
+    assert await planned(filled, statement, where.values | {"limit": 20}) == ["by_time", "sort"]
+
+
+@pytest.mark.parametrize(("found", "text"), [(0, "last"), (4, "last"), (5, "longer"), (20, "longer"), (21, None)])
+def test_a_longer_walk_is_for_a_page_that_it_fills_at_the_rate_of_the_walk_before(found: int, text: str | None) -> None:
+    longer = Statement("longer", (), Statement("last", ()), rows=500, is_longer=True)
+    following = Statement("walk", (), longer, rows=100).after(found, 21)
+    assert (following.text if following else None) == text

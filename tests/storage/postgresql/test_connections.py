@@ -5,13 +5,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Session, text
 
-from storage.errors import DatabaseBusy, DatabaseUnusable, WriteInDoubt
+from storage.errors import DatabaseBusy, WriteInDoubt
 from storage.postgresql import leases
 from storage.postgresql.connections import Connections
 from storage.postgresql.database import MAX_ATTEMPTS, PostgreSQLDatabase
 from storage.queries.statements import Statement
+from storage.writes import Stage, WriteState
 from tests.inspection import PostgreSQLInspection
 from tests.storage.postgresql.cutting import wired
 
@@ -150,18 +153,94 @@ async def test_a_write_that_cannot_begin_is_refused_in_time(url: str, monkeypatc
     assert result == 2
 
 
-async def test_a_read_that_was_lost_late_is_not_repeated(
+async def test_a_read_is_repeated_once_however_late_it_was_lost(database: PostgreSQLDatabase, url: str) -> None:
+    await database.write(lambda session: session.execute(text("CREATE SEQUENCE runs")))
+    slow_at_first = Statement("SELECT pg_sleep(CASE nextval('runs') WHEN 1 THEN 30 ELSE 0 END), 'again'", ())
+    reading = asyncio.ensure_future(database.fetch(slow_at_first, {}))
+    await asyncio.sleep(1.1)
+
+    await kill_others(url)
+
+    assert (await reading)[0][1] == "again"
+
+
+async def test_a_repeated_read_has_what_is_left_of_its_time(
     database: PostgreSQLDatabase, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.postgresql.database.REPEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "ANSWER_SECONDS", 0.8)
     reading = asyncio.ensure_future(database.fetch(SLEEP, {}))
     await asyncio.sleep(0.3)
 
     await kill_others(url)
 
     async with asyncio.timeout(1):
-        with pytest.raises(DatabaseUnusable, match="terminating connection"):
+        with pytest.raises(DatabaseBusy):
             await reading
+
+
+async def test_a_write_whose_statement_hangs_is_refused_in_time(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.postgresql.database.ANSWER_SECONDS", 0.3)
+    state = WriteState()
+
+    async with asyncio.timeout(1):
+        with pytest.raises(DatabaseBusy):
+            await database.write(lambda session: session.execute(text("SELECT pg_sleep(30)")), state)
+
+    assert state.stage is Stage.NOT_BEGUN
+    assert (await database.fetch(ONE, {}))[0][0] == 1
+
+
+async def test_a_write_for_nobody_who_waits_takes_its_time(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.postgresql.database.ANSWER_SECONDS", 0.1)
+
+    assert await database.write(lambda session: session.execute(text("SELECT 1 FROM pg_sleep(0.4)")).scalar()) == 1
+
+
+async def test_a_write_whose_commit_hangs_is_in_doubt_in_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.postgresql.database.ANSWER_SECONDS", 0.3)
+    PostgreSQLDatabase(url).migrate()
+    async with wired(url) as (through, wire):
+        database = await PostgreSQLDatabase(through, connections=1).open()
+        await database.write(lambda session: session.execute(text("CREATE TABLE notes (note text)")))
+        wire.text, wire.delay, state = b"COMMIT", 2.0, WriteState()
+
+        async with asyncio.timeout(1):
+            with pytest.raises(WriteInDoubt):
+                await database.write(lambda session: session.execute(text("INSERT INTO notes VALUES ('late')")), state)
+        await database.close()
+
+    assert state.stage is Stage.BEGUN
+
+
+@pytest.mark.parametrize(("code", "error"), [("40003", WriteInDoubt), ("23514", IntegrityError)])
+async def test_a_commit_that_fails_is_in_doubt_unless_it_was_surely_rolled_back(
+    database: PostgreSQLDatabase, code: str, error: type[Exception]
+) -> None:
+    failing = f"""
+        CREATE TABLE notes (note text);
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$;
+        CREATE CONSTRAINT TRIGGER failing AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION fail()
+    """
+    for statement in failing.split(";\n"):
+        await database.write(lambda session, statement=statement: session.execute(text(statement)))
+
+    with pytest.raises(error):
+        await database.write(lambda session: session.execute(text("INSERT INTO notes VALUES ('lost')")))
+
+
+async def test_a_write_whose_record_another_one_has_changed_is_run_again(database: PostgreSQLDatabase) -> None:
+    attempts = []
+
+    def work(session: Session) -> int:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise StaleDataError
+        return len(attempts)
+
+    assert await database.write(work) == 3
 
 
 async def test_where_one_connection_hangs_the_idle_ones_are_dropped(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from storage.instants import clock
+from storage.models import ConfirmationStatus
 from tests.databases import database_at, url_of
 from tests.inspection import inspect
 from tests.storage.outbox.post_office import PostOffice, until
@@ -59,3 +61,25 @@ async def test_what_another_courier_is_claiming_is_left_to_it(
         other.rollback()
 
     assert (beside, await courier.deliver_once(), len(post_office.letters)) == (0, 1, 1)
+
+
+async def test_what_became_of_a_letter_is_recorded_beside_a_change_of_its_visit(
+    practice: Practice, post_office: PostOffice, tmp_path: Path
+) -> None:
+    await practice.book(time=clock() + timedelta(days=9))
+    courier = practice.courier(post_office.mail_server, clock=clock)
+
+    async with await psycopg.AsyncConnection.connect(url_of(tmp_path / "home_visits.db")) as other:
+
+        async def take(_server: SMTP) -> str:
+            await other.execute("UPDATE home_visits SET version = version + 1")
+            return "250 OK"
+
+        post_office.answers["DATA"] = take
+        delivering = asyncio.create_task(courier.deliver_once())
+        await until(lambda: post_office.letters)
+        await asyncio.sleep(0.3)  # by then it waits for the visit
+        await other.commit()
+
+        assert await delivering == 1
+    assert [message.status for message in await practice.messages()] == [ConfirmationStatus.SENT]

@@ -277,3 +277,20 @@ async def test_a_read_of_a_server_that_hangs_ends(open_readers: OpenReaders, mon
 
         [[other]] = await readers.database.fetch(PID, {})
         assert other != process
+
+
+async def test_where_the_server_hangs_no_long_read_waits_for_another(
+    open_readers: OpenReaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with of(await open_readers(2, 0.2)) as readers:
+        monkeypatch.setattr(leases, "READ_SECONDS", 0.8)
+        # The second is interrupted for the third, and waits for the slot of the first.
+        reading = [readers.start(subject, ENDLESS) for subject in "ab"]
+        await asyncio.sleep(1.5 * leases.SHORT_SECONDS)
+        third = readers.start("c", ENDLESS)
+
+        async with asyncio.timeout(1.2):
+            failures = await asyncio.gather(*reading, return_exceptions=True)
+
+        assert [type(failure) for failure in failures] == [DatabaseBusy, DatabaseBusy]
+        await cancel(third)

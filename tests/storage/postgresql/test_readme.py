@@ -64,7 +64,18 @@ def test_the_commands_make_a_database_that_is_served(own: Cluster, tmp_path: Pat
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert migrated.stderr == f"postgresql://visits@127.0.0.1:{own.port}/visits has been brought up to date.\n"
     assert moved.returncode == 0, moved.stderr
-    assert of_role == [("3s",), ("2s",), ("5s",)]
+    assert of_role == [("3s",), ("2s",), ("5s",), ("off",), ("32MB",)]
+
+
+def test_the_settings_for_ten_million_visits_are_postgresqls_own(own: Cluster) -> None:
+    [settings] = (example.text for example in of("ini", "Sizes"))
+    lines = [line.split(" = ") for line in settings.strip().splitlines()]
+
+    own.run(*(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in lines))
+
+    [[written]] = rows(own, "SELECT pg_read_file('postgresql.auto.conf')")
+    own.run("ALTER SYSTEM RESET ALL")
+    assert [line for line in written.splitlines() if not line.startswith("#")] == [f"{name} = '{value}'" for name, value in lines]
 
 
 def test_the_lines_of_backup_and_restore_copy_a_database_and_put_it_back(own: Cluster, tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ class AnotherDialect(Dialect):
     def is_indexed(self, folded: sa.Column[Any], parameter: str) -> sa.ColumnElement[bool]:
         return folded.like(sa.bindparam(parameter, type_=sa.String()))
 
+    def words(self, keyword: str) -> None:
+        pass
+
+    def has_words(self, folded: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        raise NotImplementedError
+
     def page_paths(self, conditions: ConditionShape, order: OrderShape) -> Sequence[AccessPath]:
         several = next((name for name, form in conditions if form == "few"), None)
         merged = [AccessPath(Access.MERGED, 2, several)] if several and order[0][0] == "date_time" else []
@@ -87,6 +93,9 @@ class AnotherDialect(Dialect):
         return column
 
     def scanning(self, query: sa.Select[Any], _table: sa.FromClause) -> sa.Select[Any]:
+        return query
+
+    def planned_whole(self, query: sa.Select[Any]) -> sa.Select[Any]:
         return query
 
     def is_walked(self, _name: str, _form: str, _order: OrderShape) -> bool:

@@ -46,7 +46,7 @@ def page(filter: HomeVisitFilter, locations: list[str] | None, order: Any, **cur
         ({}, MANY[:50], "home_visits_of_location"),
         ({"location": HOMES}, None, "home_visits_of_location"),
         ({"location": []}, None, "home_visits_of_location"),
-        ({"assigned_to": [ALICE, BOB], **DAYS}, None, "home_visits_of_user"),
+        ({"assigned_to": [ALICE, BOB], **DAYS}, None, "home_visits_of_user_at"),
         ({"status": PENDING}, HOMES, "home_visits_pending_of_location"),
     ],
     ids=str,
@@ -110,7 +110,9 @@ def test_a_keyword_in_the_lists_of_many_parents_is_looked_up_once_for_all_of_the
 
     walked, looked_up, again, at_last = (planned(path, one) for one in statements)
 
-    index = {"location": "home_visits_of_location", "assigned_to": "home_visits_of_user"}.get(parent, f"home_visits_of_{parent}")
+    index = {"location": "home_visits_of_location", "assigned_to": "home_visits_of_user_at"}.get(
+        parent, f"home_visits_of_{parent}"
+    )
     assert f"SEARCH home_visits USING INDEX {index} ({parent}=?" in walked
     assert "home_visits_notes" not in walked
     assert looked_up.count("SCAN home_visits_notes VIRTUAL TABLE INDEX 0:M1") == 1
@@ -154,7 +156,7 @@ def test_what_lies_beyond_a_cursor_is_told_by_the_visits_next_to_it(path: Path, 
         ({"location": [WILLOW]}, None, "home_visits_of_location"),
         (DAYS, HOMES, "home_visits_of_location"),
         (DAYS, None, "home_visits_by_time"),
-        ({"assigned_to": [ALICE], **DAYS}, None, "home_visits_of_user"),
+        ({"assigned_to": [ALICE], **DAYS}, None, "home_visits_of_user_at"),
         ({"modified_after": SINCE}, None, "home_visits_by_modified"),
     ],
     ids=str,

@@ -35,7 +35,7 @@ async def test_a_large_first_import_builds_the_indexes_at_its_end(database: Data
         "home_visits_of_care_enquiry",
         "home_visits_of_contact",
         "home_visits_of_location",
-        "home_visits_of_user",
+        "home_visits_of_user_at",
         "home_visits_pending_of_location",
         "home_visits_unassigned",
         "home_visits_unconfirmed",

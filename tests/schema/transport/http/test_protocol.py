@@ -198,7 +198,7 @@ REFUSED = {
     "a path": (
         GET % (b"/" + b"a" * 20_000),
         414,
-        "The first line of the request is longer than 8,192 bytes. Send the request by POST.",
+        "The first line of the request is longer than 8,192 bytes. Send a shorter one, or GraphQL by POST.",
     ),
     "two signatures": (with_headers(b"Authorization: Bearer a.b.c", b"Authorization: Bearer d.e.f"), 400, TWO),
     "the same twice": (with_headers(b"Authorization: Bearer a.b.c", b"authorization: Bearer a.b.c"), 400, TWO),

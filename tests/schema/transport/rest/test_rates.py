@@ -1,6 +1,6 @@
-"""Calls are counted by the second, and nonces remembered for as long as what they signed could be sent again."""
+"""Calls are counted by the second."""
 
-from schema.transport.rest.rates import CallRates, Rate, SeenNonces
+from schema.transport.rest.rates import CallRates, Rate
 
 
 class Seconds:
@@ -33,21 +33,7 @@ def test_headers_are_whole_numbers() -> None:
     }
 
 
-def used_at(*times: tuple[float, str]) -> list[bool]:
-    """Return of each nonce, used at these times of one process, whether it was new."""
-    now = Seconds(0.0)
-    nonces, found = SeenNonces(now=now), []
-    for now.now, nonce in times:
-        found.append(nonces.use(nonce))
-    return found
+def test_who_has_to_wait_for_longer_is_told_a_whole_second_that_is_late_enough() -> None:
+    rates = CallRates(2, now=Seconds(100.2))
 
-
-def test_a_nonce_is_remembered_for_600_seconds_at_least_and_not_for_ever() -> None:
-    assert used_at((500.0, "a"), (1099.9, "a")) == [True, False]
-    assert used_at((500.0, "a"), (1100.0, "b"), (1701.0, "c"), (1701.0, "a")) == [True] * 4
-
-
-def test_a_nonce_is_used_once_by_each_key() -> None:
-    nonces = SeenNonces()
-
-    assert [nonces.use(nonce) for nonce in (("a", "n"), ("b", "n"), ("a", "n"))] == [True, True, False]
+    assert rates.exceeded_for(20) == Rate(2, 0, 121, True)

@@ -7,7 +7,7 @@ LENGTH = 16
 _UNPACK = "the file is compressed ({}): unpack it first"
 _CONVERT = "the file is {0}, not UTF-8: convert it first, as with `iconv -f {0} -t UTF-8`"
 
-_SIGNATURES = (
+_FORMATS = (
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|[^\x00]\x00\x00\x00|\x00\x00\x00[^\x00]", _CONVERT.format("UTF-32")),
     (rb"\xff\xfe|\xfe\xff", _CONVERT.format("UTF-16")),
     (rb"[^\x00]\x00", _CONVERT.format("UTF-16LE")),
@@ -25,4 +25,4 @@ _SIGNATURES = (
 
 def foreign(beginning: bytes) -> str | None:
     """Return what is wrong with a file that begins so; None where it may hold JSON."""
-    return next((problem for pattern, problem in _SIGNATURES if re.match(pattern, beginning, re.DOTALL)), None)
+    return next((problem for pattern, problem in _FORMATS if re.match(pattern, beginning, re.DOTALL)), None)

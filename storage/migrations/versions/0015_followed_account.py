@@ -5,8 +5,8 @@ from alembic import op
 
 from storage.instants import Instant
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 serves_from = "0003"
 
 
