@@ -30,6 +30,8 @@ from storage.queries.conditions import HomeVisitFilter
 from storage.repository import HomeVisits
 
 SUPPRESS: Final = "suppress"
+# What is no refusal of this change: the endpoint says so as for any operation.
+OUTAGES: Final = (errors.DatabaseUnusable, errors.UpstreamUnavailable, errors.UpstreamInDoubt)
 ATTRIBUTES: Final = frozenset(attributes_of(HOME_VISITS.kind))
 REQUIRED: Final = {
     "care_enquiry": reference,
@@ -146,7 +148,7 @@ class CareHQAPI:
         change = requested(call)
         try:
             visit = await change(context.begin_change(field, field, call.nonce))
-        except errors.DatabaseUnusable:
+        except OUTAGES:
             raise
         except errors.Refusal as refusal:
             error = await self._error_after(refusal, call.nonce)

@@ -26,6 +26,9 @@ CODES: dict[type, str] = {
     errors.DatabaseFull: "STORAGE_UNAVAILABLE",
     errors.DatabaseUnusable: "STORAGE_UNAVAILABLE",
     errors.WriteInDoubt: "IN_DOUBT",
+    errors.UpstreamInDoubt: "IN_DOUBT",
+    errors.UpstreamUnavailable: "UPSTREAM_UNAVAILABLE",
+    errors.NotHere: "BAD_USER_INPUT",
 }
 
 

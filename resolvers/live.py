@@ -1,7 +1,10 @@
 """The live account that visits are followed from, as the settings have it."""
 
-import math
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from schema.server.background import BackgroundTask
@@ -10,7 +13,9 @@ from schema.server.settings import Settings, Unstartable
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.exchange import Link
-from storage.carehq.live.following import Following
+from storage.carehq.live.follower import Follower
+from storage.carehq.live.following import Following, last_synced
+from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
 from storage.instants import clock
@@ -25,6 +30,7 @@ class Live(NamedTuple):
 
     following: Following
     make_visits: Callable[..., HomeVisits]
+    last_synced: Callable[[], Awaitable[datetime | None]]
     background: BackgroundTask
 
 
@@ -42,7 +48,32 @@ def live_of(settings: Settings, database: Database) -> Live:
     def make_visits(*repository: Any) -> HomeVisits:
         return LiveHomeVisits(link, *repository)
 
-    return Live(following, make_visits, BackgroundTask("following CareHQ", following.run))
+    async def run() -> None:
+        try:
+            await following.run()
+        finally:
+            await asyncio.shield(link.finish())
+
+    return Live(following, make_visits, partial(last_synced, database), BackgroundTask("following CareHQ", run))
+
+
+async def follow_account(database: Database, settings: Settings) -> None:
+    """Follow an account until cancelled."""
+    await live_of(settings, database).following.run()
+
+
+async def follow_once(database: Database, settings: Settings) -> list[str]:
+    """Read what has changed since the last time; return what became of documents, a line for each kind."""
+    async with CareHQ(account_of(settings)) as carehq:
+        follower = Follower(database, carehq, clock)
+        try:
+            await follower.follow_once()
+        except NotTheFollower:
+            raise Unstartable("Another process follows this account just now, as a server does by itself.") from None
+        finally:
+            await follower.resign()
+    tallies = follower.report.tallies.items()
+    return [f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in asdict(tally).items()) for name, tally in tallies]
 
 
 def account_of(settings: Settings) -> Account:
@@ -56,13 +87,10 @@ def account_of(settings: Settings) -> Account:
     return Account(settings.carehq_url, settings.carehq_account_id, key, secret)
 
 
-def export_gauges_of(following: Following, metrics: Metrics) -> None:
-    metrics.gauge("carehq_lag_seconds", "Age of what was last read of CareHQ.", lambda: _finite(following.lag_seconds()))
+def export_gauges_of(live: Live, metrics: Metrics) -> None:
+    following = live.following
+    metrics.gauge("carehq_lag_seconds", "Age of what was last read of the CareHQ account.", following.lag_seconds)
     metrics.gauge("carehq_vanished", "Visits kept here that CareHQ does not list.", lambda: following.follower.vanished)
-
-
-def _finite(seconds: float) -> float:
-    return math.inf if math.isnan(seconds) else seconds
 
 
 def _name(setting: str) -> str:

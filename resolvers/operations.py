@@ -15,8 +15,10 @@ from storage.caller import Caller
 from storage.database import Database
 from storage.events.feed import Feed
 from storage.instants import clock
+from storage.repository import HomeVisits
 
 if TYPE_CHECKING:
+    from resolvers.live import Live
     from resolvers.tokens import Tokens
 
 
@@ -48,15 +50,29 @@ def operations_of(
     metrics: Metrics,
     concurrency: ConcurrencyLimiter,
     tokens: "Tokens | None",
+    live: "Live | None" = None,
 ) -> Operations[Caller]:
-    """Put together what runs all operations of a process; without `tokens`, everybody is the developer."""
+    """Put together what runs all operations of a process; without `tokens`, everybody is the developer.
+
+    With `live`, visits are those of a followed account, which changes go to first.
+    """
+    source = live.last_synced if live else None
+    make_visits = live.make_visits if live else HomeVisits
     return Operations(
         execute=engine.execute,
         subscribe=engine.subscribe,
         authenticate=tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER,
         seconds_left=tokens.seconds_left if tokens else lambda _authorization: None,
         make_context=lambda caller, _id: Context(
-            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes, feed
+            database,
+            caller,
+            clock,
+            settings.default_time_zone,
+            auth.allowed_operations,
+            settings.limits.answer_bytes,
+            feed,
+            make_visits,
+            source,
         ),
         present_error=errors.present,
         record=metrics.record,

@@ -233,7 +233,10 @@ class Query:
     @strawberry.field(description="Where the visits come from: kept here, or followed from a live CareHQ account.")
     async def source(self, info: Info) -> Source:
         require_permission(info)
-        return Source(kind=SourceKind.RECORD, last_synced=None)
+        last_synced = info.context.last_synced
+        if last_synced is None:
+            return Source(kind=SourceKind.RECORD, last_synced=None)
+        return Source(kind=SourceKind.MIRROR, last_synced=await last_synced())
 
     @strawberry.field(description="Who is asking, and what they may do.")
     async def viewer(self, info: Info) -> Viewer:

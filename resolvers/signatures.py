@@ -1,16 +1,8 @@
-"""Signatures of the CareHQ API, of both versions, to the letter of the vendor's clients."""
+"""The first version of CareHQ's signatures, to the letter of the vendor's clients."""
 
 import hashlib
-import hmac
 
 from schema.transport.rest.requests import Pairs, values_of
-
-
-def signature_2(secret: str, timestamp: str, nonce: str, method: str, path: str, pairs: Pairs) -> str:
-    """Return the HMAC of method, path and all values: what a request does cannot be changed without it."""
-    canonical = "\n".join(f"{key}={value}" for key, value in sorted(pairs))
-    text = f"{timestamp}\n{nonce}\n{method}\n{path}\n{canonical}"
-    return hmac.new(secret.encode(), text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def signature_1(secret: str, timestamp: str, pairs: Pairs) -> str:

@@ -10,12 +10,13 @@ from resolvers.api_keys import Encryption
 from resolvers.auth import Unauthenticated
 from resolvers.key_use import KeyUse
 from resolvers.seen_nonces import SeenNonces
-from resolvers.signatures import signature_1, signature_2
+from resolvers.signatures import signature_1
 from schema.transport.errors import bad_request
 from schema.transport.rest.endpoint import SignedIn
 from schema.transport.rest.requests import Credentials, Pairs, SignedRequest, decoded_pairs, not_utf_8, undecoded_pairs
 from storage.api_keys import APIKey, APIKeys, caller_of
 from storage.caller import STRANGERS
+from storage.carehq.live.account import signature_2
 from storage.errors import NonceUsed
 from storage.instants import clock
 from storage.nonces import SKEW, Nonce

@@ -37,6 +37,7 @@ ROWS_AT_ONCE = 2_500
 
 VISIT_BY_ID = record_of(HomeVisit, ["id"])
 
+LastSynced = Callable[[], Awaitable[datetime | None]]
 Load = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 
 
@@ -51,7 +52,8 @@ class Context:
     """The context of one request. `permitted` filters what can be done to a visit by what the caller may do.
 
     `changes` has, by response key in the order of the document, each change that was started. `largest_answer` bounds the notes
-    that are read for it, in characters, where nothing counts the bytes of the answer as it is built.
+    that are read for it, in characters, where nothing counts the bytes of the answer as it is built. `make_visits` makes the
+    repository of one change. `last_synced` tells when a followed account was last read to its end; None where none is followed.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Context:
         permitted: Permitted,
         largest_answer: int = LARGEST_ANSWER,
         feed: Feed | None = None,
+        make_visits: Callable[..., HomeVisits] = HomeVisits,
+        last_synced: LastSynced | None = None,
     ) -> None:
         self.caller = caller
         self.changes: dict[str, Change] = {}
@@ -70,7 +74,9 @@ class Context:
         self._clock = clock
         self._permitted = permitted
         self._largest_answer = largest_answer
+        self.last_synced = last_synced
         self._feed = feed
+        self._make_visits = make_visits
         self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
         self.people = People(database, caller, default_time_zone)
@@ -168,7 +174,7 @@ class Context:
         """
         self._loaders.clear()
         change = self.changes[key] = Change(field, WriteState(self.caller.subject))
-        return HomeVisits(self._database, self.caller, self._clock, change.state, nonce)
+        return self._make_visits(self._database, self.caller, self._clock, change.state, nonce)
 
     def _loader(self, key: Any, load: Load) -> "_DataLoader":
         loader = self._loaders.get(key)

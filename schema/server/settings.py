@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.execution.limits import Limits
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     carehq_account_id: str | None = None
     carehq_key: SecretStr | None = None
     carehq_secret: SecretStr | None = None
-    carehq_poll_seconds: Annotated[PositiveFloat, Field(ge=1, le=3600)] = 30.0
+    carehq_poll_seconds: Annotated[float, Field(ge=1, le=3_600)] = 30.0
     smtp_url: SecretStr | None = None
     mail_from: str | None = None
     anonymize_older_than_days: Annotated[int, Field(ge=1, le=36_500)] | None = None

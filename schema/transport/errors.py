@@ -17,6 +17,7 @@ _STATUS_OF = {
     "IN_DOUBT": 500,
     "OVERLOADED": 503,
     "STORAGE_UNAVAILABLE": 503,
+    "UPSTREAM_UNAVAILABLE": 503,
     "TIMEOUT": 504,
 }
 # Faults that operators have to know of, other than refusals.

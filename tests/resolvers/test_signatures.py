@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from resolvers.signatures import signature_1, signature_2
+from resolvers.signatures import signature_1
+from storage.carehq.live.account import signature_2
 
 VECTORS = json.loads((Path(__file__).parent / "signature_vectors.json").read_text())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -42,8 +43,8 @@ class Following:
         self._told_at = float("-inf")
 
     def lag_seconds(self) -> float:
-        """Return how old what is here may be; not a number before anything was read."""
-        return float("nan") if self.last_synced is None else (self._clock() - self.last_synced).total_seconds()
+        """Return how old what is here may be; without end before anything was read."""
+        return math.inf if self.last_synced is None else (self._clock() - self.last_synced).total_seconds()
 
     async def run(self) -> None:
         """Follow until cancelled; nothing that goes wrong ends it."""
@@ -102,6 +103,12 @@ class Following:
             await self.follower.resign()
         except DatabaseUnusable:  # its lease ends by itself
             return
+
+
+async def last_synced(database: Database) -> datetime | None:
+    """Return when what is here was read of the account, by whichever process."""
+    rows: Sequence[Any] = await database.fetch(_account(database.dialect), {})
+    return instant(rows[0][1]) if rows and rows[0][1] else None
 
 
 @lru_cache
