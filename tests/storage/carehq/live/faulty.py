@@ -25,6 +25,16 @@ class Fault(Enum):
     DOUBLE = auto()  # the account gets it twice
 
 
+JSON = "application/json"
+# What is answered in the account's place, which never hears of the request.
+ANSWERS: dict[Fault, Callable[[], web.Response]] = {
+    Fault.FAIL: lambda: web.json_response({"hint": "Broken."}, status=503),
+    Fault.THROTTLE: lambda: web.json_response({"hint": "Slower."}, status=429, headers={"Retry-After": "1"}),
+    Fault.OTHER_SHAPE: lambda: web.json_response({"data": []}),
+    Fault.HTML: lambda: web.Response(text="<html>", content_type="text/html"),
+}
+
+
 class Faulty:
     """`faults` are what happens to the next requests; `requests` are those that came, as method and path."""
 
@@ -39,34 +49,28 @@ class Faulty:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
         fault = self.choose()
-        match fault:
-            case Fault.CUT_BEFORE:
-                return self._cut(request)
-            case Fault.FAIL:
-                return web.json_response({"hint": "Broken."}, status=503)
-            case Fault.THROTTLE:
-                return web.json_response({"hint": "Slower."}, status=429, headers={"Retry-After": "1"})
-            case Fault.OTHER_SHAPE:
-                return web.json_response({"data": []})
-            case Fault.HTML:
-                return web.Response(text="<html>", content_type="text/html")
-            case Fault.HANG:
-                await asyncio.sleep(60)
+        if (answered := ANSWERS.get(fault)) is not None:
+            return answered()
+        if fault is Fault.CUT_BEFORE:
+            return self._cut(request)
+        if fault is Fault.HANG:
+            await asyncio.sleep(60)
         answer = await self._pass_on(request)
-        match fault:
-            case Fault.CUT_AFTER:
-                return self._cut(request)
-            case Fault.FAIL_AFTER:
-                return web.json_response({"hint": "Bad gateway."}, status=502)
-            case Fault.DOUBLE:
-                await self._pass_on(request)
-            case Fault.HALF:
-                response = web.StreamResponse(
-                    headers={"Content-Length": str(len(answer.body)), "Content-Type": "application/json"}
-                )
-                await response.prepare(request)
-                await response.write(answer.body[: len(answer.body) // 2])
-                return self._cut(request)
+        if fault is Fault.DOUBLE:
+            await self._pass_on(request)
+        return await self._fail_after(fault, request, answer)
+
+    async def _fail_after(self, fault: Fault, request: web.Request, answer: web.Response) -> web.StreamResponse:
+        if fault is Fault.CUT_AFTER:
+            return self._cut(request)
+        if fault is Fault.FAIL_AFTER:
+            return web.json_response({"hint": "Bad gateway."}, status=502)
+        if fault is Fault.HALF:
+            assert isinstance(answer.body, bytes)
+            response = web.StreamResponse(headers={"Content-Length": str(len(answer.body)), "Content-Type": JSON})
+            await response.prepare(request)
+            await response.write(answer.body[: len(answer.body) // 2])
+            return self._cut(request)
         return answer
 
     async def _pass_on(self, request: web.Request) -> web.Response:
