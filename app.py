@@ -23,7 +23,7 @@ from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
 from schema.server.background import BackgroundTask, background_tasks, lifespan
-from schema.server.databases import configured_database, migrated_database, nothing_in, restored
+from schema.server.databases import configured_database, migrated_database, nothing_in, restore_and_describe
 from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
@@ -253,7 +253,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @cli.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    for sentence in restored(configured_database(_settings()), file):
+    for sentence in restore_and_describe(configured_database(_settings()), file):
         say(sentence)
 
 
