@@ -70,7 +70,7 @@ class CareHQAPI:
 
     def __init__(self, verifier: SignatureVerifier, keys: APIKeys, use: KeyUse, limits: Limits) -> None:
         self.require_credentials = verifier.require_credentials
-        self.refuse = use.refuse
+        self._use = use
         self._verifier = verifier
         self._keys = keys
         self._limits = limits
@@ -93,6 +93,11 @@ class CareHQAPI:
             lists, reads = partial(list_people, people, limits, counts), partial(read_person, people)
             self._of_people[collection, False] = {"GET": self._reading(people.list_permission, lists, people.list_name)}
             self._of_people[collection, True] = {"GET": self._reading(people.permission, reads, people.name)}
+
+    def refuse(self, nonce: Nonce, error: BaseException) -> None:
+        """Remember the nonce of a change that failed, unless what refused it has kept it."""
+        if not (isinstance(error, GraphQLError) and error.path):
+            self._use.refuse(nonce)
 
     async def sign_in(self, request: SignedRequest) -> SignedIn:
         return await self._verifier.sign_in(request, self._change(request))
@@ -152,7 +157,7 @@ class CareHQAPI:
             raise
         except errors.Refusal as refusal:
             error = await self._error_after(refusal, call.nonce)
-            # It is about this change, which was not made.
+            # It is about this change, which was not made; its nonce is kept.
             error.path = [field]
             raise error from None
         return Document(document(HOME_VISITS, visit, ATTRIBUTES), 1)
@@ -210,8 +215,7 @@ async def _list_visits(limits: Limits, counts: Counts, context: Context, call: C
     page = await context.visits.numbered_page(filter, request.order, request.page, columns)
     if with_notes:
         context.count_letters((page,))
-    of = "home_visit", sorted(filter.items()), context.caller.locations and sorted(context.caller.locations)
-    count = await counts.count(of, page.total_count)
+    count = await counts.count("home_visit", filter, context.caller, page.total_count)
     return request.document(count, [document(HOME_VISITS, visit, request.attributes) for visit in page.nodes])
 
 

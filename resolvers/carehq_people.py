@@ -20,7 +20,6 @@ from schema.execution.limits import Limits
 from schema.transport.errors import RequestError
 from schema.transport.rest.endpoint import Call, Document
 from storage.queries import references
-from storage.queries.numbered_pages import FURTHEST_IN_ORDER, FURTHEST_ROW
 from storage.queries.paging import NumberedPage
 from storage.queries.people_filters import PeopleFilter
 
@@ -55,10 +54,9 @@ _FIRST = NumberedPage(1, 1)
 async def list_people(people: PeopleList, limits: Limits, counts: Counts, context: Context, call: Call) -> Document:
     request = list_request(call.values, people.documents, limits)
     filter = cast("PeopleFilter", request.filter)
-    request.require_near(FURTHEST_ROW if filter.get("search") else FURTHEST_IN_ORDER)
+    request.require_near(context.people.furthest_row(filter))
     page = await context.people.as_stored().numbered_page(people.kind, filter, request.order, request.page)
-    of = people.kind, sorted(filter.items()), context.caller.locations and sorted(context.caller.locations)
-    count = await counts.count(of, page.total_count)
+    count = await counts.count(people.kind, filter, context.caller, page.total_count)
     return request.document(count, await _documents(people, context, page.nodes, request.attributes))
 
 

@@ -36,12 +36,12 @@ def rest_of(
     *,
     now: Callable[[], float] = time.time,
 ) -> Rest:
-    """Put the API together; raise Unstartable where its secret could be guessed. `now` is what requests are signed by."""
+    """Put the API together; raise Unstartable where its secret could be guessed. `now` is the clock of signatures and rates."""
     keys = APIKeys(database, clock)
     use = KeyUse(keys)
     api = CareHQAPI(SignatureVerifier(keys, _encryption(settings), use, now=now), keys, use, settings.limits)
     endpoint = RestEndpoint(
-        operations, api, limits=settings.http, rate=settings.keys_rate, clients=clients, is_draining=is_draining
+        operations, api, limits=settings.http, rate=settings.keys_rate, clients=clients, is_draining=is_draining, now=now
     )
     return Rest(endpoint, BackgroundTask("use of API keys", use.keep))
 

@@ -9,6 +9,7 @@ from storage.caller import Caller
 from storage.database import Database
 from storage.queries import people
 from storage.queries.conditions import Conditions
+from storage.queries.numbered_pages import FURTHEST_IN_ORDER, FURTHEST_ROW
 from storage.queries.paging import NumberedPage, Page, Window, canonical, page_of
 from storage.queries.people_filters import PeopleFilter, people_conditions
 from storage.queries.references import Kind
@@ -62,6 +63,10 @@ class People:
         if not rows:
             return await self.page(kind, filter, order, window._replace(size=0))
         return await self.page(kind, filter, order, window._replace(after=found.order.cursor(rows[0])))
+
+    def furthest_row(self, filter: PeopleFilter) -> int:
+        """Return up to which row pages of a list are numbered."""
+        return FURTHEST_ROW if filter.get("search") else FURTHEST_IN_ORDER
 
     async def contacts(self, care_enquiries: Sequence[str], window: Window) -> list[Page[Any]]:
         """Return for each care enquiry a page of its contacts by ID, all read by one statement."""

@@ -9,8 +9,9 @@ from tests.inspection import DRIVER_ERRORS, connected, inspect
 from tests.storage.homes import ALICE, NOBODY, prepare
 
 TESTS = Path(__file__).parent
-# What is about a database itself, what measures against it, and what the one place is.
-DRIVES = ("storage/sqlite/", "storage/postgresql/", "benchmarks/", "databases.py", "inspection.py")
+# What is about a database itself, what breaks it, what measures against it, and what the one place is.
+BREAKS = ("proofs/faults.py", "proofs/standby.py", "proofs/test_connections.py")
+DRIVES = ("storage/sqlite/", "storage/postgresql/", "benchmarks/", *BREAKS, "databases.py", "inspection.py")
 
 
 def imported_by(file: Path) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from schema.server import processes
-from schema.server.databases import configured_database, migrated_database, nothing_in, restored
+from schema.server.databases import configured_database, migrated_database, nothing_in, restore_and_describe
 from schema.server.logs import Log
 from schema.server.resources import mailroom_of
 from schema.server.settings import Settings, Unstartable, unknown_variables
@@ -93,7 +93,7 @@ def backup_(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> 
 @commands.command("restore")
 def restore_(file: Annotated[Path, typer.Argument(help="A file that the command backup made.")]) -> None:
     """Check a backup and put it in the place of the database, which is kept under another name."""
-    for sentence in restored(configured_database(load_settings()), file):
+    for sentence in restore_and_describe(configured_database(load_settings()), file):
         say(sentence)
 
 

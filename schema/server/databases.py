@@ -1,6 +1,5 @@
 """The database that the settings name, as a command needs it: there, writable, up to date."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from schema.server.settings import Settings, Unstartable
@@ -25,19 +24,20 @@ def migrated_database(settings: Settings, *, create: bool = False) -> Database:
     return database
 
 
-def restored(database: Database, backup: Path) -> Iterator[str]:
-    """Put a backup in the place of the database, and yield what is to be said of it."""
+def restore_and_describe(database: Database, backup: Path) -> list[str]:
+    """Put a backup in the place of the database, and return what is to be said of it."""
     from storage.retention.restored import describe_restored  # noqa: PLC0415 - only a restore needs it
 
     kept = database.restore(backup)
-    yield describe_restored(database, backup, kept)
-    if kept is None:
-        return
-    revoked = database.revoked_since(kept, backup)
+    described = [describe_restored(database, backup, kept)]
+    revoked = () if kept is None else database.revoked_since(kept, backup)
     if revoked is None:
-        yield "Which API keys were revoked since it was made cannot be read: look at key --list, and revoke them again."
+        described.append(
+            "Which API keys were revoked since it was made cannot be read: look at key --list, and revoke them again."
+        )
     elif revoked:
-        yield f"Revoked since it was made, and still: {', '.join(revoked)}."
+        described.append(f"Revoked since it was made, and still: {', '.join(revoked)}.")
+    return described
 
 
 def nothing_in(database: Database) -> Unstartable:

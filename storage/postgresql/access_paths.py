@@ -7,7 +7,7 @@ along an index through a million rows to fill a page that it expects to fill at 
 from storage.queries.conditions import FAILED
 from storage.queries.dialect import Access, AccessPath, ConditionShape, OrderShape
 from storage.queries.search import INDEXED_KEYWORD
-from storage.queries.selectivity import covered, has_indexed_text, held_by_an_index, is_selective, mergeable
+from storage.queries.selectivity import conditions_of_one_index, covered_conditions, has_indexed_text, is_selective, mergeable
 
 # Some five milliseconds, each row at another place of the table.
 WALK = AccessPath(Access.WALK, rows=5_000)
@@ -42,12 +42,12 @@ def page_paths(conditions: ConditionShape, order: OrderShape) -> list[AccessPath
     if along != "date_time":
         return [SORTED]
     # Where the user is seldom at these locations.
-    return [SHORT_WALK, AccessPath(Access.COVERED)] if covered(conditions, order) else [IN_ORDER]
+    return [SHORT_WALK, AccessPath(Access.COVERED)] if covered_conditions(conditions, order) else [IN_ORDER]
 
 
 def _text_paths(conditions: ConditionShape, order: OrderShape, condition: str | None) -> list[AccessPath]:
     has_keyword = any(name == INDEXED_KEYWORD for name, _ in conditions)
-    last = AccessPath(Access.NARROWED) if has_keyword and held_by_an_index(conditions) else SORTED
+    last = AccessPath(Access.NARROWED) if has_keyword and conditions_of_one_index(conditions) else SORTED
     walks, merged = ([WALK, LONGER_WALK], MERGED_WALKS) if has_keyword else ([WALK], MERGED_WALKS[:1])
     if condition:
         return [SHORT_WALK, *(walk._replace(mergeable=condition) for walk in merged), last]

@@ -3,10 +3,9 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import Any, NoReturn, Self, TypeVar
@@ -42,6 +41,8 @@ MAX_ATTEMPTS = 5
 CHECK_SECONDS = 4.0
 # So long a write may take to begin, however often; in what is left of ANSWER_SECONDS it is done and committed.
 BEGIN_SECONDS = 4.0
+# To rebuild statistics of all tables takes seconds.
+PATIENCE_SECONDS = 600.0
 # Parameters whose values say how many rows there are: keywords, and times of events.
 _TELLING = frozenset((KEYWORD, INDEXED_KEYWORD, SEARCH, "at_from", "at_before"))
 
@@ -209,13 +210,15 @@ class PostgreSQLDatabase(Database):
 
     async def optimize(self) -> None:
         with translate_errors():
-            await self._analyze()
+            async with self._patient_connection() as connection:
+                await _analyze(connection)
 
     async def purge(self) -> Remains:
         with translate_errors():
             # Statistics hold the most common values of columns, names and addresses among them.
-            await self._analyze(purging.TABLES)
-            return await purging.drop_statistics_of_keys(partial(connect, self._dsn, pooled=self._pooled, patient=True))
+            async with self._patient_connection() as connection:
+                await _analyze(connection, purging.TABLES)
+                return await purging.purge_statistics(connection)
 
     def other_copies(self) -> list[Path]:
         return []
@@ -226,13 +229,17 @@ class PostgreSQLDatabase(Database):
     def revoked_since(self, kept: Path, source: Path) -> Collection[str] | None:  # noqa: ARG002 - its backups are PostgreSQL's own
         return None
 
-    async def _analyze(self, tables: str = "") -> None:
+    @asynccontextmanager
+    async def _patient_connection(self) -> AsyncIterator[Any]:
+        """Connect for what takes long, and end that where its host may have vanished."""
         connection = await connect(self._dsn, pooled=self._pooled, patient=True)
         try:
-            # Through PgBouncer the role's time for a statement holds, which is a request's.
-            await connection.execute(f"BEGIN; SET LOCAL statement_timeout = 0; ANALYZE {tables}; COMMIT")
-        finally:
-            await connection.close()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                yield connection
+                await connection.close()
+        except BaseException:
+            connection.terminate()
+            raise
 
     async def number_on(self) -> None:
         with translate_errors():
@@ -305,3 +312,8 @@ def _now(work: Coroutine[Any, Any, T]) -> T:
     """Run it in a loop of its own, which the caller may have as well."""
     with ThreadPoolExecutor(1, "database") as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+async def _analyze(connection: Any, tables: str = "") -> None:
+    # Through PgBouncer the role's time for a statement holds, which is a request's.
+    await connection.execute(f"BEGIN; SET LOCAL statement_timeout = 0; ANALYZE {tables}; COMMIT")

@@ -32,7 +32,9 @@ def _first(
 ) -> sa.Select[Any]:
     by_host, by_user, limited = form
     host, user, location, id = VISITS.c.host, VISITS.c.assigned_to, VISITS.c.location, VISITS.c.id
-    alike = [*([host == _of(host)] if by_host else []), *([user == _of(user)] if by_user else [])]
+    # What is pending at the location then is little, and less than what a user has.
+    is_users = dialect.without_index(user) == _of(user)
+    alike = [*([host == _of(host)] if by_host else []), *([is_users] if by_user else [])]
     conditions = [
         location == _of(location),
         STATUSES[HomeVisitStatus.PENDING],

@@ -14,7 +14,7 @@ from storage.queries.dialect import SCANS, Access, AccessPath, ConditionShape, D
 from storage.queries.narrowing import is_narrow
 from storage.queries.paging import Order, canonical, cursors_of, limited, page_limit
 from storage.queries.search import INDEXED_KEYWORD, PHRASE
-from storage.queries.selectivity import covered, held_by_an_index, held_by_the_index_of
+from storage.queries.selectivity import conditions_in_index_of, conditions_of_one_index, covered_conditions
 from storage.queries.statements import Statement, compiled, with_fallbacks
 from storage.records import HomeVisitRecord, record_of
 
@@ -174,9 +174,9 @@ def _sorted(dialect: Dialect, shape: Shape, names: Sequence[str], access: Access
         return columns.where(*clauses(dialect, shape, access), *_bounds(shape, order, VISITS)).offset(_ZERO)
 
     if access is Access.NARROWED:
-        held = shape._replace(conditions=held_by_an_index(shape.conditions))
+        indexed = shape._replace(conditions=conditions_of_one_index(shape.conditions))
         phrase = (INDEXED_KEYWORD, PHRASE) in shape.conditions
-        narrow = is_narrow(dialect, clauses(dialect, held, Access.FEWEST), phrase=phrase)
+        narrow = is_narrow(dialect, clauses(dialect, indexed, Access.FEWEST), phrase=phrase)
         # Of these only the one whose condition holds is begun.
         parts = [(matches(Access.FEWEST), narrow), (matches(Access.SORTED), ~narrow)]
         found: sa.FromClause = sa.union_all(*(sa.select(part.subquery()).where(holds) for part, holds in parts)).subquery("found")
@@ -203,9 +203,9 @@ def _walked(dialect: Dialect, shape: Shape, names: Sequence[str], rows: int) -> 
 def _covered(dialect: Dialect, shape: Shape, names: Sequence[str]) -> sa.Select[Any]:
     """Walk along an index that also holds other conditions, and look up only what meets these."""
     order, found = order_of(shape.order), VISITS.alias("found")
-    held = covered(shape.conditions, shape.order)
-    others = tuple(part for part in shape.conditions if part not in held)
-    walk = sa.select(VISITS.c.id, VISITS.c.date_time).where(*_clauses_of(dialect, shape, held), *_bounds(shape, order, VISITS))
+    indexed = covered_conditions(shape.conditions, shape.order)
+    others = tuple(part for part in shape.conditions if part not in indexed)
+    walk = sa.select(VISITS.c.id, VISITS.c.date_time).where(*_clauses_of(dialect, shape, indexed), *_bounds(shape, order, VISITS))
     walked = walk.order_by(*order.sorting(VISITS, backward=shape.backward)).offset(_ZERO).subquery("walked")
     conditions = [of_table(found, condition) for condition in _clauses_of(dialect, shape, others)]
     query = sa.select(*(found.c[name] for name in names), *_beyond_cursors(dialect, shape))
@@ -238,9 +238,9 @@ def _among_first(dialect: Dialect, shape: Shape, condition: str, rows: int) -> s
     """
     order, lists, walked = order_of(shape.order), dialect.numbered(condition, "shares"), VISITS.alias("walked")
     column, descends = order.keys[0][0], order.keys[0][1] != shape.backward
-    held = shape._replace(conditions=held_by_the_index_of(condition, shape.conditions))
+    indexed = shape._replace(conditions=conditions_in_index_of(condition, shape.conditions))
     number = sa.select(sa.func.count()).select_from(dialect.numbered(condition, "counted")).scalar_subquery()
-    conditions = [*clauses(dialect, held, Access.FEWEST), *_bounds(shape, order, VISITS), LISTS[condition] == lists.c.value]
+    conditions = [*clauses(dialect, indexed, Access.FEWEST), *_bounds(shape, order, VISITS), LISTS[condition] == lists.c.value]
     last = sa.select(walked.c[column]).where(*(of_table(walked, part) for part in conditions))
     last = last.order_by(*order.sorting(walked, backward=shape.backward)).correlate(lists)
     last = last.limit(_ONE).offset(sa.literal_column(str(rows), sa.Integer()) // number)

@@ -7,7 +7,7 @@ from storage.queries.dialect import ConditionShape, OrderShape
 # Conditions that one index holds, so that what meets them is counted by it alone. Of each location's there is one of the pending.
 _TIMES = frozenset({"start", "end"})
 _OWNED = frozenset({"location", "scope"})
-_HELD = (
+_INDEXED_TOGETHER = (
     _OWNED | _TIMES,
     _TIMES | {"assigned_to"},
     frozenset({"modified_after", "modified_before"}),
@@ -29,22 +29,22 @@ def mergeable(conditions: ConditionShape, order: OrderShape) -> str | None:
     return next((name for name, form in conditions if form == "few"), None)
 
 
-def held_by_an_index(conditions: ConditionShape) -> ConditionShape:
+def conditions_of_one_index(conditions: ConditionShape) -> ConditionShape:
     """Return those of the conditions that one index holds, as many as any does."""
-    held = max((tuple(part for part in conditions if part[0] in names) for names in _HELD), key=len)
-    is_owned = any(name in _OWNED for name, _ in held)
-    return (*held, _PENDING) if is_owned and _PENDING in conditions else held
+    indexed = max((tuple(part for part in conditions if part[0] in names) for names in _INDEXED_TOGETHER), key=len)
+    is_owned = any(name in _OWNED for name, _ in indexed)
+    return (*indexed, _PENDING) if is_owned and _PENDING in conditions else indexed
 
 
-def held_by_the_index_of(condition: str, conditions: ConditionShape) -> ConditionShape:
+def conditions_in_index_of(condition: str, conditions: ConditionShape) -> ConditionShape:
     """Return those of the other conditions that the index holds in which each value of this one has its list."""
     names = _TIMES | (_OWNED if condition in _OWNED else set())
     is_pending = condition in _OWNED and _PENDING in conditions
-    held = tuple(part for part in conditions if part[0] in names and part[0] != condition)
-    return (*held, _PENDING) if is_pending else held
+    indexed = tuple(part for part in conditions if part[0] in names and part[0] != condition)
+    return (*indexed, _PENDING) if is_pending else indexed
 
 
-def covered(conditions: ConditionShape, order: OrderShape) -> ConditionShape:
+def covered_conditions(conditions: ConditionShape, order: OrderShape) -> ConditionShape:
     """Return the conditions that the index of a user's visits holds, where it has the order and their locations are several."""
     is_one_user = ("assigned_to", "one") in conditions and {name for name, _ in order} <= {"date_time", "id"}
     is_at_several = any(name in _OWNED and form != "one" for name, form in conditions)

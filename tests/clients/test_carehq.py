@@ -122,6 +122,7 @@ def test_every_error_of_the_client_is_raised(server: Server) -> None:
         errors.RateLimitExceeded: lambda: [client("get", "home-visits") for _ in range(RATE * 20)],
     }
 
+    assert set(calls) == {errors.APIException, *errors.APIException.__subclasses__()}
     raised = {expected: _raised(call) for expected, call in calls.items()}
     assert {expected: type(error) for expected, error in raised.items()} == {error: error for error in calls}
     assert [error.status_code for error in raised.values()] == [400, 401, 403, 404, 413, 429]

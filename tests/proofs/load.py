@@ -69,13 +69,11 @@ class Load:
     requests: list[Request] = field(default_factory=list)
     pending: dict[object, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
     settled: Counter[str] = field(default_factory=Counter)
     received: dict[str, list[Event]] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     working: list[asyncio.Task[None]] = field(default_factory=list)
     reconnected: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
     is_over: bool = False
 
     async def finish(self, seconds: float) -> None:
@@ -128,8 +126,6 @@ class Load:
                 is_doubtful = True
                 self.settled[code] += 1
             elif not is_doubtful:
-                # Nothing was changed, it says: should there be such a visit, it is one too many.
-                self.refused.add(key)
                 return ""
             await asyncio.sleep(self.pause)
 

@@ -24,6 +24,8 @@ ROLE = """
     ALTER ROLE visits SET statement_timeout = '3s';
     ALTER ROLE visits SET lock_timeout = '2s';
     ALTER ROLE visits SET idle_in_transaction_session_timeout = '5s';
+    ALTER ROLE visits SET work_mem = '32MB';
+    ALTER ROLE visits SET jit = off;
 """
 
 

@@ -1,5 +1,6 @@
 """The CareHQ-compatible API over HTTP: signed in, within its rate, run like any operation, answered in JSON."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -66,8 +67,8 @@ class API(Protocol):
     def operation(self, method: str, path: str) -> Operation:
         """Raise RequestError for one that there is not: 404, or 405 with what there is."""
 
-    def refuse(self, nonce: Any) -> None:
-        """Remember the nonce of a change that was refused, perhaps before it could be kept."""
+    def refuse(self, nonce: Any, error: BaseException) -> None:
+        """Remember the nonce of a change that failed so, perhaps before it could be kept."""
 
 
 class CallState:
@@ -79,7 +80,10 @@ class CallState:
 
 
 class RestEndpoint:
-    """Handles all that comes below `/v1/`. `rate` is how many calls a second each key may make of this process."""
+    """Handles all that comes below `/v1/`.
+
+    `rate` is how many calls each key may make of this process in a second of the clock `now`.
+    """
 
     def __init__(
         self,
@@ -90,11 +94,12 @@ class RestEndpoint:
         rate: int,
         clients: ClientAddresses,
         is_draining: Callable[[], bool],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._operations = operations
         self._api = api
         self._limits = limits
-        self._rates = CallRates(rate)
+        self._rates = CallRates(rate, now=now)
         self._clients = clients
         self._is_draining = is_draining
 
@@ -132,9 +137,9 @@ class RestEndpoint:
 
         try:
             return await self._operations.run(state, sign_in, work)
-        except BaseException:
+        except BaseException as error:
             if call.nonce is not None:
-                self._api.refuse(call.nonce)
+                self._api.refuse(call.nonce, error)
             raise
 
     def _encoded(self, state: RequestState, call: CallState, answered: Response) -> Reply:

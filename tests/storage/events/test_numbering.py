@@ -1,10 +1,8 @@
 """Events are numbered without a gap, also those that code of before inserts, which knows neither IDs nor numbers."""
 
-import asyncio
 import time
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlmodel import Session
 
@@ -13,7 +11,6 @@ from storage.errors import DatabaseBusy
 from storage.events.numbering import number_events
 from storage.events.reading import events_after, newest_event
 from storage.identifiers import is_identifier
-from storage.postgresql import numbering
 from storage.repository import HomeVisits
 from tests import databases
 from tests.inspection import inspect
@@ -112,22 +109,4 @@ async def test_a_feed_that_cannot_be_numbered_shows_what_has_a_number(
 
     assert len(before) == 1
     assert len(meanwhile) == (2 if databases.is_sqlite() else 1)
-    assert [event.sequence for event in await events_after(database, 0, 10)] == [1, 2]
-
-
-@pytest.mark.postgresql
-async def test_a_feed_shows_what_has_a_number_while_somebody_hangs_who_numbers(
-    database: Database, visits: HomeVisits, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.events.numbering.READ_WAIT_SECONDS", 0.2)
-    await visits.book(booking())
-    before = await events_after(database, 0, 10)
-    await visits.book(booking())
-
-    async with await psycopg.AsyncConnection.connect(databases.url_of(path)) as other:
-        await other.execute(f"SELECT pg_advisory_xact_lock({numbering.LOCK})".encode())
-        async with asyncio.timeout(1):
-            meanwhile = await events_after(database, 0, 10)
-
-    assert [event.id for event in meanwhile] == [event.id for event in before]
     assert [event.sequence for event in await events_after(database, 0, 10)] == [1, 2]

@@ -37,7 +37,7 @@ class OneCall:
     def operation(self, _method: str, _path: str) -> Operation:
         return Operation("call", "", self._run)
 
-    def refuse(self, nonce: str) -> None:
+    def refuse(self, nonce: str, _error: BaseException) -> None:
         self.refused.append(nonce)
 
     async def _run(self, _context: object, _call: Call) -> Document:
