@@ -131,44 +131,52 @@ def test_what_changed_since_the_last_release_is_within_the_policy(script: Module
     assert script.changes(last_release(), script.working_tree()).offences == []
 
 
-def test_two_commits_are_compared_as_tags_are(clone: Path) -> None:
-    git(clone, "tag", "v1.0.0")
+def test_two_commits_are_compared_as_tags_are(repository: Path) -> None:
+    git(repository, "tag", "v1.0.0")
 
-    assert run(clone, "changes.py", "v1.0.0") == (0, "The API is the same.\n", "")
-    assert run(clone, "changes.py") == (0, "The API is the same.\n", "")
-
-
-def test_a_release_is_as_old_as_its_tag(clone: Path) -> None:
-    git(clone, "tag", "-a", "-m", "Late", "v1.0.0", GIT_COMMITTER_DATE="2031-05-01T12:00:00Z")
-
-    assert load(clone / ".github/changes.py").release_of("v1.0.0").day == date(2031, 5, 1)
+    assert run(repository, "changes.py", "v1.0.0") == (0, "The API is the same.\n", "")
+    assert run(repository, "changes.py") == (0, "The API is the same.\n", "")
 
 
-def test_the_notes_of_a_release_are_its_section_and_what_changed_in_the_api(clone: Path) -> None:
-    git(clone, "tag", "v1.0.0")
-    write_log(clone, "## 9.9.9\n\nOf another.\n\n## VERSION\n\nOf this.\n\n## 1.0.0\n\nThe first.\n")
-    tag = release(clone)
+def test_a_release_is_as_old_as_its_tag(repository: Path) -> None:
+    git(repository, "tag", "-a", "-m", "Late", "v1.0.0", GIT_COMMITTER_DATE="2031-05-01T12:00:00Z")
 
-    assert run(clone, "notes.py", tag) == (0, "Of this.\n\n## The API\n\nThe API is the same.\n", "")
+    assert load(repository / ".github/changes.py").release_of("v1.0.0").day == date(2031, 5, 1)
 
 
-def test_no_release_has_another_version_than_its_tag(clone: Path) -> None:
-    assert run(clone, "notes.py", "v9.9.9") == (1, "", f"pyproject.toml has version {version(clone)}, the tag is v9.9.9.\n")
+def test_the_notes_of_a_release_are_its_section_and_what_changed_in_the_api(repository: Path) -> None:
+    git(repository, "tag", "v1.0.0")
+    write_log(repository, "## 9.9.9\n\nOf another.\n\n## VERSION\n\nOf this.\n\n## 1.0.0\n\nThe first.\n")
+    tag = release(repository)
+
+    assert run(repository, "notes.py", tag) == (0, "Of this.\n\n## The API\n\nThe API is the same.\n", "")
+
+
+def test_no_release_has_another_version_than_its_tag(repository: Path) -> None:
+    assert run(repository, "notes.py", "v9.9.9") == (
+        1,
+        "",
+        f"pyproject.toml has version {version(repository)}, the tag is v9.9.9.\n",
+    )
 
 
 @pytest.mark.parametrize("log", ["## 9.9.9\n\nOf another.\n", "## VERSION\n\n## 1.0.0\n\nThe first.\n"], ids=["no", "empty"])
-def test_nothing_is_released_that_the_change_log_says_nothing_of(clone: Path, log: str) -> None:
-    write_log(clone, log)
+def test_nothing_is_released_that_the_change_log_says_nothing_of(repository: Path, log: str) -> None:
+    write_log(repository, log)
 
-    assert run(clone, "notes.py", f"v{version(clone)}") == (1, "", f".github/CHANGELOG.md says nothing of {version(clone)}.\n")
+    assert run(repository, "notes.py", f"v{version(repository)}") == (
+        1,
+        "",
+        f".github/CHANGELOG.md says nothing of {version(repository)}.\n",
+    )
 
 
-def test_nothing_is_released_that_is_against_the_policy(clone: Path) -> None:
-    git(clone, "tag", "v1.0.0")
-    sdl = clone / "schema/schema.graphql"
+def test_nothing_is_released_that_is_against_the_policy(repository: Path) -> None:
+    git(repository, "tag", "v1.0.0")
+    sdl = repository / "schema/schema.graphql"
     sdl.write_text(sdl.read_text().replace("  allowedOperations: ", "  operations: "))
 
-    ended, notes, complaint = run(clone, "notes.py", release(clone))
+    ended, notes, complaint = run(repository, "notes.py", release(repository))
 
     assert (ended, notes) == (1, "")
     assert "HomeVisit.allowedOperations was removed before its time.\n" in complaint
@@ -181,16 +189,14 @@ def test_the_change_log_begins_with_the_version_of_the_project() -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A clone of one commit, with this tree's scripts."""
-    if subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, check=False).returncode:
-        pytest.skip("this is no checkout")
-    clone = tmp_path / "clone"
-    git(tmp_path, "clone", "-q", "--depth=1", "--no-tags", f"file://{ROOT}", str(clone))
-    for file in (".github/changes.py", ".github/notes.py", "pyproject.toml", "schema/schema.graphql"):
-        shutil.copy(ROOT / file, clone / file)
-    commit(clone)
-    return clone
+def repository(tmp_path: Path) -> Path:
+    """A repository with one commit, of what a release is made of."""
+    git(tmp_path, "init", "-q")
+    for file in (".github/changes.py", ".github/notes.py", ".github/CHANGELOG.md", "pyproject.toml", "schema/schema.graphql"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    commit(tmp_path)
+    return tmp_path
 
 
 def git(folder: Path, *command: str, **variables: str) -> None:
@@ -198,18 +204,18 @@ def git(folder: Path, *command: str, **variables: str) -> None:
     subprocess.run(["git", *me, "-C", folder, *command], check=True, env=os.environ | variables)
 
 
-def commit(clone: Path) -> None:
-    git(clone, "add", "-A")
-    git(clone, "commit", "-q", "--allow-empty", "--no-verify", "-m", "On with it")
+def commit(repository: Path) -> None:
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "On with it")
 
 
-def write_log(clone: Path, sections: str) -> None:
-    (clone / ".github/CHANGELOG.md").write_text("# Changes\n\n" + sections.replace("VERSION", version(clone)))
+def write_log(repository: Path, sections: str) -> None:
+    (repository / ".github/CHANGELOG.md").write_text("# Changes\n\n" + sections.replace("VERSION", version(repository)))
 
 
-def release(clone: Path) -> str:
-    commit(clone)
-    git(clone, "tag", tag := f"v{version(clone)}")
+def release(repository: Path) -> str:
+    commit(repository)
+    git(repository, "tag", tag := f"v{version(repository)}")
     return tag
 
 
@@ -217,8 +223,8 @@ def version(folder: Path) -> str:
     return str(tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"])
 
 
-def run(clone: Path, script: str, *arguments: str) -> tuple[int, str, str]:
+def run(repository: Path, script: str, *arguments: str) -> tuple[int, str, str]:
     ran = subprocess.run(
-        [sys.executable, "-B", clone / ".github" / script, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-B", repository / ".github" / script, *arguments], capture_output=True, text=True, check=False
     )
     return ran.returncode, ran.stdout, ran.stderr
