@@ -62,7 +62,7 @@ export function Appointment(props: {
         </Field>
         <Field label="Assigned to" name="assignedTo" hint={hint} problem={problem("assignedTo")}>
           {(control) => (
-            <select key={people.length} {...control} defaultValue={initial["assignedTo"]}>
+            <select {...control} defaultValue={initial["assignedTo"]}>
               <option value="">As the care enquiry is</option>
               <Options values={people.map(({ id }) => id)} say={(id) => fullName(people.find((one) => one.id === id) ?? null)} />
             </select>
