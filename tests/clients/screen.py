@@ -3,13 +3,34 @@
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.clients.bench import put_on_bench
+
+PLACEHOLDER = "http://gateway.invalid/graphql"
 UNWELL = "The gateway is not well."
+
+
+@dataclass(frozen=True)
+class Built:
+    """The application as Vite builds it, and what looks for faults in it."""
+
+    folder: Path
+    axe: str
+
+
+async def build(checkout: Path, cache: Path) -> Built:
+    """Generate, check and build it, with a placeholder for the gateway's address."""
+    bench = await put_on_bench("frontend", checkout, cache)
+    await bench.succeed("npm run generate")
+    await bench.succeed("npm run check")
+    await bench.succeed("npm run build", VITE_HOME_VISITS_URL=PLACEHOLDER)
+    return Built(bench.folder / "dist", (bench.packages / "node_modules/axe-core/axe.min.js").read_text())
 
 
 class Screen:

@@ -3,25 +3,27 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from storage.demo import CARE_ENQUIRY, LOCATION
 from tests import databases
-from tests.clients.bench import put_on_bench
-from tests.clients.screen import UNWELL, Screen, refuse, serving_files
+from tests.clients.screen import PLACEHOLDER, UNWELL, Built, Screen, build, refuse, serving_files
 from tests.clients.test_clients import ask
 from tests.conftest import Server, serving
 
 playwright = pytest.importorskip("playwright.async_api", reason="the browser's driver is not here: pip install -e '.[browser]'")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.asyncio(loop_scope="module"),  # that of the browser, which is started once
+]
 
-PLACEHOLDER = "http://gateway.invalid/graphql"
 BOOK = """mutation ($input: BookHomeVisitInput!) {
   bookHomeVisit(input: $input) { ... on BookHomeVisitSuccess { homeVisit { id } } }
 }"""
@@ -37,26 +39,9 @@ GRACE = "672517ecde305d547963780c"
 CHANGED = "Somebody else has changed this home visit. Look at it as it is now, then try again with its version."
 
 
-@dataclass(frozen=True)
-class Built:
-    """The application as Vite builds it, and what looks for faults in it."""
-
-    folder: Path
-    axe: str
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Built:
-    async def build() -> Built:
-        cache = pytestconfig.cache.mkdir("clients")
-        bench = await put_on_bench("frontend", tmp_path_factory.mktemp("frontend") / "checkout", cache)
-        await bench.succeed("npm run generate")
-        await bench.succeed("npm run check")
-        built = await bench.run("npm run build", VITE_HOME_VISITS_URL=PLACEHOLDER)
-        assert built.code == 0, built
-        return Built(bench.folder / "dist", (bench.packages / "node_modules/axe-core/axe.min.js").read_text())
-
-    return asyncio.run(build())
+    return asyncio.run(build(tmp_path_factory.mktemp("frontend") / "checkout", pytestconfig.cache.mkdir("clients")))
 
 
 @pytest.fixture(scope="module")
@@ -89,17 +74,23 @@ def origin(built: Built, gateway: Server, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-async def screen(origin: str, built: Built) -> AsyncIterator[Screen]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        # Far from the locations, whose time is shown.
-        page = await browser.new_page(base_url=origin, timezone_id="Pacific/Auckland")
-        page.set_default_timeout(20_000)
-        # As on plain HTTP from another machine.
-        await page.add_init_script("delete Crypto.prototype.randomUUID")
-        yield Screen(page, built.axe)
+        yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def screen(origin: str, built: Built, browser: Any) -> AsyncIterator[Screen]:
+    # Far from the locations, whose time is shown.
+    page = await browser.new_page(base_url=origin, timezone_id="Pacific/Auckland")
+    page.set_default_timeout(20_000)
+    # As on plain HTTP from another machine.
+    await page.add_init_script("delete Crypto.prototype.randomUUID")
+    yield Screen(page, built.axe)
+    await page.close()
 
 
 async def test_a_visit_is_booked_moved_counted_and_cancelled_by_keyboard_alone(screen: Screen, gateway: Server) -> None:
@@ -282,10 +273,10 @@ async def test_a_newer_gateway_s_host_stays_and_a_colleague_by_default_is_warned
     visit = await book(gateway, day, assignedTo=GRACE)
 
     async def rename(route: Any) -> None:
-        answer = await route.fetch()
+        answer = await route.fetch(post_data=route.request.post_data.replace("GARDENER", "MANAGER"))
         await route.fulfill(response=answer, body=(await answer.text()).replace("MANAGER", "GARDENER"))
 
-    await screen.answer("query Visit(", rename)
+    await screen.answer("VisitCard", rename)
     await screen.page.goto(f"/?visit={visit}")
     await screen.type("Assigned to", "As the")
     await screen.says("Less than an hour away")
