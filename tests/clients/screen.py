@@ -1,8 +1,8 @@
 """The application that frontends copy, as somebody with a keyboard, or without sight, has it."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -67,13 +67,16 @@ class Screen:
         await self.tab_to(self.page.get_by_label(label, exact=True))
         await self.page.keyboard.type(text)
 
-    async def answer(self, operation: str, answer: Callable[[Any], Awaitable[None]]) -> None:
-        """Answer an operation in the gateway's place, until `unroute_all`."""
+    @asynccontextmanager
+    async def answering(self, operation: str, answer: Callable[[Any], Awaitable[None]]) -> AsyncIterator[None]:
+        """Answer an operation in the gateway's place."""
 
         async def handle(route: Any) -> None:
             await (answer(route) if operation in (route.request.post_data or "") else route.continue_())
 
         await self.page.route("**/graphql", handle)
+        yield
+        await self.page.unroute_all(behavior="wait")
 
     async def says(self, text: str) -> None:
         """Wait for what is read out."""

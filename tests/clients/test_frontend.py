@@ -216,11 +216,10 @@ async def test_nothing_typed_is_lost_where_a_visit_ends_or_the_gateway_fails(scr
     await screen.type("Notes", "By train.")
     notes = screen.page.get_by_label("Notes", exact=True)
 
-    await screen.answer("query Visit(", refuse)
-    await ask(gateway.url, MOVE, id=visit, dateTime=f"{day}T12:00:00Z")
-    await screen.says(UNWELL)
+    async with screen.answering("query Visit(", refuse):
+        await ask(gateway.url, MOVE, id=visit, dateTime=f"{day}T12:00:00Z")
+        await screen.says(UNWELL)
     typed = [await notes.input_value()]
-    await screen.page.unroute_all()
     await ask(gateway.url, CANCEL, id=visit)
     await screen.says("This visit can be changed no more.")
     focused = await screen.focused()
@@ -250,10 +249,9 @@ async def test_what_is_typed_for_one_enquiry_is_booked_for_another_and_only_once
         await route.fetch()
         await refuse(route)
 
-    await screen.answer("mutation BookVisit(", lose)
-    await screen.press("button", "Book")
-    await screen.says(UNWELL)
-    await screen.page.unroute_all()
+    async with screen.answering("mutation BookVisit(", lose):
+        await screen.press("button", "Book")
+        await screen.says(UNWELL)
     await screen.type("Notes", "By train.")
     await screen.press("button", "Book")
     await screen.says("What you sent before is booked, though no answer came.")
@@ -276,12 +274,12 @@ async def test_a_newer_gateway_s_host_stays_and_a_colleague_by_default_is_warned
         answer = await route.fetch(post_data=route.request.post_data.replace("GARDENER", "MANAGER"))
         await route.fulfill(response=answer, body=(await answer.text()).replace("MANAGER", "GARDENER"))
 
-    await screen.answer("VisitCard", rename)
-    await screen.page.goto(f"/?visit={visit}")
-    await screen.type("Assigned to", "As the")
-    await screen.says("Less than an hour away")
-    await screen.press("button", "Save")
-    await screen.says("The changes are saved.")
+    async with screen.answering("VisitCard", rename):
+        await screen.page.goto(f"/?visit={visit}")
+        await screen.type("Assigned to", "As the")
+        await screen.says("Less than an hour away")
+        await screen.press("button", "Save")
+        await screen.says("The changes are saved.")
 
     assert screen.inputs == [{"id": visit, "expectedVersion": 1, "assignedTo": None}]
     assert screen.complaints == []
@@ -291,14 +289,13 @@ async def test_every_location_is_offered_and_a_failure_to_load_them_is_said(scre
     async def page(route: Any) -> None:
         await route.continue_(post_data=route.request.post_data.replace("first: 100", "first: 1"))
 
-    await screen.answer("query Locations(", page)
-    await screen.page.goto("/")
-    await screen.says("visits")
-    options = await screen.page.get_by_label("Location").get_by_role("option").all_inner_texts()
-    await screen.page.unroute_all()
-    await screen.answer("query Locations(", refuse)
-    await screen.page.goto("/?view=calendar")
-    await screen.says(UNWELL)
+    async with screen.answering("query Locations(", page):
+        await screen.page.goto("/")
+        await screen.says("visits")
+        options = await screen.page.get_by_label("Location").get_by_role("option").all_inner_texts()
+    async with screen.answering("query Locations(", refuse):
+        await screen.page.goto("/?view=calendar")
+        await screen.says(UNWELL)
 
     assert [option.split(" ")[0] for option in options] == ["All", "Corbière", "Glen", "Harbour", "Liffey", "Rock", "Willow"]
     assert screen.complaints == []
