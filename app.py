@@ -160,7 +160,9 @@ def schema() -> None:
 
 
 @cli.command()
-def follow(once: Annotated[bool, typer.Option("--once", help="Read what has changed since the last time, then stop.")] = False) -> None:
+def follow(
+    once: Annotated[bool, typer.Option("--once", help="Read what has changed since the last time, then stop.")] = False,
+) -> None:
     """Follow a live CareHQ account: read what changes there."""
     from resolvers.live import follow_account, follow_once
 

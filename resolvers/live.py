@@ -73,7 +73,9 @@ async def follow_once(database: Database, settings: Settings) -> list[str]:
         finally:
             await follower.resign()
     tallies = follower.report.tallies.items()
-    return [f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in asdict(tally).items()) for name, tally in tallies]
+    return [
+        f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in asdict(tally).items()) for name, tally in tallies
+    ]
 
 
 def account_of(settings: Settings) -> Account:

@@ -136,6 +136,8 @@ class LetterUnderWay(Refusal):
 
 class NotAllGone(Refusal):
     """Some was wiped, and some may still be there; the message says what was, and what to do."""
+
+
 class UpstreamRefused(Refusal):
     """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
 

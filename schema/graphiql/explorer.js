@@ -2,7 +2,7 @@
 
 import { letOut, searchDocs, watch } from "./accessibility.js";
 import { exampleTabs } from "./examples.js";
-import { beginAgain, keepHeaders, keptHeaders, keptTabs, linkedOperation, linkTo, storage } from "./kept.js";
+import { beginAgain, followLinks, keepHeaders, keptHeaders, keptTabs, linkedOperation, linkTo, storage } from "./kept.js";
 import { isSubscription, subscribe } from "./subscriptions.js";
 
 const page = document.getElementById("explorer");
@@ -13,7 +13,11 @@ const LINK = "M8 12l4-4M9 6l2-2a3.5 3.5 0 0 1 5 5l-2 2M11 14l-2 2a3.5 3.5 0 0 1-
 const AGAIN = "M4 10a6 6 0 1 0 2-4.5L4 7M4 3v4h4";
 
 if (window.GraphiQL && window.GraphiQLPluginExplorer) {
-  await mount();
+  followLinks();
+  await mount().catch((error) => {
+    page.firstElementChild.textContent = `The explorer cannot start: ${error.message}`;
+    throw error;
+  });
 } else {
   page.firstElementChild.textContent =
     "GraphiQL could not be loaded. For a copy on the server, install Node.js there, run “python -m schema.graphiql” and restart.";

@@ -55,6 +55,9 @@ class _Batch:
     rows: dict[str, Row]
     inserts: list[Row] = field(default_factory=list)
     updates: list[Row] = field(default_factory=list)
+    replaced: list[tuple[Row, Row]] = field(default_factory=list)
+    counted: list[tuple[str, Tally]] = field(default_factory=list)
+    blanked: set[str] = field(default_factory=set)
     changes: list[tuple[Row, list[list[str | None]]]] = field(default_factory=list)
     moved: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
@@ -62,18 +65,27 @@ class _Batch:
     def insert(self, row: Row) -> None:
         self.rows[row["id"]] = row
         self.inserts.append(row)
+        self._count(row, Tally(new=1))
 
-    def update(self, row: Row) -> None:
+    def update(self, row: Row, *, is_new: bool = False) -> None:
+        """Change a row that is stored; `is_new` where that was a stub, of which only the ID was known."""
+        self.replaced.append((self.rows[row["id"]], row))
         self.rows[row["id"]] = row
         self.updates.append(row)
+        self._count(row, Tally(new=1) if is_new else Tally(updated=1))
+
+    def _count(self, row: Row, tally: Tally) -> None:
+        self.counted.append((row["id"], tally))
+        self.tally.add(tally)
 
     def leave_out(self, ids: set[str]) -> None:
-        inserts, updates = len(self.inserts), len(self.updates)
         for rows in (self.inserts, self.updates, self.moved):
             rows[:] = [row for row in rows if row["id"] not in ids]
         self.changes = [(row, changes) for row, changes in self.changes if row["id"] not in ids]
-        new, updated = inserts - len(self.inserts), updates - len(self.updates)
-        self.tally.add(Tally(new=-new, updated=-updated, unchanged=new + updated))
+        self.replaced = [(before, after) for before, after in self.replaced if after["id"] not in ids]
+        for id, tally in self.counted:
+            if id in ids:
+                self.tally.add(Tally(new=-tally.new, updated=-tally.updated, unchanged=1))
 
 
 def merge(
@@ -90,7 +102,7 @@ def merge(
     rows = [dict(vars(document)) for document in documents]
     batch = _Batch(_stored(connection, kind.table, {row["id"] for row in rows}))
     if kind.table is VISITS:
-        _blank(rows, _wiped_references(connection, rows))
+        batch.blanked = _blank(rows, _wiped_references(connection, rows))
         final = _final_states(rows)
         for row in rows:
             if row is final[row["id"], row["modified"]]:
@@ -120,11 +132,14 @@ def _wiped_references(connection: sa.Connection, visits: Sequence[Row]) -> set[s
     return wiped | set(connection.scalars(rows))
 
 
-def _blank(rows: Iterable[Row], wiped: set[str]) -> None:
-    """Leave out what says anything of people whom this, or the source itself, has anonymized."""
+def _blank(rows: Iterable[Row], wiped: set[str]) -> set[str]:
+    """Leave out what says anything of people whom this, or the source itself, has anonymized; return of which rows."""
+    blanked = set()
     for row in rows:
         if row.get("anonymized") is not None or {row.get("care_enquiry"), row.get("service_user_contact")} & wiped:
             row.update({name: value for name, value in _WIPED.items() if name in row})
+            blanked.add(row["id"])
+    return blanked
 
 
 def _final_states(rows: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
@@ -146,7 +161,6 @@ def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime, confi
             "notes_folded": folded(row["notes"]),
         }
         batch.insert(after)
-        batch.tally.new += 1
     elif before["anonymized"] is not None or not _is_newer(row, before):
         batch.tally.unchanged += 1
     else:
@@ -155,7 +169,6 @@ def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime, confi
         batch.changes.append((after, changes))
         if (before["location"], before["care_enquiry"]) != (after["location"], after["care_enquiry"]):
             batch.moved.append(after)
-        batch.tally.updated += 1
 
 
 def _is_newer(row: Row, before: Row) -> bool:
@@ -201,13 +214,8 @@ def _merge_details(batch: _Batch, row: Row, anonymized: set[str]) -> None:
         batch.tally.unchanged += 1
     elif before is None:
         batch.insert(row | folded_columns(row))
-        batch.tally.new += 1
     else:
-        batch.update(row | folded_columns(row))
-        if _is_stub(before, row):
-            batch.tally.new += 1
-        else:
-            batch.tally.updated += 1
+        batch.update(row | folded_columns(row), is_new=_is_stub(before, row))
 
 
 def _leave_out_wiped(connection: sa.Connection, table: sa.Table, batch: _Batch) -> None:
@@ -222,7 +230,7 @@ def _leave_out_wiped(connection: sa.Connection, table: sa.Table, batch: _Batch) 
     if wiped:
         batch.leave_out(wiped)
     if table is VISITS and (contacts := {row["service_user_contact"] for row in rows} - {None}):
-        _blank(rows, _wiped_now(connection, CONTACTS, contacts, changes=False))
+        batch.blanked |= _blank(rows, _wiped_now(connection, CONTACTS, contacts, changes=False))
 
 
 def _wiped_now(connection: sa.Connection, table: sa.Table, ids: Iterable[str], *, changes: bool) -> set[str]:
@@ -254,6 +262,8 @@ def _write(session: Session, table: sa.Table, batch: _Batch, now: datetime, orig
         changed = [{"of": row["id"], **{name: row[name] for name in row if name != "id"}} for row in batch.updates]
         connection.execute(sa.update(table).where(table.c.id == sa.bindparam("of")), changed)
     _wipe_traces(session, table, [row["id"] for row in batch.updates if row.get("anonymized") is not None], now)
+    if _blanks_people(table, batch):
+        mark(session, now)
     append_import_changes(session, batch.changes, now, origin)
     move_events(session, batch.moved)
     if batch.updates and table is not VISITS:
@@ -266,6 +276,14 @@ def _wipe_traces(session: Session, table: sa.Table, anonymized: Sequence[str], n
         wipe_traces(session, anonymized, now)
     elif anonymized:
         mark(session, now)
+
+
+def _blanks_people(table: sa.Table, batch: _Batch) -> bool:
+    """Tell whether all is gone that was kept of a person: of contacts the source does not say that it has anonymized them."""
+    names = [name for name in (*DETAILS, "notes") if name in table.c]
+    replaced = [(old, new) for old, new in batch.replaced if table is not VISITS or new["id"] in batch.blanked]
+    is_of_people = "anonymized" in table.c
+    return is_of_people and any(any(map(old.get, names)) and not any(map(new.get, names)) for old, new in replaced)
 
 
 def _restore_folded(connection: sa.Connection, table: sa.Table, updates: Iterable[Row]) -> None:

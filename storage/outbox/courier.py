@@ -23,6 +23,9 @@ T = TypeVar("T")
 # What is left of a lease is for writing down what became of the letter.
 SENDING_SHARE = 0.75
 
+# Between two attempts to cancel what is being sent.
+CANCEL_SECONDS = 0.1
+
 log = logging.getLogger(__name__)
 
 
@@ -129,11 +132,8 @@ class Courier:
         letter = await asyncio.to_thread(compose, *claimed, self._letterhead)
         if claimed.message.leased_until is None or self._clock() >= claimed.message.leased_until:
             raise NotSent("This process stood still for so long that another may be sending it.")
-        try:
-            async with asyncio.timeout(self._lease.total_seconds() * SENDING_SHARE):
-                await self._transport.send(letter)
-        except TimeoutError:
-            raise Unreachable("The mail server took too long.") from None
+        if not await _ended_within(self._lease.total_seconds() * SENDING_SHARE, self._transport.send(letter)):
+            raise Unreachable("The mail server took too long.")
 
     async def _record_unsent(self, claimed: Claimed, reason: str, *, final: bool = False) -> None:
         now = self._clock()
@@ -157,6 +157,24 @@ class Courier:
                     raise
                 log.warning("What became of message %s is not written down yet: %s", claimed.message.id, unusable)
             await asyncio.sleep(self._pace.poll)
+
+
+async def _ended_within(seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+    """Raise what the work raises; cancel it when its time is over, and return False.
+
+    Cancelled again until it ends: up to Python 3.11, `asyncio.wait_for`, which the SMTP client uses, loses a cancellation that
+    comes just as its own wait ends.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        ended, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+    if ended:
+        task.result()
+    return bool(ended)
 
 
 async def _completed(work: Coroutine[Any, Any, T], grace: float) -> T:

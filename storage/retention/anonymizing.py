@@ -19,6 +19,7 @@ from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.retention import wiping
 from storage.retention.purging import purge, sentence_of
+from storage.retention.retrying import MAX_RETRIES, RETRY_SECONDS
 from storage.retention.unneeded import wipe_all_unneeded
 
 ACTOR = "retention"
@@ -28,9 +29,6 @@ CHARACTERS = 100_000
 PAUSE_SECONDS = 0.02
 # Visits are looked for among so many numbers at once: from a slow disk each may take a moment.
 WINDOW = 2_000
-# Where a letter is under way, or all wait for each other.
-RETRY_SECONDS = 1.0
-MAX_RETRIES = 90
 
 
 class Anonymized(NamedTuple):
@@ -68,16 +66,23 @@ async def anonymize(
         if not any(wiping_visits.wiped):
             raise
         obstacles = Remains((f"Not all were looked at: {sentence_of(error)} Run it again.",))
+    if people := wiping_visits.left_people:
+        in_use = f"Care enquiries and contacts that were in use, and are left: {people:,}. Run it again."
+        obstacles = obstacles.plus(Remains((in_use,)))
     letters = await purge(database, mail)
     return Anonymized(wiping_visits.wiped, letters.letters, sum(wiping_visits.left.values()), obstacles.plus(letters.remains))
 
 
 class _Wiping:
-    """`wiped` is what was wiped so far, `left` the batches in which visits were in use, by their IDs, and how many were."""
+    """`wiped` is what was wiped so far, `left` the batches in which visits were in use, by their IDs, and how many were.
+
+    `left_people` is how many care enquiries and contacts were.
+    """
 
     def __init__(self, database: Database, cutoff: datetime, clock: Callable[[], datetime]) -> None:
         self.wiped = Wiped()
         self.left = dict[tuple[str, ...], int]()
+        self.left_people = 0
         self._database = database
         self._cutoff = cutoff
         self._clock = clock
@@ -95,8 +100,9 @@ class _Wiping:
                 await self._wipe(batch)
 
     async def run_on_families(self) -> None:
-        async for wiped in wipe_all_unneeded(self._database, self._cutoff, self._clock):
+        async for wiped, in_use in wipe_all_unneeded(self._database, self._cutoff, self._clock):
             self.wiped = self.wiped.plus(wiped)
+            self.left_people += in_use
 
     async def _wipe(self, ids: tuple[str, ...]) -> None:
         try:

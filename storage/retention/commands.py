@@ -60,6 +60,7 @@ async def erase_and_describe(database: Database, request: PersonRequest, clock: 
         # An erasure that was killed after its commit leaves nobody to be found by their address, but may leave files.
         purged = await purge(database)
         cleared = f"What was wiped before was removed from files all the same, {purged.letters:,} letters among them."
-        raise NobodyFound("\n".join([str(nobody), cleared, *purged.remains.sentences()])) from None
+        sentences = [str(nobody), *([cleared] if purged.remains.is_done else []), *purged.remains.sentences()]
+        raise NobodyFound("\n".join(sentences)) from None
     erased = await erase(database, person, clock)
     return _described([str(erased), *erased.remains.sentences()], is_done=erased.remains.is_done)

@@ -12,18 +12,16 @@ from sqlmodel import Session, col, select
 
 from storage import lifecycle
 from storage.database import Database, Remains, Wiped
-from storage.errors import LetterUnderWay
+from storage.errors import DatabaseBusy, LetterUnderWay
 from storage.events.appending import append_event
 from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
 from storage.retention.finding import Person
 from storage.retention.purging import purge
+from storage.retention.retrying import MAX_RETRIES, RETRY_SECONDS
 
 ACTOR = "erasure"
-RETRY_SECONDS = 1.0
-# A courier has a minute for a letter.
-MAX_RETRIES = 90
 
 
 class Erased(NamedTuple):
@@ -40,12 +38,12 @@ class Erased(NamedTuple):
 
 
 async def erase(database: Database, person: Person, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
-    """Erase a person; raise LetterUnderWay where one of their letters is being sent for longer than any is."""
+    """Erase a person; raise LetterUnderWay, or DatabaseBusy, where others are in the way for longer than a letter takes."""
     for retries_left in reversed(range(MAX_RETRIES)):
         try:
             erased = await database.write(partial(_erase, person, clock))
             break
-        except LetterUnderWay:
+        except (LetterUnderWay, DatabaseBusy):
             if not retries_left:
                 raise
             await asyncio.sleep(RETRY_SECONDS)

@@ -6,16 +6,22 @@ from functools import lru_cache
 import sqlalchemy as sa
 
 from storage.database import Database
+from storage.errors import DatabaseUnusable
 from storage.events.appending import VISITS
 from storage.instants import stored
 from storage.models import PENDING
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
+from storage.retention.purging import sentence_of
 
 
 async def describe_overdue(database: Database, days: int, now: datetime) -> list[str]:
     """Say how many visits are pending whose time passed so many days ago; say nothing where there are none."""
-    rows = await database.fetch(_overdue(database.dialect), {"cutoff": stored(now - timedelta(days=days))})
+    try:
+        rows = await database.fetch(_overdue(database.dialect), {"cutoff": stored(now - timedelta(days=days))})
+    except DatabaseUnusable as error:
+        # What was wiped is said all the same.
+        return [f"How many visits are pending though the time has passed as long ago cannot be told: {sentence_of(error)}"]
     number = int(rows[0][0] or 0)
     if not number:
         return []

@@ -21,13 +21,19 @@ async def purge(database: Database, mail: Path = FOLDER) -> RemovedLetters:
             await remove_marks(database, marks)
     except (DatabaseUnusable, OSError) as error:
         remains = Remains((f"The database's files may hold what was wiped: {sentence_of(error)} Run it again.",))
-    copies = tuple(f"{file} may hold what was wiped: delete it." for file in database.other_copies())
-    remains = remains.plus(Remains(to_delete=copies))
+    remains = remains.plus(_copies(database))
     try:
         letters = await remove_letters(database, mail)
     except DatabaseUnusable as error:
         letters = RemovedLetters(0, Remains((f"{absolute(mail)} may hold what was wiped: {sentence_of(error)} Run it again.",)))
     return RemovedLetters(letters.letters, remains.plus(letters.remains))
+
+
+def _copies(database: Database) -> Remains:
+    try:
+        return Remains(to_delete=tuple(f"{file} may hold what was wiped: delete it." for file in database.other_copies()))
+    except OSError as error:
+        return Remains((f"Copies of the database may hold what was wiped, and cannot be looked for: {error.strerror}.",))
 
 
 def sentence_of(error: Exception) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,18 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 # As `tempfile` names them, with what SQLite keeps beside.
 IS_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.unfinished").fullmatch
 PREFIX = "home-visits-copy-"
+LOCK = "lock"
+# A run has locked its folder long before.
+LOCKING_SECONDS = 60.0
 
 
 @contextlib.contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
     """Make a file beside `target` that is gone afterwards, unless it got another name; remove those of runs that were killed."""
     folder = target.absolute().parent
-    remove_leftovers(folder)
+    # A backup to another disk is wanted above all where the own one is full.
+    with contextlib.suppress(OSError):
+        remove_leftovers(folder)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".unfinished", dir=folder)
     try:
         # For as long as it is locked, no other run takes it for a leftover.
@@ -34,13 +40,22 @@ def unfinished(target: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Make a folder for a copy that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, Path(name, "lock").open("wb") as lock:
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    with (folder / f"{LOCK}.new").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(name)
+        # Nobody finds it before it is locked.
+        Path(lock.name).rename(folder / LOCK)
+        try:
+            yield folder
+        finally:
+            _remove_locked_folder(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the unfinished copies of runs that were killed, in a folder and in that for temporary files."""
+    """Remove the unfinished copies of runs that were killed, in a folder and in that for temporary files.
+
+    Raises OSError where one of these cannot be looked into.
+    """
     for leftover in [file for file in folder.iterdir() if IS_UNFINISHED(file.name)]:
         with contextlib.suppress(OSError), leftover.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,10 +69,24 @@ def _remove_temporary(folder: Path) -> None:
     # Another user may have put anything there.
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return
-    # One that has no lock yet holds nothing yet.
-    with (folder / "lock").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_locked_folder(folder)
+    except FileNotFoundError:
+        # Its run is about to lock it, or was killed before.
+        if folder.stat().st_mtime < time.time() - LOCKING_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_locked_folder(folder: Path) -> None:
+    # The lock last: a folder without one is passed over, if only for a while.
+    for path in [path for path in folder.iterdir() if path.name != LOCK]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(copy: Path) -> None:

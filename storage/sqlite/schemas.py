@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
+from storage import migrations
 from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected
 from storage.sqlite.indexes import INDEXES
 from storage.sqlite.migrating import migrate_to, revision
@@ -23,6 +24,8 @@ Definitions = dict[tuple[str, str], str | None]
 def strangeness(path: Path) -> str | None:
     """Return how the schema differs from that of the step it is at; None where it does not."""
     found, step = _definitions(path), revision(path)
+    if migrations.is_newer(step):
+        return f"its step {step} is not known here"
     with tempfile.TemporaryDirectory(prefix="home-visits-schema-") as folder:
         model = Path(folder) / "model.db"
         with MIGRATING:

@@ -4,9 +4,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from storage import migrations
 from storage.database import Wiped, WipedSince
 from storage.errors import DatabaseUnusable
 from storage.sqlite.connecting import connected, uri
+from storage.sqlite.migrating import schema_of
 from storage.sqlite.schemas import strangeness
 
 TABLES = ("home_visits", "care_enquiries", "service_user_contacts")
@@ -17,9 +19,9 @@ _IS_ERASED = """EXISTS (
 _ENQUIRIES = """{wiped} AND (
     NOT EXISTS (SELECT 1 FROM kept.home_visits AS visit WHERE visit.care_enquiry = after.id)
     OR EXISTS (SELECT 1 FROM kept.home_visits AS visit WHERE visit.care_enquiry = after.id AND {is_erased}))"""
-# Those of a family that was wiped go with it.
-_CONTACTS = """{wiped} AND NOT EXISTS (
-    SELECT 1 FROM kept.care_enquiries AS family WHERE family.id = after.care_enquiry AND family.anonymized IS NOT NULL)
+# Those of a family that is named, or that went with it by age, go with it again.
+_CONTACTS = """{wiped} AND coalesce(before.care_enquiry, '') NOT IN ({enquiries}) AND NOT EXISTS (
+    SELECT 1 FROM kept.care_enquiries AS family WHERE family.id = after.care_enquiry AND family.anonymized = after.anonymized)
     AND (NOT EXISTS (SELECT 1 FROM main.home_visits AS visit WHERE visit.service_user_contact = after.id)
     OR EXISTS (SELECT 1 FROM main.home_visits AS visit WHERE visit.service_user_contact = after.id AND {is_erased}))"""
 
@@ -27,18 +29,29 @@ _CONTACTS = """{wiped} AND NOT EXISTS (
 def wiped_since(path: Path, kept: Path, eraser: str) -> WipedSince | None:
     """Compare a restored database, which was checked, with the one before it; None where that one cannot be read."""
     try:
-        if strangeness(kept):
+        if not _is_comparable(kept):
             return None
         with closing(connected(path, "ro")) as connection:
             connection.execute("ATTACH ? AS kept", (uri(kept, "ro"),))
             wiped = {table: _wiped(connection, table) for table in TABLES}
             counts = (_ids(connection, wiped[table]) for table in TABLES)
-            enquiries = _ids(connection, _ENQUIRIES.format(wiped=wiped["care_enquiries"], is_erased=_IS_ERASED), eraser)
-            contacts = _ids(connection, _CONTACTS.format(wiped=wiped["service_user_contacts"], is_erased=_IS_ERASED), eraser)
-            return WipedSince(Wiped(*map(len, counts)), enquiries, contacts)
+            enquiries = _ENQUIRIES.format(wiped=wiped["care_enquiries"], is_erased=_IS_ERASED)
+            contacts = _CONTACTS.format(wiped=wiped["service_user_contacts"], is_erased=_IS_ERASED, enquiries=enquiries)
+            tells_contacts = _has_anonymized(connection, "kept", "service_user_contacts")
+            return WipedSince(
+                Wiped(*map(len, counts)),
+                _ids(connection, enquiries, eraser),
+                _ids(connection, contacts, eraser) if tells_contacts else [],
+            )
     except (sqlite3.Error, OSError, DatabaseUnusable):
         # The backup is in its place: that nobody can tell is no failure of that.
         return None
+
+
+def _is_comparable(kept: Path) -> bool:
+    """Tell whether a database has the tables that are known here: also one that a newer version has only added to."""
+    step, serves_from = schema_of(kept)
+    return migrations.is_served(step, serves_from) if migrations.is_newer(step) else not strangeness(kept)
 
 
 def _wiped(connection: sqlite3.Connection, table: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
 TRUNCATING_PAUSE_SECONDS, LONGEST_TRUNCATING_PAUSE_SECONDS = 0.02, 1.0
+# How long one attempt to cut off the log waits for who is writing.
+TRUNCATING_SECONDS = 1.0
+INTERRUPTING_PAUSE_SECONDS = 0.05
 
 
 class Writer:
@@ -40,6 +44,9 @@ class Writer:
         self._writes = Writes()
         self._may_write = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "writer")
+        self._is_finishing = False
+        self._purging: sqlite3.Connection | None = None
+        self._purging_lock = threading.Lock()
 
     async def open(self) -> None:
         await self._in_thread(self._connect)
@@ -55,7 +62,14 @@ class Writer:
         self._health = health
 
     async def finish(self) -> None:
-        await self._writes.finish()
+        """Wait for all writes to end, and break off what purges."""
+        self._is_finishing = True
+        finishing = asyncio.ensure_future(self._writes.finish())
+        while not finishing.done():
+            with self._purging_lock:
+                if self._purging is not None:
+                    self._purging.interrupt()
+            await asyncio.wait({finishing}, timeout=INTERRUPTING_PAUSE_SECONDS)
 
     async def close(self, *, keep_log: bool) -> None:
         """Disconnect; where `keep_log`, without moving what is in the log into the database, as SQLite does otherwise."""
@@ -72,9 +86,8 @@ class Writer:
         """Cut off the log; return whether that was done in time: somebody may read in it."""
         until, pause = time.monotonic() + seconds, TRUNCATING_PAUSE_SECONDS
         while time.monotonic() < until:
-            async with self._may_write:
-                if await self._in_thread(lambda: self._truncate_log(until)):
-                    return True
+            if await self._purge(self._truncate_log, min(until, time.monotonic() + TRUNCATING_SECONDS)):
+                return True
             await asyncio.sleep(pause)
             # Each attempt is a transaction, and has the disk write.
             pause = min(2 * pause, LONGEST_TRUNCATING_PAUSE_SECONDS)
@@ -84,8 +97,7 @@ class Writer:
         """Rewrite the file; return why that could not be, see `rewriting.rewrite`. Raises DatabaseBusy."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                async with self._may_write:
-                    return await self._in_thread(lambda: self._rewrite(seconds))
+                return await self._purge(self._rewrite, seconds)
             except DatabaseBusy:
                 if attempt == MAX_ATTEMPTS:
                     raise
@@ -93,15 +105,36 @@ class Writer:
             await asyncio.sleep(LONGEST_TRUNCATING_PAUSE_SECONDS)
         raise AssertionError("the last attempt returns or raises")
 
-    def _rewrite(self, seconds: float) -> str | None:
+    async def _purge(self, work: Callable[[sqlite3.Connection, float], T], seconds: float) -> T:
+        async def in_turn() -> T:
+            async with self._may_write:
+                return await self._in_thread(lambda: self._interruptible(work, seconds))
+
+        # One that goes on without its caller is waited for as a write is.
+        return await self._writes.run(in_turn(), None)
+
+    def _interruptible(self, work: Callable[[sqlite3.Connection, float], T], seconds: float) -> T:
+        if self._is_finishing:
+            raise DatabaseBusy
+        with translate_errors(), self._engine.connect() as connection:
+            driver = driver_connection(connection)
+            self._set_purging(driver)
+            try:
+                return work(driver, seconds)
+            finally:
+                self._set_purging(None)
+
+    def _set_purging(self, driver: sqlite3.Connection | None) -> None:
+        with self._purging_lock:
+            self._purging = driver
+
+    def _rewrite(self, driver: sqlite3.Connection, seconds: float) -> str | None:
         if self._health:
             self._health.require_writable()
-        with translate_errors(), self._engine.connect() as connection:
-            return rewriting.rewrite(driver_connection(connection), self._path, seconds)
+        return rewriting.rewrite(driver, self._path, seconds)
 
-    def _truncate_log(self, until: float) -> bool:
-        with translate_errors(), self._engine.connect() as connection:
-            return checkpoints.truncate(driver_connection(connection), self._path, until)
+    def _truncate_log(self, driver: sqlite3.Connection, until: float) -> bool:
+        return checkpoints.truncate(driver, self._path, until)
 
     async def write(self, work: Callable[[Session], T], state: WriteState | None = None) -> T:
         """Run `work` in one transaction; see `Database.write`.

@@ -57,9 +57,9 @@ class Bench:
                 process.kill()
         return Ran(process.returncode or 0, out.decode(), err.decode())
 
-    async def succeed(self, command: str) -> None:
+    async def succeed(self, command: str, **settings: str) -> None:
         """Run a command that must end well."""
-        ran = await self.run(command)
+        ran = await self.run(command, **settings)
         assert ran.code == 0, f"{command} ended with {ran.code}\n{ran.out}\n{ran.err}"
 
     def replace(self, file: str, old: str, new: str) -> None:

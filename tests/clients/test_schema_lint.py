@@ -1,29 +1,16 @@
 """The schema keeps the rules that its clients rely on, and takes nothing away from those that were generated from a release."""
 
 import shutil
-import subprocess
 
 import pytest
 
-from tests.clients.bench import ROOT, PutOnBench
+from tests.clients.bench import PutOnBench
+from tests.scripts import last_release
 
 pytestmark = pytest.mark.slow
 
 SCHEMA = "schema/schema.graphql"
 RELEASED = "tests/clients/lint/released.graphql"
-
-
-def released() -> str:
-    """Return the schema of the last release, or of the last commit while there is no release."""
-    tag = git("describe", "--tags", "--abbrev=0").strip() or "HEAD"
-    return git("show", f"{tag}:{SCHEMA}") or pytest.skip(f"{tag} has no schema to compare with")
-
-
-def git(*command: str) -> str:
-    """Return what git says; nothing where it fails, or where this is no checkout."""
-    if shutil.which("git") is None:
-        return ""
-    return subprocess.run(["git", "-C", ROOT, *command], capture_output=True, text=True, check=False).stdout
 
 
 async def test_the_schema_and_the_documents_of_the_examples_keep_every_rule(put_on_bench: PutOnBench) -> None:
@@ -55,7 +42,7 @@ async def test_a_broken_rule_is_told(old: str, new: str, complaint: str, put_on_
 
 async def test_no_client_generated_from_the_last_release_is_broken(put_on_bench: PutOnBench) -> None:
     bench = await put_on_bench("lint")
-    (bench.root / RELEASED).write_text(released())
+    (bench.root / RELEASED).write_text(last_release().sdl)
 
     compared = await bench.run("npm run --silent compare")
 

@@ -64,4 +64,4 @@ def test_a_long_search_finds_nothing_above_the_bound(make: Callable[[Path, int],
     make(tmp_path / "visits.db", visits)
 
     with measured_server(tmp_path / "visits.db") as server:
-        search(server, 400)
+        search(server, 280)

@@ -1,13 +1,11 @@
 """Calls cost what they take and no more than a request may; all that an answer could be too long or too dear for is a 400."""
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
 
 from resolvers.carehq_api import OPTIONAL, REQUIRED, _error_of
-from resolvers.carehq_counts import CACHED, LONG, SECONDS, Counts
 from schema.execution.limits import Limits
 from storage.caller import Caller
 from storage.database import Database
@@ -215,55 +213,6 @@ async def test_lists_are_compiled_in_three_forms_whatever_attributes_are_chosen(
         await gateway.call(key, "GET", VISITS, [("attributes", name) for name in names])
 
     assert listing.page.cache_info().currsize == 3
-
-
-class Seconds:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Counting:
-    """Counts how often it is counted."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.times = 0
-
-    async def __call__(self) -> int:
-        self.times += 1
-        await asyncio.sleep(0)
-        return self.number
-
-
-@pytest.mark.parametrize(("number", "times"), [(LONG - 1, 3), (LONG, 2)])
-async def test_how_many_a_long_list_has_is_kept_for_some_seconds(number: int, times: int) -> None:
-    now, count = Seconds(), Counting(number)
-    counts = Counts(now=now)
-
-    for now.now in (0.0, SECONDS - 0.1, SECONDS):
-        assert await counts.count("visits", count) == number
-
-    assert count.times == times
-
-
-async def test_of_several_who_count_the_same_at_once_one_does() -> None:
-    counts, same, other = Counts(), Counting(LONG), Counting(LONG + 1)
-
-    found = await asyncio.gather(*(counts.count("visits", same) for _ in range(10)), counts.count("users", other))
-
-    assert (found, same.times, other.times) == ([LONG] * 10 + [LONG + 1], 1, 1)
-
-
-async def test_few_counts_are_kept() -> None:
-    counts = Counts()
-
-    for n in range(CACHED + 5):
-        await counts.count(n, Counting(LONG))
-
-    assert (len(counts._counts), len(counts._locks)) == (CACHED, 0)
 
 
 @pytest.mark.parametrize(

@@ -167,5 +167,5 @@ def test_random_histories_go_alike_on_both_databases(templates: Templates) -> No
 def test_long_random_histories_go_alike_on_both_databases(templates: Templates) -> None:
     run_state_machine_as_test(
         lambda: Histories(templates),
-        settings=settings(max_examples=24, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=14, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)),
     )

@@ -88,7 +88,7 @@ def test_whatever_is_asked_is_answered_as_by_the_standard_executor(
 
 
 @pytest.mark.slow
-@settings(DRAWN, max_examples=600)
+@settings(DRAWN, max_examples=400)
 @given(QUERIES, st.sampled_from(list(SPOILT)), st.sampled_from(CALLERS), st.sampled_from([LOOSE, LOOSE, TIGHT]))
 def test_hundreds_of_documents_are_answered_as_by_the_standard_executor(
     loop: Loop, drawn: Drawn, how: str, caller: world.Caller, limits: Limits
@@ -105,7 +105,7 @@ def test_whatever_is_changed_is_answered_as_by_the_standard_executor(
 
 
 @pytest.mark.slow
-@settings(DRAWN, max_examples=250)
+@settings(DRAWN, max_examples=180)
 @given(MUTATIONS, st.sampled_from(CALLERS))
 def test_hundreds_of_changes_are_answered_as_by_the_standard_executor(
     loop: Loop, world_file: Path, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn, caller: world.Caller

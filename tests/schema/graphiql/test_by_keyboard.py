@@ -118,7 +118,9 @@ async def test_nobody_is_kept_in_any_editor(explorer: Explorer) -> None:
     press = explorer.page.keyboard.press
 
     left = {}
-    for name in ("Query editor", "Variables", "Answer"):
+    for name in ("Query editor", "Variables", "Answer", "Headers"):
+        if name == "Headers":
+            await explorer.page.get_by_role("button", name=name, exact=True).click()
         await explorer.page.get_by_role("textbox", name=name, exact=True).focus()
         if name != "Answer":
             await press("Escape")

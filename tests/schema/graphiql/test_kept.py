@@ -46,7 +46,7 @@ async def test_tabs_theme_and_history_outlive_the_browsers_tab_and_a_token_does_
 
 
 @pytest.mark.slow
-async def test_an_address_opens_an_operation_and_a_copied_link_brings_the_same(explorer: Explorer) -> None:
+async def test_an_address_opens_an_operation_and_a_copied_link_too_where_the_explorer_is_open(explorer: Explorer) -> None:
     await explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     linked = {"query": TWO, "variables": '{"id": "2"}', "operationName": "Me"}
     plain, explorer.url = explorer.url, f"{explorer.url}?{urlencode(linked)}"
@@ -59,13 +59,15 @@ async def test_an_address_opens_an_operation_and_a_copied_link_brings_the_same(e
     await explorer.page.get_by_role("status").get_by_text("The link is copied.").wait_for()
     copied = await explorer.page.evaluate("() => navigator.clipboard.readText()")
     address = explorer.page.url
-    explorer.url = copied
     await explorer.page.wait_for_function("() => localStorage['graphiql:tabState']?.includes('query Count')")
-    await explorer.reopen()
+    await explorer.choose("NextPage")
+    async with explorer.page.expect_event("load"):
+        await explorer.page.goto(copied)
     await explorer.recognised("Me")
 
     assert set(answer["data"]) == {"homeVisit", "viewer"}
-    assert {name: value for name, [value] in parse_qs(urlsplit(copied).query).items()} == linked
+    assert {name: value for name, [value] in parse_qs(urlsplit(copied).fragment).items()} == linked
+    assert copied.startswith(f"{plain}#")
     assert address == explorer.page.url == plain
     assert len(await explorer.titles()) == len(TABS) + 1
     assert await explorer.read("Query Editor") == TWO
@@ -73,21 +75,43 @@ async def test_an_address_opens_an_operation_and_a_copied_link_brings_the_same(e
 
 
 @pytest.mark.slow
-async def test_a_link_too_long_for_a_server_stands_behind_a_hash(explorer: Explorer) -> None:
-    await explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    query = "query Long { " + " ".join(f"a{number}: __typename" for number in range(400)) + " }"
+async def test_clearing_forgets_the_token_and_leaves_what_others_keep(explorer: Explorer) -> None:
     await explorer.open()
-    await explorer.write("Query Editor", query)
-    await explorer.recognised("Long")
+    await explorer.page.evaluate("() => (localStorage.theirs = 'kept')")
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+    await explorer.write("Headers", HEADERS)
+    await explorer.page.wait_for_function("() => JSON.stringify(sessionStorage).includes('typed')")
 
-    await explorer.page.get_by_role("button", name="Copy a link to this operation").click()
-    await explorer.page.get_by_role("status").get_by_text("The link is copied.").wait_for()
-    explorer.url = await explorer.page.evaluate("() => navigator.clipboard.readText()")
-    await explorer.page.evaluate("() => localStorage.clear()")
-    await explorer.reopen()
+    await explorer.page.get_by_role("button", name="Open settings dialog").click()
+    await explorer.page.get_by_role("button", name="Clear data").click()
+    await explorer.page.get_by_role("button", name="Cleared data").wait_for()
+    kept = await explorer.page.evaluate("() => [{ ...localStorage }, { ...sessionStorage }]")
+    await explorer.page.reload()
+    await explorer.tab("ComingVisits").wait_for()
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
 
-    assert urlsplit(explorer.url).query == ""
-    assert await explorer.read("Query Editor") == query
+    assert kept == [{"theirs": "kept"}, {}]
+    assert await explorer.read("Headers") == ""
+    assert explorer.complaints == []
+
+
+@pytest.mark.slow
+async def test_the_explorer_opens_where_the_browser_keeps_nothing(explorer: Explorer) -> None:
+    refusing = "{ get() { throw new DOMException('Access is denied for this document.', 'SecurityError'); } }"
+    for name in ("localStorage", "sessionStorage"):
+        await explorer.page.add_init_script(f"Object.defineProperty(window, '{name}', {refusing});")
+
+    await explorer.open()
+    await explorer.page.get_by_role("button", name="Headers", exact=True).click()
+    await explorer.write("Headers", HEADERS)
+    await explorer.choose("NextPage")
+    headers = await explorer.read("Headers")
+    answer = await explorer.run()
+
+    assert headers == HEADERS
+    assert "errors" not in answer
+    assert await explorer.titles() == list(TABS)
+    assert explorer.complaints == []
 
 
 @pytest.mark.slow

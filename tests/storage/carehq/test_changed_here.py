@@ -8,6 +8,7 @@ import pytest
 from storage.carehq.merging import Tally
 from storage.database import Database
 from storage.repository import HomeVisits
+from storage.retention.marks import unpurged
 from tests.databases import path_of
 from tests.storage.carehq.taking import CONTACT, ENQUIRY, LATER, LOCATION, VISIT, change, contact, enquiry, give, taken, visit
 from tests.storage.homes import EVERYTHING, Clock, booking, everything_in, rows_of
@@ -214,3 +215,28 @@ async def test_what_the_source_anonymizes_leaves_nothing_beside_it(database: Dat
 
     assert rows_of(path_of(database), "idempotency_keys") == []
     assert len(rows_of(path_of(database), "unpurged_wipes")) == 1
+
+
+@pytest.mark.parametrize(
+    ("documents", "marks"),
+    [
+        ({"service_user_contacts": [contact(first_name=None)]}, 1),
+        ({"care_enquiries": [enquiry(first_name=None, email=None)]}, 1),
+        ({"care_enquiries": [enquiry(email=None)]}, 0),
+        ({"home_visits": [visit(modified=LATER, service_user_contact="7" * 24)]}, 1),
+        ({"home_visits": [visit(modified=LATER, notes="")]}, 0),
+    ],
+    ids=["a contact", "an enquiry", "an address", "notes of a contact who was wiped", "notes"],
+)
+async def test_what_the_source_has_blanked_is_to_be_purged_from_files(
+    documents: dict[str, list[dict[str, object]]], marks: int, database: Database, tmp_path: Path
+) -> None:
+    wiped = [contact(_id="7" * 24)]
+    first = visit(notes="Ada is frail.", service_user_contact=CONTACT)
+    await taken(database, tmp_path, care_enquiries=[enquiry()], service_user_contacts=[contact(), *wiped], home_visits=[first])
+    await change(database, f"UPDATE service_user_contacts SET anonymized = '2024-11-01T17:00:00' WHERE id = '{'7' * 24}'")  # noqa: S608 - our own
+    before = await unpurged(database)
+
+    await taken(database, tmp_path, **documents)
+
+    assert (before, len(await unpurged(database))) == ([], marks)

@@ -16,7 +16,7 @@ from storage.outbox.courier import Courier, Pace
 from storage.outbox.letter import Letterhead
 from storage.outbox.messages import OutboxMessage, withdraw
 from storage.outbox.server import MailServer
-from storage.outbox.transports import Smtp
+from storage.outbox.transports import Smtp, Transport
 from storage.repository import HomeVisits
 from storage.sqlite import locking
 from tests import databases
@@ -46,10 +46,13 @@ class Practice:
         self.clock = Clock()
         self.visits = HomeVisits(database, EVERYTHING, clock or self.clock)
 
-    def courier(self, server: MailServer, *, timeout: float = 10, letterhead: Letterhead = LETTERHEAD, **options: Any) -> Courier:
+    def courier(
+        self, server: MailServer | Transport, *, timeout: float = 10, letterhead: Letterhead = LETTERHEAD, **options: Any
+    ) -> Courier:
         """Make a courier whose retries come exactly when they are due."""
         options = {"clock": self.clock, "jitter": lambda: 0.0, "pace": Pace(0.01, 0.01, 0.2), **options}
-        return Courier(self.database, Smtp(server, timeout=timeout), letterhead, **options)
+        transport = Smtp(server, timeout=timeout) if isinstance(server, MailServer) else server
+        return Courier(self.database, transport, letterhead, **options)
 
     async def wait_for_no_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have writes fail at once, on the connection that they use, where somebody else holds the lock."""

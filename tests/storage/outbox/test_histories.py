@@ -223,7 +223,7 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("histories", "steps"), [(8, 20), pytest.param(80, 50, marks=pytest.mark.slow)], ids=["a few short", "many long"]
+    ("histories", "steps"), [(8, 20), pytest.param(50, 50, marks=pytest.mark.slow)], ids=["a few short", "many long"]
 )
 def test_histories_send_what_must_be_sent_and_nothing_else(prepared: Path, histories: int, steps: int) -> None:
     thorough = settings(

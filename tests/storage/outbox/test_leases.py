@@ -1,6 +1,7 @@
 """Several couriers, and visits that change while their letter is on its way."""
 
 import asyncio
+import contextlib
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -246,6 +247,27 @@ async def test_a_server_that_answers_just_in_time_each_time_cannot_outlast_the_l
     [message] = await practice.messages()
     assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, None)
     assert message.reasons == f"{STAMP} The mail server took too long."
+
+
+class Deaf:
+    """A transport that loses its first cancellation, as `asyncio.wait_for` of Python 3.11 may."""
+
+    async def send(self, _letter: EmailMessage) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+
+async def test_a_lost_cancellation_cannot_outlast_the_lease(practice: Practice) -> None:
+    await practice.book()
+    courier = practice.courier(Deaf(), lease=timedelta(seconds=0.2))
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Unreachable, match=r"^The mail server took too long\.$"):
+            await courier.deliver_once()
+
+    [message] = await practice.messages()
+    assert (message.status, message.leased_until) == (ConfirmationStatus.QUEUED, None)
 
 
 class Slow:

@@ -307,7 +307,7 @@ async def rows_at(url: str) -> dict[str, list[tuple[object, ...]]]:
     "kills",
     [
         pytest.param(3, id="a few kills"),
-        pytest.param(18, id="many kills", marks=pytest.mark.slow),
+        pytest.param(12, id="many kills", marks=pytest.mark.slow),
     ],
 )
 async def test_moves_that_are_killed_at_any_moment_are_finished_by_the_next(tmp_path: Path, url: str, kills: int) -> None:

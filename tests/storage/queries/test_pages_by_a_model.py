@@ -250,7 +250,7 @@ def merged(filter: list[str] | None, id: str) -> list[str]:
 
 
 quickly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-thoroughly = settings(quickly, max_examples=600)
+thoroughly = settings(quickly, max_examples=400)
 
 
 @quickly

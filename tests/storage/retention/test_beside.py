@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, update
 
+from storage.carehq.merging import Tally
 from storage.database import Database
-from storage.models import HomeVisit, NotesRefolding
+from storage.models import HomeVisit, NotesRefolding, ServiceUserContact
 from storage.refolding import refold_all_notes
 from storage.retention import wiping
 from tests.databases import engine_at
@@ -72,3 +73,19 @@ async def test_notes_that_are_just_being_wiped_are_not_folded_anew(database: Dat
 
     assert is_waiting
     assert [(row["notes"], row["notes_folded"]) for row in rows_of(path, "home_visits")] == [("", ""), ("Plain", "plain")]
+
+
+async def test_a_stub_that_is_just_being_wiped_counts_as_unchanged(database: Database, path: Path, tmp_path: Path) -> None:
+    await keep(database, ServiceUserContact(id=CONTACT))
+    engine = engine_at(path)
+    with Session(engine) as session:
+        wipe_contact(session)
+        session.flush()
+        importing = asyncio.create_task(taken(database, tmp_path, service_user_contacts=[contact(care_enquiry=EVANS)]))
+        await asyncio.sleep(0.3)
+        is_waiting = not importing.done()
+        await asyncio.to_thread(session.commit)
+    tallies = await importing
+    engine.dispose()
+
+    assert (is_waiting, tallies) == (True, {"service_user_contacts": Tally(unchanged=1)})

@@ -16,6 +16,7 @@ from storage.models import CareEnquiry, ServiceUserContact
 from storage.outbox.messages import OutboxMessage
 from storage.repository import HomeVisits
 from storage.retention import erasing, wiping
+from storage.retention.commands import erase_and_describe
 from storage.retention.document import document_of
 from storage.retention.erasing import erase
 from storage.retention.finding import Person, PersonRequest, find_person
@@ -275,6 +276,21 @@ async def test_a_contact_who_was_wiped_cannot_be_booked_with(
     message = "This contact has been anonymized. Choose a current one."
     assert refused.value.problems == (Problem("service_user_contact", "INVALID", message),)
     assert everything_in(path) == before
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+async def test_it_is_not_said_that_files_were_cleared_which_could_not_be(
+    is_readable: bool, database: Database, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if not is_readable:
+        (tmp_path / "mail").touch()
+
+    with pytest.raises(NobodyFound) as nobody:
+        await erase_and_describe(database, PersonRequest("nobody@family.example"), clock)
+
+    assert ("was removed from files all the same" in str(nobody.value)) == is_readable
+    assert ("may hold what was wiped" in str(nobody.value)) != is_readable
 
 
 @pytest.mark.postgresql  # SQLite has one writer

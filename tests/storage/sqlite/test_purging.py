@@ -175,6 +175,69 @@ def test_copies_that_killed_runs_left_among_temporary_files_are_removed(tmp_path
     assert (used / "visits.db").read_text() == "Ada"
 
 
+@pytest.mark.parametrize(("age", "is_left"), [(0.0, True), (3600.0, False)])
+def test_a_copy_without_a_lock_is_removed_once_its_run_must_have_ended(
+    age: float, is_left: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"{leftovers.PREFIX}left"
+    folder.mkdir()
+    (folder / "visits.db").write_text("Ada")
+    then = time.time() - age
+    os.utime(folder, (then, then))
+
+    leftovers.remove_leftovers(tmp_path)
+
+    assert folder.exists() == is_left
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_the_lock_of_a_copy_goes_last(is_killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    removed: list[str] = []
+    unlink = os.unlink
+
+    def note(path: str, **options: int) -> None:
+        removed.append(Path(path).name)
+        unlink(path, **options)
+
+    if is_killed:
+        (tmp_path / f"{leftovers.PREFIX}left").mkdir()
+        for name in ("lock", "a.db", "z.db"):
+            (tmp_path / f"{leftovers.PREFIX}left" / name).touch()
+    monkeypatch.setattr(os, "unlink", note)
+    if is_killed:
+        leftovers.remove_leftovers(tmp_path)
+    else:
+        with leftovers.temporary_folder() as folder:
+            for name in ("a.db", "z.db"):
+                (folder / name).touch()
+
+    assert (sorted(removed), removed[-1]) == (["a.db", "lock", "z.db"], "lock")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_where_no_copies_can_be_looked_for_the_rest_is_purged_and_said(
+    visits: HomeVisits, database: SQLiteDatabase, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wiped_visit(visits, clock, "Ada is frail.")
+    mail = tmp_path / "mail"
+    mail.mkdir()
+    [[letter]] = inspect(database.path).query("SELECT id FROM outbox_messages LIMIT 1")
+    (mail / f"{letter}.eml").touch()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)  # all of them are full
+
+    report = await anonymize(database, YEAR, clock, mail=mail)
+    copied = tmp_path / "another disk.db"
+    database.backup(copied)
+
+    assert (report.wiped, report.letters, await unpurged(database)) == (Wiped(1, 1, 1), 1, [])
+    [sentence] = report.remains.to_repeat
+    assert sentence.startswith("Copies of the database may hold what was wiped, and cannot be looked for: No usable temporary")
+    assert inspect(copied).faults() == []
+
+
 async def test_what_was_wiped_is_said_where_somebody_holds_the_lock_while_files_are_purged(
     database: SQLiteDatabase, clock: Clock, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from storage.database import Database
 from storage.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable
 from storage.models import User
 from storage.queries.statements import Statement
+from storage.sqlite import writing
+from storage.sqlite.database import SQLiteDatabase
 from tests.inspection import inspect
 from tests.storage.homes import ALICE, everything_in, keep, visit
 from tests.storage.sqlite.handling import alices_name, name_alice
@@ -276,3 +278,27 @@ async def test_what_nobody_waits_for_may_fail_in_silence(database: Database, cap
     gc.collect()
 
     assert (len(failing), caplog.records) == (1, [])
+
+
+async def test_a_stop_waits_neither_long_nor_with_all_others_for_a_purge(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "TRUNCATING_SECONDS", 0.3)
+    database = await SQLiteDatabase(path).open()
+    gaps = list[float]()
+
+    async def tick() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - before)
+
+    with inspect(path).locked():
+        ticking = asyncio.create_task(tick())
+        purging = asyncio.create_task(database._writer.truncate_log(10))
+        await asyncio.sleep(0.1)
+        purging.cancel()
+        await database.close()
+        await asyncio.sleep(0.02)
+        ticking.cancel()
+
+    assert max(gaps) < 1
+    assert sum(gaps) < 3

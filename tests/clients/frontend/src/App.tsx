@@ -3,6 +3,7 @@ import { BookVisit } from "./BookVisit";
 import { Calendar } from "./Calendar";
 import { go, Link, useAddress } from "./address";
 import { Following } from "./changes";
+import { Locations } from "./locations";
 import { Visit } from "./Visit";
 import { VisitsList } from "./VisitsList";
 
@@ -39,12 +40,10 @@ export function App() {
         <Following>
           {visit ? (
             <Visit key={visit} id={visit} done={visit === booked ? "The visit is booked." : ""} />
-          ) : view === "calendar" ? (
-            <Calendar />
           ) : view === "book" ? (
             <BookVisit onBooked={onBooked} />
           ) : (
-            <VisitsList />
+            <Locations>{view === "calendar" ? <Calendar /> : <VisitsList />}</Locations>
           )}
         </Following>
       </main>

@@ -1,4 +1,5 @@
 import { useQuery } from "urql";
+import { Failure } from "./changes";
 import { Field, Options, type Values } from "./forms";
 import { graphql } from "./generated";
 import type { VisitHost } from "./generated/graphql";
@@ -14,6 +15,9 @@ const USERS = graphql(`
         firstName
         lastName
       }
+      pageInfo {
+        hasNextPage
+      }
     }
   }
 `);
@@ -28,10 +32,13 @@ export function Appointment(props: {
   refused: Refused | null;
 }) {
   const { location, initial, assigned, refused } = props;
-  const [{ data }] = useQuery({ query: USERS, variables: { location: location.id } });
+  const [{ data, error }] = useQuery({ query: USERS, variables: { location: location.id } });
   const users = data?.users.nodes ?? [];
   // Who has left, or is of another location, is offered no more, but stays where they are assigned.
   const people: Person[] = assigned && !users.some(({ id }) => id === assigned.id) ? [assigned, ...users] : users;
+  // Nor is a host lost that the schema has gained since this page was built.
+  const hosts = [...new Set([...HOSTS, initial["host"] ?? ""])];
+  const hint = data?.users.pageInfo.hasNextPage ? "The first 100 colleagues by name" : undefined;
   const problem = (name: string) => refused?.fields[name];
   return (
     <>
@@ -49,19 +56,20 @@ export function Appointment(props: {
         <Field label="Host" name="host" problem={problem("host")}>
           {(control) => (
             <select {...control} defaultValue={initial["host"]}>
-              <Options values={HOSTS} say={words} />
+              <Options values={hosts} say={words} />
             </select>
           )}
         </Field>
-        <Field label="Assigned to" name="assignedTo" problem={problem("assignedTo")}>
+        <Field label="Assigned to" name="assignedTo" hint={hint} problem={problem("assignedTo")}>
           {(control) => (
-            <select key={people.length} {...control} defaultValue={initial["assignedTo"]}>
+            <select {...control} defaultValue={initial["assignedTo"]}>
               <option value="">As the care enquiry is</option>
               <Options values={people.map(({ id }) => id)} say={(id) => fullName(people.find((one) => one.id === id) ?? null)} />
             </select>
           )}
         </Field>
       </div>
+      {error && <Failure error={error} />}
       <Field label="Notes" name="notes" problem={problem("notes")}>
         {(control) => <textarea {...control} rows={3} defaultValue={initial["notes"]} />}
       </Field>
@@ -79,8 +87,15 @@ export function appointmentOf({ date, time, host, assignedTo, notes }: Values, t
   };
 }
 
+/** Whom the API assigns a visit to that names nobody: who has its care enquiry. */
+export function assigneeOf({ assignedTo }: Values, enquiry: { assignedTo: { id: string } | null } | null): string | null {
+  return assignedTo || (enquiry?.assignedTo?.id ?? null);
+}
+
 /** Where clocks are set forward, an hour is missing. */
-export const NO_SUCH_TIME: Refused = {
-  message: "Nothing was saved. Correct what is marked, then try again.",
-  fields: { dateTime: "The clocks there are set forward past this time on that day. Choose another." },
-};
+export function noSuchTime(): Refused {
+  return {
+    message: "Nothing was saved. Correct what is marked, then try again.",
+    fields: { dateTime: "The clocks there are set forward past this time on that day. Choose another." },
+  };
+}

@@ -1,14 +1,14 @@
 import { useState } from "react";
 import { useMutation } from "urql";
 import { Heading } from "./address";
-import { Appointment, appointmentOf, NO_SUCH_TIME } from "./Appointment";
+import { Appointment, appointmentOf, assigneeOf, noSuchTime } from "./Appointment";
 import { Conflicts } from "./Conflicts";
 import { EnquiryPicker, type Enquiry } from "./EnquiryPicker";
 import { Field, Form, Options, type Values } from "./forms";
 import { graphql } from "./generated";
 import type { VisitType } from "./generated/graphql";
 import { refusedBy, type Refused } from "./refusals";
-import { fullName, words } from "./words";
+import { fullName, VISIT_TYPES, words } from "./words";
 import { HERE } from "./zones";
 
 const BOOK = graphql(`
@@ -40,14 +40,14 @@ export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
   const [values, setValues] = useState(INITIAL);
   const [refused, setRefused] = useState<Refused | null>(null);
   // Made with the form, so that sending the form again books nothing again.
-  const [idempotencyKey] = useState(() => crypto.randomUUID());
+  const [idempotencyKey, setIdempotencyKey] = useState(newKey);
   const [{ fetching, error }, book] = useMutation(BOOK);
   const location = enquiry?.location;
   const timeZone = location?.timeZone ?? HERE;
 
   async function submit(values: Values) {
     const { dateTime, ...appointment } = appointmentOf(values, timeZone);
-    if (!dateTime) return setRefused(NO_SUCH_TIME);
+    if (!dateTime) return setRefused(noSuchTime());
     const input = {
       ...appointment,
       dateTime,
@@ -58,12 +58,19 @@ export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
       idempotencyKey,
     };
     const result = (await book({ input })).data?.bookHomeVisit;
-    if (result?.__typename === "BookHomeVisitSuccess") onBooked(result.homeVisit.id);
-    else setRefused(result ? refusedBy(result) : null);
+    if (result?.__typename === "BookHomeVisitSuccess") return onBooked(result.homeVisit.id);
+    // What was sent before is booked, though no answer came. Whoever books again means another visit.
+    if (result?.__typename === "IdempotencyConflictError") setIdempotencyKey(newKey());
+    setRefused(result ? refusedBy(result) : null);
   }
 
-  const { dateTime, host, assignedTo } = appointmentOf(values, timeZone);
-  const seenTo = assignedTo ?? enquiry?.assignedTo?.id ?? null;
+  /** Keeps what is typed when another enquiry is chosen, but for a colleague, who may not be of its location. */
+  function change(changed: Values) {
+    setValues({ ...values, ...changed, ...(changed["careEnquiry"] !== enquiry?.id && { assignedTo: "" }) });
+  }
+
+  const { dateTime, host } = appointmentOf(values, timeZone);
+  const assignedTo = assigneeOf(values, enquiry);
   return (
     <>
       <Heading title="Book a visit">Book a visit</Heading>
@@ -74,19 +81,19 @@ export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
         refused={refused}
         error={error}
         onSubmit={submit}
-        onChange={setValues}
+        onChange={change}
       >
         <EnquiryPicker chosen={enquiry} problem={refused?.fields["careEnquiry"]} onChoose={setEnquiry} />
         {enquiry && location && (
           <fieldset key={enquiry.id}>
             <legend>At {location.name}</legend>
-            <Appointment location={location} initial={INITIAL} assigned={null} refused={refused} />
-            <Conflicts variables={dateTime ? { location: location.id, dateTime, host, assignedTo: seenTo } : null} />
+            <Appointment location={location} initial={values} assigned={null} refused={refused} />
+            <Conflicts variables={dateTime ? { location: location.id, dateTime, host, assignedTo } : null} />
             <div className="pair">
               <Field label="How" name="visitType" problem={refused?.fields["visitType"]}>
                 {(control) => (
-                  <select {...control}>
-                    <Options values={["IN_PERSON", "VIRTUAL"]} say={words} />
+                  <select {...control} defaultValue={values["visitType"]}>
+                    <Options values={VISIT_TYPES} say={words} />
                   </select>
                 )}
               </Field>
@@ -113,4 +120,9 @@ export function BookVisit({ onBooked }: { onBooked: (id: string) => void }) {
       </Form>
     </>
   );
+}
+
+/** `crypto.randomUUID` is missing on plain HTTP from another machine. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

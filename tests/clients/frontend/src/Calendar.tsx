@@ -22,18 +22,17 @@ const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 /** A month at a location: how many visits each day has, by the clocks there. */
 export function Calendar() {
   const address = useAddress();
-  const { locations } = useLocations();
-  const location = locations.find(({ id }) => id === address.get("location")) ?? locations[0];
-  const timeZone = location?.timeZone ?? "UTC";
+  const locations = useLocations();
+  const location = locations.find(({ id }) => id === address.get("location")) ?? locations[0]!;
+  const { timeZone } = location;
   const now = today(timeZone);
   const month = monthOf(address.get("month")) ?? now.slice(0, 7);
   const days = daysOf(month);
   const { data, error } = useLiveQuery({
     query: MONTH,
-    variables: { filter: { location: [location?.id ?? ""], startDate: days[0]!, endDate: days.at(-1)!, timeZone } },
-    pause: !location,
+    variables: { filter: { location: [location.id], startDate: days[0]!, endDate: days.at(-1)!, timeZone } },
   });
-  const to = (month: string) => ({ view: "calendar", location: location?.id, month });
+  const to = (month: string) => ({ view: "calendar", location: location.id, month });
   return (
     <>
       <Heading key={month} title="Calendar">
@@ -44,7 +43,7 @@ export function Calendar() {
           {(control) => (
             <select
               {...control}
-              value={location?.id ?? ""}
+              value={location.id}
               onChange={(event) => go({ view: "calendar", month, location: event.target.value })}
             >
               <Options values={locations.map(({ id }) => id)} say={(id) => locations.find((one) => one.id === id)?.name ?? id} />
@@ -59,7 +58,7 @@ export function Calendar() {
       {error && <Failure error={error} />}
       <table className="month">
         <caption>
-          Visits to {location?.name} in {named(month)}
+          Visits to {location.name} in {named(month)}
         </caption>
         <thead>
           <tr>
@@ -75,7 +74,7 @@ export function Calendar() {
             <tr key={number}>
               {week.map((day, place) => (
                 <td key={place} aria-current={day === now ? "date" : undefined}>
-                  {day && <Day day={day} location={location?.id} counts={data?.homeVisitCounts ?? []} />}
+                  {day && <Day day={day} location={location.id} counts={data?.homeVisitCounts ?? []} />}
                 </td>
               ))}
             </tr>
@@ -86,7 +85,7 @@ export function Calendar() {
   );
 }
 
-function Day({ day, location, counts }: { day: string; location: string | undefined; counts: MonthQuery["homeVisitCounts"] }) {
+function Day({ day, location, counts }: { day: string; location: string; counts: MonthQuery["homeVisitCounts"] }) {
   const date = <time dateTime={day}>{Number(day.slice(8))}</time>;
   const ofDay = counts.filter((group) => group.day === day);
   if (ofDay.length === 0) return date;

@@ -1,10 +1,11 @@
-import { useRef, useState } from "react";
-import { useMutation } from "urql";
+import { useId, useRef, useState, type ReactNode } from "react";
+import { useMutation, type CombinedError } from "urql";
 import { Form, type Values } from "./forms";
 import { graphql } from "./generated";
-import type { VisitCardFragment } from "./generated/graphql";
+import type { CancelVisitMutation, CompleteVisitMutation, VisitCardFragment } from "./generated/graphql";
 import { refusedBy, type Refused } from "./refusals";
 import { fullName } from "./words";
+import { spoken } from "./zones";
 
 const CANCEL = graphql(`
   mutation CancelVisit($input: CancelHomeVisitInput!) {
@@ -63,34 +64,79 @@ interface Props {
   onDone: () => void;
 }
 
-export function CompleteVisit({ visit: { id, version }, onDone }: Props) {
-  const [refused, setRefused] = useState<Refused | null>(null);
-  const [{ fetching, error }, complete] = useMutation(COMPLETE);
+type Result = CancelVisitMutation["cancelHomeVisit"] | CompleteVisitMutation["completeHomeVisit"];
 
-  async function submit() {
-    const result = (await complete({ input: { id, expectedVersion: version } })).data?.completeHomeVisit;
-    if (result?.__typename === "CompleteHomeVisitSuccess") onDone();
-    else setRefused(result ? refusedBy(result) : null);
+export function CompleteVisit({ visit: { id, version, dateTime, location, careEnquiry }, onDone }: Props) {
+  const [{ fetching, error }, complete] = useMutation(COMPLETE);
+  const isToCome = new Date(dateTime) > new Date();
+
+  async function end() {
+    return (await complete({ input: { id, expectedVersion: version } })).data?.completeHomeVisit;
   }
 
   return (
-    <Form label="Complete the visit" submit="It took place" busy={fetching} refused={refused} error={error} onSubmit={submit}>
-      {null}
-    </Form>
+    <EndVisit
+      opener="Complete this visit…"
+      title={`Did the visit of ${fullName(careEnquiry.careSeeker)} take place?`}
+      submit="It took place"
+      busy={fetching}
+      error={error}
+      end={end}
+      onDone={onDone}
+    >
+      <p>
+        It {isToCome ? "is yet to come" : "was planned"}: {spoken(dateTime, location.timeZone)}.
+      </p>
+    </EndVisit>
+  );
+}
+
+export function CancelVisit({ visit: { id, version, careEnquiry }, onDone }: Props) {
+  const [{ fetching, error }, cancel] = useMutation(CANCEL);
+  const { careSeeker } = careEnquiry;
+
+  async function end({ notify }: Values) {
+    const input = { id, expectedVersion: version, notifyCareSeeker: notify === "on" };
+    return (await cancel({ input })).data?.cancelHomeVisit;
+  }
+
+  return (
+    <EndVisit
+      opener="Cancel this visit…"
+      title={`Cancel the visit of ${fullName(careSeeker)}?`}
+      submit="Cancel the visit"
+      busy={fetching}
+      error={error}
+      end={end}
+      onDone={onDone}
+    >
+      <label className="choice">
+        <input type="checkbox" name="notify" defaultChecked={Boolean(careSeeker?.email)} disabled={!careSeeker?.email} />
+        <span>Tell {careSeeker?.email ?? "nobody: there is no email address"}</span>
+      </label>
+    </EndVisit>
   );
 }
 
 /** Cannot be undone, so it asks first. The dialog is the browser's own: it keeps the focus, and Esc leaves it. */
-export function CancelVisit({ visit: { id, version, careEnquiry }, onDone }: Props) {
+function EndVisit(props: {
+  opener: string;
+  title: string;
+  submit: string;
+  busy: boolean;
+  error: CombinedError | undefined;
+  end: (values: Values) => Promise<Result | undefined>;
+  onDone: () => void;
+  children: ReactNode;
+}) {
+  const { opener, title, submit, busy, error, end, onDone, children } = props;
   const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
   const [refused, setRefused] = useState<Refused | null>(null);
-  const [{ fetching, error }, cancel] = useMutation(CANCEL);
-  const { careSeeker } = careEnquiry;
 
-  async function submit({ notify }: Values) {
-    const input = { id, expectedVersion: version, notifyCareSeeker: notify === "on" };
-    const result = (await cancel({ input })).data?.cancelHomeVisit;
-    if (result?.__typename === "CancelHomeVisitSuccess") {
+  async function onSubmit(values: Values) {
+    const result = await end(values);
+    if (result?.__typename === "CancelHomeVisitSuccess" || result?.__typename === "CompleteHomeVisitSuccess") {
       dialog.current?.close(); // while it is open, nothing else can have the focus
       onDone();
     } else setRefused(result ? refusedBy(result) : null);
@@ -99,25 +145,15 @@ export function CancelVisit({ visit: { id, version, careEnquiry }, onDone }: Pro
   return (
     <>
       <button type="button" className="quiet" onClick={() => dialog.current?.showModal()}>
-        Cancel this visit…
+        {opener}
       </button>
-      <dialog ref={dialog} aria-labelledby="cancel-title">
-        <h2 id="cancel-title">Cancel the visit of {fullName(careSeeker)}?</h2>
-        <Form
-          label="Cancel the visit"
-          submit="Cancel the visit"
-          busy={fetching}
-          refused={refused}
-          error={error}
-          onSubmit={submit}
-        >
-          <label className="choice">
-            <input type="checkbox" name="notify" defaultChecked={Boolean(careSeeker?.email)} disabled={!careSeeker?.email} />
-            <span>Tell {careSeeker?.email ?? "nobody: there is no email address"}</span>
-          </label>
+      <dialog ref={dialog} aria-labelledby={id}>
+        <h2 id={id}>{title}</h2>
+        <Form label={submit} submit={submit} busy={busy} refused={refused} error={error} onSubmit={onSubmit}>
+          {children}
         </Form>
         <button type="button" className="quiet" onClick={() => dialog.current?.close()}>
-          Keep it
+          Keep it pending
         </button>
       </dialog>
     </>

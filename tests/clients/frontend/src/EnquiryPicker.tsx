@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { useQuery } from "urql";
-import { useThrottled } from "./changes";
+import { Failure, useThrottled } from "./changes";
 import { Field } from "./forms";
 import { graphql } from "./generated";
 import type { FindEnquiriesQuery } from "./generated/graphql";
@@ -35,6 +35,9 @@ const ENQUIRIES = graphql(`
           }
         }
       }
+      pageInfo {
+        hasNextPage
+      }
     }
   }
 `);
@@ -50,8 +53,9 @@ export function EnquiryPicker(props: {
   const { chosen, problem, onChoose } = props;
   const [typed, setTyped] = useState("");
   const search = useThrottled(typed.trim());
-  const [{ data, fetching }] = useQuery({ query: ENQUIRIES, variables: { search }, pause: search.length < 2 });
+  const [{ data, fetching, error }] = useQuery({ query: ENQUIRIES, variables: { search }, pause: search.length < 2 });
   const found = search.length < 2 ? [] : (data?.careEnquiries.nodes ?? []);
+  const more = data?.careEnquiries.pageInfo.hasNextPage ? ", and more: type more of the name" : "";
   const offered = chosen && !found.some(({ id }) => id === chosen.id) ? [chosen, ...found] : found;
   return (
     <fieldset>
@@ -66,8 +70,15 @@ export function EnquiryPicker(props: {
           <input {...control} type="search" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} />
         )}
       </Field>
+      {error && <Failure error={error} />}
       <p role="status">
-        {search.length < 2 ? "" : fetching ? "Searching…" : found.length === 0 ? "Nobody found" : `${found.length} found`}
+        {search.length < 2 || error
+          ? ""
+          : fetching
+            ? "Searching…"
+            : found.length === 0
+              ? "Nobody found"
+              : `${found.length} found${more}`}
       </p>
       {offered.map((enquiry) => (
         <label key={enquiry.id} className="choice">

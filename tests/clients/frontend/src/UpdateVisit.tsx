@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { useMutation } from "urql";
-import { Appointment, appointmentOf, NO_SUCH_TIME } from "./Appointment";
+import { Appointment, appointmentOf, assigneeOf, noSuchTime } from "./Appointment";
 import { Conflicts } from "./Conflicts";
 import { Form, type Values } from "./forms";
 import { graphql } from "./generated";
@@ -40,7 +40,7 @@ const UPDATE = graphql(`
   }
 `);
 
-/** Changes a visit as it was when the form was filled. If somebody else was faster it says so, and begins again with theirs. */
+/** Changes a visit as it was when the form was filled. If somebody else was faster it says so, and keeps what is typed. */
 export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDone: (message: string) => void }) {
   const [seen, setSeen] = useState(visit);
   const initial = valuesOf(seen);
@@ -48,6 +48,8 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
   const [refused, setRefused] = useState<Refused | null>(null);
   const [{ fetching, error }, update] = useMutation(UPDATE);
   const { location } = seen;
+
+  const differs = (values: Values, ...names: string[]) => names.some((name) => values[name] !== initial[name]);
 
   function beginWith(visit: VisitCardFragment) {
     setSeen(visit);
@@ -57,16 +59,15 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
 
   async function submit(values: Values) {
     const { dateTime, host, assignedTo, notes } = appointmentOf(values, location.timeZone);
-    if (!dateTime) return setRefused(NO_SUCH_TIME);
-    const differs = (...names: string[]) => names.some((name) => values[name] !== initial[name]);
+    if (!dateTime) return setRefused(noSuchTime());
     // What is absent stays as it is: a time keeps its seconds, and nobody is sent an email of it.
     const input = {
       id: seen.id,
       expectedVersion: seen.version,
-      ...(differs("date", "time") && { dateTime }),
-      ...(differs("host") && { host }),
-      ...(differs("assignedTo") && { assignedTo }),
-      ...(differs("notes") && { notes }),
+      ...(differs(values, "date", "time") && { dateTime }),
+      ...(differs(values, "host") && { host }),
+      ...(differs(values, "assignedTo") && { assignedTo }),
+      ...(differs(values, "notes") && { notes }),
     };
     const result = (await update({ input })).data?.updateHomeVisit;
     if (result?.__typename !== "UpdateHomeVisitSuccess") return setRefused(result ? refusedBy(result) : null);
@@ -74,11 +75,14 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
     onDone("The changes are saved.");
   }
 
-  const { dateTime, host, assignedTo } = appointmentOf(values, location.timeZone);
-  const changed = Object.keys(initial).some((name) => values[name] !== initial[name]);
+  const { dateTime, host } = appointmentOf(values, location.timeZone);
+  const assignedTo = differs(values, "assignedTo") ? assigneeOf(values, seen.careEnquiry) : (seen.assignedTo?.id ?? null);
+  const changed = differs(values, ...Object.keys(initial));
   const conflicts = { location: location.id, host, assignedTo, excluding: seen.id };
   const now = refused?.now ?? (visit.version > seen.version ? visit : null);
   if (now && !changed) beginWith(now); // nothing is lost by it
+  const isOver = !(now ?? visit).allowedOperations.includes("UPDATE");
+  if (isOver && !changed) return null;
   return (
     <section key={seen.version} aria-label="Change the visit">
       <h2>Change it</h2>
@@ -95,16 +99,20 @@ export function UpdateVisit({ visit, onDone }: { visit: VisitCardFragment; onDon
         <Conflicts variables={changed && dateTime ? { ...conflicts, dateTime } : null} />
         {now && (
           <div role="status" className="conflicts">
-            <p>Somebody else has changed this visit meanwhile. What you see above is how it is now.</p>
+            <p>
+              {isOver
+                ? "This visit can be changed no more. What is in this form is not saved."
+                : "Somebody else has changed this visit meanwhile. What you see above is how it is now."}
+            </p>
             <button
               type="button"
               className="quiet"
               onClick={() => {
                 beginWith(now);
-                onDone("The form has the visit as it is now.");
+                onDone(isOver ? "What was in the form is discarded." : "The form has the visit as it is now.");
               }}
             >
-              Begin again with that
+              {isOver ? "Discard it" : "Begin again with that"}
             </button>
           </div>
         )}

@@ -1,4 +1,3 @@
-import { useState } from "react";
 import { go, Heading, Link, useAddress } from "./address";
 import { Failure, useLiveQuery } from "./changes";
 import { Field, Options } from "./forms";
@@ -31,19 +30,20 @@ const SIZE = 20;
 export function VisitsList() {
   const address = useAddress();
   const { after, before, ...filters } = Object.fromEntries(address);
-  const { locations, fetching } = useLocations();
-  const location = locations.find(({ id }) => id === filters["location"]) ?? locations[0]; // whose days the dates are
+  const locations = useLocations();
+  const chosen = filters["location"] || locations[0]!.id; // whose days the dates are
+  const location = locations.find(({ id }) => id === chosen);
   const timeZone = location?.timeZone ?? HERE;
   const window = before ? { last: SIZE, before } : { first: SIZE, after: after ?? null };
   const variables = { filter: filterOf(address, timeZone), ...window };
-  const { data, error, stale } = useLiveQuery({ query: VISITS, variables, pause: fetching });
+  const { data, error, stale } = useLiveQuery({ query: VISITS, variables });
   const page = data?.homeVisits;
   return (
     <>
       <Heading key={`${address}`} title="Visits">
         Visits
       </Heading>
-      {!fetching && <Filters key={`filters ${address}`} timeZone={timeZone} />}
+      <Filters key={`filters ${address}`} timeZone={timeZone} />
       {error && <Failure error={error} />}
       <p role="status">{page ? counted(page.totalCount) : error ? "" : "Loading…"}</p>
       <ul className="visits" aria-busy={stale}>
@@ -85,9 +85,10 @@ function Card({ visit }: { visit: VisitCardFragment }) {
 /** A form whose values are those of the address, and become them. */
 function Filters({ timeZone }: { timeZone: string }) {
   const address = useAddress();
-  const { locations } = useLocations();
+  const locations = useLocations();
   const value = (name: string) => address.get(name) ?? "";
-  const [location, setLocation] = useState(value("location")); // its choices come after the form
+  // A location that is not to be seen is offered where the address names it: the list is of no other.
+  const choices = [...new Set([...locations.map(({ id }) => id), value("location")])].filter(Boolean);
   return (
     <form
       role="search"
@@ -103,9 +104,9 @@ function Filters({ timeZone }: { timeZone: string }) {
       </Field>
       <Field label="Location" name="location">
         {(control) => (
-          <select {...control} value={location} onChange={(event) => setLocation(event.target.value)}>
+          <select {...control} defaultValue={value("location")}>
             <option value="">All</option>
-            <Options values={locations.map(({ id }) => id)} say={(id) => locations.find((one) => one.id === id)?.name ?? id} />
+            <Options values={choices} say={(id) => locations.find((one) => one.id === id)?.name ?? id} />
           </select>
         )}
       </Field>

@@ -34,8 +34,7 @@ export function Following({ children }: { children: ReactNode }) {
   const after = data?.homeVisitEvents.pageInfo.endCursor ?? null;
   const [changes] = useSubscription({ query: CHANGES, variables: { after }, pause: !data });
   const revision = useThrottled(changes.data?.homeVisitChanged.node.sequence ?? 0);
-  if (error) return <Failure error={error} />;
-  if (!data) return <p role="status">Loading…</p>;
+  if (!data) return error ? <Failure error={error} /> : <p role="status">Loading…</p>;
   return (
     <Revision value={revision}>
       {changes.error && (

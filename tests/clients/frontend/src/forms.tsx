@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type FormEvent, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from "react";
 import type { CombinedError } from "urql";
 import { Failure } from "./changes";
 import type { Refused } from "./refusals";
@@ -14,7 +14,7 @@ interface Control {
 export function Field(props: {
   label: string;
   name: string;
-  hint?: string;
+  hint?: string | undefined;
   problem?: string | undefined;
   children: (control: Control) => ReactNode;
 }) {
@@ -51,6 +51,7 @@ export function Form(props: {
 }) {
   const { label, submit, busy, refused, error, onSubmit, onChange, children } = props;
   const form = useRef<HTMLFormElement>(null);
+  const [attempts, setAttempts] = useState(0);
   useEffect(() => {
     if (refused) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
   }, [refused]);
@@ -61,13 +62,16 @@ export function Form(props: {
       aria-busy={busy}
       onSubmit={(event) => {
         event.preventDefault();
-        if (!busy) onSubmit(valuesOf(event));
+        if (busy) return;
+        setAttempts(attempts + 1);
+        onSubmit(valuesOf(event));
       }}
       onChange={(event) => onChange?.(valuesOf(event))}
     >
       {children}
-      <div role="alert" className="failure">
-        {refused?.message}
+      {/* The same words are read out again only where they are new on the page. */}
+      <div key={attempts} role="alert" className="failure">
+        {!busy && refused?.message}
       </div>
       {error && <Failure error={error} />}
       <button type="submit">{busy ? "One moment…" : submit}</button>

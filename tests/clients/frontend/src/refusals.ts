@@ -34,8 +34,9 @@ export function refusedBy(refusal: Refusal): Refused {
     case "HomeVisitNotPendingError":
       return { message, fields: {}, now: refusal.homeVisit };
     case "HomeVisitNotFoundError":
-    case "IdempotencyConflictError":
       return { message, fields: {} };
+    case "IdempotencyConflictError":
+      return { message: "What you sent before is booked, though no answer came. Book again for another visit.", fields: {} };
     default:
       return unforeseen(refusal);
   }

@@ -1,18 +1,19 @@
 import { graphql } from "./generated";
-import type { HomeVisitStatus, VisitCardFragment, VisitHost } from "./generated/graphql";
+import type { HomeVisitStatus, VisitCardFragment, VisitHost, VisitType } from "./generated/graphql";
 
-export const HOSTS: VisitHost[] = [
-  "MANAGER",
-  "DEPUTY_MANAGER",
-  "ADMINISTRATOR",
-  "RECEPTIONIST",
-  "SENIOR_CARER",
-  "CARER",
-  "CUSTOMER_RELATIONS_ADVISER",
-  "NURSE",
-  "OTHER",
-];
-export const STATUSES: HomeVisitStatus[] = ["PENDING", "CANCELLED", "COMPLETED"];
+export const HOSTS = listOf<VisitHost>({
+  MANAGER: true,
+  DEPUTY_MANAGER: true,
+  ADMINISTRATOR: true,
+  RECEPTIONIST: true,
+  SENIOR_CARER: true,
+  CARER: true,
+  CUSTOMER_RELATIONS_ADVISER: true,
+  NURSE: true,
+  OTHER: true,
+});
+export const STATUSES = listOf<HomeVisitStatus>({ PENDING: true, CANCELLED: true, COMPLETED: true });
+export const VISIT_TYPES = listOf<VisitType>({ IN_PERSON: true, VIRTUAL: true });
 
 /** What a screen shows of a visit, wherever it shows one. */
 graphql(`
@@ -36,6 +37,9 @@ graphql(`
         firstName
         lastName
         email
+      }
+      assignedTo {
+        id
       }
     }
     assignedTo {
@@ -63,4 +67,9 @@ export function fullName(person: { firstName: string | null; lastName: string | 
 
 export function attendeeOf(visit: VisitCardFragment): string {
   return fullName(visit.serviceUserContact ?? visit.careEnquiry.careSeeker);
+}
+
+/** All values of an enum. One that the schema gains and the list lacks fails `tsc`. */
+function listOf<Value extends string>(values: Record<Value, true>): Value[] {
+  return Object.keys(values) as Value[];
 }
