@@ -19,8 +19,9 @@ from resolvers.api import schema_definition
 from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
+from schema.server.account import account_to_follow, followed_account, refuse_while_following
 from schema.server.background import BackgroundTask, background_tasks, lifespan
-from schema.server.commands import commands, load_settings, say
+from schema.server.commands import commands, load_settings, report, say
 from schema.server.databases import migrated_database
 from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
@@ -77,7 +78,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         *background_tasks(settings, database, HomeVisits(database, auth.DEVELOPER, clock), metrics, dev=dev),
     ]
     if live:
-        background.append(live.background)
+        background += live.background
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
@@ -95,7 +96,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
 
 
 def _live(settings: Settings, database: Database, metrics: Metrics) -> "Live | None":
-    if settings.carehq_url is None:
+    if followed_account(settings) is None:
         return None
     from resolvers.live import export_gauges_of, live_of
 
@@ -132,6 +133,8 @@ def serve(
         raise Unstartable("--dev lets everybody in, so it listens on this machine only: leave out --host, or set up sign-in.")
     if demo and not dev:
         raise Unstartable("--demo fills a database with made-up visits, to try out: leave it out, or add --dev.")
+    if demo:
+        refuse_while_following(settings, "Made-up visits are nothing for CareHQ")
     # What cannot start is refused before anything is changed.
     app = create_app(settings, log, dev=dev, demo=demo)
     if inherited is not None:
@@ -147,6 +150,11 @@ def serve(
         serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + (
             "" if settings.lets_sign_in else ANYBODY
         )
+        if account := followed_account(settings):
+            from resolvers.live import refuse_itself
+
+            run_with(database, partial(refuse_itself, account=account))
+            serving += f", following {account}"
         if workers == 1:
             uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
         else:
@@ -167,11 +175,13 @@ def follow(
     from resolvers.live import follow_account, follow_once
 
     settings = load_settings()
+    account = account_to_follow(settings)
     Log(settings.log_format or "console").capture_logging()
     database = migrated_database(settings, create=True)
     if once:
-        typer.echo("\n".join(run_with(database, partial(follow_once, settings=settings))))
+        report(run_with(database, partial(follow_once, account=account)))
     else:
+        say(f"Following {account} into {database}")
         run_with(database, lambda database: processes.run_until_stopped(follow_account(database, settings)))
 
 
@@ -198,12 +208,15 @@ def token(
 def key(
     role: Annotated[list[Role] | None, typer.Option(case_sensitive=False, help="What a new key may do; repeatable.")] = None,
     location: Annotated[list[str] | None, typer.Option(help="A location it is limited to; repeat for several.")] = None,
-    name: Annotated[str, typer.Option(help="Who uses it, as events tell it; else its account ID.")] = "",
+    name: Annotated[str, typer.Option(help="Who uses it, as events tell it; else the key.")] = "",
     allow_signature_1: Annotated[bool, typer.Option("--allow-signature-1", help="For old clients: see the README.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the keys.")] = False,
     revoke: Annotated[str | None, typer.Option(help="The key to end.")] = None,
 ) -> None:
-    """Make a key of the API at /v1, list them, or end one. A new one is account ID, key and secret, each on a line."""
+    """Make a key of the API at /v1, list them, or end one.
+
+    A new one is account ID, key and secret, each on a line. All keys of a database have one account ID.
+    """
     from resolvers.rest import KeyMaker, list_keys, revoke_key
 
     settings = load_settings()

@@ -48,16 +48,16 @@ class Encryption:
 
 
 def new_key(encryption: Encryption, caller: Caller, now: datetime, *, allows_signature_1: bool) -> NewKey:
-    """Make a key for a caller; without a subject, it is the account ID. Raises ValueError for a name or location that is none."""
+    """Make a key for a caller; without a subject, it is the key itself. Raises ValueError for a name or location that is none."""
     if not (caller.subject.isprintable() and caller.subject == caller.subject.strip() and len(caller.subject) <= SUBJECT_LENGTH):
         raise ValueError(f"a name has 1 to {SUBJECT_LENGTH} printable characters, and no spaces around them")
     if not all(map(is_identifier, caller.locations or ())):
         raise ValueError("a location is known by its ID, 24 hexadecimal characters")
-    account_id, secret = new_identifier(now), secrets.token_urlsafe(32)
+    key, secret = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
     record = APIKey(
-        key=secrets.token_urlsafe(24),
-        account_id=account_id,
-        subject=caller.subject or account_id,
+        key=key,
+        account_id=new_identifier(now),
+        subject=caller.subject or key,
         secret=encryption.encrypted(secret),
         roles=sorted(caller.roles),
         locations=None if caller.locations is None else sorted(caller.locations),

@@ -1,15 +1,17 @@
-"""The live account that visits are followed from, as the settings have it."""
+"""The live account that visits are followed from, and that changes go through to, as the settings have it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
+from schema.server.account import account_to_follow
 from schema.server.background import BackgroundTask
 from schema.server.metrics import Metrics
 from schema.server.settings import Settings, Unstartable
+from storage.api_keys import APIKeys
+from storage.carehq.importing import ImportReport
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.exchange import Link
@@ -21,9 +23,6 @@ from storage.database import Database
 from storage.instants import clock
 from storage.repository import HomeVisits
 
-URL = "HOME_VISITS_CAREHQ_URL"
-BESIDE = ("carehq_account_id", "carehq_key", "carehq_secret")
-
 
 class Live(NamedTuple):
     """`make_visits` makes the repository of one change, which goes to the account first."""
@@ -31,40 +30,46 @@ class Live(NamedTuple):
     following: Following
     make_visits: Callable[..., HomeVisits]
     last_synced: Callable[[], Awaitable[datetime | None]]
-    background: BackgroundTask
+    background: list[BackgroundTask]
 
 
 def live_of(settings: Settings, database: Database) -> Live:
-    """Put together what follows an account; raise Unstartable where the settings do not go together."""
-    account = account_of(settings)
-    if settings.anonymize_older_than_days:
-        raise Unstartable(f"Personal data of a followed account are wiped in CareHQ: unset {_name('anonymize_older_than_days')}.")
-    if settings.smtp_url:
-        raise Unstartable(f"CareHQ itself sends the emails of a followed account: unset {_name('smtp_url')}.")
+    """Put together what follows an account and changes it; raise Unstartable where the settings do not go together."""
+    account = account_to_follow(settings)
+    # Changes have a client of their own: they do not wait where the follower is asked to.
     carehq = CareHQ(account)
     link = Link(database, carehq, clock)
-    following = Following(database, carehq, clock, poll_seconds=settings.carehq_poll_seconds)
+    following = Following(database, CareHQ(account), clock, poll_seconds=settings.carehq_poll_seconds)
 
     def make_visits(*repository: Any) -> HomeVisits:
         return LiveHomeVisits(link, *repository)
 
-    async def run() -> None:
+    tasks = [
+        BackgroundTask("changes of CareHQ", partial(_keep_open, carehq, link)),
+        BackgroundTask("following CareHQ", following.run),
+    ]
+    return Live(following, make_visits, partial(last_synced, database), tasks)
+
+
+async def _keep_open(carehq: CareHQ, link: Link) -> None:
+    """Keep the client of changes open until cancelled, and until those that have begun are done."""
+    async with carehq:
         try:
-            await following.run()
+            await asyncio.get_running_loop().create_future()
         finally:
             await asyncio.shield(link.finish())
-
-    return Live(following, make_visits, partial(last_synced, database), BackgroundTask("following CareHQ", run))
 
 
 async def follow_account(database: Database, settings: Settings) -> None:
     """Follow an account until cancelled."""
+    await refuse_itself(database, account_to_follow(settings))
     await live_of(settings, database).following.run()
 
 
-async def follow_once(database: Database, settings: Settings) -> list[str]:
-    """Read what has changed since the last time; return what became of documents, a line for each kind."""
-    async with CareHQ(account_of(settings)) as carehq:
+async def follow_once(database: Database, account: Account) -> ImportReport:
+    """Read what has changed since the last time, and return what became of documents."""
+    await refuse_itself(database, account)
+    async with CareHQ(account) as carehq:
         follower = Follower(database, carehq, clock)
         try:
             await follower.follow_once()
@@ -72,28 +77,22 @@ async def follow_once(database: Database, settings: Settings) -> list[str]:
             raise Unstartable("Another process follows this account just now, as a server does by itself.") from None
         finally:
             await follower.resign()
-    tallies = follower.report.tallies.items()
-    return [
-        f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in asdict(tally).items()) for name, tally in tallies
-    ]
+    return follower.report
 
 
-def account_of(settings: Settings) -> Account:
-    """Return the account that is followed; raise Unstartable where it is not set up, or not wholly."""
-    if settings.carehq_url is None:
-        raise Unstartable(f"No CareHQ account is set up: set {URL}, and beside it {', '.join(map(_name, BESIDE))}.")
-    missing = [_name(name) for name in BESIDE if getattr(settings, name) is None]
-    if missing or settings.carehq_account_id is None or settings.carehq_key is None or settings.carehq_secret is None:
-        raise Unstartable(f"{URL} is set, and not {' and '.join(missing)}: set all four, as CareHQ shows them with the key.")
-    key, secret = settings.carehq_key.get_secret_value(), settings.carehq_secret.get_secret_value()
-    return Account(settings.carehq_url, settings.carehq_account_id, key, secret)
+async def refuse_itself(database: Database, account: Account) -> None:
+    """Raise Unstartable where the key of an account is one of this database: it would follow itself."""
+    if any(key.key == account.key for key in await APIKeys(database, clock).list()):
+        raise Unstartable(
+            f"HOME_VISITS_CAREHQ_KEY is a key of {database} itself, which cannot follow itself: set the key of another account, "
+            "or another HOME_VISITS_DATABASE_URL."
+        )
 
 
 def export_gauges_of(live: Live, metrics: Metrics) -> None:
-    following = live.following
-    metrics.gauge("carehq_lag_seconds", "Age of what was last read of the CareHQ account.", following.lag_seconds)
-    metrics.gauge("carehq_vanished", "Visits kept here that CareHQ does not list.", lambda: following.follower.vanished)
-
-
-def _name(setting: str) -> str:
-    return f"HOME_VISITS_{setting.upper()}"
+    following, follower = live.following, live.following.follower
+    metrics.common_gauge("carehq_lag_seconds", "Age of what was last read of the CareHQ account.", following.lag_seconds)
+    metrics.counter("carehq_refused", "Documents of CareHQ that could not be used.", lambda: follower.report.refused)
+    metrics.gauge(
+        "carehq_vanished", "Visits kept here that CareHQ does not list.", lambda: follower.vanished if follower.leads else 0
+    )

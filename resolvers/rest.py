@@ -47,7 +47,10 @@ def rest_of(
 
 
 class KeyMaker:
-    """Makes a key for a caller in a database. Raises Unstartable where no secret is set, or it could be guessed."""
+    """Makes a key for a caller; all of a database have one account ID.
+
+    Raises Unstartable where no secret is set, or it could be guessed.
+    """
 
     def __init__(self, settings: Settings, caller: Caller, *, allows_signature_1: bool) -> None:
         with naming_the_setting("The key cannot be made"):
@@ -55,10 +58,8 @@ class KeyMaker:
 
     async def __call__(self, database: Database) -> list[str]:
         """Return its account ID, the key and its secret, which is shown this once."""
-        record = self._new.record
-        shown = [record.account_id, record.key, self._new.secret]
-        await APIKeys(database, clock).add(record)
-        return shown
+        account_id = await APIKeys(database, clock).add_to_account(self._new.record)
+        return [account_id, self._new.record.key, self._new.secret]
 
 
 async def list_keys(database: Database) -> list[str]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel, col, update
+from sqlmodel import Field, Session, SQLModel, col, select, update
 
 from storage.caller import OURSELVES, Caller, Role
 from storage.database import Database
@@ -67,6 +67,18 @@ class APIKeys:
             session.add(key)
 
         await self._database.write(work)
+
+    async def add_to_account(self, key: APIKey) -> str:
+        """Keep a key as one of the oldest key's account, of its own where it is the first; return the account ID."""
+
+        def work(session: Session) -> str:
+            oldest = select(APIKey.account_id).order_by(col(APIKey.created), col(APIKey.key)).limit(1)
+            added = APIKey(**key.model_dump())
+            added.account_id = account_id = session.exec(oldest).first() or key.account_id
+            session.add(added)
+            return account_id
+
+        return await self._database.write(work)
 
     async def revoke(self, key: str) -> bool:
         """End a key, and return whether there was one to be ended."""

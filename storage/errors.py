@@ -142,7 +142,8 @@ class UpstreamRefused(Refusal):
     """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
 
     def __init__(self, status: int, hint: str, arg_errors: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(f"CareHQ answers {status}: {hint}" if hint else f"CareHQ answers {status}.")
+        said = f": {hint.rstrip('.')}" if hint else ""
+        super().__init__(f"CareHQ answers {status}{said}. Check the account, its key and what that may do.")
         self.status = status
         self.hint = hint
         self.arg_errors = arg_errors
@@ -160,7 +161,8 @@ class UpstreamUnavailable(Refusal):
     """The CareHQ account cannot be used for now; the message says why. `may_be_done`: it may have received the request."""
 
     def __init__(self, reason: str, *, may_be_done: bool) -> None:
-        super().__init__(f"CareHQ cannot be used for now: {reason}.")
+        super().__init__(f"CareHQ cannot be used for now: {reason}. Nothing was changed: try again in a moment.")
+        self.reason = reason
         self.may_be_done = may_be_done
 
 

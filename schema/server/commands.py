@@ -5,11 +5,12 @@ import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schema.server import processes
+from schema.server.account import refuse_while_following
 from schema.server.databases import configured_database, migrated_database, nothing_in, restore_and_describe
 from schema.server.logs import Log
 from schema.server.resources import mailroom_of
@@ -17,6 +18,12 @@ from schema.server.settings import Settings, Unstartable, unknown_variables
 from storage.database import database_of, run_with
 from storage.instants import clock
 from storage.outbox.mailroom import retry_and_list
+
+if TYPE_CHECKING:
+    from storage.carehq.importing import ImportReport
+
+WIPED_THERE = "Personal data are wiped in CareHQ"
+MAILED_THERE = "Emails are sent by CareHQ"
 
 commands = typer.Typer()
 
@@ -33,6 +40,14 @@ def load_settings() -> Settings:
     for name in unknown_variables():
         say(f"{name} is no setting, and has no effect.")
     return settings
+
+
+def report(imported: "ImportReport") -> None:
+    """Say what has become of documents of each kind; end with 1 where some could not be used."""
+    for name, tally in imported.tallies.items():
+        say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
+    if imported.refused:
+        raise typer.Exit(1)
 
 
 @commands.command()
@@ -55,14 +70,13 @@ def import_(
     from storage.carehq.importing import import_documents
     from storage.progress import progress_bar
 
-    database = migrated_database(load_settings(), create=True)
+    settings = load_settings()
+    refuse_while_following(settings, "Documents come from CareHQ")
+    database = migrated_database(settings, create=True)
     with progress_bar("Importing") as bar:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
-        report = run_with(database, work)
-    for name, tally in report.tallies.items():
-        say(f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in dataclasses.asdict(tally).items()))
-    if report.refused:
-        raise typer.Exit(1)
+        imported = run_with(database, work)
+    report(imported)
 
 
 @commands.command()
@@ -118,9 +132,11 @@ def anonymize(
     from storage.progress import progress_bar
     from storage.retention.commands import anonymize_and_describe
 
+    settings = load_settings()
+    refuse_while_following(settings, WIPED_THERE)
     with progress_bar("Anonymizing") as bar:
         work = partial(anonymize_and_describe, days=older_than, clock=clock, dry_run=dry_run, progress=bar.update)
-        description = run_with(migrated_database(load_settings()), work)
+        description = run_with(migrated_database(settings), work)
     say(description)
 
 
@@ -135,8 +151,11 @@ def person(
     from storage.retention.commands import erase_and_describe, person_document
     from storage.retention.finding import PersonRequest
 
+    settings = load_settings()
+    if erase:
+        refuse_while_following(settings, WIPED_THERE)
     request = PersonRequest(sys.stdin.readline() if email == "-" else email, care_enquiry or (), contact or ())
-    database = migrated_database(load_settings())
+    database = migrated_database(settings)
     if erase:
         say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))
     else:
@@ -147,6 +166,7 @@ def person(
 def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due now, then stop.")] = False) -> None:
     """Send the confirmation emails that wait."""
     settings = load_settings()
+    refuse_while_following(settings, MAILED_THERE)
     Log(settings.log_format or "console").capture_logging()
     if settings.smtp_url is None:
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
@@ -160,5 +180,8 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
 @commands.command()
 def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try again; repeat for several.")] = None) -> None:
     """List the confirmation emails that wait or were given up, with the reason; try given-up ones again."""
+    settings = load_settings()
+    if retry:
+        refuse_while_following(settings, MAILED_THERE)
     work = partial(retry_and_list, ids=retry or [], now=clock())
-    typer.echo("\n".join(run_with(migrated_database(load_settings()), work)))
+    typer.echo("\n".join(run_with(migrated_database(settings), work)))

@@ -109,6 +109,10 @@ class Metrics:
         gauge = Gauge(f"home_visits_{name}", help, registry=self.registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
+    def common_gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
+        """Export a number that is read at each refresh, and is the same in every process."""
+        self._gauges.append((self._common_gauge(name, help), value))
+
     def counter(self, name: str, help: str, value: Callable[[], int]) -> None:
         """Export a number that only grows, and is read at each refresh; of several processes, the sum."""
         self._counters.append((Counter(f"home_visits_{name}", help, registry=self.registry), value))

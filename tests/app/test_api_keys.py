@@ -36,9 +36,10 @@ def test_a_key_is_made_listed_and_revoked(run_command_here: RunCommand) -> None:
     lines = [match.groups() for match in map(LINE.fullmatch, listed.out.splitlines()) if match]
     assert [line[:5] for line in lines] == [
         (first.key, "reports", first.account_id, "COORDINATOR VIEWER, all locations, signatures 1 and 2", "never used"),
-        (second.key, second.account_id, second.account_id, f"VIEWER, locations {LOCATION}, signature 2", "never used"),
+        (second.key, second.key, first.account_id, f"VIEWER, locations {LOCATION}, signature 2", "never used"),
     ]
     assert [line[5] is None for line in lines] == [False, True]
+    assert second.account_id == first.account_id
     assert (first.secret in listed.out, len(first.secret) >= SECRET_BYTES) == (False, True)
     assert revoked == (0, "", "")
     assert again == (

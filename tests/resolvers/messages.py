@@ -65,7 +65,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
     """Yield the sentences in an expression: a word alone is a code or a name."""
     if isinstance(node, ast.JoinedStr):
         yield "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
         yield node.value
     elif not isinstance(node, ast.Constant):
         for child in ast.iter_child_nodes(node):

@@ -19,6 +19,9 @@ class Account(NamedTuple):
     key: str
     secret: str
 
+    def __str__(self) -> str:
+        return f"the CareHQ account {self.account_id} at {self.url}"
+
     def __repr__(self) -> str:
         return f"Account({self.url!r}, {self.account_id!r})"
 

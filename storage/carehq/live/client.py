@@ -1,6 +1,7 @@
 """The client of a live account: one signed request, and what came of it, told apart by what it means to whoever asked."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -201,4 +202,6 @@ def _arg_errors(document: dict[str, Any]) -> dict[str, list[str]]:
 def _reason(error: BaseException) -> str:
     """Return what a failure is, without an address or anything that was sent."""
     cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno)  # that of asyncio has the address
     return getattr(cause, "strerror", None) or type(error).__name__

@@ -70,6 +70,7 @@ def other(value: Any) -> Any:
 SPECIAL = {
     "ALLOWED_ORIGINS": ("https://a.example, http://localhost:5173", frozenset({"https://a.example", "http://localhost:5173"})),
     "ANONYMIZE_OLDER_THAN_DAYS": ("730", 730),
+    "CAREHQ_URL": ("https://api.carehq.co.uk/v1/", "https://api.carehq.co.uk"),
     "PGBOUNCER": ("on", True),
     "TRUSTED_DOCUMENTS": ("documents.json", Path("documents.json")),
     "TRUSTED_PROXIES": ("10.0.0.0/8, 2001:db8::1", (ip_network("10.0.0.0/8"), ip_network("2001:db8::1"))),

@@ -1,0 +1,60 @@
+"""The CareHQ account that the settings name, and what does not go together with following one."""
+
+from typing import Final
+
+from schema.server.settings import PREFIX, Settings, Unstartable
+from storage.carehq.live.account import Account
+
+BESIDE: Final = ("carehq_account_id", "carehq_key", "carehq_secret")
+# What an account that is followed does itself.
+OF_THE_ACCOUNT: Final = {
+    "smtp_url": "CareHQ itself sends the emails of an account that is followed",
+    "anonymize_older_than_days": "Personal data of an account that is followed are wiped in CareHQ",
+}
+
+
+def followed_account(settings: Settings) -> Account | None:
+    """Return the account that is followed; raise Unstartable where the settings do not go together."""
+    values = {name: _text(settings, name) for name in BESIDE}
+    if settings.carehq_url is None:
+        if any(values.values()):
+            raise Unstartable(f"{_some(values, are_set=True)} is set, and {_name('carehq_url')} is not: {_ALL_OR_NONE}.")
+        return None
+    if not all(values.values()):
+        raise Unstartable(f"{_name('carehq_url')} is set, and {_some(values, are_set=False)} is not: {_ALL_OR_NONE}.")
+    for name, value in values.items():
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise Unstartable(f"{_name(name)} has a character that is in none: copy it as CareHQ shows it.")
+    for name, sentence in OF_THE_ACCOUNT.items():
+        if getattr(settings, name) is not None:
+            raise Unstartable(f"{sentence}: unset {_name(name)}, or {_name('carehq_url')}.")
+    return Account(settings.carehq_url, *values.values())
+
+
+def account_to_follow(settings: Settings) -> Account:
+    account = followed_account(settings)
+    if account is None:
+        raise Unstartable(f"No CareHQ account is set up to be followed: {_ALL_OR_NONE}.")
+    return account
+
+
+def refuse_while_following(settings: Settings, sentence: str) -> None:
+    """Raise Unstartable for what is not done here while an account is followed; the sentence says where it is."""
+    if settings.carehq_url is not None:
+        raise Unstartable(f"{sentence}, whose account is followed here. Where that is over, unset {_name('carehq_url')}.")
+
+
+def _text(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    return "" if value is None else value if isinstance(value, str) else str(value.get_secret_value())
+
+
+def _some(values: dict[str, str], *, are_set: bool) -> str:
+    return " and ".join(_name(name) for name, value in values.items() if bool(value) is are_set)
+
+
+def _name(setting: str) -> str:
+    return f"{PREFIX}{setting}".upper()
+
+
+_ALL_OR_NONE = f"set all four, {_name('carehq_url')} and {', '.join(map(_name, BESIDE))}, or none"
