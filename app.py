@@ -19,7 +19,7 @@ from resolvers.api import schema_definition
 from resolvers.operations import audience, engine_of, operations_of, sign_in_of
 from schema import graphiql
 from schema.server import processes, supervisor
-from schema.server.account import account_to_follow, followed_account, refuse_while_following
+from schema.server.account import account_to_follow, check_account, end_following, followed_account, refuse_while_following
 from schema.server.background import BackgroundTask, background_tasks, lifespan
 from schema.server.commands import commands, load_settings, report, say
 from schema.server.databases import migrated_database
@@ -91,7 +91,8 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         background.append(rest.background)
         endpoint.gives_hints = True
     add_routes(app, database, metrics, authenticate, partial(auth.require, permission=auth.METRICS), settings.http.write_seconds)
-    app.cleanup_ctx.append(lifespan(database, background, close=tokens.close if tokens else None))
+    check = partial(check_account, account=followed_account(settings))
+    app.cleanup_ctx.append(lifespan(database, background, tokens.close if tokens else None, check))
     return app
 
 
@@ -151,9 +152,6 @@ def serve(
             "" if settings.lets_sign_in else ANYBODY
         )
         if account := followed_account(settings):
-            from resolvers.live import refuse_itself
-
-            run_with(database, partial(refuse_itself, account=account))
             serving += f", following {account}"
         if workers == 1:
             uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
@@ -170,11 +168,17 @@ def schema() -> None:
 @cli.command()
 def follow(
     once: Annotated[bool, typer.Option("--once", help="Read what has changed since the last time, then stop.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="Follow it no more, and keep its visits here from now on.")] = False,
 ) -> None:
     """Follow a live CareHQ account: read what changes there."""
     from resolvers.live import follow_account, follow_once
 
     settings = load_settings()
+    if end:
+        refuse_while_following(settings, "Changes go to CareHQ")
+        run_with(database := migrated_database(settings), partial(end_following, now=clock()))
+        say(f"{database} follows no CareHQ account, and keeps its visits itself from now on.")
+        return
     account = account_to_follow(settings)
     Log(settings.log_format or "console").capture_logging()
     database = migrated_database(settings, create=True)

@@ -6,11 +6,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from schema.server.account import account_to_follow
+from schema.server.account import account_to_follow, check_account
 from schema.server.background import BackgroundTask
 from schema.server.metrics import Metrics
 from schema.server.settings import Settings, Unstartable
-from storage.api_keys import APIKeys
 from storage.carehq.importing import ImportReport
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
@@ -62,13 +61,13 @@ async def _keep_open(carehq: CareHQ, link: Link) -> None:
 
 async def follow_account(database: Database, settings: Settings) -> None:
     """Follow an account until cancelled."""
-    await refuse_itself(database, account_to_follow(settings))
+    await check_account(database, account_to_follow(settings))
     await live_of(settings, database).following.run()
 
 
 async def follow_once(database: Database, account: Account) -> ImportReport:
     """Read what has changed since the last time, and return what became of documents."""
-    await refuse_itself(database, account)
+    await check_account(database, account)
     async with CareHQ(account) as carehq:
         follower = Follower(database, carehq, clock)
         try:
@@ -78,15 +77,6 @@ async def follow_once(database: Database, account: Account) -> ImportReport:
         finally:
             await follower.resign()
     return follower.report
-
-
-async def refuse_itself(database: Database, account: Account) -> None:
-    """Raise Unstartable where the key of an account is one of this database: it would follow itself."""
-    if any(key.key == account.key for key in await APIKeys(database, clock).list()):
-        raise Unstartable(
-            f"HOME_VISITS_CAREHQ_KEY is a key of {database} itself, which cannot follow itself: set the key of another account, "
-            "or another HOME_VISITS_DATABASE_URL."
-        )
 
 
 def export_gauges_of(live: Live, metrics: Metrics) -> None:

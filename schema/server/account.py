@@ -1,9 +1,15 @@
 """The CareHQ account that the settings name, and what does not go together with following one."""
 
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from schema.server.settings import PREFIX, Settings, Unstartable
+from storage.api_keys import APIKeys
 from storage.carehq.live.account import Account
+from storage.carehq.live.progress import end, followed
+from storage.database import Database
+from storage.instants import clock
 
 BESIDE: Final = ("carehq_account_id", "carehq_key", "carehq_secret")
 # What an account that is followed does itself.
@@ -36,6 +42,28 @@ def account_to_follow(settings: Settings) -> Account:
     if account is None:
         raise Unstartable(f"No CareHQ account is set up to be followed: {_ALL_OR_NONE}.")
     return account
+
+
+async def check_account(database: Database, account: Account | None) -> None:
+    """Raise Unstartable where a database follows another account than the settings name, or would follow itself."""
+    stored = await followed(database)
+    if stored is not None and (account is None or stored != account.account_id):
+        names = f"{_name('carehq_account_id')} names another one" if account else f"{_name('carehq_url')} is not set"
+        raise Unstartable(
+            f"{database} follows the CareHQ account {stored}, and {names}: set it as it was, or another "
+            f"{_name('database_url')}. To keep its visits here from now on, unset {_name('carehq_url')} and run follow --end."
+        )
+    if account and any(key.key == account.key for key in await APIKeys(database, clock).list()):
+        raise Unstartable(
+            f"{_name('carehq_key')} is a key of {database} itself, which cannot follow itself: set the key of another account, "
+            f"or another {_name('database_url')}."
+        )
+
+
+async def end_following(database: Database, now: datetime) -> None:
+    """Keep visits here from now on; raise Unstartable while a process follows."""
+    if not await database.write(partial(end, now=now)):
+        raise Unstartable("A process follows this account just now: stop it first, or wait for a minute if it was killed.")
 
 
 def refuse_while_following(settings: Settings, sentence: str) -> None:

@@ -45,16 +45,26 @@ class BackgroundTask(NamedTuple):
 
 
 def lifespan(
-    database: Database, background: Iterable[BackgroundTask], close: Callable[[], Awaitable[None]] | None
+    database: Database,
+    background: Iterable[BackgroundTask],
+    close: Callable[[], Awaitable[None]] | None,
+    check: Callable[[Database], Awaitable[None]] | None = None,
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return a cleanup context of aiohttp: open the database, run the background tasks while it serves, then close everything."""
+    """Return a cleanup context of aiohttp: open the database, run the background tasks while it serves, then close everything.
+
+    `check` raises Unstartable for a database that is not to be served so.
+    """
 
     async def span(_app: web.Application) -> AsyncIterator[None]:
         await database.open()
-        # What was created so far lives as long as the process: the collector need not traverse it again and again.
-        gc.freeze()
-        tasks = [asyncio.create_task(_keep_running(task)) for task in background]
+        tasks = list[asyncio.Task[None]]()
         try:
+            if check:
+                with contextlib.suppress(DatabaseUnusable):
+                    await check(database)
+            # What was created so far lives as long as the process: the collector need not traverse it again and again.
+            gc.freeze()
+            tasks += [asyncio.create_task(_keep_running(task)) for task in background]
             yield
         finally:
             for task in tasks:
