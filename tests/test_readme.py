@@ -6,17 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from storage.caller import Role
 from storage.database import database_of
 from storage.demo import CARE_ENQUIRY, LOCATION
-from tests.app.calling import ask, call
+from tests.app.calling import COUNT, SECRET, ask, call, token
 from tests.app.subscribing import subscribed
-from tests.conftest import ROOT, Server, StartServer, environment
+from tests.conftest import ROOT, RunCommand, Server, StartServer, environment
+from tests.databases import made
 
 SAMPLES = ROOT / "tests/storage/carehq/samples"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -208,6 +211,27 @@ def test_it_serves_to_others_as_is_said(folder: Path) -> None:
     assert code == 0
 
 
+def test_an_account_is_followed_as_is_said(start_server: StartServer, run_command_here: RunCommand, folder: Path) -> None:
+    account = start_server("--dev", "--demo", KEYS_SECRET=SECRET)
+    key = run_command_here("key", "--role", "COORDINATOR", KEYS_SECRET=SECRET).out.splitlines()
+    [block] = of("sh", "Follow a CareHQ account")
+    script = block.text.replace("https://api.carehq.co.uk", account.origin).replace("…", "{}").format(*key)
+    variables = environment(folder, DATABASE_URL=made(folder / "mirror.db"), JWT_SECRET=SECRET)
+    command = script.strip().replace(".venv", "exec .venv") + " --port 0"
+
+    with subprocess.Popen(["bash", "-ec", command], cwd=folder, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        serving, _, following = process.stderr.readline().partition(", following ")
+        port, count = int(re.findall(r":(\d+)/graphql", serving)[0]), 0
+        until = time.monotonic() + 60
+        while count < 300 and time.monotonic() < until:
+            count = ask(port, COUNT, bearer=token(Role.VIEWER)).json["data"]["homeVisits"]["totalCount"]
+        process.terminate()
+
+    assert (len(block.text.splitlines()), count, process.returncode) == (5, 300, 0)
+    assert following == f"the CareHQ account {key[0]} at {account.origin}\n"
+
+
 def test_every_file_that_is_linked_is_there() -> None:
     links = [link for link in LINK.findall((ROOT / "README.md").read_text()) if not link.startswith(("http", "#"))]
 
@@ -257,6 +281,7 @@ def test_every_example_is_tried() -> None:
         "Keep a list up to date": {"ts", "python"},
         "Import and export": {"sh"},
         "Scripts written for CareHQ": {"sh", "python"},
+        "Follow a CareHQ account": {"sh"},
         "Deploy": {"sh"},
         # Tried in tests/storage/postgresql/.
         "PostgreSQL": {"sh", "sql"},
