@@ -9,6 +9,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import storage.api_keys
+import storage.carehq.live.intents
+import storage.carehq.live.progress
 import storage.outbox.messages
 import storage.sqlite.keywords
 import storage.sqlite.numbering

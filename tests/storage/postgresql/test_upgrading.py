@@ -17,6 +17,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import storage.api_keys
+import storage.carehq.live.intents
+import storage.carehq.live.progress
 import storage.outbox.messages
 from storage import migrations
 from storage.errors import DatabaseUnusable
