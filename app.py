@@ -151,11 +151,14 @@ def serve(
         serving = f"Serving {database} at http://{processes.address(listener)}/graphql" + (
             "" if settings.lets_sign_in else ANYBODY
         )
-        if account := followed_account(settings):
+        account = followed_account(settings)
+        if account:
             serving += f", following {account}"
         if workers == 1:
             uvloop.run(processes.serve(app, listener, settings.http, ready=partial(say, serving)))
         else:
+            # Each worker looks, and would say it.
+            run_with(migrated_database(settings), partial(check_account, account=account))
             supervisor.supervise(workers, listener, settings.http, ready=partial(say, serving))
 
 

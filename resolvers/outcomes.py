@@ -8,6 +8,7 @@ from storage.writes import Stage
 
 DONE_MESSAGE: Final = "It is done and saved: do not send it again, but read the visit."
 KEY_MESSAGE: Final = "The same idempotency key tells; without one, look for the visit before you book again."
+NOTHING: Final = "Nothing was changed"
 VERSION_MESSAGE: Final = "The version of the visit tells: read it before you send this again."
 
 
@@ -36,7 +37,7 @@ def _of_all(message: str, changes: Mapping[str, Change]) -> tuple[str, dict[str,
     committed = [key for key, change in changes.items() if change.state.stage is Stage.COMMITTED]
     in_doubt = [key for key, change in changes.items() if change.state.stage is Stage.BEGUN]
     if not committed and not in_doubt:
-        return f"{first} Nothing was changed.{message.removeprefix(first)}", extensions
+        return (message if NOTHING in message else f"{first} {NOTHING}.{message.removeprefix(first)}"), extensions
     if committed:
         extensions |= {"committed": True, "committedFields": committed}
         first = f"{first} Done and saved: {', '.join(committed)}. Do not send it again, but read the visit."

@@ -94,6 +94,10 @@ class Client(NamedTuple):
         return answer["data"]
 
 
+def make_key(run_command: RunCommand) -> Key:
+    return Key(*run_command("key", "--role", "COORDINATOR", "--name", "script", KEYS_SECRET=SECRET).out.splitlines())
+
+
 async def test_a_server_follows_an_account_and_every_change_goes_there_first(
     account: Account, start_server: StartServer, run_command_here: RunCommand
 ) -> None:
@@ -107,8 +111,7 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
     results = {
         name: (await client.ask(document.replace("$", id)))["data"][name]["__typename"] for name, document in CHANGES.items()
     }
-    by_script = await asyncio.to_thread(run_command_here, "key", "--role", "COORDINATOR", "--name", "script", KEYS_SECRET=SECRET)
-    key, path = Key(*by_script.out.splitlines()), f"{VISITS}/{world.PENDING}/complete"
+    key, path = await asyncio.to_thread(make_key, run_command_here), f"{VISITS}/{world.PENDING}/complete"
     completed = await asyncio.to_thread(call, server.port, "PATCH", path, None, sign(key, "PATCH", path))
     history = [(await client.ask(HISTORY, id=one))["data"]["homeVisit"]["history"]["nodes"] for one in (id, world.PENDING)]
     metrics = await client.metrics()
@@ -136,25 +139,32 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
     assert metrics == {f"{METRICS}refused_total": 0, f"{METRICS}vanished": 0}
 
 
-async def test_while_the_account_is_away_reads_go_on_and_nothing_is_written(account: Account, start_server: StartServer) -> None:
-    server = await asyncio.to_thread(start_server, "--dev", **account.settings)
+async def test_while_the_account_is_away_reads_go_on_and_nothing_is_written(
+    account: Account, start_server: StartServer, run_command_here: RunCommand
+) -> None:
+    server = await asyncio.to_thread(start_server, "--dev", KEYS_SECRET=SECRET, **account.settings)
     client = Client(server)
     await client.until_followed()
+    key, path = await asyncio.to_thread(make_key, run_command_here), f"{VISITS}/{world.PENDING}/cancel"
 
     await account.end()
     [refused] = (await client.book())["errors"]
+    at_v1 = await asyncio.to_thread(call, server.port, "PATCH", path, None, sign(key, "PATCH", path))
     answer, ready = await client.ask(SOURCE), await client.get("/readyz")
     async with asyncio.timeout(60):
         while "CareHQ is not followed" not in server.log.read_text():  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.05)
+    mail = (await client.get("/metrics")).body.count(b"home_visits_outbox_sent")
     code = await asyncio.to_thread(server.stop)
 
     assert (refused["extensions"]["code"], refused["message"]) == (
         "UPSTREAM_UNAVAILABLE",
         "CareHQ cannot be used for now: it cannot be reached: Connection refused. Nothing was changed: try again in a moment.",
     )
+    assert (at_v1.status, at_v1.json["hint"]) == (503, refused["message"])
     assert (answer["data"]["homeVisits"], answer["data"]["source"]["kind"]) == ({"totalCount": 24}, "MIRROR")
-    assert (ready.status, code) == (200, 0)
+    # Development writes letters to a folder, and here CareHQ sends them.
+    assert (ready.status, mail, code) == (200, 0, 0)
     log = server.log.read_text()
     assert re.search(r"CareHQ is not followed, and was last read to its end: \d{4}-.+ UTC", log)
     assert (account.key.secret in log, account.key.key in log) == (False, False)

@@ -37,6 +37,19 @@ async def test_a_key_stands_for_a_caller(database: Database, clock: Clock) -> No
     ]
 
 
+async def test_all_keys_of_a_database_have_one_account_id(database: Database, clock: Clock) -> None:
+    keys = APIKeys(database, clock)
+    new = [key("first"), key("second", created=1), key("third", created=2)]
+    new[1].account_id, new[2].account_id = "2" * 24, "3" * 24
+
+    alone = await keys.add_to_account(new[0])
+    await keys.add(new[1])  # of a version that gave each its own
+    third = await keys.add_to_account(new[2])
+
+    assert (alone, third) == ("1" * 24, "1" * 24)
+    assert [one.account_id for one in await keys.list()] == ["1" * 24, "2" * 24, "1" * 24]
+
+
 async def test_a_key_that_was_revoked_is_listed_and_found_no_more(database: Database, clock: Clock) -> None:
     keys = APIKeys(database, clock)
     await keys.add(key("second", created=1))
