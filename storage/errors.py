@@ -142,8 +142,9 @@ class UpstreamRefused(Refusal):
     """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
 
     def __init__(self, status: int, hint: str, arg_errors: Mapping[str, Sequence[str]]) -> None:
-        said = f": {hint.rstrip('.')}" if hint else ""
-        super().__init__(f"CareHQ answers {status}{said}. Check the account, its key and what that may do.")
+        said = f"{hint.rstrip('.')}." if hint else "Check the account, its key and what that may do."
+        sentence = f"CareHQ answers {status}: {said}"
+        super().__init__(sentence)
         self.status = status
         self.hint = hint
         self.arg_errors = arg_errors

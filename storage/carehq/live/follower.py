@@ -77,8 +77,6 @@ class Follower:
 
     async def resign(self) -> None:
         """Let another process follow at once."""
-        if self._state is None:
-            return
         self._state = None
         await self._database.write(lambda session: resign(session, self.name))
 
