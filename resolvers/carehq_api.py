@@ -151,12 +151,14 @@ class CareHQAPI:
     async def _run_change(self, field: str, requested: Callable[[Call], Change], context: Context, call: Call) -> Document:
         """Make a change, and return the visit as it is then."""
         change = requested(call)
+        visits = context.begin_change(field, field, call.nonce)
         try:
-            visit = await change(context.begin_change(field, field, call.nonce))
+            visit = await change(visits)
         except OUTAGES:
             raise
         except errors.Refusal as refusal:
-            error = await self._error_after(refusal, call.nonce)
+            is_kept = context.changes[field].state.has_kept_nonce
+            error = await self._error_after(refusal, None if is_kept else call.nonce)
             # It is about this change, which was not made; its nonce is kept.
             error.path = [field]
             raise error from None

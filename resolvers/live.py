@@ -12,9 +12,9 @@ from schema.server.metrics import Metrics
 from schema.server.settings import Settings, Unstartable
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
-from storage.carehq.live.exchange import Link
 from storage.carehq.live.follower import Follower
 from storage.carehq.live.following import Following, last_synced
+from storage.carehq.live.link import Link
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
@@ -42,17 +42,20 @@ def live_of(settings: Settings, database: Database) -> Live:
     if settings.smtp_url:
         raise Unstartable(f"CareHQ itself sends the emails of a followed account: unset {_name('smtp_url')}.")
     carehq = CareHQ(account)
-    link = Link(database, carehq, clock)
+    # Of its own, so that what is under way comes to its end, and nobody waits for as long as a follower may have to.
+    changing = CareHQ(account)
+    link = Link(database, changing, clock)
     following = Following(database, carehq, clock, poll_seconds=settings.carehq_poll_seconds)
 
     def make_visits(*repository: Any) -> HomeVisits:
         return LiveHomeVisits(link, *repository)
 
     async def run() -> None:
-        try:
-            await following.run()
-        finally:
-            await asyncio.shield(link.finish())
+        async with changing:
+            try:
+                await following.run()
+            finally:
+                await asyncio.shield(link.finish())
 
     return Live(following, make_visits, partial(last_synced, database), BackgroundTask("following CareHQ", run))
 

@@ -9,8 +9,8 @@ import pytest
 
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
-from storage.carehq.live.exchange import Link
 from storage.carehq.live.follower import Follower
+from storage.carehq.live.link import Link
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
 from storage.instants import clock as system_clock
