@@ -1,6 +1,7 @@
 """An account, which is a gateway of ours over the world, and a database of its own that follows it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,8 +21,11 @@ from tests.asking import database, world_file
 from tests.databases import database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
+from tests.storage.carehq.live.rewriting import rewriting
 
 __all__ = ["database", "world_file"]
+
+Proxied = Callable[[str], AbstractAsyncContextManager[tuple[Faulty, str]]]
 
 
 class Clock:
@@ -59,11 +63,24 @@ class Followed:
 
 @pytest.fixture
 async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
+    async with following(database, tmp_path, faulty) as followed:
+        yield followed
+
+
+@pytest.fixture
+async def rewritten(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
+    """Follow an account that a test answers for."""
+    async with following(database, tmp_path, rewriting) as followed:
+        yield followed
+
+
+@asynccontextmanager
+async def following(database: Database, tmp_path: Path, proxied: Proxied) -> AsyncIterator[Followed]:
     path = tmp_path / "mirror.db"
     migrate(path)
     mirror = await database_at(path).open()
     clock = Clock()
-    async with gateway_over(database) as gateway, faulty(gateway.origin) as (proxy, origin):
+    async with gateway_over(database) as gateway, proxied(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
             yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
