@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlmodel import Session, col, select
 
 from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import intents, lists
+from storage.carehq.live.client import Answer
 from storage.carehq.live.exchange import NOT_A_VISIT, Exchange, completed, read_visit
 from storage.carehq.live.intents import Intent
 from storage.carehq.live.lists import VISITS
@@ -21,6 +22,8 @@ from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVi
 
 # The account refuses what is signed by a clock further from its own; it shows its instants cut to seconds.
 SKEW = timedelta(seconds=302)
+# What is answered as booked was not created before.
+LATE = timedelta(seconds=60)
 LOOKED_AT = 100
 # What a booking is recognized by: what never changes, and what may have changed since.
 FIXED = ("care_enquiry", "visit_type", "service_user_contact")
@@ -85,6 +88,8 @@ async def _send(exchange: Exchange, intent: Intent, booking: BookingInput, outco
     read = partial(_booked, booking)
     try:
         document = await exchange.ask(intent, exchange.link.carehq.put, lists.path_of(VISITS), pairs, read)
+        if await exchange.read(partial(_is_another, document)):
+            document = await _find_or_doubt(exchange, intent, booking)
     except UpstreamRefused as refused:
         raise refusal_of(refused, of_values=True) from None
     except UpstreamUnavailable as failure:
@@ -105,13 +110,19 @@ async def _find_or_doubt(exchange: Exchange, intent: Intent, booking: BookingInp
     raise UpstreamInDoubt
 
 
-def _booked(booking: BookingInput, answer: Any) -> HomeVisitDocument:
+def _booked(booking: BookingInput, answer: Answer) -> HomeVisitDocument:
     """Return the document that answers a booking; raise UpstreamUnavailable where it is another visit's."""
     document = completed(read_visit(answer), booking.values())
     is_of_enquiry = document.care_enquiry == booking.care_enquiry and document.visit_type == booking.visit_type
-    if not is_of_enquiry or document.anonymized is not None:
+    if not is_of_enquiry or document.anonymized is not None or document.created < answer.sent - LATE:
         raise UpstreamUnavailable(NOT_A_VISIT, may_be_done=True)
     return document
+
+
+def _is_another(document: HomeVisitDocument, session: Session) -> bool:
+    """Tell whether its ID is that of a visit which was created at another time."""
+    visit = session.exec(select(HomeVisit).where(HomeVisit.id == document.id)).one_or_none()
+    return visit is not None and visit.created.replace(microsecond=0) != document.created.replace(microsecond=0)
 
 
 async def _find(exchange: Exchange, intent: Intent, booking: BookingInput) -> HomeVisitDocument | None:

@@ -9,6 +9,7 @@ from sqlmodel import Session
 from storage import lifecycle
 from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import lists
+from storage.carehq.live.client import Answer
 from storage.carehq.live.exchange import Exchange, document_of
 from storage.carehq.live.intents import Intent
 from storage.carehq.live.lists import VISITS
@@ -103,7 +104,7 @@ async def _change(
 ) -> HomeVisit:
     path = _path(visit)
 
-    def read(answer: Any) -> HomeVisitDocument:
+    def read(answer: Answer) -> HomeVisitDocument:
         document = document_of(answer, visit, request.changes)
         if not request.changes and not is_done(document):
             raise UpstreamUnavailable("it answers a visit that it has not changed", may_be_done=True)

@@ -78,7 +78,7 @@ class Exchange:
         return result
 
     async def ask(
-        self, intent: Intent, method: Method, path: str, pairs: Pairs, read: Callable[[Any], HomeVisitDocument]
+        self, intent: Intent, method: Method, path: str, pairs: Pairs, read: Callable[[Answer], HomeVisitDocument]
     ) -> HomeVisitDocument:
         """Return the document that the account answers. Unless it may have changed something, the intent is withdrawn.
 
@@ -87,7 +87,7 @@ class Exchange:
         """
         try:
             self.state.begin()
-            document = read((await method(path, pairs)).document)
+            document = read(await method(path, pairs))
         except WriteWithdrawn:
             await self.withdraw(intent)
             raise
@@ -122,7 +122,7 @@ class Exchange:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 answer = await self.link.carehq.get(path)
-            return document_of(answer.document, visit)
+            return document_of(answer, visit)
         except TimeoutError:
             raise UpstreamUnavailable("it does not answer in time", may_be_done=False) from None
         except UpstreamThrottled as throttled:
@@ -189,7 +189,7 @@ class Exchange:
             await self.withdraw(intent)
 
 
-def document_of(answer: Any, visit: HomeVisit, changes: Mapping[str, Any] | None = None) -> HomeVisitDocument:
+def document_of(answer: Answer, visit: HomeVisit, changes: Mapping[str, Any] | None = None) -> HomeVisitDocument:
     """Return the document that an answer about a visit is; raise UpstreamUnavailable where it is none.
 
     What it leaves out is as the visit is known here, and as the changes are.
@@ -200,8 +200,8 @@ def document_of(answer: Any, visit: HomeVisit, changes: Mapping[str, Any] | None
     return completed(document, {name: getattr(visit, name) for name in MAY_BE_LEFT_OUT} | dict(changes or {}))
 
 
-def read_visit(answer: Any) -> HomeVisitDocument:
-    documents, refused = lists.read(VISITS, [answer])
+def read_visit(answer: Answer) -> HomeVisitDocument:
+    documents, refused = lists.read(VISITS, [answer.document])
     if refused or not isinstance(documents[0], HomeVisitDocument):
         raise UpstreamUnavailable(NOT_A_VISIT, may_be_done=True)
     return documents[0]

@@ -18,7 +18,7 @@ from storage.instants import clock as system_clock
 from storage.repository import HomeVisits
 from tests import world
 from tests.asking import database, world_file
-from tests.databases import database_at, migrate
+from tests.databases import copied, database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
 from tests.storage.carehq.live.rewriting import rewriting
@@ -63,21 +63,21 @@ class Followed:
 
 @pytest.fixture
 async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    async with following(database, tmp_path, faulty) as followed:
+    path = tmp_path / "mirror.db"
+    migrate(path)
+    async with following(database, path, faulty) as followed:
         yield followed
 
 
 @pytest.fixture
-async def rewritten(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    """Follow an account that a test answers for."""
-    async with following(database, tmp_path, rewriting) as followed:
+async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
+    """Have what an account has that a test answers for."""
+    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting) as followed:
         yield followed
 
 
 @asynccontextmanager
-async def following(database: Database, tmp_path: Path, proxied: Proxied) -> AsyncIterator[Followed]:
-    path = tmp_path / "mirror.db"
-    migrate(path)
+async def following(database: Database, path: Path, proxied: Proxied) -> AsyncIterator[Followed]:
     mirror = await database_at(path).open()
     clock = Clock()
     async with gateway_over(database) as gateway, proxied(gateway.origin) as (proxy, origin):
