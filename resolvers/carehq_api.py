@@ -30,6 +30,8 @@ from storage.queries.conditions import HomeVisitFilter
 from storage.repository import HomeVisits
 
 SUPPRESS: Final = "suppress"
+# What is wrong with a request as a whole.
+UNNAMED: Final = "request"
 # What is no refusal of this change: the endpoint says so as for any operation.
 OUTAGES: Final = (errors.DatabaseUnusable, errors.UpstreamUnavailable, errors.UpstreamInDoubt)
 ATTRIBUTES: Final = frozenset(attributes_of(HOME_VISITS.kind))
@@ -249,7 +251,7 @@ def _error_of(refusal: errors.Refusal) -> GraphQLError:
         case errors.InvalidInput():
             messages: dict[str, list[str]] = {}
             for problem in refusal.problems:
-                messages.setdefault(problem.field, []).append(problem.message)
+                messages.setdefault(problem.field or UNNAMED, []).append(problem.message)
             return refused_arguments(messages)
         case errors.NonceUsed():
             return Unauthenticated(str(refusal), reason="nonce used before")

@@ -33,9 +33,14 @@ def refusal_of(refused: UpstreamRefused, *, of_values: bool = False) -> Refusal:
 def _problems(refused: UpstreamRefused) -> Iterator[Problem]:
     """Yield what is wrong with each argument by the account's own name of it, "" where that is no name."""
     for name, texts in refused.arg_errors.items():
-        field = name if _is_name(name) else ""
+        field = _field_of(name) if _is_name(name) else ""
         for text in texts or ["CareHQ refuses this value."]:
             yield Problem(field, "INVALID", _shortened(text))
+
+
+def _field_of(name: str) -> str:
+    """Return what an argument is called here."""
+    return "suppress_confirmation" if name.startswith("suppress") else name.strip("_")
 
 
 def _shortened(text: str) -> str:

@@ -131,9 +131,9 @@ async def test_a_key_whose_first_request_was_refused_is_sent_again(account: tupl
     assert events(followed, visit.id) == [("BOOKED", "everybody")]
 
 
-@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_answered", [True, False])
 async def test_of_two_bookings_alike_none_takes_the_visit_of_the_other(
-    account: tuple[Followed, Rewriting], is_told: bool, monkeypatch: pytest.MonkeyPatch
+    account: tuple[Followed, Rewriting], is_answered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first is taken, and its answer is late; the second never arrives, and the first's is the only one there is."""
     monkeypatch.setattr(exchange, "WAIT_SECONDS", 0.3)
@@ -155,7 +155,7 @@ async def test_of_two_bookings_alike_none_takes_the_visit_of_the_other(
     proxy.before = before
     first = asyncio.ensure_future(followed.here.book(BOOKING))
     await taken.wait()
-    if is_told:
+    if is_answered:
         asyncio.get_running_loop().call_later(0.1, go_on.set)
 
     with pytest.raises(UpstreamInDoubt):

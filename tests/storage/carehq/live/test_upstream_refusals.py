@@ -379,6 +379,7 @@ async def test_a_confirmation_is_the_accounts(account: tuple[Followed, Rewriting
         moved = await followed.here.update(
             booked.id, {"date_time": TIME + timedelta(hours=hours)}, suppress_confirmation=suppressed_now
         )
+        assert (moved.confirmation is expected) is (suppressed_now is suppressed)
     assert moved.confirmation is expected
     noted = await followed.here.update(booked.id, {"notes": "x"}, suppress_confirmation=not suppressed)
     cancelled = await followed.here.cancel(booked.id)
