@@ -30,6 +30,8 @@ from storage.queries.conditions import HomeVisitFilter
 from storage.repository import HomeVisits
 
 SUPPRESS: Final = "suppress"
+# What is wrong with a request as a whole.
+UNNAMED: Final = "request"
 # What is no refusal of this change: the endpoint says so as for any operation.
 OUTAGES: Final = (errors.DatabaseUnusable, errors.UpstreamUnavailable, errors.UpstreamInDoubt)
 ATTRIBUTES: Final = frozenset(attributes_of(HOME_VISITS.kind))
@@ -151,12 +153,14 @@ class CareHQAPI:
     async def _run_change(self, field: str, requested: Callable[[Call], Change], context: Context, call: Call) -> Document:
         """Make a change, and return the visit as it is then."""
         change = requested(call)
+        visits = context.begin_change(field, field, call.nonce)
         try:
-            visit = await change(context.begin_change(field, field, call.nonce))
+            visit = await change(visits)
         except OUTAGES:
             raise
         except errors.Refusal as refusal:
-            error = await self._error_after(refusal, call.nonce)
+            is_kept = context.changes[field].state.has_kept_nonce
+            error = await self._error_after(refusal, None if is_kept else call.nonce)
             # It is about this change, which was not made; its nonce is kept.
             error.path = [field]
             raise error from None
@@ -247,7 +251,7 @@ def _error_of(refusal: errors.Refusal) -> GraphQLError:
         case errors.InvalidInput():
             messages: dict[str, list[str]] = {}
             for problem in refusal.problems:
-                messages.setdefault(problem.field, []).append(problem.message)
+                messages.setdefault(problem.field or UNNAMED, []).append(problem.message)
             return refused_arguments(messages)
         case errors.NonceUsed():
             return Unauthenticated(str(refusal), reason="nonce used before")

@@ -60,7 +60,8 @@ def _result(refusal: errors.Refusal) -> Any:
 
 
 def _problem(problem: errors.Problem) -> results.InputProblem:
-    path = ["input", re.sub(r"_(\w)", lambda part: part[1].upper(), problem.field)]
+    field = re.sub(r"(?<=\w)_(\w)", lambda part: part[1].upper(), problem.field)
+    path = ["input", field] if field else ["input"]
     return results.InputProblem(path=path, code=InputProblemCode(problem.code), message=problem.message)
 
 

@@ -13,9 +13,9 @@ from schema.server.settings import Settings, Unstartable
 from storage.carehq.importing import ImportReport
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
-from storage.carehq.live.exchange import Link
 from storage.carehq.live.follower import Follower
 from storage.carehq.live.following import Following, last_synced
+from storage.carehq.live.link import Link
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database

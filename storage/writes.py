@@ -27,16 +27,18 @@ class WriteWithdrawn(Exception):
 class WriteState:
     """The stage of one write. The writer's thread moves it on; its caller may withdraw the write while it has not begun.
 
-    `subject` is that of the caller, who waits in turn with others.
+    `subject` is that of the caller, who waits in turn with others. `has_kept_nonce`: that of the signed request is kept, whatever
+    becomes of the write.
     """
 
-    __slots__ = ("_lock", "is_withdrawn", "stage", "subject")
+    __slots__ = ("_lock", "has_kept_nonce", "is_withdrawn", "stage", "subject")
 
     def __init__(self, subject: str = OURSELVES) -> None:
         self.subject = subject
         self._lock = threading.Lock()
         self.stage = Stage.NOT_BEGUN
         self.is_withdrawn = False
+        self.has_kept_nonce = False
 
     def withdraw(self) -> bool:
         """Keep the write from ever beginning; return False where it has begun."""
@@ -56,6 +58,9 @@ class WriteState:
 
     def committed(self) -> None:
         self.stage = Stage.COMMITTED
+
+    def in_doubt(self) -> None:
+        self.stage = Stage.BEGUN
 
 
 class Writes:

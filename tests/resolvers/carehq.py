@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from resolvers.api_keys import Encryption, new_key
+from resolvers.live import Live
 from resolvers.operations import operations_of
 from resolvers.rest import Rest, rest_of
 from schema.execution.limits import Limits
@@ -131,17 +132,19 @@ async def gateway_over(
     answers: Limits | None = None,
     is_draining: bool = False,
     now: Callable[[], float] = time.time,
+    live: Live | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve the API as a server does, all but what starts processes.
 
-    `answers` limits what one request may ask for; `now` is the clock that requests are signed by.
+    `answers` limits what one request may ask for; `now` is the clock that requests are signed by; `live` is what follows an
+    account.
     """
     http = limits or HTTPLimits()
     settings = Settings(_env_file=None, keys_secret=KEYS_SECRET, keys_rate=rate, http=http, limits=answers or Limits())
     records: list[RequestRecord] = []
     metrics: Any = _Records(records)
     feed = Feed(database, queue=10)
-    operations = operations_of(settings, shared_engine(planned=True), database, feed, metrics, ConcurrencyLimiter(), None)
+    operations = operations_of(settings, shared_engine(planned=True), database, feed, metrics, ConcurrencyLimiter(), None, live)
     rest = rest_of(settings, operations, database, ClientAddresses(), lambda: is_draining, now=now)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", rest.endpoint.handle)

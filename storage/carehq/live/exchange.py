@@ -1,84 +1,47 @@
 """One change of a live account: its intent, the request, and what is stored of the answer."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from storage.caller import Caller
-from storage.carehq.documents import Document, HomeVisitDocument, Kind
+from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import intents, lists
-from storage.carehq.live.client import Answer, CareHQ, Page
+from storage.carehq.live.client import Answer, Page
 from storage.carehq.live.intents import Intent
+from storage.carehq.live.link import Link, unavailable_for_now
 from storage.carehq.live.lists import VISITS
-from storage.carehq.live.references import References
-from storage.carehq.merging import merge
+from storage.carehq.live.outcomes import Outcome, merged, store_outcome
+from storage.carehq.live.refusals import REFUSES
 from storage.conflicts import Conflicts
 from storage.database import Database
-from storage.errors import UpstreamInDoubt, UpstreamRefused, UpstreamThrottled, UpstreamUnavailable
-from storage.events.appending import IMPORT, Origin
-from storage.identifiers import new_identifier
-from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEventType
+from storage.errors import (
+    DatabaseUnusable,
+    HomeVisitNotFound,
+    UpstreamInDoubt,
+    UpstreamRefused,
+    UpstreamThrottled,
+    UpstreamUnavailable,
+)
+from storage.events.appending import IMPORT
+from storage.models import HomeVisit
 from storage.nonces import Nonce, use_nonce
-from storage.repository import INSERT_KEY
-from storage.writes import WriteState
+from storage.writes import WriteState, WriteWithdrawn
 
-# How the account calls it that it sends no email is not known; ours takes any name that begins so.
-SUPPRESS = "suppress_email"
+# Somebody waits for what is read of the account before or after a change, and for another change of the same.
+READ_SECONDS = 10.0
+WAIT_SECONDS = 3.0
+PAUSE_SECONDS = 0.05
+# What an answer that leaves it out has not changed.
+MAY_BE_LEFT_OUT = ("anonymized", "assigned_to", "notes", "service_user_contact")
+NOT_A_VISIT = "it answers a visit in a form that is not CareHQ's"
 
+T = TypeVar("T")
 Pairs = list[tuple[str, str]]
-Change = Coroutine[Any, Any, HomeVisit]
 Method = Callable[[str, Pairs], Coroutine[Any, Any, Answer]]
-
-
-class Link:
-    """What the changes of all callers share: the client, what they refer to, and those that run."""
-
-    def __init__(self, database: Database, carehq: CareHQ, clock: Callable[[], datetime]) -> None:
-        self.carehq = carehq
-        self._database = database
-        self._clock = clock
-        self._references = References(database, carehq, self._store)
-        self._running: set[asyncio.Task[Any]] = set()
-
-    async def fetch_unknown(self, ids: dict[str, set[str]]) -> None:
-        """Store what is not known here of these IDs, by the names of their kinds; raise UpstreamUnavailable."""
-        try:
-            await self._references.fetch(ids)
-        except UpstreamThrottled as throttled:
-            raise unavailable_for_now(throttled) from None
-
-    async def fetch_for(self, document: Document) -> None:
-        await self._references.fetch_for(VISITS, [document])
-
-    async def run_to_its_end(self, change: Change) -> HomeVisit:
-        """Return what becomes of a change, which goes on where its caller does not wait any more."""
-        task = asyncio.ensure_future(change)
-        self._running.add(task)
-        task.add_done_callback(self._end)
-        return await asyncio.shield(task)
-
-    async def finish(self) -> None:
-        while self._running:
-            await asyncio.wait(self._running)
-
-    def _end(self, task: "asyncio.Task[Any]") -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # asyncio logs one that nobody has looked at, which nobody does when the caller is gone
-
-    async def _store(self, kind: Kind, documents: Sequence[Document]) -> None:
-        await self._database.write(lambda session: merge(session, kind, documents, self._clock()))
-
-
-class Outcome(NamedTuple):
-    """How a change is told: its type, what has become of its confirmation, and what takes up the conflicts."""
-
-    type: HomeVisitEventType
-    confirmation: ConfirmationStatus = ConfirmationStatus.NOT_REQUIRED
-    conflicts: Conflicts | None = None
 
 
 class Exchange:
@@ -96,136 +59,155 @@ class Exchange:
         self.link = link
         self.subject = caller.subject
         self.clock = clock
+        self.state = state or WriteState(caller.subject)
+        self._caller = caller
         self._database = database
-        self._state = state or WriteState(caller.subject)
         self._nonce = nonce
 
-    async def declare(self, intent: Intent, *, replaces: Intent | None = None) -> Intent:
-        """Commit an intent before anything is asked; raise NonceUsed, or UpstreamInDoubt where somebody does the same now."""
+    async def check(self, work: Callable[[Session], T]) -> T:
+        """Run what our own rules say, which may declare an intent, in a transaction that keeps the nonce; raise NonceUsed."""
+        nonce = None if self.state.has_kept_nonce else self._nonce
 
-        def work(session: Session) -> Intent:
-            now = self.clock()
-            if self._nonce is not None:
-                use_nonce(session, self._nonce, now)
-            stored = intents.of_key(session, intent.subject, intent.key) if intent.key else None
-            if stored is not None:
-                if replaces is None or stored.id != replaces.id:
-                    raise UpstreamInDoubt
-                intents.withdraw(session, stored.id)
-            declared = Intent(**intent.model_dump() | {"id": new_identifier(now), "started": now})
-            session.add(declared)
-            return declared
+        def signed(session: Session) -> T:
+            if nonce is not None:
+                use_nonce(session, nonce, self.clock())
+            return work(session)
 
-        return await self._database.write(work)
+        result = await self._database.write(signed)
+        self.state.has_kept_nonce = True
+        return result
 
     async def ask(
-        self, intent: Intent, method: Callable[[str, Pairs], Coroutine[Any, Any, Answer]], path: str, pairs: Pairs
-    ) -> Any:
+        self, intent: Intent, method: Method, path: str, pairs: Pairs, read: Callable[[Answer], HomeVisitDocument]
+    ) -> HomeVisitDocument:
         """Return the document that the account answers. Unless it may have changed something, the intent is withdrawn.
 
-        Raises UpstreamRefused and UpstreamUnavailable.
+        `read` raises UpstreamUnavailable for an answer that is not to this request. Raises UpstreamRefused and
+        UpstreamUnavailable.
         """
-        self._state.begin()
         try:
-            return document_of(await method(path, pairs))
+            self.state.begin()
+            document = read(await method(path, pairs))
+        except WriteWithdrawn:
+            await self.withdraw(intent)
+            raise
         except UpstreamUnavailable as failure:
             if not failure.may_be_done:
-                await self._withdraw(intent)
+                await self._not_done(intent)
             raise
         except UpstreamThrottled as throttled:
-            await self._withdraw(intent)
+            await self._not_done(intent)
             raise unavailable_for_now(throttled) from None
-        except UpstreamRefused:
-            await self._withdraw(intent)
+        except UpstreamRefused as refused:
+            if refused.status not in REFUSES:
+                raise UpstreamUnavailable(f"it answers {refused.status}", may_be_done=True) from None
+            await self._not_done(intent)
             raise
+        self.state.committed()
+        return document
 
-    async def as_it_is(self, path: str) -> Any:
-        """Return a visit as the account has it, None where that cannot be had."""
+    async def _not_done(self, intent: Intent) -> None:
+        self.state.rolled_back()
+        await self.withdraw(intent)
+
+    async def withdraw(self, intent: Intent) -> None:
+        """Delete an intent; where that cannot be, a retry of its key waits until it is settled."""
         try:
-            return document_of(await self.link.carehq.get(path))
-        except (UpstreamUnavailable, UpstreamRefused, UpstreamThrottled):
-            return None
+            await self._database.write(lambda session: intents.withdraw(session, intent.id))
+        except DatabaseUnusable:
+            return
+
+    async def current(self, path: str, visit: HomeVisit) -> HomeVisitDocument:
+        """Return a visit as the account has it. Raises UpstreamRefused and UpstreamUnavailable."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                answer = await self.link.carehq.get(path)
+            return document_of(answer, visit)
+        except TimeoutError:
+            raise UpstreamUnavailable("it does not answer in time", may_be_done=False) from None
+        except UpstreamThrottled as throttled:
+            raise unavailable_for_now(throttled) from None
 
     async def look(self, pairs: Pairs) -> Page:
         """Return a page of the account's visits; raise UpstreamInDoubt where it cannot be had."""
         try:
-            return await self.link.carehq.page(lists.path_of(VISITS), pairs)
-        except (UpstreamUnavailable, UpstreamRefused, UpstreamThrottled) as failure:
+            async with asyncio.timeout(READ_SECONDS):
+                return await self.link.carehq.page(lists.path_of(VISITS), pairs)
+        except (TimeoutError, UpstreamUnavailable, UpstreamRefused, UpstreamThrottled) as failure:
             raise UpstreamInDoubt from failure
 
-    async def read(self, statement: Any) -> set[Any]:
-        return await self._database.write(lambda session: set(session.exec(statement)))
+    async def has_become(self, condition: Callable[[Session], bool]) -> bool:
+        """Wait a moment for what other changes have to do first; return whether it is so."""
+        give_up = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while not await self._database.write(condition):
+            if asyncio.get_running_loop().time() > give_up or self.state.is_withdrawn:
+                return False
+            await asyncio.sleep(PAUSE_SECONDS)
+        return True
 
-    async def keep(self, document: Document, then: Callable[[HomeVisit], None] = lambda _: None) -> HomeVisit:
-        """Store a visit that was read; then look at it as it is now, which may raise."""
+    async def read(self, work: Callable[[Session], T]) -> T:
+        return await self._database.write(work)
+
+    async def keep(self, document: HomeVisitDocument, intent: Intent, conflicts: Conflicts | None = None) -> HomeVisit:
+        """Store a visit that was read, once nobody else changes it; raise HomeVisitNotFound where it is out of sight by now."""
+        await self.link.fetch_for(document)
+
+        def is_free(session: Session) -> bool:
+            return not intents.are_concerned(session, [document], self.clock(), apart_from=intent.id)
 
         def work(session: Session) -> HomeVisit:
-            return _merged(session, document, self.clock(), IMPORT)
+            return merged(session, document, self.clock(), IMPORT)
 
-        visit = await self._database.write(work)
-        then(visit)
+        # Who makes a change stores it, with the event that tells of it.
+        await self.has_become(is_free)
+        visit = await self._database.write(conflicts.read_after(work) if conflicts else work)
+        if self._caller.locations is not None and visit.location not in self._caller.locations:
+            raise HomeVisitNotFound(visit.id)
         return visit
 
-    async def store(self, intent: Intent, document: Document, outcome: Outcome) -> HomeVisit:
-        """Store what the account has made of a change, with the event that tells of it."""
+    async def store(self, intent: Intent, document: HomeVisitDocument, outcome: Outcome) -> HomeVisit:
+        """Store what the account has made of a change, with the event that tells of it.
+
+        Raises UpstreamInDoubt where that is what another change has booked.
+        """
+        self.state.committed()
         await self.link.fetch_for(document)
 
         def work(session: Session) -> HomeVisit:
-            now = self.clock()
-            visit = _merged(session, document, now, Origin(self.subject, outcome.type), outcome.confirmation)
-            if intent.key:
-                key = {"subject": intent.subject, "key": intent.key, "fingerprint": intent.fingerprint}
-                INSERT_KEY(session, key | {"home_visit": visit.id, "created": now})
-            intents.withdraw(session, intent.id)
-            return visit
+            return store_outcome(session, intent, document, outcome, self.clock())
 
-        visit = await self._database.write(outcome.conflicts.read_after(work) if outcome.conflicts else work)
-        self._state.committed()
-        return visit
+        try:
+            return await self._database.write(outcome.conflicts.read_after(work) if outcome.conflicts else work)
+        except UpstreamInDoubt:
+            await self.doubt(intent)
+            raise
 
-    async def _withdraw(self, intent: Intent) -> None:
-        self._state.rolled_back()
-        await self._database.write(lambda session: intents.withdraw(session, intent.id))
+    async def doubt(self, intent: Intent) -> None:
+        """Note that nobody can say what came of a request. Of an intent without a key nobody asks for it either."""
+        self.state.in_doubt()
+        if intent.key is None:
+            await self.withdraw(intent)
 
 
-def _merged(
-    session: Session,
-    document: Document,
-    now: datetime,
-    origin: Origin,
-    confirmation: ConfirmationStatus = ConfirmationStatus.NOT_REQUIRED,
-) -> HomeVisit:
-    merge(session, VISITS, [document], now, origin=origin, confirmation=confirmation)
-    session.flush()
-    return session.exec(select(HomeVisit).where(HomeVisit.id == document.id)).one()
+def document_of(answer: Answer, visit: HomeVisit, changes: Mapping[str, Any] | None = None) -> HomeVisitDocument:
+    """Return the document that an answer about a visit is; raise UpstreamUnavailable where it is none.
+
+    What it leaves out is as the visit is known here, and as the changes are.
+    """
+    document = read_visit(answer)
+    if document.id != visit.id:
+        raise UpstreamUnavailable(NOT_A_VISIT, may_be_done=True)
+    return completed(document, {name: getattr(visit, name) for name in MAY_BE_LEFT_OUT} | dict(changes or {}))
 
 
-def document_of(answer: Answer) -> HomeVisitDocument:
-    """Return the visit that an answer is; raise UpstreamUnavailable where it is none."""
+def read_visit(answer: Answer) -> HomeVisitDocument:
     documents, refused = lists.read(VISITS, [answer.document])
     if refused or not isinstance(documents[0], HomeVisitDocument):
-        raise UpstreamUnavailable("it answers a visit in a form that is not CareHQ's", may_be_done=True)
+        raise UpstreamUnavailable(NOT_A_VISIT, may_be_done=True)
     return documents[0]
 
 
-def unavailable_for_now(throttled: UpstreamThrottled) -> UpstreamUnavailable:
-    return UpstreamUnavailable(f"it asks us to wait for {throttled.seconds:.0f} s", may_be_done=False)
-
-
-def pairs_of(values: Mapping[str, Any], *, suppressed: bool) -> Pairs:
-    """Return values as the account's own clients write them; an empty text takes back what was set."""
-    pairs = [(name, _written(value)) for name, value in values.items()]
-    return [*pairs, (SUPPRESS, "true")] if suppressed else pairs
-
-
-def _written(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return lists.written(value)
-    return value.lower() if hasattr(value, "name") else str(value)
-
-
-def has(document: HomeVisitDocument, values: Mapping[str, Any]) -> bool:
-    """Tell whether a visit has all of these values."""
-    return all(getattr(document, name) == value for name, value in values.items())
+def completed(document: HomeVisitDocument, values: Mapping[str, Any]) -> HomeVisitDocument:
+    """Return a document with what it leaves out: the account's answers to changes lack some fields."""
+    absent = [name for name in MAY_BE_LEFT_OUT if name in values and name not in document.model_fields_set]
+    return document.model_copy(update={name: values[name] for name in absent}) if absent else document

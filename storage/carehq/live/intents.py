@@ -45,8 +45,15 @@ def of_key(session: Session, subject: str, key: str) -> Intent | None:
 
 
 def is_settled(intent: Intent, now: datetime) -> bool:
-    """Tell whether what was sent then, and is not to be found in the account, will not be there later either."""
-    return not intent.started <= now < intent.started + SETTLED_AFTER
+    """Tell whether what was sent then, and is not to be found in the account, will not be there later either.
+
+    A clock that shows an earlier time, another host's or one that was set back, says nothing about that.
+    """
+    return now >= intent.started + SETTLED_AFTER
+
+
+def is_under_way(intent: Intent, now: datetime) -> bool:
+    return abs(now - intent.started) < UNDER_WAY
 
 
 def withdraw(session: Session, id: str) -> None:
@@ -55,14 +62,25 @@ def withdraw(session: Session, id: str) -> None:
 
 
 def delete_old(session: Session, now: datetime) -> int:
-    """Delete those that nobody asks for any more; return how many there were."""
-    return session.exec(delete(Intent).where(col(Intent.started) < now - KEPT_FOR)).rowcount
+    """Delete those that nobody asks for any more, or that a clock far ahead has dated; return how many there were."""
+    is_old = sa.or_(col(Intent.started) < now - KEPT_FOR, col(Intent.started) > now + KEPT_FOR)
+    return session.exec(delete(Intent).where(is_old)).rowcount
 
 
-def are_concerned(session: Session, documents: Iterable[Any], now: datetime) -> bool:
-    """Tell whether some of these visits may be what comes of a change that is under way."""
-    recent = select(Intent.home_visit, Intent.care_enquiry).where(
-        col(Intent.started) > now - UNDER_WAY, col(Intent.started) <= now
-    )
+def others_under_way(session: Session, intent: Intent, now: datetime) -> bool:
+    """Tell whether somebody else changes the same visit just now, or books for the same care enquiry."""
+    recent = select(Intent.home_visit, Intent.care_enquiry).where(_is_recent(now), Intent.id != intent.id)
+    place = intent.home_visit, intent.care_enquiry
+    return any(tuple(other) == place for other in session.exec(recent))
+
+
+def are_concerned(session: Session, documents: Iterable[Any], now: datetime, *, apart_from: str = "") -> bool:
+    """Tell whether some of these visits may be what comes of a change that is under way, other than the one named."""
+    recent = select(Intent.home_visit, Intent.care_enquiry).where(_is_recent(now), Intent.id != apart_from)
     concerned = {id for ids in session.exec(recent) for id in ids if id is not None}
     return any(document.id in concerned or document.care_enquiry in concerned for document in documents)
+
+
+def _is_recent(now: datetime) -> sa.ColumnElement[bool]:
+    # The clocks of hosts differ.
+    return sa.and_(col(Intent.started) > now - UNDER_WAY, col(Intent.started) < now + UNDER_WAY)

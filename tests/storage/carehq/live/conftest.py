@@ -1,6 +1,7 @@
 """An account, which is a gateway of ours over the world, and a database of its own that follows it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,19 +10,22 @@ import pytest
 
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
-from storage.carehq.live.exchange import Link
 from storage.carehq.live.follower import Follower
+from storage.carehq.live.link import Link
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
 from storage.instants import clock as system_clock
 from storage.repository import HomeVisits
 from tests import world
 from tests.asking import database, world_file
-from tests.databases import database_at, migrate
+from tests.databases import copied, database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
+from tests.storage.carehq.live.rewriting import rewriting
 
 __all__ = ["database", "world_file"]
+
+Proxied = Callable[[str], AbstractAsyncContextManager[tuple[Faulty, str]]]
 
 
 class Clock:
@@ -61,9 +65,22 @@ class Followed:
 async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
     path = tmp_path / "mirror.db"
     migrate(path)
+    async with following(database, path, faulty) as followed:
+        yield followed
+
+
+@pytest.fixture
+async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
+    """Have what an account has that a test answers for."""
+    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting) as followed:
+        yield followed
+
+
+@asynccontextmanager
+async def following(database: Database, path: Path, proxied: Proxied) -> AsyncIterator[Followed]:
     mirror = await database_at(path).open()
     clock = Clock()
-    async with gateway_over(database) as gateway, faulty(gateway.origin) as (proxy, origin):
+    async with gateway_over(database) as gateway, proxied(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
             yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))

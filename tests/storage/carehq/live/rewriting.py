@@ -1,0 +1,59 @@
+"""A CareHQ account that a test answers for: a proxy before a gateway of ours, which may hold, answer or rewrite each request."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.storage.carehq.live.faulty import Faulty
+
+
+async def _pass(_request: web.Request) -> web.StreamResponse | None:
+    return None
+
+
+class Rewriting(Faulty):
+    """`before` may answer in the account's place; `rewrite` changes the documents that it answers to changes."""
+
+    before: Callable[[web.Request], Awaitable[web.StreamResponse | None]] = staticmethod(_pass)
+    rewrite: Callable[[Any], Any] = staticmethod(lambda document: document)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        if (answer := await self.before(request)) is not None:
+            return answer
+        response = await self._pass_on(request)
+        if request.method == "GET" or response.status != 200:
+            return response
+        assert isinstance(response.body, bytes)
+        return web.json_response(self.rewrite(json.loads(response.body)))
+
+    def sent(self, *methods: str) -> list[tuple[str, str]]:
+        """Return the requests that came with one of these methods, or with any."""
+        return [request for request in self.requests if not methods or request[0] in methods]
+
+    def refuse(self, status: int, document: Any) -> None:
+        """Answer changes so from now on."""
+
+        async def before(request: web.Request) -> web.StreamResponse | None:
+            return None if request.method == "GET" else web.json_response(document, status=status)
+
+        self.before = before
+
+    def cut(self, request: web.Request) -> web.StreamResponse:
+        return self._cut(request)
+
+
+@asynccontextmanager
+async def rewriting(origin: str) -> AsyncIterator[tuple[Rewriting, str]]:
+    """Yield a proxy before an account, and its own origin."""
+    async with aiohttp.ClientSession() as session:
+        proxy = Rewriting(origin, session)
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        async with TestServer(app) as server:
+            yield proxy, f"http://{server.host}:{server.port}"
