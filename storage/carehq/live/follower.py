@@ -7,7 +7,7 @@ again changes nothing: so whatever ends a process, the next one goes on, and not
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -46,12 +46,20 @@ class _State(NamedTuple):
 class Follower:
     """Follows one account into one database. `clock` is ours; `report` has what became of documents since the start."""
 
-    def __init__(self, database: Database, carehq: CareHQ, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        carehq: CareHQ,
+        clock: Callable[[], datetime],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.report = ImportReport()
         self.vanished = 0
         self._database = database
         self._carehq = carehq
         self._clock = clock
+        self._pause = pause
         self.name = secrets.token_hex(8)
         self._references = References(database, carehq, self._merge)
         self._looked: datetime | None = None
@@ -171,9 +179,9 @@ class Follower:
                 session.merge(walk)
             return merge(session, kind, documents, self._clock()) if documents else Tally()
 
-        while (tally := await self._database.write(work)) is None:  # noqa: ASYNC110 - it may be under way in another process
+        while (tally := await self._database.write(work)) is None:
             # Who makes a change stores it, with the event that tells of it.
-            await asyncio.sleep(WAIT_SECONDS)
+            await self._pause(WAIT_SECONDS)
         return tally
 
     async def _look_for_newest(self) -> None:

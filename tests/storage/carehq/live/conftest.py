@@ -1,6 +1,7 @@
 """An account, which is a gateway of ours over the world, and a database of its own that follows it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,14 +58,19 @@ class Followed:
         return Follower(self.database, self.carehq, self.clock)
 
 
-@pytest.fixture
-async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    path = tmp_path / "mirror.db"
+@asynccontextmanager
+async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncIterator[Followed]:
+    """Have the database of a path follow another, whose gateway goes by the system's clock."""
     migrate(path)
     mirror = await database_at(path).open()
-    clock = Clock()
-    async with gateway_over(database) as gateway, faulty(gateway.origin) as (proxy, origin):
+    async with gateway_over(there) as gateway, faulty(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
             yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
     await mirror.close()
+
+
+@pytest.fixture
+async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
+    async with followed_into(tmp_path / "mirror.db", database, Clock()) as followed:
+        yield followed
