@@ -65,12 +65,16 @@ def lead(session: Session, url: str, account_id: str, holder: str, now: datetime
         raise DatabaseUnusable(
             f"This database follows the CareHQ account {account.account_id}: use another database for {account_id}."
         )
-    is_free = account.held_until is None or not now < account.held_until <= now + LEASE + CLOCK_SKEW
-    if account.holder != holder and not is_free:
+    if account.holder != holder and is_held(account.held_until, now):
         raise NotTheFollower
     account.url, account.holder, account.held_until = url, holder, now + LEASE
     session.flush()
     return account
+
+
+def is_held(held_until: datetime | None, now: datetime) -> bool:
+    """Tell whether a lease lasts."""
+    return held_until is not None and now < held_until <= now + LEASE + CLOCK_SKEW
 
 
 def resign(session: Session, holder: str) -> None:

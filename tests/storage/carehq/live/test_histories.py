@@ -14,12 +14,14 @@ MANY = int(os.environ.get("HOME_VISITS_HISTORIES", "30"))
 
 
 def run(template: Path, examples: int, steps: int) -> None:
+    before = Histories.ended
     run_state_machine_as_test(
         lambda: Histories(template),
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+    assert Histories.ended - before >= examples
 
 
 def test_random_histories_end_alike_on_both_sides(world_file: Path) -> None:
