@@ -1,6 +1,7 @@
 """The client of a live account: one signed request, and what came of it, told apart by what it means to whoever asked."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ READ_SECONDS = 30.0
 # Somebody waits for it.
 WRITE_SECONDS = 10.0
 LARGEST_ANSWER = 16_000_000
+MOST_ITEMS = 2**31 - 1
 # What an account asks us to wait for is believed up to this.
 LONGEST_WAIT = 300.0
 DEFAULT_WAIT = 5.0
@@ -85,9 +87,13 @@ class CareHQ:
     async def page(self, path: str, pairs: Pairs) -> Page:
         document, sent = await self.get(path, pairs)
         items, *numbers = (document.get(name) for name in ("items", "item_count", "page_count"))
-        item_count, page_count = (number if isinstance(number, int) and number >= 0 else None for number in numbers)
+        item_count, page_count = (number if isinstance(number, int) and 0 <= number <= MOST_ITEMS else None for number in numbers)
         if not isinstance(items, list) or item_count is None or page_count is None:
             raise UpstreamUnavailable("it answers a list in a form that is not CareHQ's", may_be_done=True)
+        requested = dict(pairs).get("page", "1")
+        # Past the end some answer the last page.
+        if str(document.get("page", requested)) != requested and int(requested) <= page_count:
+            raise UpstreamUnavailable("it answers another page than it was asked for", may_be_done=True)
         return Page(items, item_count, page_count, sent)
 
     def _signing(self, path: str, pairs: Pairs, *, once: bool) -> aiohttp.ClientMiddlewareType:
@@ -176,8 +182,9 @@ def _json(body: bytes) -> Any:
 
 def _date(response: aiohttp.ClientResponse) -> datetime:
     try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError):
+        sent = parsedate_to_datetime(response.headers["Date"])
+        return sent.astimezone(UTC) if sent.tzinfo else sent.replace(tzinfo=UTC)
+    except (KeyError, ValueError, TypeError, OverflowError):
         return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -188,7 +195,8 @@ def _wait(response: aiohttp.ClientResponse, sent: datetime) -> float:
             seconds = float(response.headers[name]) - since
         except (KeyError, ValueError):
             continue
-        return min(max(seconds, 0.1), LONGEST_WAIT)
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.1), LONGEST_WAIT)
     return DEFAULT_WAIT
 
 

@@ -7,7 +7,7 @@ again changes nothing: so whatever ends a process, the next one goes on, and not
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -17,14 +17,15 @@ from storage.carehq.documents import Document, Kind
 from storage.carehq.importing import ImportReport
 from storage.carehq.live import intents, lists
 from storage.carehq.live.client import CareHQ, Page
-from storage.carehq.live.comparing import Comparison, compare
-from storage.carehq.live.lists import REFERENCES, VISITS
+from storage.carehq.live.comparing import MOST_LOOKED_AT, compare
+from storage.carehq.live.lists import REFERENCES, VISITS, Rows
 from storage.carehq.live.progress import FollowedAccount, Walk, lead, resign
 from storage.carehq.live.references import References
+from storage.carehq.live.stored import changed_since, people_to_wipe
 from storage.carehq.live.unknown import unknown
 from storage.carehq.merging import Tally, merge
 from storage.database import Database
-from storage.errors import UpstreamRefused
+from storage.errors import UpstreamRefused, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +47,26 @@ class _State(NamedTuple):
 class Follower:
     """Follows one account into one database. `clock` is ours; `report` has what became of documents since the start."""
 
-    def __init__(self, database: Database, carehq: CareHQ, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        carehq: CareHQ,
+        clock: Callable[[], datetime],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.report = ImportReport()
         self.vanished = 0
         self._database = database
         self._carehq = carehq
         self._clock = clock
+        self._pause = pause
         self.name = secrets.token_hex(8)
         self._references = References(database, carehq, self._merge)
         self._looked: datetime | None = None
+        # Kinds that were read anew since all was compared.
+        self._walked: set[str] = set()
+        self.pages_stored = 0
         # While this process follows.
         self._state: _State | None = None
 
@@ -87,16 +99,23 @@ class Follower:
         began = self._clock()
         is_due = account.compared is None or not account.compared <= began < account.compared + COMPARE_EVERY
         if is_due:
-            for kind in REFERENCES:
-                await self._walk(walks, kind)
+            await self._walk_references(walks)
         else:
             await self._look_for_newest()
         await self._walk(walks, VISITS, synced=began)
         if is_due:
-            await self._compare()
+            await self._compare(walks)
             account.compared = began
             await self._database.write(self._end_comparison)
+            self._walked.clear()
         return began
+
+    async def _walk_references(self, walks: dict[str, Walk]) -> None:
+        """Read all people and homes anew, once, however often what comes after it is broken off."""
+        for kind in REFERENCES:
+            if kind.name not in self._walked:
+                await self._walk(walks, kind)
+                self._walked.add(kind.name)
 
     def _end_comparison(self, session: Session) -> None:
         self._lead(session)
@@ -118,19 +137,21 @@ class Follower:
         """Walk through a list to its end, from where it was left; where it became shorter meanwhile, walk again."""
         attributes = lists.attributes_to_ask(kind)
         for turn in range(MAX_WALKS):
+            rows = Rows()
             while True:
-                walk = walks[kind.name]
+                walk, asked = walks[kind.name], self._clock()
                 page, attributes = await self._page(walk, kind, attributes)
                 if walk.began is None:
                     walks[kind.name] = walk = lists.begun(walk, page)
                     if lists.is_by_time(walk):
                         continue
+                rows.add(walk, page)
                 after = lists.advanced(walk, page, list(lists.modified_of(page.items)))
                 is_ended = lists.is_ended(after, page)
-                is_whole = is_ended and (not after.has_shrunk or turn == MAX_WALKS - 1)
+                is_whole = is_ended and ((not after.has_shrunk and rows.are_all()) or turn == MAX_WALKS - 1)
                 if is_ended:
                     after = lists.ended(after, is_whole=is_whole)
-                await self._store(kind, page.items, after, synced if is_whole else None)
+                await self._store(kind, page.items, asked, after, synced if is_whole else None)
                 walks[kind.name] = after
                 if is_ended:
                     break
@@ -147,32 +168,74 @@ class Follower:
                 raise
             return await self._carehq.page(lists.path_of(kind), lists.pairs_of(walk, certain)), certain
 
-    async def _store(self, kind: Kind, items: Sequence[Any], walk: Walk | None = None, synced: datetime | None = None) -> None:
+    async def _store(
+        self, kind: Kind, items: Sequence[Any], asked: datetime, walk: Walk | None = None, synced: datetime | None = None
+    ) -> None:
+        """Store documents of an answer to what was `asked` then."""
+        documents = self._read(kind, items)
+        await self._references.fetch_for(kind, documents)
+        if kind is VISITS:
+            await self._wipe_people(documents)
+        if synced is not None and self._state is not None:
+            self._state.account.last_synced = synced
+        tally = await self._merge(kind, documents, walk, asked)
+        self._tally(kind).add(tally)
+        self.pages_stored += 1
+
+    def _read(self, kind: Kind, items: Sequence[Any]) -> list[Document]:
         documents, refused = lists.read(kind, items)
         for sentence in refused:
             log.warning("A document of CareHQ's %s cannot be used, and is left out. %s", kind.name, sentence)
-        await self._references.fetch_for(kind, documents)
-        if synced is not None and self._state is not None:
-            self._state.account.last_synced = synced
-        tally = await self._merge(kind, documents, walk)
-        tally.refused += len(refused)
-        self.report.tallies.setdefault(kind.name, Tally()).add(tally)
+        self._tally(kind).refused += len(refused)
+        return documents
 
-    async def _merge(self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None) -> Tally:
+    def _tally(self, kind: Kind) -> Tally:
+        return self.report.tallies.setdefault(kind.name, Tally())
+
+    async def _wipe_people(self, documents: Sequence[Document]) -> None:
+        """Read those people anew whose visits have been anonymized: their own lists are read once a day only."""
+        wiped = [document.id for document in documents if getattr(document, "anonymized", None) is not None]
+        if wiped:
+            await self._references.fetch_anew(await self._database.write(lambda session: people_to_wipe(session, wiped)))
+
+    async def _merge(
+        self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None, asked: datetime | None = None
+    ) -> Tally:
         """Store documents, the walk that they belong to, and how far the account is followed."""
+        asked_at = {document.id: asked for document in documents if asked is not None and kind is VISITS}
 
-        def work(session: Session) -> Tally | None:
+        def work(session: Session) -> Tally | set[str] | None:
             self._lead(session)
             if kind is VISITS and intents.are_concerned(session, documents, self._clock()):
                 return None
+            if outdated := changed_since(session, asked_at):
+                return outdated
             if walk is not None:
                 session.merge(walk)
             return merge(session, kind, documents, self._clock()) if documents else Tally()
 
-        while (tally := await self._database.write(work)) is None:  # noqa: ASYNC110 - it may be under way in another process
-            # Who makes a change stores it, with the event that tells of it.
-            await asyncio.sleep(WAIT_SECONDS)
+        while not isinstance(tally := await self._database.write(work), Tally):
+            if tally is None:
+                # Who makes a change stores it, with the event that tells of it.
+                await self._pause(WAIT_SECONDS)
+            else:
+                asked = self._clock()
+                again = [document for id in sorted(tally) for document in await self._single(id)]
+                documents = [document for document in documents if document.id not in tally] + again
+                asked_at |= dict.fromkeys(tally, asked)
         return tally
+
+    async def _single(self, id: str) -> list[Document]:
+        """Return a visit as it is now, none where it is gone or cannot be used."""
+        try:
+            answer = await self._carehq.get(f"{lists.path_of(VISITS)}/{id}")
+        except UpstreamRefused as refused:
+            if refused.status != 404:
+                raise
+            return []
+        if answer.document.get("_id") != id:
+            raise UpstreamUnavailable("it answers a document in a form that is not CareHQ's", may_be_done=True)
+        return self._read(VISITS, [answer.document])
 
     async def _look_for_newest(self) -> None:
         """Store enquiries and contacts that were made since: they are to be booked for before a visit names them."""
@@ -184,23 +247,32 @@ class Follower:
             while is_new:
                 pairs = [("attributes", name) for name in lists.attributes_to_ask(kind, certain_only=True)]
                 pairs += [("page", str(page)), ("per_page", str(lists.PER_PAGE)), ("sort", "-_id")]
+                asked = self._clock()
                 found = await self._carehq.page(lists.path_of(kind), pairs)
                 ids = [item["_id"] for item in found.items if isinstance(item, dict) and isinstance(item.get("_id"), str)]
                 new = await unknown(self._database, kind, ids)
-                await self._store(kind, [item for item in found.items if isinstance(item, dict) and item.get("_id") in new])
+                items = [item for item in found.items if isinstance(item, dict) and item.get("_id") in new]
+                await self._store(kind, items, asked)
                 is_new, page = len(new) == len(ids) > 0 and page < found.page_count, page + 1
         self._looked = now
 
-    async def _compare(self) -> None:
+    async def _compare(self, walks: dict[str, Walk]) -> None:
         """Look for what vanished, which is told and not deleted, and for what was missed, which is stored."""
         comparison = await compare(self._database, self._carehq)
-        for id in comparison.missing:
-            answer = await self._carehq.get(f"{lists.path_of(VISITS)}/{id}")
-            await self._store(VISITS, [answer.document])
-        await self._tell_vanished(comparison)
-
-    async def _tell_vanished(self, comparison: Comparison) -> None:
+        if len(comparison.missed) > MOST_LOOKED_AT:
+            walks[VISITS.name] = Walk(kind=VISITS.name)
+            await self._walk(walks, VISITS)
+        else:
+            for id in sorted(comparison.missed):
+                asked = self._clock()
+                documents = await self._single(id)
+                await self._references.fetch_for(VISITS, documents)
+                self._tally(VISITS).add(await self._merge(VISITS, documents, asked=asked))
         self.vanished = len(comparison.vanished)
-        if comparison.vanished:
-            some = " ".join(sorted(comparison.vanished)[:20])
-            log.warning("CareHQ does not list %d visits that are kept here; nothing was deleted: %s", self.vanished, some)
+        _tell("CareHQ does not list %d visits that are kept here; nothing was deleted: %s", comparison.vanished)
+        _tell("CareHQ has %d visits as they were before what is kept here; nothing was changed: %s", comparison.older)
+
+
+def _tell(sentence: str, ids: set[str]) -> None:
+    if ids:
+        log.warning(sentence, len(ids), " ".join(sorted(ids)[:20]))

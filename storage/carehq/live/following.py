@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.follower import Follower
-from storage.carehq.live.progress import FollowedAccount, NotTheFollower
+from storage.carehq.live.progress import FollowedAccount, NotTheFollower, is_held
 from storage.database import Database
 from storage.errors import DatabaseUnusable, Refusal, UpstreamRefused, UpstreamThrottled, UpstreamUnavailable
 from storage.instants import instant
@@ -40,6 +40,7 @@ class Following:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._failures = 0
+        self._pages_read = 0
         self._told_at = float("-inf")
 
     def lag_seconds(self) -> float:
@@ -83,11 +84,14 @@ class Following:
             return True
         holder, last_synced, held_until = rows[0]
         self.last_synced = last_synced and instant(last_synced)
-        return holder in (None, self.follower.name) or instant(held_until) <= self._clock()
+        return holder in (None, self.follower.name) or not is_held(held_until and instant(held_until), self._clock())
 
     def _failed(self, failure: Refusal, pause: float) -> float:
         now = asyncio.get_running_loop().time()
-        self._failures += 1
+        # A long walk that is broken off now and then comes to its end.
+        has_progressed = self.follower.pages_stored > self._pages_read
+        self._failures = 1 if has_progressed else self._failures + 1
+        self._pages_read = self.follower.pages_stored
         longest = min(self._poll_seconds * 2**self._failures, LONGEST_PAUSE)
         pause = max(pause, longest * random.uniform(0.75, 1))  # noqa: S311 - jitter is no secret
         if now - self._told_at >= TELL_SECONDS:

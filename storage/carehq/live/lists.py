@@ -77,8 +77,8 @@ def advanced(walk: Walk, page: Page, modified: Sequence[datetime]) -> Walk:
 
 
 def is_ended(walk: Walk, page: Page) -> bool:
-    """Tell whether a walk, after it has stored this page, is at its end."""
-    return (walk.page or 1) >= page.page_count
+    """Tell whether a walk, after it has stored this page, is at its end: past it there are no rows."""
+    return (walk.page or 1) >= page.page_count or not page.items
 
 
 def ended(walk: Walk, *, is_whole: bool) -> Walk:
@@ -88,6 +88,30 @@ def ended(walk: Walk, *, is_whole: bool) -> Walk:
     if is_whole:
         return Walk(kind=walk.kind, watermark=walk.began and walk.began - MARGIN)
     return Walk(kind=walk.kind, watermark=walk.watermark, began=walk.began if is_by_time(walk) else None, since=walk.since)
+
+
+class Rows:
+    """Counts the rows of one walk by ID, each once: a page that repeats shows that others were left out."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._last = ""
+        self._expected = 0
+
+    def add(self, walk: Walk, page: Page) -> None:
+        """Count the page that was asked for after those that `walk` has stored."""
+        if walk.page == 0 and not is_by_time(walk):
+            self._expected = page.item_count
+        for item in page.items:
+            id = item.get("_id") if isinstance(item, dict) else None
+            if not isinstance(id, str) or id > self._last:
+                self._number += 1
+            if isinstance(id, str):
+                self._last = max(self._last, id)
+
+    def are_all(self) -> bool:
+        """Tell whether there were as many as at the beginning; what enters a list meanwhile is for the next walk."""
+        return self._number >= self._expected
 
 
 def read(kind: Kind, items: Sequence[Any]) -> tuple[list[Document], list[str]]:

@@ -73,8 +73,7 @@ def lead(session: Session, url: str, account_id: str, holder: str, now: datetime
         raise DatabaseUnusable(
             f"This database follows the CareHQ account {account.account_id}: use another database for {account_id}."
         )
-    is_free = account.held_until is None or not now < account.held_until <= now + LEASE + CLOCK_SKEW
-    if account.holder != holder and not is_free:
+    if account.holder != holder and is_held(account.held_until, now):
         raise NotTheFollower
     account.url, account.holder, account.held_until = url, holder, now + LEASE
     session.flush()
@@ -90,11 +89,16 @@ async def followed(database: Database) -> str | None:
 def end(session: Session, now: datetime) -> bool:
     """Follow no account any more, unless somebody follows it just now; return whether that is so."""
     account = session.get(FollowedAccount, 1, with_for_update=True)
-    if account is not None and account.held_until is not None and now < account.held_until <= now + LEASE + CLOCK_SKEW:
+    if account is not None and is_held(account.held_until, now):
         return False
     session.exec(delete(Walk))
     session.exec(delete(FollowedAccount))
     return True
+
+
+def is_held(held_until: datetime | None, now: datetime) -> bool:
+    """Tell whether a lease lasts."""
+    return held_until is not None and now < held_until <= now + LEASE + CLOCK_SKEW
 
 
 def resign(session: Session, holder: str) -> None:

@@ -36,6 +36,14 @@ class References:
                         ids.setdefault(name, set()).update(others)
                     await self._store(kind, [document])
 
+    async def fetch_anew(self, ids: dict[str, set[str]]) -> None:
+        """Store documents of these IDs as they are now, by the names of their kinds, though they are known here."""
+        for kind in OUTERMOST_FIRST:
+            for id in sorted(ids.get(kind.name, ())):
+                if document := await self._document(kind, id):
+                    await self.fetch_for(kind, [document])
+                    await self._store(kind, [document])
+
     async def _document(self, kind: Kind, id: str) -> Document | None:
         if (kind.name, id) in self._missing:
             return None

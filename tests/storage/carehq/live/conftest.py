@@ -61,27 +61,32 @@ class Followed:
         return Follower(self.database, self.carehq, self.clock)
 
 
-@pytest.fixture
-async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    path = tmp_path / "mirror.db"
+@asynccontextmanager
+async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncIterator[Followed]:
+    """Have the database of a path follow another, whose gateway goes by the system's clock."""
     migrate(path)
-    async with following(database, path, faulty) as followed:
+    async with following(there, path, faulty, clock) as followed:
         yield followed
 
 
 @pytest.fixture
 async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
     """Have what an account has that a test answers for."""
-    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting) as followed:
+    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting, Clock()) as followed:
         yield followed
 
 
 @asynccontextmanager
-async def following(database: Database, path: Path, proxied: Proxied) -> AsyncIterator[Followed]:
+async def following(there: Database, path: Path, proxied: Proxied, clock: Clock) -> AsyncIterator[Followed]:
     mirror = await database_at(path).open()
-    clock = Clock()
-    async with gateway_over(database) as gateway, proxied(gateway.origin) as (proxy, origin):
+    async with gateway_over(there) as gateway, proxied(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
             yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
     await mirror.close()
+
+
+@pytest.fixture
+async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
+    async with followed_into(tmp_path / "mirror.db", database, Clock()) as followed:
+        yield followed

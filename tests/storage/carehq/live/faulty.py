@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import format_datetime
 from enum import Enum, auto
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -22,7 +25,9 @@ class Fault(Enum):
     OTHER_SHAPE = auto()
     HTML = auto()
     HANG = auto()
-    DOUBLE = auto()  # the account gets it twice
+    DOUBLE = auto()  # the account gets it twice, and its first answer comes back
+    DOUBLE_LAST = auto()  # ... its last answer
+    DELAY = auto()  # cut, and delivered later
 
 
 JSON = "application/json"
@@ -35,30 +40,56 @@ ANSWERS: dict[Fault, Callable[[], web.Response]] = {
 }
 
 
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
 class Faulty:
-    """`faults` are what happens to the next requests; `requests` are those that came, as method and path."""
+    """`faults` are what happens to the next requests; `requests` are those that came, as method and path.
+
+    `arrived` is called for each of them. With a `clock` answers were sent when it says so.
+    """
 
     def __init__(self, origin: str, session: aiohttp.ClientSession) -> None:
         self.faults: list[Fault] = []
         self.choose: Callable[[], Fault] = lambda: self.faults.pop(0) if self.faults else Fault.NONE
         self.requests: list[tuple[str, str]] = []
         self.passed: list[tuple[str, str]] = []
+        self.delayed: list[Request] = []
+        self.hung = asyncio.Event()
+        self.arrived: Callable[[], None] = lambda: None
+        self.clock: Callable[[], datetime] | None = None
         self._origin = origin
         self._session = session
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
+        self.arrived()
         fault = self.choose()
         if (answered := ANSWERS.get(fault)) is not None:
-            return answered()
-        if fault is Fault.CUT_BEFORE:
+            return self._dated(answered())
+        sent = Request(request.method, request.raw_path, dict(request.headers), await request.read())
+        if fault is Fault.DELAY:
+            self.delayed.append(sent)
+        if fault in (Fault.CUT_BEFORE, Fault.DELAY):
             return self._cut(request)
         if fault is Fault.HANG:
+            self.hung.set()
             await asyncio.sleep(60)
-        answer = await self._pass_on(request)
-        if fault is Fault.DOUBLE:
-            await self._pass_on(request)
+        answer = await self._pass_on(sent)
+        if fault in (Fault.DOUBLE, Fault.DOUBLE_LAST):
+            again = await self._pass_on(sent)
+            answer = again if fault is Fault.DOUBLE_LAST else answer
         return await self._fail_after(fault, request, answer)
+
+    async def deliver(self) -> None:
+        """Pass on what was delayed, long after anybody waits for an answer."""
+        delayed, self.delayed = self.delayed, []
+        for request in delayed:
+            await self._pass_on(request)
 
     async def _fail_after(self, fault: Fault, request: web.Request, answer: web.Response) -> web.StreamResponse:
         if fault is Fault.CUT_AFTER:
@@ -73,18 +104,24 @@ class Faulty:
             return self._cut(request)
         return answer
 
-    async def _pass_on(self, request: web.Request) -> web.Response:
-        self.passed.append((request.method, request.path))
-        url = URL(self._origin + request.raw_path, encoded=True)
+    async def _pass_on(self, request: Request) -> web.Response:
+        self.passed.append((request.method, request.path.partition("?")[0]))
+        url = URL(self._origin + request.path, encoded=True)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
-        body = await request.read()
         skip = ["Content-Type", "User-Agent"]
         async with self._session.request(
-            request.method, url, data=body or None, headers=headers, skip_auto_headers=skip
+            request.method, url, data=request.body or None, headers=headers, skip_auto_headers=skip
         ) as answer:
             kept = ("x-carehq", "retry-after", "date")
             shown = {name: value for name, value in answer.headers.items() if name.lower().startswith(kept)}
-            return web.Response(body=await answer.read(), status=answer.status, headers=shown, content_type=answer.content_type)
+            return self._dated(
+                web.Response(body=await answer.read(), status=answer.status, headers=shown, content_type=answer.content_type)
+            )
+
+    def _dated(self, answer: web.Response) -> web.Response:
+        if self.clock is not None:
+            answer.headers["Date"] = format_datetime(self.clock(), usegmt=True)
+        return answer
 
     @staticmethod
     def _cut(request: web.Request) -> web.StreamResponse:
