@@ -12,6 +12,7 @@ from storage.caller import Role
 from storage.database import Database
 from tests import world
 from tests.app.calling import SECRET, Answer, ask, call, get, token
+from tests.app.conftest import ONE_OR_TWO
 from tests.asking import database, world_file
 from tests.conftest import Ended, RunCommand, Server, StartServer
 from tests.resolvers.carehq import VISITS, Gateway, Key, gateway_over, sign
@@ -98,10 +99,11 @@ def make_key(run_command: RunCommand) -> Key:
     return Key(*run_command("key", "--role", "COORDINATOR", "--name", "script", KEYS_SECRET=SECRET).out.splitlines())
 
 
+@ONE_OR_TWO
 async def test_a_server_follows_an_account_and_every_change_goes_there_first(
-    account: Account, start_server: StartServer, run_command_here: RunCommand
+    account: Account, start_server: StartServer, run_command_here: RunCommand, flags: tuple[str, ...]
 ) -> None:
-    server = await asyncio.to_thread(start_server, JWT_SECRET=SECRET, KEYS_SECRET=SECRET, **account.settings)
+    server = await asyncio.to_thread(start_server, *flags, JWT_SECRET=SECRET, KEYS_SECRET=SECRET, **account.settings)
     client = Client(server)
     before = await client.until_followed()
 
@@ -114,7 +116,10 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
     key, path = await asyncio.to_thread(make_key, run_command_here), f"{VISITS}/{world.PENDING}/complete"
     completed = await asyncio.to_thread(call, server.port, "PATCH", path, None, sign(key, "PATCH", path))
     history = [(await client.ask(HISTORY, id=one))["data"]["homeVisit"]["history"]["nodes"] for one in (id, world.PENDING)]
-    metrics = await client.metrics()
+    async with asyncio.timeout(60):
+        # One of two workers looks how far the other one is when it would read itself.
+        while not (metrics := await client.metrics()).get(f"{METRICS}lag_seconds", 60) < 60:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.05)
 
     assert before == {
         "source": {"kind": "MIRROR", "lastSynced": before["source"]["lastSynced"]},
@@ -134,9 +139,7 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
         [{"actor": "amy", "type": type} for type in ("BOOKED", "UPDATED", "CANCELLED")],
         [{"actor": "import", "type": "IMPORTED"}, {"actor": "script", "type": "COMPLETED"}],
     ]
-    assert metrics.pop(f"{METRICS}lag_seconds") < 60
-    del metrics[f"{METRICS}refused_created"]
-    assert metrics == {f"{METRICS}refused_total": 0, f"{METRICS}vanished": 0}
+    assert (metrics[f"{METRICS}refused_total"], metrics[f"{METRICS}vanished"]) == (0, 0)
 
 
 async def test_while_the_account_is_away_reads_go_on_and_nothing_is_written(
