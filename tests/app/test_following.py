@@ -46,6 +46,18 @@ CHANGES = {
 HISTORY = "query ($id: ID!) { homeVisit(id: $id) { history { nodes { actor type } } } }"
 
 
+MAIL = {"SMTP_URL": "smtp://mail.homes.example", "MAIL_FROM": "visits@homes.example"}
+# What is refused in a followed database, and what is said of it.
+DONE_THERE = {
+    ("import", "home_visits.json"): "Documents come from CareHQ",
+    ("anonymize", "--older-than", "730", "--dry-run"): "Personal data are wiped in CareHQ",
+    ("person", "--care-enquiry", world.FOR_WILLOWS, "--erase"): "Personal data are wiped in CareHQ",
+    ("deliver", "--once"): "Emails are sent by CareHQ",
+    ("outbox", "--retry", world.UNKNOWN): "Emails are sent by CareHQ",
+    ("follow", "--end"): "Changes go to CareHQ",
+}
+
+
 class Account(NamedTuple):
     """`settings` follow it by `key`, through a proxy; `end` makes it unreachable."""
 
@@ -183,6 +195,7 @@ async def test_a_command_reads_what_has_changed_until_it_is_ended(
     second = await asyncio.to_thread(follow, "--once", **account.settings)
     other = await asyncio.to_thread(follow, "--once", **account.settings | {"CAREHQ_ACCOUNT_ID": ACCOUNT_ID})
     unset = await asyncio.to_thread(run_command, "serve", "--dev", "--port", "0")
+    kept = [await asyncio.to_thread(run_command_here, *words, **MAIL) for words in DONE_THERE if words != ("follow", "--end")]
     ended = await asyncio.to_thread(follow, "--end")
     # It is asked again: nobody has to wait until a lease ends.
     after = [await asyncio.to_thread(follow, "--once", **account.settings | {"CAREHQ_SECRET": CANARY}) for _ in range(2)]
@@ -193,6 +206,7 @@ async def test_a_command_reads_what_has_changed_until_it_is_ended(
     assert (other.code, unset.code) == (1, 1)
     assert f"{sentence}ACCOUNT_ID names another one: set it as it was" in other.err
     assert f"{sentence}URL is not set: set it as it was" in unset.err
+    assert [one for one in kept if one.code != 1 or f"{sentence}URL is not set" not in one.err] == []
     assert (ended.code, ended.err.partition(" follows ")[2]) == (
         0,
         "no CareHQ account, and keeps its visits itself from now on.\n",
@@ -270,17 +284,7 @@ def test_what_does_not_go_together_is_refused(
     assert CANARY not in ended.err
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("import", "home_visits.json"), "Documents come from CareHQ"),
-        (("anonymize", "--older-than", "730", "--dry-run"), "Personal data are wiped in CareHQ"),
-        (("person", "--care-enquiry", world.FOR_WILLOWS, "--erase"), "Personal data are wiped in CareHQ"),
-        (("deliver", "--once"), "Emails are sent by CareHQ"),
-        (("outbox", "--retry", world.UNKNOWN), "Emails are sent by CareHQ"),
-        (("follow", "--end"), "Changes go to CareHQ"),
-    ],
-)
+@pytest.mark.parametrize(("words", "sentence"), DONE_THERE.items())
 def test_what_is_done_in_the_account_is_refused_here(run_command_here: RunCommand, words: tuple[str, ...], sentence: str) -> None:
     ended = run_command_here(*words, **FOLLOWED)
 
