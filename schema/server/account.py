@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from schema.server.settings import PREFIX, Settings, Unstartable
 from storage.api_keys import APIKeys
 from storage.carehq.live.account import Account
-from storage.carehq.live.progress import end, followed
+from storage.carehq.live.followed import end, followed
 from storage.database import Database
 from storage.instants import clock
 
