@@ -21,6 +21,7 @@ WIPED = {
     "home_visit_events": ("changes",),
     "outbox_messages": ("reasons",),
     "idempotency_keys": ("subject", "key", "fingerprint", "home_visit", "created"),
+    "carehq_intents": ("id", "subject", "key", "fingerprint", "care_enquiry", "home_visit", "started"),
     # Of contacts.
     "sightings": ("record",),
 }
@@ -47,11 +48,9 @@ KEPT = {
     ),
     "sightings": ("location", "home_visit"),
     "used_nonces": ("key", "nonce", "used"),
-    "notes_refolding": ("id", "number"),
     "carehq_account": ("id", "url", "account_id", "holder", "held_until", "last_synced", "compared"),
     "carehq_walks": ("kind", "watermark", "began", "since", "page", "item_count", "has_shrunk"),
-    # What the fingerprint says of a family is gone with the intent, within a day of when it was made.
-    "carehq_intents": ("id", "subject", "key", "fingerprint", "care_enquiry", "home_visit", "started"),
+    "notes_refolding": ("id", "number"),
     "unpurged_wipes": ("id",),
     "alembic_version": ("version_num",),
 }
