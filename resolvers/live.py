@@ -14,7 +14,7 @@ from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.follower import Follower
 from storage.carehq.live.following import Following, last_synced
-from storage.carehq.live.link import Link
+from storage.carehq.live.link import Link, most_under_way
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
@@ -44,7 +44,7 @@ def live_of(settings: Settings, database: Database) -> Live:
     carehq = CareHQ(account)
     # Of its own, so that what is under way comes to its end, and nobody waits for as long as a follower may have to.
     changing = CareHQ(account)
-    link = Link(database, changing, clock)
+    link = Link(database, changing, clock, most_under_way=most_under_way(settings.executing))
     following = Following(database, carehq, clock, poll_seconds=settings.carehq_poll_seconds)
 
     def make_visits(*repository: Any) -> HomeVisits:
