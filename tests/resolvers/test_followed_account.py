@@ -233,6 +233,21 @@ async def test_a_signature_is_used_up_by_a_change_that_the_account_refuses(gatew
     assert len(account.sent("PATCH")) == 1
 
 
+async def test_a_signature_is_used_up_by_a_change_that_is_refused_unasked_or_not_heard(
+    gateway: Gateway, account: Rewriting
+) -> None:
+    key = await gateway.key()
+    account.refuse(429, {"hint": "Slower."})
+    paths = [f"{VISITS}/{world.CANCELLED}/cancel", f"{VISITS}/{world.UNKNOWN}/cancel", f"{VISITS}/{PENDING}/cancel"]
+
+    answers = [
+        (await gateway.call(key, "PATCH", path, nonce=str(n) * 22)).status for n, path in enumerate(paths) for _ in range(2)
+    ]
+
+    assert answers == [400, 401, 404, 401, 503, 401]
+    assert len(account.sent("PATCH")) == 1
+
+
 async def test_clients_of_the_source_change_an_account_through_here(gateway: Gateway, followed: Followed) -> None:
     key = await gateway.key()
 

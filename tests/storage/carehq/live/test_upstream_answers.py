@@ -1,6 +1,7 @@
 """What an account answers is stored as what it is: nothing that is no answer, and nothing that it leaves out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from storage.errors import (
 from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
 from tests import world
+from tests.databases import path_of
+from tests.inspection import inspect
 from tests.storage.carehq.live.changes import BOOKING, OTHER, TIME, everything
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
@@ -79,7 +82,9 @@ async def test_what_an_answer_leaves_out_stays_as_it_is(account: tuple[Followed,
     booked = await followed.here.book(booking)
     updated = await followed.here.update(booked.id, {"assigned_to": world.ANNA, "notes": "Newer"})
     cancelled = await followed.here.cancel(booked.id)
+    plain = await followed.here.book(BOOKING)
 
+    assert plain.assigned_to == world.ANNA
     assert (booked.notes, booked.service_user_contact, booked.assigned_to) == ("Ours", world.DAUGHTER, world.BEN)
     for visit in (updated, cancelled):
         assert (visit.notes, visit.service_user_contact, visit.assigned_to) == ("Newer", world.DAUGHTER, world.ANNA)
@@ -144,7 +149,9 @@ async def test_a_confirmation_is_the_accounts(account: tuple[Followed, Rewriting
     assert moved.confirmation is expected
     noted = await followed.here.update(booked.id, {"notes": "x"}, suppress_confirmation=not suppressed)
     cancelled = await followed.here.cancel(booked.id)
+    plain = await followed.here.book(BOOKING)
 
+    assert plain.assigned_to == world.ANNA
     assert (noted.confirmation, cancelled.confirmation) == (expected, expected)
     assert everything(followed)["outbox_messages"] == []
 
@@ -160,3 +167,15 @@ async def test_an_offset_and_the_past_are_sent_as_they_are_meant(account: tuple[
     assert there is not None
     assert booked.date_time == datetime(2021, 7, 1, 13, tzinfo=UTC)
     assert moved.date_time == there.date_time == datetime(2021, 7, 2, 13, tzinfo=UTC)
+
+
+async def test_whom_a_visit_goes_back_to_is_the_accounts_to_say(account: tuple[Followed, Rewriting]) -> None:
+    followed, _ = account
+    inspect(path_of(followed.gateway.database)).execute(
+        f"UPDATE care_enquiries SET assigned_to = '{world.BEN}' WHERE id = '{world.FOR_WILLOWS}'"  # noqa: S608 - the test's own
+    )
+    booked = await followed.here.book(replace(BOOKING, assigned_to=world.STUB_USER))
+
+    reset = await followed.here.update(booked.id, {"assigned_to": None})
+
+    assert (booked.assigned_to, reset.assigned_to) == (world.STUB_USER, world.BEN)
