@@ -20,6 +20,7 @@ from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
 from storage.instants import clock
 from storage.repository import HomeVisits
+from storage.retention.followed import purge_regularly, purge_wiped
 
 URL = "HOME_VISITS_CAREHQ_URL"
 BESIDE = ("carehq_account_id", "carehq_key", "carehq_secret")
@@ -53,7 +54,7 @@ def live_of(settings: Settings, database: Database) -> Live:
     async def run() -> None:
         async with changing:
             try:
-                await following.run()
+                await _follow(following, database)
             finally:
                 await asyncio.shield(link.finish())
 
@@ -62,7 +63,16 @@ def live_of(settings: Settings, database: Database) -> Live:
 
 async def follow_account(database: Database, settings: Settings) -> None:
     """Follow an account until cancelled."""
-    await live_of(settings, database).following.run()
+    await _follow(live_of(settings, database).following, database)
+
+
+async def _follow(following: Following, database: Database) -> None:
+    purging = asyncio.create_task(purge_regularly(database))
+    try:
+        await following.run()
+    finally:
+        purging.cancel()
+        await asyncio.gather(purging, return_exceptions=True)
 
 
 async def follow_once(database: Database, settings: Settings) -> list[str]:
@@ -75,6 +85,7 @@ async def follow_once(database: Database, settings: Settings) -> list[str]:
             raise Unstartable("Another process follows this account just now, as a server does by itself.") from None
         finally:
             await follower.resign()
+    await purge_wiped(database)
     tallies = follower.report.tallies.items()
     return [
         f"{name}: " + ", ".join(f"{number:,} {became}" for became, number in asdict(tally).items()) for name, tally in tallies

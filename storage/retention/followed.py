@@ -1,19 +1,29 @@
 """Databases that follow a CareHQ account: personal data are wiped there, and here by what follows."""
 
+import asyncio
+import logging
+import random
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from storage.carehq.live.progress import FollowedAccount
 from storage.database import Database
-from storage.errors import NotHere
+from storage.errors import DatabaseUnusable, NotHere
 from storage.models import table_of
+from storage.outbox.mailroom import FOLDER
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
+from storage.retention.marks import unpurged
+from storage.retention.purging import purge
 
+PURGE_SECONDS = 600.0
 ACCOUNT = table_of(FollowedAccount)
+
+log = logging.getLogger(__name__)
 
 
 async def require_not_followed(database: Database) -> None:
@@ -29,3 +39,21 @@ async def require_not_followed(database: Database) -> None:
 @lru_cache
 def _account(dialect: Dialect) -> Statement:
     return compiled(dialect, sa.select(ACCOUNT.c.account_id))
+
+
+async def purge_regularly(database: Database, *, interval_seconds: float = PURGE_SECONDS, mail: Path = FOLDER) -> None:
+    """Purge files of what was wiped in the account, and so here, once an interval, until cancelled: nothing else does so."""
+    while True:
+        await asyncio.sleep(interval_seconds * random.uniform(0.75, 1))  # noqa: S311 - jitter is no secret
+        await purge_wiped(database, mail)
+
+
+async def purge_wiped(database: Database, mail: Path = FOLDER) -> None:
+    """Purge files once, if there is anything to purge; log what remains."""
+    try:
+        if await unpurged(database):
+            purged = await purge(database, mail)
+            for sentence in purged.remains.sentences():
+                log.warning("%s", sentence)
+    except DatabaseUnusable as unusable:
+        log.warning("Files were not purged of what was wiped, which is done later: %s", unusable)

@@ -18,6 +18,8 @@ from storage.retention.anonymizing import anonymize
 from storage.retention.commands import anonymize_and_describe, erase_and_describe, person_document
 from storage.retention.erasing import erase
 from storage.retention.finding import Person, PersonRequest
+from storage.retention.followed import purge_regularly
+from storage.retention.marks import mark, unpurged
 from tests.storage.homes import NOBODY, REID, Clock, everything_in, keep, visit
 
 REIDS = PersonRequest(care_enquiries=[REID])
@@ -88,3 +90,14 @@ async def test_what_is_asked_of_an_account_is_shown_to_whom_it_concerns(followed
         {**shown, "id": "a", "key": "form-1", "care_enquiry": REID, "home_visit": None},
         {**shown, "id": "b", "key": None, "care_enquiry": None, "home_visit": visit(1).id},
     ]
+
+
+async def test_files_are_purged_of_what_the_account_has_wiped(followed: Database, clock: Clock, tmp_path: Path) -> None:
+    await followed.write(lambda session: mark(session, clock()))
+
+    purging = asyncio.create_task(purge_regularly(followed, interval_seconds=0.05, mail=tmp_path))
+    async with asyncio.timeout(30):
+        while await unpurged(followed):  # noqa: ASYNC110 - the database says so
+            await asyncio.sleep(0.02)
+    purging.cancel()
+    await asyncio.gather(purging, return_exceptions=True)
