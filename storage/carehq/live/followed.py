@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, delete
 
-from storage.carehq.live.progress import CLOCK_SKEW, LEASE, FollowedAccount, Walk
+from storage.carehq.live.progress import FollowedAccount, Walk, is_held
 from storage.database import Database
 from storage.models import table_of
 from storage.queries.dialect import Dialect
@@ -24,7 +24,7 @@ async def followed(database: Database) -> str | None:
 def end(session: Session, now: datetime) -> bool:
     """Follow no account any more, unless somebody follows it just now; return whether that is so."""
     account = session.get(FollowedAccount, 1, with_for_update=True)
-    if account is not None and account.held_until is not None and now < account.held_until <= now + LEASE + CLOCK_SKEW:
+    if account is not None and is_held(account.held_until, now):
         return False
     session.exec(delete(Walk))
     session.exec(delete(FollowedAccount))

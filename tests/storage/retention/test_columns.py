@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.carehq.live.intents import Intent
 from storage.database import Database
 from storage.repository import HomeVisits
 from storage.retention.anonymizing import anonymize
@@ -86,6 +87,11 @@ async def test_nothing_stays_in_the_columns_that_are_wiped(
         texts = {column: f"zebrafish {column}" for column in WIPED[table]} | {"changes": changes}
         values = ", ".join(f"{name} = '{texts[name]}'" for name in WIPED[table] if name != "service_user_contact")
         inspect(path).execute(f"UPDATE {table} SET {values} WHERE {families.get(table, 'TRUE')}")  # noqa: S608 - our own names
+    intents = [
+        Intent(id=table, subject="clerk", key=f"zebrafish {table}", started=clock(), **{reference: of})
+        for table, reference, of in (("a", "care_enquiry", REID), ("b", "home_visit", id))
+    ]
+    await database.write(lambda session: session.add_all(intents))
     seen = [table for table in WIPED if DAUGHTER in repr(rows_of(path, table))]
     there = {name for name in sum(WIPED.values(), ()) if f"zebrafish {name}" in repr(everything_in(path))}
 
@@ -99,4 +105,5 @@ async def test_nothing_stays_in_the_columns_that_are_wiped(
     assert there == {*WIPED["care_enquiries"], "notes", "notes_folded", "reasons"}
     assert "zebrafish" not in repr(everything_in(path))
     assert rows_of(path, "idempotency_keys") == []
+    assert rows_of(path, "carehq_intents") == []
     assert [table for table in WIPED if DAUGHTER in repr(rows_of(path, table))] == ["service_user_contacts"]

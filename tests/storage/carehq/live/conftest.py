@@ -21,7 +21,7 @@ from tests.asking import database, world_file
 from tests.databases import copied, database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
-from tests.storage.carehq.live.rewriting import rewriting
+from tests.storage.carehq.live.rewriting import Rewriting, rewriting
 
 __all__ = ["database", "world_file"]
 
@@ -74,6 +74,13 @@ async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> Asy
     """Have what an account has that a test answers for."""
     async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting, Clock()) as followed:
         yield followed
+
+
+@pytest.fixture
+def account(rewritten: Followed) -> tuple[Followed, Rewriting]:
+    """Return what has what an account has that a test answers for, and that."""
+    assert isinstance(rewritten.proxy, Rewriting)
+    return rewritten, rewritten.proxy
 
 
 @asynccontextmanager

@@ -21,8 +21,8 @@ from storage.carehq.documents import KINDS, read_document
 from storage.carehq.exporting import attributes_of, document_of
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import Answer, CareHQ
-from storage.carehq.live.link import Link
 from storage.carehq.live.follower import Follower
+from storage.carehq.live.link import Link
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.carehq.merging import merge
