@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -136,22 +135,9 @@ class Exchange:
         except UpstreamThrottled as throttled:
             await self._withdraw(intent)
             raise unavailable_for_now(throttled) from None
-        except UpstreamRefused as refused:
-            if refused.status == 401 and await self._accepts_key():
-                # Something between sent it twice: what it refuses is the repeat.
-                raise UpstreamUnavailable("it has received the request before", may_be_done=True) from None
+        except UpstreamRefused:
             await self._withdraw(intent)
             raise
-
-    async def _accepts_key(self) -> bool:
-        """Tell whether the account may accept what is signed anew."""
-        try:
-            await self.link.carehq.page(lists.path_of(VISITS), [("per_page", "1")])
-        except UpstreamRefused:
-            return False
-        except (UpstreamUnavailable, UpstreamThrottled):
-            return True
-        return True
 
     async def as_it_is(self, path: str) -> Any:
         """Return a visit as the account has it, None where that cannot be had."""
@@ -182,9 +168,7 @@ class Exchange:
 
     async def store(self, intent: Intent, document: Document, outcome: Outcome) -> HomeVisit:
         """Store what the account has made of a change, with the event that tells of it."""
-        # The account has done it: what it refers to comes later where it cannot be had now.
-        with suppress(UpstreamUnavailable, UpstreamThrottled, UpstreamRefused):
-            await self.link.fetch_for(document)
+        await self.link.fetch_for(document)
 
         def work(session: Session) -> HomeVisit:
             now = self.clock()
