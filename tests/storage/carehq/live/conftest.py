@@ -18,7 +18,7 @@ from storage.instants import clock as system_clock
 from storage.repository import HomeVisits
 from tests import world
 from tests.asking import database, world_file
-from tests.databases import database_at, migrate
+from tests.databases import copied, database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
 
@@ -57,11 +57,15 @@ class Followed:
     def follower(self) -> Follower:
         return Follower(self.database, self.carehq, self.clock)
 
+    def follower_after(self) -> Follower:
+        """Return one that goes on after another has died: its lease is over by then."""
+        self.clock.added += timedelta(seconds=61)
+        return self.follower()
+
 
 @asynccontextmanager
 async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncIterator[Followed]:
-    """Have the database of a path follow another, whose gateway goes by the system's clock."""
-    migrate(path)
+    """Have the database of a path, which is up to date, follow another, whose gateway goes by the system's clock."""
     mirror = await database_at(path).open()
     async with gateway_over(there) as gateway, faulty(gateway.origin) as (proxy, origin):
         key = await gateway.key()
@@ -70,7 +74,15 @@ async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncItera
     await mirror.close()
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that is up to date and empty, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    migrate(path)
+    return path
+
+
 @pytest.fixture
-async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    async with followed_into(tmp_path / "mirror.db", database, Clock()) as followed:
+async def followed(database: Database, empty_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
+    async with followed_into(copied(empty_file, tmp_path / "mirror.db"), database, Clock()) as followed:
         yield followed

@@ -45,7 +45,7 @@ from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
 from storage.retention.wiping import wipe_due
 from tests import world
-from tests.databases import copied, database_at, drop_below, migrate, path_of
+from tests.databases import copied, database_at, drop_below, path_of
 from tests.inspection import inspect
 from tests.resolvers.carehq import gateway_over
 from tests.storage.carehq.live.conftest import Followed
@@ -139,21 +139,21 @@ class Histories(RuleBasedStateMachine):
 
     ended = 0
 
-    def __init__(self, template: Path) -> None:
+    def __init__(self, template: Path, empty: Path) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._patch = pytest.MonkeyPatch()
         self._clock, self._tally = Clock(), Tally()
         self._patch.setattr("resolvers.operations.clock", self._clock)
         self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
-        self._followed = self._runner.run(self._open(template))
+        self._followed = self._runner.run(self._open(template, empty))
         self._follower = self._new_follower()
 
-    async def _open(self, template: Path) -> Followed:
+    async def _open(self, template: Path, empty: Path) -> Followed:
         folder, clock = Path(self._folder.name), self._clock
         there = await database_at(copied(template, folder / "there.db")).open()
         self._stack.push_async_callback(there.close)
-        here = await database_at(copied(_empty(template), folder / "here.db")).open()
+        here = await database_at(copied(empty, folder / "here.db")).open()
         self._stack.push_async_callback(here.close)
         gateway = await self._stack.enter_async_context(gateway_over(there, now=lambda: clock().timestamp()))
         proxy, origin = await self._stack.enter_async_context(faulty(gateway.origin))
@@ -519,14 +519,3 @@ def _text(value: Any) -> Any:
 
 def _modified(now: datetime | None) -> dict[str, Any]:
     return {} if now is None else {"modified": _text(now)}
-
-
-_EMPTY: dict[Path, Path] = {}
-
-
-def _empty(template: Path) -> Path:
-    """Return a database that is up to date and empty."""
-    if template not in _EMPTY:
-        _EMPTY[template] = template.with_name("empty.db")
-        migrate(_EMPTY[template])
-    return _EMPTY[template]
