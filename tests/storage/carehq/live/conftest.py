@@ -70,8 +70,9 @@ async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncItera
     async with gateway_over(there) as gateway, faulty(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
-            yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
-    await mirror.close()
+            followed = Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
+            yield followed
+    await followed.database.close()
 
 
 @pytest.fixture(scope="session")
