@@ -203,6 +203,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What tests start would compile all of the program each time. Workers and servers have it from here.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     databases.KIND = config.getoption("--database")
     databases.SERVER = config.getoption("--postgresql") or getattr(config, "workerinput", {}).get("postgresql")
     for kind in ROOMS:
