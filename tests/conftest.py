@@ -9,11 +9,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 
@@ -21,12 +21,14 @@ import app
 from storage.database import database_of
 from storage.demo import fill_with_demo
 from storage.instants import clock
-from tests import databases
+from tests import databases, forking
 
 ROOT = Path(__file__).parent.parent
 APP = str(ROOT / "app.py")
 # What is about one database alone: its room, and tests with its mark.
 ROOMS = {kind: ROOT / "tests" / "storage" / kind for kind in ("sqlite", "postgresql")}
+
+Process = subprocess.Popen[str] | forking.Fork
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Server:
 
     origin: str
     database: Path
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
     serving: str
 
@@ -65,8 +67,21 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return kept | {f"HOME_VISITS_{name}": value for name, value in own.items()}
 
 
+def run(words: Sequence[str], folder: Path, variables: dict[str, str], stdout: IO[Any], *, forked: bool) -> Process:
+    """Run a command of the program; `forked` as a fork of one that has imported it, where this system can."""
+    if forked and forking.IS_POSSIBLE:
+        return forking.Fork([*words], folder, variables, stdout)
+    command = [sys.executable, APP, *words]
+    return subprocess.Popen(command, cwd=folder, env=variables, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+def is_forked(request: pytest.FixtureRequest) -> bool:
+    """Tell whether a test is content with forks: a proof that takes minutes starts what it proves something of as users do."""
+    return request.node.get_closest_marker("slow") is None
+
+
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[StartServer]:
+def serving(folder: Path, *, forked: bool = True) -> Iterator[StartServer]:
     """Start servers in a folder: flags as on the command line, settings as keywords without their prefix.
 
     With `--demo` there are made-up visits, in development or not.
@@ -78,9 +93,8 @@ def serving(folder: Path) -> Iterator[StartServer]:
             if "--demo" in flags and "--dev" not in flags:  # which is refused
                 fill(variables["HOME_VISITS_DATABASE_URL"])
                 flags = tuple(flag for flag in flags if flag != "--demo")
-            command = [sys.executable, APP, "serve", "--port", "0", *flags]
             log = ending.enter_context((folder / "server.log").open("a"))
-            process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=subprocess.PIPE, text=True)
+            process = run(["serve", "--port", "0", *flags], folder, variables, log, forked=forked)
             ending.callback(end, process)
             assert process.stderr is not None
             output = ""
@@ -119,13 +133,13 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StartServer]:
     """Start servers that end with the test: flags as on the command line, settings as keywords without their prefix."""
-    with serving(tmp_path) as start:
+    with serving(tmp_path, forked=is_forked(request)) as start:
         yield start
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def end(process: Process) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
@@ -203,6 +217,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What tests start would compile all of the program each time. Workers and servers have it from here.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     databases.KIND = config.getoption("--database")
     databases.SERVER = config.getoption("--postgresql") or getattr(config, "workerinput", {}).get("postgresql")
     for kind in ROOMS:

@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,13 +90,21 @@ def parsed(module: Path) -> ast.Module:
     return ast.parse((ROOT / module).read_text())
 
 
-def imports(module: Path) -> Iterator[str]:
-    """Yield the full name of what a module imports, at its top or inside a function."""
+@cache
+def imports(module: Path) -> frozenset[str]:
+    """Return the full names of what a module imports, at its top or inside a function."""
+    names = set[str]()
     for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
+            names.add("." * node.level + (node.module or ""))
+    return frozenset(names)
+
+
+def offenders(found: Mapping[Path, Collection[Any]]) -> dict[Path, Collection[Any]]:
+    """Return the modules in which something was found that should not be there."""
+    return {module: things for module, things in found.items() if things}
 
 
 def private_parts(module: Path) -> list[str]:
@@ -114,6 +124,10 @@ def is_below(module: Path, paths: tuple[str, ...]) -> bool:
     return any(module.is_relative_to(path) for path in paths)
 
 
+def is_constant(node: ast.AST, value: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == value
+
+
 def reads_environment(node: ast.AST) -> bool:
     names = {"environ", "environb", "getenv", "getenvb"}
     if isinstance(node, ast.ImportFrom):
@@ -127,14 +141,15 @@ def test_all_rooms_are_looked_at() -> None:
     assert found == set(ROOMS)
 
 
-@pytest.mark.parametrize("module", modules(), ids=str)
-def test_a_room_imports_only_from_rooms_to_its_right(module: Path) -> None:
-    order = list(ROOMS)
-    to_the_left = {room.removesuffix(".py") for room in order[: order.index(module.parts[0])]}
+def test_a_room_imports_only_from_rooms_to_its_right() -> None:
+    order = [room.removesuffix(".py") for room in ROOMS]
+    to_the_left = {room: set(order[:place]) | {"tests", ""} for place, room in enumerate(ROOMS)}
 
-    reached = {name.partition(".")[0] for name in imports(module)}
+    reached = {
+        module: {name.partition(".")[0] for name in imports(module)} & to_the_left[module.parts[0]] for module in modules()
+    }
 
-    assert reached & (to_the_left | {"tests", ""}) == set()
+    assert offenders(reached) == {}
 
 
 @pytest.mark.parametrize(("room", "allowed"), IMPORTS_FROM.items(), ids=IMPORTS_FROM)
@@ -147,22 +162,33 @@ def test_a_room_imports_of_ours_only_from_the_rooms_that_it_may_know(room: str, 
     assert {name for name in ours if not f"{name}.".startswith(tuple(f"{room}." for room in allowed))} == set()
 
 
-@pytest.mark.parametrize("module", [m for m in modules() if m != INTERNALS and is_below(m, ("resolvers", "schema"))], ids=str)
-def test_private_parts_of_the_libraries_are_touched_in_one_file(module: Path) -> None:
-    deep = {name for name in imports(module) if name.startswith(("graphql.", "strawberry."))} - DOCUMENTED
-    by_key = [node.value for node in ast.walk(parsed(module)) if isinstance(node, ast.Constant)]
+def test_private_parts_of_the_libraries_are_touched_in_one_file() -> None:
+    outside = [module for module in modules() if module != INTERNALS and is_below(module, ("resolvers", "schema"))]
 
-    assert (deep, private_parts(module)) == (set(), [])
-    assert "strawberry-definition" not in by_key
+    deep = {
+        module: {name for name in imports(module) if name.startswith(("graphql.", "strawberry."))} - DOCUMENTED
+        for module in outside
+    }
+    by_key = {
+        module: [node.lineno for node in ast.walk(parsed(module)) if is_constant(node, "strawberry-definition")]
+        for module in outside
+    }
+
+    assert outside
+    assert offenders(deep) == {}
+    assert offenders({module: private_parts(module) for module in outside}) == {}
+    assert offenders(by_key) == {}
 
 
-@pytest.mark.parametrize("module", modules(), ids=str)
-def test_a_framework_is_known_only_where_it_belongs(module: Path) -> None:
-    strangers = {name for name, paths in ALLOWED_IN.items() if not is_below(module, paths)}
+def test_a_framework_is_known_only_where_it_belongs() -> None:
+    used = {module: {name.partition(".")[0] for name in imports(module)} for module in modules()}
 
-    used = {name.partition(".")[0] for name in imports(module)}
+    strangers = {
+        module: {name for name in names & ALLOWED_IN.keys() if not is_below(module, ALLOWED_IN[name])}
+        for module, names in used.items()
+    }
 
-    assert used & strangers == set()
+    assert offenders(strangers) == {}
 
 
 def imports_of_storage(module: Path) -> set[str]:
@@ -174,13 +200,19 @@ def imports_of_storage(module: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if not is_below(module, DATABASES)], ids=str)
-def test_a_database_is_known_only_in_its_own_folder(module: Path) -> None:
+def test_a_database_is_known_only_in_its_own_folder() -> None:
     folders = {Path(folder).name for folder in DATABASES}
-    lines = (ROOT / module).read_text().splitlines()
+    outside = [module for module in modules() if not is_below(module, DATABASES)]
 
-    assert imports_of_storage(module) & folders == (folders if module == PICKS_A_DATABASE else set())
-    assert [line for line in lines if OF_SQLITE.search(line) and not MAY_NAME_IT.search(line)] == []
+    named = {
+        module: [
+            line for line in (ROOT / module).read_text().splitlines() if OF_SQLITE.search(line) and not MAY_NAME_IT.search(line)
+        ]
+        for module in outside
+    }
+
+    assert offenders({module: imports_of_storage(module) & folders for module in outside}) == {PICKS_A_DATABASE: folders}
+    assert offenders(named) == {}
 
 
 @pytest.mark.parametrize(
@@ -212,20 +244,16 @@ def test_the_explorer_needs_nothing_but_python(module: Path) -> None:
     assert all(name.startswith("schema.graphiql") for name in used), used
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if module != Path("schema/server/settings.py")], ids=str)
-def test_only_the_settings_read_the_environment(module: Path) -> None:
-    readings = [node.lineno for node in ast.walk(parsed(module)) if reads_environment(node)]
+def test_only_the_settings_read_the_environment() -> None:
+    readings = {module: [node for node in ast.walk(parsed(module)) if reads_environment(node)] for module in modules()}
 
-    assert readings == []
+    assert offenders(readings).keys() == {Path("schema/server/settings.py")}
 
 
-@pytest.mark.parametrize("module", modules(), ids=str)
-def test_a_module_begins_by_saying_what_it_is_for(module: Path) -> None:
-    docstring = ast.get_docstring(parsed(module)) or ""
+def test_a_module_begins_by_saying_what_it_is_for() -> None:
+    beginnings = {module: (ast.get_docstring(parsed(module)) or "").partition("\n\n")[0] for module in modules()}
 
-    first = docstring.partition("\n\n")[0]
-
-    assert first.endswith((".", ":")), first
+    assert {module: first for module, first in beginnings.items() if not first.endswith((".", ":"))} == {}
 
 
 @pytest.mark.parametrize(("room", "sentence"), [item for item in ROOMS.items() if item[1]])
@@ -242,11 +270,10 @@ def test_every_folder_of_modules_is_a_package() -> None:
     assert {folder for folder in folders if not (ROOT / folder / "__init__.py").exists()} == {Path("storage/migrations/versions")}
 
 
-@pytest.mark.parametrize("module", modules(), ids=str)
-def test_no_module_is_too_long_to_read(module: Path) -> None:
-    lines = (ROOT / module).read_text().count("\n")
+def test_no_module_is_too_long_to_read() -> None:
+    lines = {module: (ROOT / module).read_text().count("\n") for module in modules()}
 
-    assert lines <= LONGEST
+    assert {module: count for module, count in lines.items() if count > LONGEST} == {}
 
 
 def test_the_top_level_holds_only_what_belongs_there() -> None:

@@ -69,7 +69,7 @@ def test_a_reader_that_stalls_costs_nobody_time_and_is_told_once_how_much_it_mis
     output.flush(20)
     text += os.read(reader, 65536)
 
-    assert seconds < 1
+    assert seconds < 5
     assert not flushed
     assert 0 < dropped < 10_000
     assert text == line * (10_000 - dropped) + report(dropped) + b"and on\n"

@@ -250,7 +250,8 @@ async def test_a_long_read_that_is_cancelled_before_it_has_a_reader_leaves_its_s
         pool.overdrawn = {"long"}
         others = [pool.start(subject, ENDLESS) for subject in "ab"]
         async with asyncio.timeout(10):
-            while len(pool.pool._waiting) < 2:  # noqa: ASYNC110 - the pool has no event for a test
+            # Until its thread has given it up, it is among those that run.
+            while {read.subject for read in pool.pool._waiting} != {"long", "b"}:  # noqa: ASYNC110 - the pool has no event for a test
                 await asyncio.sleep(0.01)
         await cancel(first)
         slots = [len(pool.pool._with_slot)]
@@ -280,7 +281,7 @@ async def test_a_caller_is_charged_the_time_that_reads_took_in_a_thread_however_
 
     # It counts in the thread: what the loop does before and after is not in it.
     for subject, seconds in {"ended": ended, "late": late, "left": left}.items():
-        assert 0.5 * seconds < pool.charged[subject] < seconds, subject
+        assert 0.1 * seconds < pool.charged[subject] < seconds, subject
     assert "waited" not in pool.charged
 
 

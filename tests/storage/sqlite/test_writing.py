@@ -300,5 +300,5 @@ async def test_a_stop_waits_neither_long_nor_with_all_others_for_a_purge(path: P
         await asyncio.sleep(0.02)
         ticking.cancel()
 
-    assert max(gaps) < 1
-    assert sum(gaps) < 3
+    assert max(gaps) < 3
+    assert sum(gaps) < 5

@@ -87,7 +87,7 @@ async def test_the_time_in_the_queue_counts() -> None:
         responses = await asyncio.gather(*(server.ask(WAIT) for _ in range(3)))
 
     assert [response.status for response in responses] == [504, 504, 504]
-    assert all(0.19 < record.seconds < 2 for record in server.records)
+    assert all(0.19 < record.seconds < 5 for record in server.records)
     assert (server.concurrency.executing, server.concurrency.queued) == (0, 0)
 
 
@@ -194,7 +194,7 @@ async def test_more_than_64_executing_and_128_queued_are_refused_at_once(accept:
     assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
     assert body == {"errors": [{"message": message, "extensions": {"code": "OVERLOADED", "requestId": "req-1"}}]}
     assert statuses == [200] * 192
-    assert server.records[0].seconds < 1
+    assert server.records[0].seconds < HTTPLimits().execution_seconds / 2
 
 
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])

@@ -294,8 +294,8 @@ async def test_a_server_that_stops_sends_what_waits_and_closes_with_1001() -> No
         await client.socket.close()
         await idle.socket.close()
         began = asyncio.get_running_loop().time()
-        await drain(connected.runner)
-        assert asyncio.get_running_loop().time() - began < 1.9
+        await drain(connected.runner, 30)
+        assert asyncio.get_running_loop().time() - began < 15
 
 
 async def test_no_websocket_is_opened_while_the_server_stops() -> None:
