@@ -14,8 +14,8 @@ from schema.server.metrics import Metrics
 from schema.server.processes import is_loopback
 from schema.transport.errors import RequestError, status_of
 from schema.transport.http.files import TimedFile
+from schema.transport.http.heads import SECURITY_HEADERS
 from schema.transport.http.requests import authorization
-from schema.transport.http.responses import SECURITY_HEADERS
 from storage.caller import Caller
 from storage.database import Database
 from storage.errors import DatabaseUnusable

@@ -77,7 +77,7 @@ def _connection_options(limits: HTTPLimits) -> dict[str, Any]:
     }
 
 
-async def hang_up(request: web.Request, response: web.Response) -> web.Response:
+async def hang_up(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """Send a small response and close at once, without waiting for the rest of a body that does not come."""
     await response.prepare(request)
     await response.write_eof()

@@ -109,12 +109,19 @@ class Endpoint:
 
     async def _respond(
         self, state: RequestState, request: web.Request, running: Awaitable[Result], media_type: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         graphql_response = await self._operations.respond(state, running)
         reply = self._encoded(state, graphql_response, media_type)
         self._operations.record(state, reply.status)
-        response = await responses.http_response(reply, request=request, media_type=media_type)
-        return self._with_common_headers(state, request, response)
+        if not responses.is_usual(reply, request):
+            response = await responses.http_response(reply, request=request, media_type=media_type)
+            return self._with_common_headers(state, request, response)
+        usual = await responses.usual_response(
+            reply.body, request=request, media_type=media_type, request_id=state.id, origin=self._allowed_origin(request)
+        )
+        if self.is_draining:
+            usual.force_close()
+        return usual
 
     async def _execute(self, state: RequestState, request: web.Request, media_type: str | None) -> Result:
         if request.method != hdrs.METH_POST and not names_stored_document(request):
@@ -138,11 +145,16 @@ class Endpoint:
 
     def _with_common_headers(self, state: RequestState, request: web.Request, response: web.Response) -> web.Response:
         response.headers[REQUEST_ID] = state.id
-        if self._origins and (origin := request.headers.get(hdrs.ORIGIN, "")) in self._origins:
+        if (origin := self._allowed_origin(request)) is not None:
             responses.allow_origin(response, origin)
         if self.is_draining:
             response.force_close()
         return response
+
+    def _allowed_origin(self, request: web.Request) -> str | None:
+        """Return the origin of a page that may read the answer."""
+        origin: str = request.headers.get(hdrs.ORIGIN, "") if self._origins else ""
+        return origin if origin in self._origins else None
 
 
 def new_state(request: web.Request, clients: ClientAddresses) -> RequestState:
