@@ -78,6 +78,8 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
+    if operations.runs_at_once:
+        app[processes.STRAIGHT] = endpoint.answer_at_once
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
     if settings.keys_secret:
         from resolvers.rest import rest_of

@@ -9,6 +9,7 @@ from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server.metrics import Metrics
 from schema.server.settings import Settings, Unstartable
+from schema.transport.at_once import AtOnce
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations
 from storage.caller import Caller
@@ -50,14 +51,18 @@ def operations_of(
     tokens: "Tokens | None",
 ) -> Operations[Caller]:
     """Put together what runs all operations of a process; without `tokens`, everybody is the developer."""
+
+    def context_of(database: Database, caller: Caller) -> Context:
+        zone, letters = settings.default_time_zone, settings.limits.answer_bytes
+        return Context(database, caller, clock, zone, auth.allowed_operations, letters, feed)
+
+    reads = database.at_once() if settings.straight and tokens else None
     return Operations(
         execute=engine.execute,
         subscribe=engine.subscribe,
         authenticate=tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER,
         seconds_left=tokens.seconds_left if tokens else lambda _authorization: None,
-        make_context=lambda caller, _id: Context(
-            database, caller, clock, settings.default_time_zone, auth.allowed_operations, settings.limits.answer_bytes, feed
-        ),
+        make_context=lambda caller, _id: context_of(database, caller),
         present_error=errors.present,
         record=metrics.record,
         concurrency=concurrency,
@@ -65,6 +70,9 @@ def operations_of(
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
         deprecated_uses=engine.deprecated_uses if engine.deprecates else None,
+        at_once=AtOnce(tokens.cached, lambda caller, _id: context_of(reads, caller), engine.at_once, engine.defer)
+        if reads and tokens
+        else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -10,11 +10,10 @@ from multidict import CIMultiDict, istr
 
 from schema.transport.encoding import encoded
 from schema.transport.errors import NO_HEADERS, status_of
+from schema.transport.http.clients import Head
 from schema.transport.http.heads import EXPOSED, SECURITY_HEADERS, VARY, PrebuiltResponse
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON, takes_gzip
 from schema.transport.operations import Response
-
-REQUEST_ID = istr("X-Request-Id")
 
 # Only a listed origin gets further than these two; it may then send any header. Browsers keep the permission two hours at most.
 _PREFLIGHT_HEADERS = SECURITY_HEADERS | {"Allow": "POST, OPTIONS", "Vary": "Origin"}
@@ -88,7 +87,7 @@ async def usual_response(
     body: bytes, *, request: web.Request, media_type: str, request_id: str, origin: str | None
 ) -> PrebuiltResponse:
     """Dress what `is_usual` in a head that is built already, compressed where that pays."""
-    compressed = _pays_to_compress(body, request)
+    compressed = pays_to_compress(body, request)
     if compressed:
         body = await _compressed(body)
     return PrebuiltResponse(media_type, body, request_id, compressed=compressed, origin=origin)
@@ -97,7 +96,7 @@ async def usual_response(
 async def http_response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
     """Dress a reply in headers, compressed where that pays."""
     status, body, headers = reply
-    compressed = _pays_to_compress(body, request)
+    compressed = pays_to_compress(body, request)
     if compressed:
         body = await _compressed(body)
     response = web.Response(status=status, reason=_REASONS.get(status), body=body, headers=_HEADERS[media_type])
@@ -126,6 +125,12 @@ def preflight(*, allowed: bool) -> web.Response:
     return web.Response(status=204, headers=_PREFLIGHT_HEADERS | (_PREFLIGHT_PERMISSION if allowed else {}))
 
 
+def allowed_origin(request: Head, origins: Container[str]) -> str | None:
+    """Return the origin of a page that may read the answer."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin if origin is not None and origin in origins else None
+
+
 def allow_origin(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
     response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
@@ -136,16 +141,20 @@ def _challenge(request: web.Request) -> str:
     return 'Bearer error="invalid_token"' if hdrs.AUTHORIZATION in request.headers else "Bearer"
 
 
-def _pays_to_compress(body: bytes, request: web.Request) -> bool:
+def pays_to_compress(body: bytes, request: Head) -> bool:
     return len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
 
 
 async def _compressed(body: bytes) -> bytes:
-    if len(body) < _WORTH_A_THREAD:
-        return _gzip(body)
-    return await asyncio.get_running_loop().run_in_executor(None, _gzip, body)
+    if not is_worth_a_thread(body):
+        return gzip(body)
+    return await asyncio.get_running_loop().run_in_executor(None, gzip, body)
 
 
-def _gzip(body: bytes) -> bytes:
+def is_worth_a_thread(body: bytes) -> bool:
+    return len(body) >= _WORTH_A_THREAD
+
+
+def gzip(body: bytes) -> bytes:
     # 31: the largest window, in gzip's frame.
     return zlib.compress(body, _COMPRESSION_LEVEL, 31)

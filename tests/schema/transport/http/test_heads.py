@@ -10,9 +10,10 @@ import pytest
 from aiohttp import hdrs, web
 
 from schema.transport.http import responses
+from schema.transport.http.clients import REQUEST_ID
 from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON
-from schema.transport.http.responses import REQUEST_ID, Reply
+from schema.transport.http.responses import Reply
 from tests.schema.transport.http.served import Connection, served
 
 ORIGIN = "https://a.example"
