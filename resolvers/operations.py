@@ -56,7 +56,8 @@ def operations_of(
         zone, letters = settings.default_time_zone, settings.limits.answer_bytes
         return Context(database, caller, clock, zone, auth.allowed_operations, letters, feed)
 
-    reads = database.at_once() if settings.straight and tokens else None
+    reads = database.at_once() if settings.straight and settings.plans else None
+    cached = tokens.cached if tokens else lambda _authorization: auth.DEVELOPER
     return Operations(
         execute=engine.execute,
         subscribe=engine.subscribe,
@@ -70,9 +71,7 @@ def operations_of(
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
         deprecated_uses=engine.deprecated_uses if engine.deprecates else None,
-        at_once=AtOnce(tokens.cached, lambda caller, _id: context_of(reads, caller), engine.at_once, engine.defer)
-        if reads and tokens
-        else None,
+        at_once=AtOnce(cached, lambda caller, _id: context_of(reads, caller), engine.at_once, engine.defer) if reads else None,
     )
 
 

@@ -125,7 +125,7 @@ class Engine:
     def at_once(self, request: Request, make_context: Callable[[], Any]) -> Result | None:
         """Run a query that succeeds without waiting for anything; None: `execute` has to run it. It has changed nothing.
 
-        Only what is compiled is tried. An operation that cannot be answered at once is not tried again for the next requests.
+        Only what is compiled is tried. An operation that could not be answered at once twice is not tried for the next requests.
         """
         prepared = self.documents.cached(request.document)
         if prepared is None or prepared.introspects:
@@ -145,8 +145,11 @@ class Engine:
         except NotExecuted:
             return None
         except Exception:  # noqa: BLE001 - whatever it is, it comes again where `execute` runs it, which says what it is
-            operation.deferred = DEFERRED
+            # On a busy machine anything may take long once.
+            operation.deferred = DEFERRED if operation.has_waited else 0
+            operation.has_waited = True
             return None
+        operation.has_waited = False
         self.documents.prepare(request.document)
         return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
 

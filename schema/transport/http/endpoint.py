@@ -67,6 +67,10 @@ class Endpoint:
         """Return the whole response to a POST that came whole, where nothing has to wait; None: `handle` has to answer."""
         return None if self.is_draining else self._straight.answer(request, body)
 
+    @property
+    def straight_answers(self) -> int:
+        return self._straight.answers
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
         state = new_state(request, self._clients)

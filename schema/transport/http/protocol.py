@@ -67,6 +67,7 @@ class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
     __slots__ = (
+        "_answered",
         "_half_closed",
         "_probe",
         "_remote",
@@ -92,6 +93,8 @@ class Connection(web.RequestHandler):
         self._probe: asyncio.TimerHandle | None = None
         self._writable: asyncio.Event | None = None
         self._remote: str | None = None
+        # Of `_request_count`, after which the connection may be used for another.
+        self._answered = 0
         if server.straight is not None and type(self._parser).__module__ == _PARSERS:
             self._parser = cast(Any, _Parser(self._parser, self._answers_straight))
 
@@ -136,20 +139,17 @@ class Connection(web.RequestHandler):
         if response is None or self._tcp is None:
             return False
         self._request_count += 1
+        self._answered += 1
         self._server.requests_count += 1
-        self._server.straight_answers += 1
         self._begin_idling()
         self._tcp.write(response)
         return True
 
     def _is_idle(self) -> bool:
-        """Tell whether all that came is answered, the answers are on their way, and the next request is waited for."""
+        """Tell whether all that came is answered, the client has taken the answers, and it may send another request."""
         return (
-            self._waiter is not None
-            and not self._waiter.done()
-            and not self._messages
-            and not self._half_closed
-            and not (self._paused or self._reading_paused or self._buffer_paused)
+            self._request_count == self._answered
+            and not (self._half_closed or self._paused or self._reading_paused or self._buffer_paused)
             and self._tcp is not None
             and not self._tcp.is_closing()
             and not self._tcp.get_write_buffer_size()
@@ -224,7 +224,7 @@ class Connection(web.RequestHandler):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._wake_writers()
-        if self._waiter is not None:
+        if self._request_count == self._answered:
             self._begin_idling()
         if self._tcp is not None:
             self._server.stalls.forget(self)
@@ -245,7 +245,9 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        finished = await super().finish_response(request, resp, start_time)
+        finished = sent, is_reset = await super().finish_response(request, resp, start_time)
+        if sent.keep_alive and not is_reset and request.content.is_eof():
+            self._answered += 1
         if self._half_closed and not self._messages:
             self.close()
         return finished
@@ -257,7 +259,7 @@ class Connection(web.RequestHandler):
         request = self._current_request
         if request is not None:
             return request.content.is_eof()
-        return self._request_count > 0 and self._waiter is None
+        return self._request_count > self._answered and self._waiter is None
 
     def _probe_client(self, pause: float) -> None:
         """Send an interim response: it is harmless to a client that waits, and the system of one that is gone refuses it."""
@@ -302,7 +304,6 @@ class Server(web.Server):
         )
         self.refuse_header = refuse_header
         self.straight = straight
-        self.straight_answers = 0
         self._options = options
         self._max_connections = max_connections
         self._logged = float("-inf")

@@ -27,7 +27,6 @@ from schema.transport.at_once import AtOnce
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.endpoint import Endpoint
-from schema.transport.http.protocol import Server
 from schema.transport.operations import Operations, RequestRecord
 from schema.transport.requests import TrustedDocuments
 from storage.caller import Caller, Role
@@ -164,7 +163,7 @@ class Served:
 
     @property
     def straight_answers(self) -> int:
-        return cast(Server, self.runner.server).straight_answers
+        return self.endpoint.straight_answers
 
     @property
     def connections(self) -> list[object]:
