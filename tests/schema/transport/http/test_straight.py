@@ -3,12 +3,15 @@
 import asyncio
 import json
 import re
+from typing import Any, cast
 
 import pytest
 
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
+from schema.transport.http.protocol import Connection as ServedConnection
 from tests.schema.transport.http.served import AMY, WAIT, Connection, Served, at_once, post, served, until
+from tests.schema.transport.http.streams import TURN, Wire, run, settle
 
 BODY = b'{"query":"{ hello }"}'
 HELLO = post(BODY)
@@ -110,13 +113,43 @@ async def test_no_request_is_answered_before_the_one_that_came_first() -> None:
     assert server.straight_answers == 0
 
 
-async def test_nothing_is_answered_straight_after_an_answer_that_ends_the_connection() -> None:
-    async with served(straight=True) as server, await server.connect() as connection:
-        await connection.send(with_header(b"Connection: close") + HELLO)
-        received = await asyncio.wait_for(connection.reader.read(), 20)
+async def test_nothing_is_answered_after_an_answer_that_ends_the_connection_however_soon_it_comes() -> None:
+    async with served(straight=True) as server:
+        for turns in range(20):
+            connection: ServedConnection = cast(Any, server.runner.server)()
+            wire = Wire(connection)
+            await settle(wire)
+            # What comes next is sent before the server's own tasks go on, in each turn.
+            sending = asyncio.create_task(send_later(wire, turns))
+            await asyncio.sleep(0)
+            wire.receive(with_header(b"Connection: close"))
+            await sending
+            await settle(wire)
 
-    assert received.count(b"HTTP/1.1") == 1
+            assert wire.is_closed
+            assert wire.sent.count(b"HTTP/1.1") == 1, turns
+
     assert server.straight_answers == 0
+
+
+async def send_later(wire: Wire, turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wire.receive(HELLO)
+
+
+async def test_an_answer_comes_after_those_before_it_however_soon_it_is_asked_for() -> None:
+    async with served(straight=True) as server:
+        for turns in range(20):
+            connection: ServedConnection = cast(Any, server.runner.server)()
+            wire = await run(connection, [CHUNKED, *[TURN] * turns, *[post(b'{"query":"{ number(value: 1) }"}')] * 2])
+            bodies = re.findall(rb'"(hello|number)"', wire.sent)
+            wire.abort()
+
+            assert bodies == [b"hello", b"number", b"number"], turns
+
+    assert 0 < server.straight_answers < 40
 
 
 async def test_nothing_is_answered_straight_by_a_server_that_drains() -> None:
