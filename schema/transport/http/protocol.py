@@ -242,6 +242,12 @@ class Connection(web.RequestHandler):
         self._probe = self._loop.call_later(PROBE_SECONDS, self._probe_client, PROBE_SECONDS)
         return True
 
+    async def _handle_request(self, request: BaseRequest, *rest: Any) -> tuple[web.StreamResponse, bool]:
+        # aiohttp has not waited until an answer that was given straight was taken, as it does after its own.
+        if self._paused:
+            await self._until_writable()
+        return await super()._handle_request(request, *rest)
+
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
