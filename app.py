@@ -27,7 +27,7 @@ from schema.server.descriptors import occupy_standard_streams
 from schema.server.logs import Log
 from schema.server.metrics import Metrics, export_gauges
 from schema.server.resources import trusted_documents_of
-from schema.server.routes import add_routes, local_only
+from schema.server.routes import add_routes, answer_straight, local_only
 from schema.server.settings import Settings, Unstartable, naming_the_setting, shared_metrics
 from schema.server.version import current_version
 from schema.transport.concurrency import ConcurrencyLimiter
@@ -82,6 +82,8 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header
+    if operations.runs_at_once:
+        answer_straight(app, endpoint, metrics, local_only=None if tokens else origins)
     app.router.add_route("*", "/graphql{slash:/?}", endpoint.handle)
     if settings.keys_secret:
         from resolvers.rest import rest_of

@@ -9,6 +9,7 @@ from schema.context import Context
 from schema.execution.engine import Engine
 from schema.server.metrics import Metrics
 from schema.server.settings import Settings, Unstartable
+from schema.transport.at_once import AtOnce
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.operations import Operations
 from storage.caller import Caller
@@ -58,22 +59,19 @@ def operations_of(
     """
     source = live.last_synced if live else None
     make_visits = live.make_visits if live else HomeVisits
+
+    def context_of(database: Database, caller: Caller) -> Context:
+        zone, letters = settings.default_time_zone, settings.limits.answer_bytes
+        return Context(database, caller, clock, zone, auth.allowed_operations, letters, feed, make_visits, source)
+
+    reads = database.at_once() if settings.straight and settings.plans else None
+    cached = tokens.cached if tokens else lambda _authorization: auth.DEVELOPER
     return Operations(
         execute=engine.execute,
         subscribe=engine.subscribe,
         authenticate=tokens.authenticate if tokens else lambda _authorization: auth.DEVELOPER,
         seconds_left=tokens.seconds_left if tokens else lambda _authorization: None,
-        make_context=lambda caller, _id: Context(
-            database,
-            caller,
-            clock,
-            settings.default_time_zone,
-            auth.allowed_operations,
-            settings.limits.answer_bytes,
-            feed,
-            make_visits,
-            source,
-        ),
+        make_context=lambda caller, _id: context_of(database, caller),
         present_error=errors.present,
         record=metrics.record,
         concurrency=concurrency,
@@ -81,6 +79,7 @@ def operations_of(
         cost_limit=settings.limits.cost,
         cached_operation=engine.cached_operation,
         deprecated_uses=engine.deprecated_uses if engine.deprecates else None,
+        at_once=AtOnce(cached, lambda caller, _id: context_of(reads, caller), engine.at_once, engine.defer) if reads else None,
     )
 
 

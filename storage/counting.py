@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from storage.caller import Caller
-from storage.database import Database
+from storage.database import Database, NotAtOnce
 from storage.errors import InvalidPage
 from storage.instants import instant
 from storage.models import HomeVisitStatus, VisitHost, VisitType
@@ -60,6 +60,8 @@ async def count_groups(
     Enums have the order of their values, all else that of its text: locations and users are in the order of their IDs.
     """
     groupings = _checked(group_by)
+    if database.is_at_once:
+        raise NotAtOnce
     where = conditions(filter, caller.locations, database.dialect)
     pieces: tuple[time, ...] = (time(),)
     values = where.values

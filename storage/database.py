@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -25,6 +25,10 @@ LOCK_SECONDS = 1.0
 Progress = Callable[[int, int], None]
 # Writes rows as they were read, each with all columns of the table in their order.
 Insert = Callable[[sa.Table, Sequence[Row]], Awaitable[None]]
+
+
+class NotAtOnce(Exception):
+    """A read has to wait for something."""
 
 
 class Wiped(NamedTuple):
@@ -79,6 +83,8 @@ class Database(ABC):
     """
 
     dialect: Dialect
+    # Whether reads never wait: one that would have to raises NotAtOnce, as does whatever is no read.
+    is_at_once = False
 
     def __init__(self) -> None:
         self.statement_count = 0
@@ -109,6 +115,14 @@ class Database(ABC):
     @abstractmethod
     async def fetch(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> Sequence[Row]:
         """Run one statement for the caller who has this subject, and return its rows."""
+
+    def at_once(self) -> "Database | None":
+        """Return this database as one that `is_at_once`; None where every read has to wait."""
+        return None
+
+    def begin(self, reading: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+        """Begin a reading that several may wait for."""
+        return asyncio.ensure_future(reading)
 
     @abstractmethod
     def others_wait(self, subject: str) -> bool:

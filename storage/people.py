@@ -95,7 +95,7 @@ class People:
 
         @cache
         def totals() -> asyncio.Future[dict[str, int]]:
-            return asyncio.ensure_future(fetch())
+            return self._database.begin(fetch())
 
         async def total_of(id: str) -> int:
             return (await totals())[id]

@@ -152,7 +152,7 @@ class HomeVisits:
 
         @cache
         def totals() -> asyncio.Future[dict[str, int]]:
-            return asyncio.ensure_future(fetch())
+            return self._database.begin(fetch())
 
         async def total_of(id: str) -> int:
             return (await totals())[id]

@@ -57,7 +57,10 @@ class NotExecuted(Exception):
 
 
 class Operation:
-    """One operation of a document. `constant`: it has the same answer each time, which `answer` keeps once it was run."""
+    """One operation of a document. `constant`: it has the same answer each time, which `answer` keeps once it was run.
+
+    `deferred` is how many more requests are not tried to be answered at once; `has_waited`: the last that was tried had to wait.
+    """
 
     def __init__(self, node: OperationDefinitionNode, price: Price, prepared: "Prepared") -> None:
         self.node = node
@@ -69,6 +72,8 @@ class Operation:
         self.constant = introspects and not node.variable_definitions
         self.answer: dict[str, Any] | None = None
         self.deprecated_use: DeprecatedUse | None = None
+        self.deferred = 0
+        self.has_waited = False
         self._plans: dict[tuple[Any, ...], dict[Any, Any]] = {}
         self._planned = 0
         self._variables: Variables | None = None

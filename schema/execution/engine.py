@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, VariableNode
 
+from schema.execution.at_once import DEFERRED, UnbrokenSlice, run_at_once
 from schema.execution.coercion import Coercions
 from schema.execution.columns import STORED
 from schema.execution.deprecations import Deprecations, deprecated_uses
@@ -120,6 +121,42 @@ class Engine:
         await slice.give_way()
         run = Run(context, variables.coerced, AnswerSize(self._limits.answer_bytes), slice, variables)
         return (await self._run(operation, variables, run, resolved, faults))._replace(cost=cost)
+
+    def at_once(self, request: Request, make_context: Callable[[], Any]) -> Result | None:
+        """Run a query that succeeds without waiting for anything; None: `execute` has to run it. It has changed nothing.
+
+        Only what is compiled is tried. An operation that could not be answered at once twice is not tried for the next requests.
+        """
+        prepared = self.documents.cached(request.document)
+        if prepared is None or prepared.introspects:
+            return None
+        try:
+            operation = prepared.operation(request.operation_name)
+            if operation.deferred:
+                operation.deferred -= 1
+                return None
+            values = self._values(operation, request.variables) if operation.is_query else None
+            compiled = operation.plans(values).get(ROOT_FIELDS) if values is not None else None
+            if values is None or compiled is None or not compiled.is_single:
+                return None
+            run = Run(make_context(), values, AnswerSize(self._limits.answer_bytes), UnbrokenSlice())
+            cost = self._affordable(operation, values, run.context)
+            data = run_at_once(compiled.execute(run, {}))
+        except NotExecuted:
+            return None
+        except Exception:  # noqa: BLE001 - whatever it is, it comes again where `execute` runs it, which says what it is
+            # On a busy machine anything may take long once.
+            operation.deferred = DEFERRED if operation.has_waited else 0
+            operation.has_waited = True
+            return None
+        operation.has_waited = False
+        self.documents.prepare(request.document)
+        return Result(data, [], True, operation.node, Served.ROOT_FIELDS, (), cost)
+
+    def defer(self, request: Request) -> None:
+        """Leave the next requests for an operation to `execute`: its answers take long to write."""
+        if (prepared := self.documents.cached(request.document)) is not None:
+            prepared.operation(request.operation_name).deferred = DEFERRED
 
     async def subscribe(self, request: Request, context: Any, faults: list[Exception] | None = None) -> Result:
         """Like `execute`, but a subscription is begun: its events are answered later, each with a price of its own."""

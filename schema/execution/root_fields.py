@@ -67,17 +67,18 @@ class CompiledRootField:
 
 
 class CompiledOperation:
-    """All the root fields of a query, compiled."""
+    """All the root fields of a query, compiled. `is_single`: it is one, and runs in no task of its own."""
 
     def __init__(self, fields: list[CompiledRootField]) -> None:
         self._fields = fields
+        self.is_single = len(fields) == 1
         self._keys = [field.key for field in fields]
         self.size = sum(field.size for field in fields)
         self._sizes = ObjectSizes({field.key: outer_size(field.type) for field in fields})
 
     async def execute(self, run: Run, resolved: Resolved) -> dict[str, Any]:
         """Return the data; raise NotCompilable, FieldFailed, AnswerTooLarge, or a fault, after all fields have ended."""
-        if len(self._fields) == 1:
+        if self.is_single:
             answers: list[Any] = [await self._fields[0].execute(run, resolved)]
         else:
             answers = await self._answers(run, resolved)

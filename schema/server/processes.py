@@ -14,6 +14,7 @@ from schema.server.closing import accepted, refuse_new_connections
 from schema.server.descriptors import for_connections, raise_limit
 from schema.server.settings import Unstartable
 from schema.server.supervisor import stop_signals, tell_supervisor
+from schema.transport.http.clients import Straight
 from schema.transport.http.connections import HTTPLimits, Runner, drain
 from schema.transport.http.protocol import RefuseHeader
 
@@ -24,6 +25,8 @@ UNREAD_BYTES = 256 * 1024
 DRAIN: web.AppKey[Callable[[], None]] = web.AppKey("drain")
 # Answers a request whose headers are too long to be read.
 REFUSE_HEADER: web.AppKey[RefuseHeader] = web.AppKey("refuse_header")
+# Answers GraphQL at once where it can; there is none where every request takes the ordinary way.
+STRAIGHT: web.AppKey[Straight] = web.AppKey("straight")
 
 
 def is_loopback(host: str) -> bool:
@@ -67,7 +70,7 @@ async def serve(
     if ready is None:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     raise_limit()
-    runner = Runner(app, limits, max_connections=for_connections, refuse_header=app[REFUSE_HEADER])
+    runner = Runner(app, limits, max_connections=for_connections, refuse_header=app[REFUSE_HEADER], straight=app.get(STRAIGHT))
     await runner.setup()
     await web.SockSite(runner, listener, backlog=BACKLOG).start()
     if ready:

@@ -10,12 +10,15 @@ from graphql import GraphQLError
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from schema.graphiql import asset
+from schema.server import processes
 from schema.server.metrics import Metrics
 from schema.server.processes import is_loopback
 from schema.transport.errors import RequestError, status_of
+from schema.transport.http.clients import Head
+from schema.transport.http.endpoint import Endpoint
 from schema.transport.http.files import TimedFile
+from schema.transport.http.heads import SECURITY_HEADERS
 from schema.transport.http.requests import authorization
-from schema.transport.http.responses import SECURITY_HEADERS
 from storage.caller import Caller
 from storage.database import Database
 from storage.errors import DatabaseUnusable
@@ -37,19 +40,36 @@ def local_only(origins: Container[str]) -> Middleware:
 
     @web.middleware
     async def refuse_others(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = _name(request.host)
-        if name is None:
-            reason = "The Host header is no name or address with, perhaps, a port.\n"
-            raise web.HTTPBadRequest(text=reason, headers=SECURITY_HEADERS)
-        if not is_loopback(name):
-            raise web.HTTPForbidden(text="In development this server answers only to the name localhost.\n")
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and origin not in origins and not is_loopback(_name(origin.partition("://")[2]) or ""):
-            reason = "In development this server answers only to pages of this machine, and to HOME_VISITS_ALLOWED_ORIGINS.\n"
-            raise web.HTTPForbidden(text=reason, headers=SECURITY_HEADERS)
+        if refusal := _refusal(request.host, request.headers.get(hdrs.ORIGIN), origins):
+            raise refusal
         return await handler(request)
 
     return refuse_others
+
+
+def _refusal(host: str, origin: str | None, origins: Container[str]) -> web.HTTPException | None:
+    name = _name(host)
+    if name is None:
+        reason = "The Host header is no name or address with, perhaps, a port.\n"
+        return web.HTTPBadRequest(text=reason, headers=SECURITY_HEADERS)
+    if not is_loopback(name):
+        return web.HTTPForbidden(text="In development this server answers only to the name localhost.\n")
+    if origin is not None and origin not in origins and not is_loopback(_name(origin.partition("://")[2]) or ""):
+        reason = "In development this server answers only to pages of this machine, and to HOME_VISITS_ALLOWED_ORIGINS.\n"
+        return web.HTTPForbidden(text=reason, headers=SECURITY_HEADERS)
+    return None
+
+
+def answer_straight(app: web.Application, endpoint: Endpoint, metrics: Metrics, *, local_only: Container[str] | None) -> None:
+    """Have GraphQL answered at once where it can be. `local_only`: whose pages may ask, where nobody signs in."""
+
+    def answer_local(request: Head, body: bytes) -> bytes | None:
+        headers = request.headers
+        refused = _refusal(headers.get(hdrs.HOST, ""), headers.get(hdrs.ORIGIN), local_only or ())
+        return None if refused else endpoint.answer_at_once(request, body)
+
+    metrics.counter("straight_answers", "Answers for which nothing had to wait.", lambda: endpoint.straight_answers)
+    app[processes.STRAIGHT] = endpoint.answer_at_once if local_only is None else answer_local
 
 
 def _name(host: str) -> str | None:

@@ -137,6 +137,7 @@ class Settings(BaseSettings):
     explorer: bool = False
     introspection: bool = False
     plans: bool = True
+    straight: bool = True
     log_format: Literal["console", "json"] | None = None
     executing: PositiveInt = 64
     waiting: PositiveInt = 128

@@ -36,6 +36,10 @@ class ConcurrencyLimiter:
             self._make_room(subject)
         return self._wait_in_queue(subject)
 
+    def is_free_for(self, subject: str) -> bool:
+        """Tell whether a caller's operation would be admitted at once, with nobody waiting for anything."""
+        return not self._queues and self._may_execute(subject) and not self.shares.others_wait(subject)
+
     def require_share(self, subject: str) -> None:
         """Raise RequestError where others wait and this caller has used more than a share."""
         if (self._others_queue(subject) or self.shares.others_wait(subject)) and self.shares.is_overdrawn(subject):

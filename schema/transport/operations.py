@@ -11,6 +11,7 @@ from graphql import GraphQLError, OperationDefinitionNode
 
 from schema.execution.engine import Request, Result
 from schema.execution.subscriptions import Subscription
+from schema.transport.at_once import AtOnce
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.deadlines import Deadline
 from schema.transport.errors import FAILURES, NO_HEADERS, PersistedQueryError, RequestError, status_of
@@ -120,8 +121,10 @@ class Operations(Generic[C]):
         subscribe: Callable[[Request, Any, list[Exception]], Awaitable[Result]] | None = None,
         seconds_left: Callable[[str | None], float | None] = lambda _authorization: None,
         deprecated_uses: Callable[[Request], list[str]] | None = None,
+        at_once: AtOnce | None = None,
     ) -> None:
         self._execute = execute
+        self._at_once = at_once
         self._subscribe = subscribe or execute
         self.seconds_left = seconds_left
         self._authenticate = authenticate
@@ -165,6 +168,33 @@ class Operations(Generic[C]):
                 return result
             finally:
                 self._concurrency.leave(caller.subject, cost)
+
+    def at_once(self, state: RequestState, parse: Callable[[], Request], *, authorization: str | None) -> Response | None:
+        """Do what `execute` and `respond` do, where nothing has to wait and nothing is refused; None: they have to do it.
+
+        Raises RequestError of `parse`.
+        """
+        at_once = self._at_once
+        if at_once is None or (caller := at_once.authenticate(authorization)) is None:
+            return None
+        if not self._concurrency.is_free_for(caller.subject):
+            return None
+        request = parse()
+        result = at_once.execute(request, lambda: at_once.make_context(caller, state.id))
+        if result is None:
+            return None
+        self._concurrency.shares.charge(caller.subject, result.cost)
+        state.caller, state.request, state.operation = caller, request, result.operation
+        return Response(result.data, [], True, None, self._extensions(state, result))
+
+    def defer(self, state: RequestState) -> None:
+        """Have the next requests for an operation that was run `at_once` not tried so."""
+        if self._at_once is not None and state.request is not None:
+            self._at_once.defer(state.request)
+
+    @property
+    def runs_at_once(self) -> bool:
+        return self._at_once is not None
 
     async def run(
         self, state: RequestState, sign_in: Callable[[], Awaitable[C]], work: Callable[[Any], Awaitable[Result]]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from storage.caller import OURSELVES
 from storage.changes import wakeups
-from storage.database import Database, Insert, Progress, Remains, WipedSince
+from storage.database import Database, Insert, NotAtOnce, Progress, Remains, WipedSince
 from storage.errors import DatabaseBusy, DatabaseUnusable
 from storage.queries.statements import Statement
 from storage.sqlite import backup, files, filling, indexes, leftovers, migrating, people, revoking
@@ -154,16 +154,22 @@ class SQLiteDatabase(Database):
 
     async def _rows(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         try:
-            if (
-                self._inline_reader is not None
-                and (rows := self._inline_reader.fetch(statement.text, statement.arguments(values))) is not None
-            ):
+            if (rows := self._rows_at_once(statement, values)) is not None:
                 return rows
             return await self._pool.fetch(statement, values, Read(subject, self._statement_seconds))
         except sqlite3.Error as error:
             if refusal := self._refusal_for(error):
                 raise refusal from error
             raise
+
+    def at_once(self) -> Database:
+        return _AtOnce(self)
+
+    def _rows_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """Return the rows, or None where a thread should read them."""
+        if self._inline_reader is None:
+            return None
+        return self._inline_reader.fetch(statement.text, statement.arguments(values))
 
     def others_wait(self, subject: str) -> bool:
         return self._pool.others_wait(subject)
@@ -267,3 +273,33 @@ class SQLiteDatabase(Database):
 
     def restore(self, source: Path) -> Path | None:
         return backup.restore(source, self._path)
+
+
+class _AtOnce(SQLiteDatabase):
+    """A database, all of its state included, whose reads are those on the event loop alone."""
+
+    is_at_once = True
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self.__dict__ = database.__dict__
+
+    async def fetch(
+        self,
+        statement: Statement,
+        values: Mapping[str, Any],
+        subject: str = OURSELVES,  # noqa: ARG002 - nobody waits for a reader
+    ) -> list[Any]:
+        if self._health is not None and self._health.fault is not None:
+            raise NotAtOnce
+        rows = self._rows_at_once(statement, values)
+        if rows is None:
+            raise NotAtOnce
+        self.statement_count += 1
+        return rows
+
+    def begin(self, reading: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+        reading.close()
+        raise NotAtOnce
+
+    async def write(self, work: object, state: object = None) -> Any:  # noqa: ARG002 - nothing is written
+        raise NotAtOnce

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from schema.transport.http.clients import Straight
 from schema.transport.http.protocol import RefuseHeader, Server
 
 # How aiohttp says that what came is not HTTP, at once or while a body is read.
@@ -36,7 +37,10 @@ class HTTPLimits:
 
 
 class Runner(web.AppRunner):
-    """aiohttp's, whose connections are bounded on every path. `refuse_header` answers where a header is too long to be read."""
+    """aiohttp's, whose connections are bounded on every path. `refuse_header` answers where a header is too long to be read.
+
+    `straight` answers GraphQL at once where it can.
+    """
 
     def __init__(
         self,
@@ -45,12 +49,14 @@ class Runner(web.AppRunner):
         *,
         max_connections: Callable[[], float] = lambda: math.inf,
         refuse_header: RefuseHeader | None = None,
+        straight: Straight | None = None,
     ) -> None:
         # A client that leaves frees what was working for it.
         super().__init__(app, handler_cancellation=True, shutdown_timeout=limits.shutdown_seconds)
         self._limits = limits
         self._max_connections = max_connections
         self._refuse_header = refuse_header
+        self._straight = straight
 
     async def setup(self) -> None:
         await super().setup()
@@ -58,7 +64,9 @@ class Runner(web.AppRunner):
             options = _connection_options(self._limits)
             # Counted once the database and all else is open.
             most = self._max_connections()
-            self._server = Server(self.server, options=options, max_connections=most, refuse_header=self._refuse_header)
+            self._server = Server(
+                self.server, options=options, max_connections=most, refuse_header=self._refuse_header, straight=self._straight
+            )
 
 
 def _connection_options(limits: HTTPLimits) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def _connection_options(limits: HTTPLimits) -> dict[str, Any]:
     }
 
 
-async def hang_up(request: web.Request, response: web.Response) -> web.Response:
+async def hang_up(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """Send a small response and close at once, without waiting for the rest of a body that does not come."""
     await response.prepare(request)
     await response.write_eof()

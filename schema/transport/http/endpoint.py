@@ -1,6 +1,5 @@
 """GraphQL over HTTP, to the letter: JSON by POST, answered in the media type and with the status that the client can take."""
 
-import re
 from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from aiohttp import hdrs, web
 from schema.execution.engine import Request, Result
 from schema.transport.errors import RequestError, bad_request
 from schema.transport.http import responses
-from schema.transport.http.clients import ClientAddresses, trace_id
+from schema.transport.http.clients import REQUEST_ID, ClientAddresses, Head, new_state
 from schema.transport.http.connections import HTTPLimits, hang_up
 from schema.transport.http.negotiation import JSON, response_type, takes_html
 from schema.transport.http.requests import (
@@ -21,13 +20,13 @@ from schema.transport.http.requests import (
     read_body,
     too_long,
 )
-from schema.transport.http.responses import REQUEST_ID, Reply
+from schema.transport.http.responses import Reply
+from schema.transport.http.straight import StraightAnswers
 from schema.transport.operations import Operations, RequestState, Response
 from schema.transport.requests import TrustedDocuments
 from schema.transport.websocket.endpoint import WebSockets, comes_from, is_upgrade
 
 _METHODS = frozenset((hdrs.METH_POST, hdrs.METH_GET))
-_ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Endpoint:
@@ -54,6 +53,7 @@ class Endpoint:
         self._page = page
         self._clients = clients or ClientAddresses()
         self._sockets = sockets
+        self._straight = StraightAnswers(operations, limits=limits, trusted=trusted, origins=origins, clients=self._clients)
         self.is_draining = False
         self.gives_hints = False
 
@@ -62,6 +62,14 @@ class Endpoint:
         self.is_draining = True
         if self._sockets:
             self._sockets.drain()
+
+    def answer_at_once(self, request: Head, body: bytes) -> bytes | None:
+        """Return the whole response to a POST that came whole, where nothing has to wait; None: `handle` has to answer."""
+        return None if self.is_draining else self._straight.answer(request, body)
+
+    @property
+    def straight_answers(self) -> int:
+        return self._straight.answers
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever it is."""
@@ -109,12 +117,23 @@ class Endpoint:
 
     async def _respond(
         self, state: RequestState, request: web.Request, running: Awaitable[Result], media_type: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         graphql_response = await self._operations.respond(state, running)
         reply = self._encoded(state, graphql_response, media_type)
         self._operations.record(state, reply.status)
-        response = await responses.http_response(reply, request=request, media_type=media_type)
-        return self._with_common_headers(state, request, response)
+        if not responses.is_usual(reply, request):
+            response = await responses.http_response(reply, request=request, media_type=media_type)
+            return self._with_common_headers(state, request, response)
+        usual = await responses.usual_response(
+            reply.body,
+            request=request,
+            media_type=media_type,
+            request_id=state.id,
+            origin=responses.allowed_origin(request, self._origins),
+        )
+        if self.is_draining:
+            usual.force_close()
+        return usual
 
     async def _execute(self, state: RequestState, request: web.Request, media_type: str | None) -> Result:
         if request.method != hdrs.METH_POST and not names_stored_document(request):
@@ -138,28 +157,15 @@ class Endpoint:
 
     def _with_common_headers(self, state: RequestState, request: web.Request, response: web.Response) -> web.Response:
         response.headers[REQUEST_ID] = state.id
-        if self._origins and (origin := request.headers.get(hdrs.ORIGIN, "")) in self._origins:
+        if (origin := responses.allowed_origin(request, self._origins)) is not None:
             responses.allow_origin(response, origin)
         if self.is_draining:
             response.force_close()
         return response
 
 
-def new_state(request: web.Request, clients: ClientAddresses) -> RequestState:
-    """Return the state of a request, with who sent it and which trace it is part of."""
-    state = RequestState(_request_id(request))
-    state.client, state.trace_id = clients.address(request), trace_id(request)
-    return state
-
-
 async def _failing(error: RequestError) -> Result:
     raise error
-
-
-def _request_id(request: web.Request) -> str | None:
-    """Return the ID that the client or a proxy sent, if it is fit for a log."""
-    id = request.headers.get(REQUEST_ID)
-    return id if id and _ACCEPTABLE_REQUEST_ID.fullmatch(id) else None
 
 
 def _accepts_page(request: web.Request) -> bool:

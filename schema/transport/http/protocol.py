@@ -1,24 +1,28 @@
 """Connections of aiohttp's server, bounded where it would wait for ever: for a reader that stalls, or for a client that is gone.
 
-Leans on aiohttp's private parts (3.14.4): how it queues requests, waits for the next one, and answers what is not HTTP.
+Leans on aiohttp's private parts (3.14.4 and 3.14.5): how it queues requests, waits for the next one, and answers what is not
+HTTP. A request that its parser has found whole may be answered straight, before it is queued, where the connection waits for
+one; else aiohttp sees what its parser found, as if nobody had looked.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_request import BaseRequest
+
+from schema.transport.http.clients import Received, Straight
+from schema.transport.http.stalls import Stalls
 
 # A client that only stopped sending may wait for its answer; one that is gone must not keep its request running. Most answers
 # come before the first probe, and whoever is gone is found out by the second.
 PROBE_SECONDS = 0.1
 _LOG_SECONDS = 60.0
-# Of all answers together, before those whose readers stalled first are given up: there may be thousands of them.
-MOST_UNSENT = 128 << 20
 # Of messages of one client. Frames of nothing are no message, and nothing to aiohttp, which reads them without end.
 # What comes from a client that was refused is read too, so that they learn why.
 MOST_UNTAKEN = 1 << 20
@@ -28,15 +32,45 @@ COUNTED_BYTES = 4 << 10
 # Of a request that could not be read, only the connection is known.
 RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
+# The one path of which requests are answered straight, as it stands in their first line.
+STRAIGHT_PATH = "/graphql"
+# Headers by which a request asks for more than one answer to one message, or says that its body is not as it came.
+_OUT_OF_THE_USUAL = (hdrs.EXPECT, hdrs.UPGRADE, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING)
+# Python's own parser, where the compiled one is missing, is not what the straight way was tested with.
+_PARSERS = "aiohttp._http_parser"
+_NOTHING: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
+
 logger = logging.getLogger(__name__)
+
+
+class _Parser:
+    """aiohttp's parser, whose result is hidden from aiohttp where `answers` says that it was answered."""
+
+    def __init__(self, parser: Any, answers: Callable[[Any, Any], bool]) -> None:
+        self._feed_data = parser.feed_data
+        self._answers = answers
+        self.feed_eof = parser.feed_eof
+        self.message_consumed = parser.message_consumed
+        self.pause_reading = parser.pause_reading
+        self.set_upgraded = parser.set_upgraded
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
+        found: tuple[Sequence[Any], bool, bytes] = self._feed_data(data)
+        messages, is_upgraded, _ = found
+        if len(messages) == 1 and not is_upgraded and self._answers(*messages[0]):
+            self.message_consumed()
+            return _NOTHING
+        return found
 
 
 class Connection(web.RequestHandler):
     """One connection. Whatever path it asks for, it has `write_seconds` to take each answer."""
 
     __slots__ = (
+        "_answered",
         "_half_closed",
         "_probe",
+        "_remote",
         "_server",
         "_stalled",
         "_tcp",
@@ -58,12 +92,20 @@ class Connection(web.RequestHandler):
         self._stalled: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._writable: asyncio.Event | None = None
+        self._remote: str | None = None
+        # Of `_request_count`, after which the connection may be used for another.
+        self._answered = 0
+        if server.straight is not None and type(self._parser).__module__ == _PARSERS:
+            self._parser = cast(Any, _Parser(self._parser, self._answers_straight))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = tcp = cast(asyncio.Transport, transport)
         # Whatever the socket does not take is a stall that has begun.
         tcp.set_write_buffer_limits(high=0)
         super().connection_made(transport)
+        peer = tcp.get_extra_info("peername")
+        # As aiohttp's requests have it.
+        self._remote = None if peer is None else str(peer[0] if isinstance(peer, list | tuple) else peer)
         self._server.admit(tcp)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -72,7 +114,7 @@ class Connection(web.RequestHandler):
             if timer is not None:
                 timer.cancel()
         if self._tcp is not None:
-            self._server.forget_stall(self)
+            self._server.stalls.forget(self)
         self._tcp = None
         self._wake_writers()
 
@@ -83,6 +125,60 @@ class Connection(web.RequestHandler):
                 self.abort()
                 return
         super().data_received(data)
+
+    def _answers_straight(self, message: Any, payload: Any) -> bool:
+        """Answer a request for which the connection was waiting, where that can be done at once; else leave it as it came."""
+        straight = self._server.straight
+        if straight is None or not self._is_idle() or not _is_whole(message, payload):
+            return False
+        try:
+            response = straight(Received(message.headers, self._remote), payload._buffer[0])
+        except Exception:
+            logger.exception("A request could not be answered straight")
+            return False
+        if response is None or self._tcp is None:
+            return False
+        self._request_count += 1
+        self._answered += 1
+        self._server.requests_count += 1
+        self._begin_idling()
+        self._tcp.write(response)
+        return True
+
+    def _is_idle(self) -> bool:
+        """Tell whether all that came is answered, the client has taken the answers, and it may send another request."""
+        return (
+            self._request_count == self._answered
+            and not (self._half_closed or self._paused or self._reading_paused or self._buffer_paused)
+            and self._tcp is not None
+            and not self._tcp.is_closing()
+            and not self._tcp.get_write_buffer_size()
+        )
+
+    def _begin_idling(self) -> None:
+        """Have the connection closed where no request comes for so long, as aiohttp does after an answer."""
+        self._next_keepalive_close_time = now = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(now, self._process_keepalive)
+
+    def _process_keepalive(self) -> None:
+        # An answer that was given straight may be on its way still: it has `write_seconds`, and idles from then on.
+        if self._paused:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
+        # aiohttp knows of no answer that was given straight, and would cut it off.
+        if self._paused and not self._request_in_progress:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._until_writable()
+        await super().shutdown(timeout)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls it at the end of every body, whether anything was paused or not.
+        if resume_parser or self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
 
     def abort(self) -> None:
         """End it at once: what is unread or unsent is dropped."""
@@ -102,7 +198,7 @@ class Connection(web.RequestHandler):
         self._waiting += size
         try:
             if size >= COUNTED_BYTES:
-                self._server.bound_unsent(self)
+                self._server.stalls.bound_unsent(self)
             await self._until_writable()
         finally:
             self._waiting -= size
@@ -123,13 +219,15 @@ class Connection(web.RequestHandler):
         # The transport, as aiohttp forgets its own when it closes, and what is unsent may still be there.
         if self._tcp is not None:
             self._stalled = self._loop.call_later(self._write_seconds, self._tcp.abort)
-            self._server.note_stall(self)
+            self._server.stalls.note(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._wake_writers()
+        if self._request_count == self._answered:
+            self._begin_idling()
         if self._tcp is not None:
-            self._server.forget_stall(self)
+            self._server.stalls.forget(self)
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
@@ -144,10 +242,18 @@ class Connection(web.RequestHandler):
         self._probe = self._loop.call_later(PROBE_SECONDS, self._probe_client, PROBE_SECONDS)
         return True
 
+    async def _handle_request(self, request: BaseRequest, *rest: Any) -> tuple[web.StreamResponse, bool]:
+        # aiohttp has not waited until an answer that was given straight was taken, as it does after its own.
+        if self._paused:
+            await self._until_writable()
+        return await super()._handle_request(request, *rest)
+
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        finished = await super().finish_response(request, resp, start_time)
+        finished = sent, is_reset = await super().finish_response(request, resp, start_time)
+        if sent.keep_alive and not is_reset and request.content.is_eof():
+            self._answered += 1
         if self._half_closed and not self._messages:
             self.close()
         return finished
@@ -159,7 +265,7 @@ class Connection(web.RequestHandler):
         request = self._current_request
         if request is not None:
             return request.content.is_eof()
-        return self._request_count > 0 and self._waiter is None
+        return self._request_count > self._answered and self._waiter is None
 
     def _probe_client(self, pause: float) -> None:
         """Send an interim response: it is harmless to a client that waits, and the system of one that is gone refuses it."""
@@ -189,7 +295,13 @@ class Server(web.Server):
     """Makes the connections, at most `max_connections`, so that files and the database have descriptors left."""
 
     def __init__(
-        self, application: web.Server, *, options: dict[str, Any], max_connections: float, refuse_header: RefuseHeader | None
+        self,
+        application: web.Server,
+        *,
+        options: dict[str, Any],
+        max_connections: float,
+        refuse_header: RefuseHeader | None,
+        straight: Straight | None = None,
     ) -> None:
         super().__init__(
             application.request_handler,
@@ -197,11 +309,11 @@ class Server(web.Server):
             handler_cancellation=application.handler_cancellation,
         )
         self.refuse_header = refuse_header
+        self.straight = straight
         self._options = options
         self._max_connections = max_connections
         self._logged = float("-inf")
-        # In the order in which their readers stalled.
-        self._stalled: dict[Connection, None] = {}
+        self.stalls = Stalls()
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
@@ -219,19 +331,23 @@ class Server(web.Server):
                 len(self._connections) - 1,
             )
 
-    def note_stall(self, connection: Connection) -> None:
-        self._stalled[connection] = None
-        self.bound_unsent(connection)
 
-    def bound_unsent(self, newest: Connection) -> None:
-        """Give up what has waited longest for its reader, where too many bytes are unsent; that of `newest` last."""
-        unsent = sum(stalled.unsent for stalled in self._stalled)
-        for stalled in sorted(self._stalled, key=lambda stalled: stalled is newest):
-            if unsent <= MOST_UNSENT:
-                return
-            unsent -= stalled.unsent
-            self.forget_stall(stalled)
-            stalled.abort()
-
-    def forget_stall(self, connection: Connection) -> None:
-        self._stalled.pop(connection, None)
+def _is_whole(message: Any, payload: Any) -> bool:
+    """Tell whether a message is a usual POST to the one path, all of whose body came, in one piece, with it."""
+    if (
+        message.method != hdrs.METH_POST
+        or message.path != STRAIGHT_PATH
+        or message.version != HttpVersion11
+        or message.should_close
+        or message.upgrade
+        or message.chunked
+        or type(payload) is not StreamReader
+        or not payload.is_eof()
+        or payload.exception() is not None
+        or len(payload._buffer) != 1
+    ):
+        return False
+    headers = message.headers
+    return headers.get(hdrs.CONTENT_LENGTH) == str(len(payload._buffer[0])) and not any(
+        name in headers for name in _OUT_OF_THE_USUAL
+    )

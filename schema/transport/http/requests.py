@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from schema.execution.engine import Request
 from schema.transport.encoding import parse_json
@@ -19,7 +19,7 @@ from schema.transport.requests import TrustedDocuments, request_of
 LONGEST_AUTHORIZATION = 16 * 1024
 
 
-def authorization(headers: CIMultiDictProxy[str]) -> str | None:
+def authorization(headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> str | None:
     """Return the Authorization header; raise RequestError for one that is too long (431), or where there are two (400)."""
     found = headers.getall(hdrs.AUTHORIZATION, None)
     if found is None:

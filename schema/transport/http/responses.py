@@ -2,28 +2,18 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict, istr
 
 from schema.transport.encoding import encoded
 from schema.transport.errors import NO_HEADERS, status_of
+from schema.transport.http.clients import Head
+from schema.transport.http.heads import EXPOSED, SECURITY_HEADERS, VARY, PrebuiltResponse
 from schema.transport.http.negotiation import GRAPHQL_RESPONSE, JSON, takes_gzip
 from schema.transport.operations import Response
-
-REQUEST_ID = istr("X-Request-Id")
-
-# Right for everything that is not a page. A page brings its own Content-Security-Policy.
-SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Server": "home-visits",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 # Only a listed origin gets further than these two; it may then send any header. Browsers keep the permission two hours at most.
 _PREFLIGHT_HEADERS = SECURITY_HEADERS | {"Allow": "POST, OPTIONS", "Vary": "Origin"}
@@ -42,7 +32,7 @@ _ADVICE = {405: {"Allow": "POST, OPTIONS"}, 503: {"Retry-After": "1"}}
 _HEADERS = {
     media_type: CIMultiDict(
         {istr(name): value for name, value in SECURITY_HEADERS.items()}
-        | {hdrs.CONTENT_TYPE: f"{media_type}; charset=utf-8", hdrs.VARY: "Accept, Accept-Encoding, Origin"}
+        | {hdrs.CONTENT_TYPE: f"{media_type}; charset=utf-8", hdrs.VARY: VARY}
     )
     for media_type in (GRAPHQL_RESPONSE, JSON)
 }
@@ -88,10 +78,25 @@ def reply(response: Response, media_type: str) -> Reply:
     return Reply(200 if status == 400 and media_type == JSON else status, encoded({"errors": errors, **further}))
 
 
+def is_usual(reply: Reply, request: web.Request) -> bool:
+    """Tell whether all headers of a response are those of any other."""
+    return reply.status == 200 and not reply.headers and request.version == HttpVersion11
+
+
+async def usual_response(
+    body: bytes, *, request: web.Request, media_type: str, request_id: str, origin: str | None
+) -> PrebuiltResponse:
+    """Dress what `is_usual` in a head that is built already, compressed where that pays."""
+    compressed = pays_to_compress(body, request)
+    if compressed:
+        body = await _compressed(body)
+    return PrebuiltResponse(media_type, body, request_id, compressed=compressed, origin=origin)
+
+
 async def http_response(reply: Reply, *, request: web.Request, media_type: str) -> web.Response:
     """Dress a reply in headers, compressed where that pays."""
     status, body, headers = reply
-    compressed = len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    compressed = pays_to_compress(body, request)
     if compressed:
         body = await _compressed(body)
     response = web.Response(status=status, reason=_REASONS.get(status), body=body, headers=_HEADERS[media_type])
@@ -120,9 +125,15 @@ def preflight(*, allowed: bool) -> web.Response:
     return web.Response(status=204, headers=_PREFLIGHT_HEADERS | (_PREFLIGHT_PERMISSION if allowed else {}))
 
 
+def allowed_origin(request: Head, origins: Container[str]) -> str | None:
+    """Return the origin of a page that may read the answer."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin if origin is not None and origin in origins else None
+
+
 def allow_origin(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
 
 
 def _challenge(request: web.Request) -> str:
@@ -130,12 +141,20 @@ def _challenge(request: web.Request) -> str:
     return 'Bearer error="invalid_token"' if hdrs.AUTHORIZATION in request.headers else "Bearer"
 
 
+def pays_to_compress(body: bytes, request: Head) -> bool:
+    return len(body) >= _WORTH_COMPRESSING and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+
+
 async def _compressed(body: bytes) -> bytes:
-    if len(body) < _WORTH_A_THREAD:
-        return _gzip(body)
-    return await asyncio.get_running_loop().run_in_executor(None, _gzip, body)
+    if not is_worth_a_thread(body):
+        return gzip(body)
+    return await asyncio.get_running_loop().run_in_executor(None, gzip, body)
 
 
-def _gzip(body: bytes) -> bytes:
+def is_worth_a_thread(body: bytes) -> bool:
+    return len(body) >= _WORTH_A_THREAD
+
+
+def gzip(body: bytes) -> bytes:
     # 31: the largest window, in gzip's frame.
     return zlib.compress(body, _COMPRESSION_LEVEL, 31)

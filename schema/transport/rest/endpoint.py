@@ -9,11 +9,10 @@ from aiohttp import web
 from schema.execution.engine import Result
 from schema.transport.encoding import encoded
 from schema.transport.errors import RequestError
-from schema.transport.http.clients import ClientAddresses
+from schema.transport.http.clients import REQUEST_ID, ClientAddresses, new_state
 from schema.transport.http.connections import HTTPLimits, hang_up
-from schema.transport.http.endpoint import new_state
 from schema.transport.http.negotiation import JSON
-from schema.transport.http.responses import REQUEST_ID, Reply, http_response
+from schema.transport.http.responses import Reply, http_response
 from schema.transport.operations import Caller, Operations, RequestState, Response
 from schema.transport.rest.rates import CallRates, Rate
 from schema.transport.rest.requests import Credentials, Pairs, SignedRequest, read_head, read_request, values_of

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Self, cast
 
 import aiohttp
@@ -14,6 +14,7 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSyntaxError,
     OperationDefinitionNode,
+    OperationType,
     build_schema,
     execute,
     get_operation_ast,
@@ -22,6 +23,7 @@ from graphql import (
 )
 
 from schema.execution.engine import Request, Result
+from schema.transport.at_once import AtOnce
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.connections import HTTPLimits, Runner
 from schema.transport.http.endpoint import Endpoint
@@ -44,6 +46,8 @@ SCHEMA = build_schema("""
 """)
 
 CANARY = "postgresql://root:hunter2@db"
+# Whether servers answer straight where a test does not say.
+STRAIGHT = True
 AMY = Caller("amy", frozenset({Role.VIEWER}))
 
 HELLO = {"query": "{ hello }"}
@@ -104,6 +108,24 @@ class Work:
         result = execute(SCHEMA, document, self, context, request.variables, request.operation_name)
         if isawaitable(result):
             result = await result
+        return self._result(operation, result)
+
+    def at_once(self, request: Request, make_context: Callable[[], object]) -> Result | None:
+        """Execute a query that succeeds without waiting for anything."""
+        try:
+            document = parse(request.document)
+        except GraphQLSyntaxError:
+            return None
+        operation = get_operation_ast(document, request.operation_name)
+        if operation is None or operation.operation is not OperationType.QUERY or validate(SCHEMA, document):
+            return None
+        if "wait" in request.document:
+            return None
+        result: Any = execute(SCHEMA, document, self, make_context(), request.variables, request.operation_name)
+        return None if result.errors else self._result(operation, result)
+
+    @staticmethod
+    def _result(operation: OperationDefinitionNode, result: Any) -> Result:
         errors = result.errors or []
         if result.data is None and not any(error.path for error in errors):
             return _request_error("BAD_USER_INPUT", *errors, operation=operation)
@@ -138,6 +160,10 @@ class Served:
         """Post a body; headers with `_` for `-`."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post("/graphql", json=HELLO if body is None else body, headers=names)
+
+    @property
+    def straight_answers(self) -> int:
+        return self.endpoint.straight_answers
 
     @property
     def connections(self) -> list[object]:
@@ -191,6 +217,15 @@ def post(body: bytes, *, length: int | None = None) -> bytes:
     return head.encode() + body
 
 
+def at_once(work: Work, authenticate: Callable[[str | None], Caller]) -> AtOnce:
+    return AtOnce(
+        authenticate=(lambda _authorization: None) if iscoroutinefunction(authenticate) else authenticate,
+        make_context=lambda _caller, _request_id: None,
+        execute=work.at_once,
+        defer=lambda _request: None,
+    )
+
+
 @asynccontextmanager
 async def served(
     *,
@@ -199,9 +234,10 @@ async def served(
     trusted: TrustedDocuments | None = None,
     origins: frozenset[str] = frozenset(),
     page: tuple[bytes, dict[str, str]] | None = None,
+    straight: bool | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """Serve; `options` replace what operations are run by."""
+    """Serve; `options` replace what operations are run by. `straight`: what can be answered at once is."""
     limits, concurrency = limits or HTTPLimits(), concurrency or ConcurrencyLimiter()
     work, records = Work(), list[RequestRecord]()
     defaults = {
@@ -214,10 +250,14 @@ async def served(
         "execution_seconds": limits.execution_seconds,
         "cost_limit": 10_000,
     }
-    endpoint = Endpoint(Operations(**defaults | options), limits=limits, trusted=trusted, origins=origins, page=page)
+    if (STRAIGHT if straight is None else straight) and "execute" not in options:
+        defaults["at_once"] = at_once(work, (defaults | options)["authenticate"])
+    operations: Operations[Any] = Operations(**defaults | options)
+    endpoint = Endpoint(operations, limits=limits, trusted=trusted, origins=origins, page=page)
     app = web.Application()
     app.router.add_route("*", "/graphql", endpoint.handle)
-    runner = Runner(app, limits, refuse_header=endpoint.refuse_header)
+    answer_at_once = endpoint.answer_at_once if operations.runs_at_once else None
+    runner = Runner(app, limits, refuse_header=endpoint.refuse_header, straight=answer_at_once)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLError
 
 from schema.transport.http.connections import HTTPLimits
-from schema.transport.http.protocol import MOST_UNSENT
+from schema.transport.http.stalls import MOST_UNSENT
 from tests.schema.transport.http.malformed import REQUESTS, Malformed
 from tests.schema.transport.http.served import Connection, post, served, until
 

@@ -127,7 +127,7 @@ async def test_a_server_that_stops_sends_what_waits_for_a_slow_client_to_end() -
 
 async def test_answers_that_wait_for_slow_clients_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 60_000_000
-    monkeypatch.setattr("schema.transport.http.protocol.MOST_UNSENT", bound)
+    monkeypatch.setattr("schema.transport.http.stalls.MOST_UNSENT", bound)
     async with serving() as connected, AsyncExitStack() as stack:
         for number in range(4):
             stalled = await stack.enter_async_context(blocked(connected))
