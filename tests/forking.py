@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from functools import cache
@@ -25,6 +26,8 @@ LONGEST_REQUEST = 1 << 20
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 # Elsewhere nothing tells of the end of a process without a thread.
 IS_POSSIBLE = hasattr(os, "pidfd_open")
+# Tests may start servers in threads.
+_one_request = threading.Lock()
 
 
 class Fork:
@@ -37,11 +40,12 @@ class Fork:
         stderr, their_stderr = os.pipe()
         self._ending, their_ending = os.pipe()
         self.stderr: IO[str] = os.fdopen(stderr)
-        template = _template()
-        socket.send_fds(template, [json.dumps(request).encode()], [stdout.fileno(), their_stderr, their_ending])
+        with _one_request:
+            template = _template()
+            socket.send_fds(template, [json.dumps(request).encode()], [stdout.fileno(), their_stderr, their_ending])
+            self.pid = int(template.recv(100))
         os.close(their_stderr)
         os.close(their_ending)
-        self.pid = int(template.recv(100))
 
     def poll(self) -> int | None:
         if self.returncode is None and select([self._ending], [], [], 0)[0]:
