@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from storage import writes
+from storage.carehq.live import exchange
 from storage.carehq.live.link import Link
 from storage.carehq.live.writing import LiveHomeVisits
-from storage.errors import NonceUsed, UpstreamInDoubt, UpstreamUnavailable
+from storage.errors import HomeVisitNotPending, NonceUsed, UpstreamInDoubt, UpstreamUnavailable
 from storage.models import HomeVisitStatus
 from storage.nonces import Nonce
 from storage.writes import Stage, WriteState
@@ -114,17 +116,63 @@ async def test_no_transaction_is_open_while_the_account_is_asked(
     await asyncio.gather(*changes)
 
 
-async def test_changes_of_one_visit_are_stored_in_the_order_of_the_account(account: tuple[Followed, Rewriting]) -> None:
-    followed, _ = account
+def hold_answers(proxy: Rewriting) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold the answer to the next change: the account has done it once the first event is set, and waits for the second."""
+    done, go_on = asyncio.Event(), asyncio.Event()
 
-    notes = [f"Notes {n}" for n in range(8)]
-    await asyncio.gather(*(followed.here.update(world.PENDING, {"notes": text}) for text in notes))
+    async def before(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "GET":
+            return None
+        del proxy.before
+        answer = await proxy.pass_on(request)
+        done.set()
+        await asyncio.wait_for(go_on.wait(), 30)
+        return answer
+
+    proxy.before = before
+    return done, go_on
+
+
+async def test_a_change_waits_until_what_came_of_the_last_one_is_stored(account: tuple[Followed, Rewriting]) -> None:
+    followed, proxy = account
+    done, go_on = hold_answers(proxy)
+    first = asyncio.ensure_future(followed.here.update(world.PENDING, {"notes": "First"}))
+    await done.wait()
+
+    second = asyncio.ensure_future(followed.here.update(world.PENDING, {"notes": "Second"}))
+    await asyncio.sleep(0.5)
+    assert len(proxy.sent("PATCH")) == 1
+    go_on.set()
+    await asyncio.gather(first, second)
 
     here, there = await followed.here.get(world.PENDING), await followed.there.get(world.PENDING)
     assert here is not None
     assert there is not None
-    assert here.notes == there.notes
-    assert events(followed, world.PENDING) == [("UPDATED", "everybody")] * 8
+    assert here.notes == there.notes == "Second"
+    assert events(followed, world.PENDING) == [("UPDATED", "everybody")] * 2
+
+
+async def test_what_somebody_else_has_ended_is_stored_by_them(
+    account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WAIT_SECONDS", 0.1)
+    followed, proxy = account
+    done, go_on = hold_answers(proxy)
+    first = asyncio.ensure_future(followed.here.cancel(world.PENDING))
+    await done.wait()
+
+    async def before(request: web.Request) -> None:
+        if request.method == "PATCH":
+            monkeypatch.setattr(exchange, "WAIT_SECONDS", 30.0)
+            asyncio.get_running_loop().call_later(0.3, go_on.set)
+
+    proxy.before = before
+
+    with pytest.raises(HomeVisitNotPending):
+        await elsewhere.complete(world.PENDING)
+
+    await first
+    assert events(followed, world.PENDING) == [("CANCELLED", "everybody")]
 
 
 async def test_one_of_two_who_end_a_visit_wins(account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits) -> None:
