@@ -15,7 +15,7 @@ from storage.models import HomeVisit
 from tests import world
 from tests.databases import path_of
 from tests.inspection import inspect
-from tests.storage.carehq.live.beside import BOOKING, TIME, Held, count, elsewhere, events
+from tests.storage.carehq.live.beside import BOOKING, TIME, Barrier, count, elsewhere, events
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
 
@@ -49,14 +49,14 @@ async def test_two_processes_with_one_key_are_one_booking(account: tuple[Followe
 
 async def test_a_key_that_is_under_way_is_refused_for_another_booking(account: tuple[Followed, Rewriting]) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     with pytest.raises(IdempotencyConflict):
         await followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True)
 
-    held.go_on.set()
+    barrier.go_on.set()
     await booking
     assert len(proxy.sent("PUT")) == 1
 
@@ -140,14 +140,14 @@ async def test_of_two_keys_in_doubt_one_gets_the_visit_that_there_is(account: tu
 async def test_what_the_follower_has_stored_before_is_booked_by_its_key(account: tuple[Followed, Rewriting]) -> None:
     """As where the process was killed between the account's answer and storing it."""
     followed, proxy = account
-    held = Held(proxy, proxy.cut)
+    barrier = Barrier(proxy, proxy.cut)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
     there = await followed.there.book(BOOKING, suppress_confirmation=True)
     followed.clock.added = timedelta(minutes=1)
     await followed.follower().follow_once()
     assert events(followed, there.id) == [("IMPORTED", "import")]
-    held.go_on.set()
+    barrier.go_on.set()
 
     visit = await booking
     again = await followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True)

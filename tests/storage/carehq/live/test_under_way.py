@@ -16,7 +16,7 @@ from storage.writes import Stage, WriteState
 from tests import world
 from tests.databases import path_of
 from tests.inspection import inspect
-from tests.storage.carehq.live.beside import BOOKING, Held, count, elsewhere, events
+from tests.storage.carehq.live.beside import BOOKING, Barrier, count, elsewhere, events
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
 
@@ -45,15 +45,15 @@ async def test_a_caller_who_leaves_while_the_account_is_asked_is_told_the_truth(
 ) -> None:
     monkeypatch.setattr(writes, "END_SECONDS", 0.05)
     followed, proxy = account
-    held, state = Held(proxy), WriteState("everybody")
+    barrier, state = Barrier(proxy), WriteState("everybody")
     here = LiveHomeVisits(followed.link, followed.database, world.EVERYBODY, followed.clock, state)
     booking = asyncio.ensure_future(here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     booking.cancel()
     await asyncio.gather(booking, return_exceptions=True)
     left_at = state.stage
-    held.go_on.set()
+    barrier.go_on.set()
     await followed.link.finish()
 
     assert (left_at, state.stage) == (Stage.BEGUN, Stage.COMMITTED)
@@ -64,13 +64,13 @@ async def test_a_caller_who_leaves_while_the_account_is_asked_is_told_the_truth(
 
 async def test_a_server_that_stops_cuts_off_what_takes_too_long_and_its_key_tells(account: tuple[Followed, Rewriting]) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     await followed.link.finish(0.05)
     await asyncio.gather(booking, return_exceptions=True)
-    held.go_on.set()
+    barrier.go_on.set()
     await asyncio.sleep(0.2)
 
     assert count(followed.database, "carehq_intents") == 1
@@ -83,14 +83,14 @@ async def test_more_changes_than_may_be_under_way_are_refused_unasked(account: t
     followed, proxy = account
     link = Link(followed.database, followed.carehq, followed.clock, most_under_way=1)
     here = LiveHomeVisits(link, followed.database, world.EVERYBODY, followed.clock)
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(here.book(BOOKING))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     with pytest.raises(UpstreamUnavailable, match="too many changes wait for it"):
         await here.cancel(world.PENDING)
 
-    held.go_on.set()
+    barrier.go_on.set()
     await booking
     assert len(proxy.sent("PUT", "PATCH")) == 1
 
@@ -99,20 +99,20 @@ async def test_no_transaction_is_open_while_the_account_is_asked(
     account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits
 ) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     changes = [
         asyncio.ensure_future(change)
         for change in (followed.here.book(BOOKING), followed.here.cancel(world.PENDING), followed.here.book(BOOKING))
     ]
-    await held.arrived.wait()
+    await barrier.arrived.wait()
     while len(proxy.sent("PUT", "PATCH")) < 3:  # noqa: ASYNC110 - the proxy counts
         await asyncio.sleep(0.01)
 
     for database in (followed.database, elsewhere._database):
         await database.write(lambda session: session.connection().exec_driver_sql("UPDATE home_visits SET version = version"))
-    assert not held.go_on.is_set()
+    assert not barrier.go_on.is_set()
 
-    held.go_on.set()
+    barrier.go_on.set()
     await asyncio.gather(*changes)
 
 
