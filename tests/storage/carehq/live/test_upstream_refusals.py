@@ -34,7 +34,7 @@ async def test_what_is_wrong_with_our_key_is_told_to_nobody(
 
         assert isinstance(refused, UpstreamUnavailable)
         reason = "it refuses the key of this gateway"
-        assert str(refused) == f"CareHQ cannot be used for now: {reason}. Nothing was changed: try again in a moment."
+        assert str(refused) == f"CareHQ cannot be used for now: {reason}. Try again later."
         assert SECRET in caplog.text
     assert everything(followed) == before
 
