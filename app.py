@@ -78,7 +78,7 @@ def create_app(settings: Settings, log: Log, *, dev: bool = False, demo: bool = 
         *background_tasks(settings, database, HomeVisits(database, auth.DEVELOPER, clock), metrics, dev=dev),
     ]
     if live:
-        background += live.background
+        background += [live.background, BackgroundTask("following CareHQ", live.following.run)]
     app = web.Application(middlewares=[] if tokens else [local_only(origins)])
     app[processes.DRAIN] = endpoint.drain
     app[processes.REFUSE_HEADER] = endpoint.refuse_header

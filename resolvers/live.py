@@ -24,12 +24,12 @@ from storage.repository import HomeVisits
 
 
 class Live(NamedTuple):
-    """`make_visits` makes the repository of one change, which goes to the account first."""
+    """`make_visits` makes the repository of one change, which goes to the account first, while `background` runs."""
 
     following: Following
     make_visits: Callable[..., HomeVisits]
     last_synced: Callable[[], Awaitable[datetime | None]]
-    background: list[BackgroundTask]
+    background: BackgroundTask
 
 
 def live_of(settings: Settings, database: Database) -> Live:
@@ -43,11 +43,8 @@ def live_of(settings: Settings, database: Database) -> Live:
     def make_visits(*repository: Any) -> HomeVisits:
         return LiveHomeVisits(link, *repository)
 
-    tasks = [
-        BackgroundTask("changes of CareHQ", partial(_keep_open, carehq, link)),
-        BackgroundTask("following CareHQ", following.run),
-    ]
-    return Live(following, make_visits, partial(last_synced, database), tasks)
+    background = BackgroundTask("changes of CareHQ", partial(_keep_open, carehq, link))
+    return Live(following, make_visits, partial(last_synced, database), background)
 
 
 async def _keep_open(carehq: CareHQ, link: Link) -> None:
