@@ -25,12 +25,12 @@ from storage.retention.followed import purge_regularly, purge_wiped
 
 
 class Live(NamedTuple):
-    """`make_visits` makes the repository of one change, which goes to the account first."""
+    """`make_visits` makes the repository of one change, which goes to the account first, while `background` runs."""
 
     following: Following
     make_visits: Callable[..., HomeVisits]
     last_synced: Callable[[], Awaitable[datetime | None]]
-    background: list[BackgroundTask]
+    background: BackgroundTask
 
 
 def live_of(settings: Settings, database: Database) -> Live:
