@@ -78,7 +78,7 @@ async def longest_change(database: Database, account: Account, changes: int) -> 
             await asyncio.sleep(0.37 * (number % 5))
             booked = await _book(writer, number)
             started = time.monotonic()
-            while not await _is_here(database, booked):
+            while not await _is_here(database, booked):  # noqa: ASYNC110 - as whoever looks at a database
                 await asyncio.sleep(0.02)
             lags.append(time.monotonic() - started)
     running.cancel()
