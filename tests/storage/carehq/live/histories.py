@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from storage.caller import Caller, Role
 from storage.carehq.documents import KINDS, read_document
 from storage.carehq.exporting import attributes_of, document_of
+from storage.carehq.live import lists
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import Answer, CareHQ
 from storage.carehq.live.exchange import Link
@@ -146,6 +147,7 @@ class Histories(RuleBasedStateMachine):
         self._patch = pytest.MonkeyPatch()
         self._clock, self._tally = Clock(), Tally()
         self._patch.setattr("resolvers.operations.clock", self._clock)
+        self._patch.setattr(lists, "PER_PAGE", 10)
         self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
         self._followed = self._runner.run(self._open(template, empty))
         self._follower = self._new_follower()

@@ -59,7 +59,7 @@ async def test_a_visit_that_vanishes_while_it_is_read_again_is_left_as_it_is(fol
 
 async def test_a_repeat_that_is_refused_is_no_refusal_of_what_was_done(followed: Followed) -> None:
     await followed.follower().follow_once()
-    followed.proxy.faults = [Fault.DOUBLE_LAST]
+    followed.proxy.faults = [Fault.DOUBLE_LAST] * 2
 
     visit = await followed.here.book(BOOKING)
 
