@@ -329,9 +329,6 @@ class Histories(RuleBasedStateMachine):
 
     async def _book(self, booking: BookingInput, key: str | None, *, alone: bool = True) -> None:
         calls = self._tally.bookings.setdefault(booking, Calls())
-        if key in self._tally.doubtful:
-            calls.in_doubt -= 1
-            self._tally.doubtful.discard(key)
         try:
             visit = await self._here().book(booking, idempotency_key=key)
         except UpstreamInDoubt:
@@ -341,20 +338,23 @@ class Histories(RuleBasedStateMachine):
         except (*UNAVAILABLE, *REFUSALS):
             return
         else:
-            self._acknowledge(booking, key, visit)
-            if alone:
+            is_new = self._acknowledge(booking, key, visit)
+            if alone and is_new:
                 await self._require_same(visit.id)
 
-    def _acknowledge(self, booking: BookingInput, key: str | None, visit: HomeVisit) -> None:
+    def _acknowledge(self, booking: BookingInput, key: str | None, visit: HomeVisit) -> bool:
+        """Return whether it was booked just now, for all that its callers know."""
         calls, booked = self._tally.bookings[booking], self._tally.booked
         if key in self._tally.doubtful:
             calls.in_doubt -= 1
             self._tally.doubtful.discard(key)
-        if key is None or key not in booked:
+        is_new = key is None or key not in booked
+        if is_new:
             assert visit.id not in booked.values(), "one visit was told to two who have booked"
             calls.acknowledged += 1
             booked[key or len(booked)] = visit.id
         assert booked[key or len(booked) - 1] == visit.id, "a key was told two visits"
+        return is_new
 
     async def _change(
         self, id: str, type: str, do: Callable[[int | None], Awaitable[HomeVisit]], behind: int | None, *, alone: bool = True
