@@ -23,6 +23,8 @@ READ_SECONDS = 30.0
 WRITE_SECONDS = 10.0
 LARGEST_ANSWER = 16_000_000
 MOST_ITEMS = 2**31 - 1
+# What repeats a change may repeat a read.
+KEY_CHECKS = 3
 # What an account asks us to wait for is believed up to this.
 LONGEST_WAIT = 300.0
 DEFAULT_WAIT = 5.0
@@ -95,13 +97,16 @@ class CareHQ:
 
     async def _is_accepted(self, path: str) -> bool:
         """Tell whether the account, for all that can be said, accepts what is signed anew with our key and by our clock."""
-        try:
-            await self.get(path.partition("/")[0], [("per_page", "1")])
-        except UpstreamRefused as refused:
-            return refused.status != 401
-        except (UpstreamUnavailable, UpstreamThrottled):
+        for _ in range(KEY_CHECKS):
+            try:
+                await self.get(path.partition("/")[0], [("per_page", "1")])
+            except UpstreamRefused as refused:
+                if refused.status == 401:
+                    continue
+            except (UpstreamUnavailable, UpstreamThrottled):
+                pass
             return True
-        return True
+        return False
 
     async def page(self, path: str, pairs: Pairs) -> Page:
         document, sent = await self.get(path, pairs)
