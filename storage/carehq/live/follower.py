@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Once a day what is known of people and homes is read anew, and all IDs are compared.
 COMPARE_EVERY = timedelta(hours=24)
+# What our clock counts in.
+TICK = timedelta(milliseconds=1)
 # Enquiries and contacts that no visit names yet are looked for.
 NEWEST_EVERY = timedelta(minutes=5)
 WAIT_SECONDS = 0.1
@@ -204,7 +206,7 @@ class Follower:
         """Store documents, the walk that they belong to, and how far the account is followed."""
         asked_at = {document.id: asked for document in documents if asked is not None and kind is VISITS}
 
-        def work(session: Session) -> Tally | set[str] | None:
+        def work(session: Session) -> Tally | dict[str, datetime] | None:
             self._lead(session)
             if kind is VISITS and intents.are_concerned(session, documents, self._clock()):
                 return None
@@ -222,7 +224,8 @@ class Follower:
                 asked = self._clock()
                 again = [document for id in sorted(tally) for document in await self._single(id)]
                 documents = [document for document in documents if document.id not in tally] + again
-                asked_at |= dict.fromkeys(tally, asked)
+                # What was seen before it was asked again is in its answer, whatever the clock showed: it may be set back.
+                asked_at |= {id: max(asked, at + TICK) for id, at in tally.items()}
         return tally
 
     async def _single(self, id: str) -> list[Document]:
