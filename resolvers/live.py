@@ -15,12 +15,13 @@ from storage.carehq.live.account import Account
 from storage.carehq.live.client import CareHQ
 from storage.carehq.live.follower import Follower
 from storage.carehq.live.following import Following, last_synced
-from storage.carehq.live.link import Link
+from storage.carehq.live.link import Link, most_under_way
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.database import Database
 from storage.instants import clock
 from storage.repository import HomeVisits
+from storage.retention.followed import purge_regularly, purge_wiped
 
 
 class Live(NamedTuple):
@@ -37,7 +38,7 @@ def live_of(settings: Settings, database: Database) -> Live:
     account = account_to_follow(settings)
     # Changes have a client of their own: they do not wait where the follower is asked to.
     carehq = CareHQ(account)
-    link = Link(database, carehq, clock)
+    link = Link(database, carehq, clock, most_under_way=most_under_way(settings.executing))
     following = Following(database, CareHQ(account), clock, poll_seconds=settings.carehq_poll_seconds)
 
     def make_visits(*repository: Any) -> HomeVisits:
@@ -46,6 +47,7 @@ def live_of(settings: Settings, database: Database) -> Live:
     tasks = [
         BackgroundTask("changes of CareHQ", partial(_keep_open, carehq, link)),
         BackgroundTask("following CareHQ", following.run),
+        BackgroundTask("files of what CareHQ has wiped", partial(purge_regularly, database)),
     ]
     return Live(following, make_visits, partial(last_synced, database), tasks)
 
@@ -62,7 +64,12 @@ async def _keep_open(carehq: CareHQ, link: Link) -> None:
 async def follow_account(database: Database, settings: Settings) -> None:
     """Follow an account until cancelled."""
     await check_account(database, account_to_follow(settings))
-    await live_of(settings, database).following.run()
+    purging = asyncio.create_task(purge_regularly(database))
+    try:
+        await live_of(settings, database).following.run()
+    finally:
+        purging.cancel()
+        await asyncio.gather(purging, return_exceptions=True)
 
 
 async def follow_once(database: Database, account: Account) -> ImportReport:
@@ -76,6 +83,7 @@ async def follow_once(database: Database, account: Account) -> ImportReport:
             raise Unstartable("Another process follows this account just now, as a server does by itself.") from None
         finally:
             await follower.resign()
+    await purge_wiped(database)
     return follower.report
 
 

@@ -221,12 +221,14 @@ def test_an_account_is_followed_as_is_said(start_server: StartServer, run_comman
 
     with subprocess.Popen(["bash", "-ec", command], cwd=folder, env=variables, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        serving, _, following = process.stderr.readline().partition(", following ")
-        port, count = int(re.findall(r":(\d+)/graphql", serving)[0]), 0
-        until = time.monotonic() + 60
-        while count < 300 and time.monotonic() < until:
-            count = ask(port, COUNT, bearer=token(Role.VIEWER)).json["data"]["homeVisits"]["totalCount"]
-        process.terminate()
+        try:
+            serving, _, following = process.stderr.readline().partition(", following ")
+            port, count = int(re.findall(r":(\d+)/graphql", serving)[0]), 0
+            until = time.monotonic() + 60
+            while count < 300 and time.monotonic() < until:
+                count = ask(port, COUNT, bearer=token(Role.VIEWER)).json["data"]["homeVisits"]["totalCount"]
+        finally:
+            process.terminate()
 
     assert (len(block.text.splitlines()), count, process.returncode) == (5, 300, 0)
     assert following == f"the CareHQ account {key[0]} at {account.origin}\n"

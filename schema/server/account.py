@@ -1,15 +1,18 @@
 """The CareHQ account that the settings name, and what does not go together with following one."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from schema.server.settings import PREFIX, Settings, Unstartable
 from storage.api_keys import APIKeys
 from storage.carehq.live.account import Account
-from storage.carehq.live.progress import end, followed
+from storage.carehq.live.followed import end, followed
 from storage.database import Database
 from storage.instants import clock
+
+T = TypeVar("T")
 
 BESIDE: Final = ("carehq_account_id", "carehq_key", "carehq_secret")
 # What an account that is followed does itself.
@@ -58,6 +61,16 @@ async def check_account(database: Database, account: Account | None) -> None:
             f"{_name('carehq_key')} is a key of {database} itself, which cannot follow itself: set the key of another account, "
             f"or another {_name('database_url')}."
         )
+
+
+def kept_here(work: Callable[[Database], Awaitable[T]]) -> Callable[[Database], Awaitable[T]]:
+    """Return what does `work` in a database that follows no account, and raises Unstartable for any other."""
+
+    async def checked(database: Database) -> T:
+        await check_account(database, None)
+        return await work(database)
+
+    return checked
 
 
 async def end_following(database: Database, now: datetime) -> None:

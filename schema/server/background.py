@@ -17,7 +17,7 @@ from schema.server.metrics import Metrics
 from schema.server.resources import mailroom_of
 from schema.server.settings import Settings
 from storage.database import Database
-from storage.errors import DatabaseUnusable
+from storage.errors import DatabaseUnusable, NotHere
 from storage.events.numbering import keep_numbered
 from storage.instants import clock
 from storage.refolding import refold_all_notes
@@ -147,6 +147,8 @@ async def anonymize_regularly(
                 log.warning("Visits to be anonymized were in use, and are left for the next time: %d", report.left)
             for sentence in report.remains.sentences():
                 log.warning("%s", sentence)
+        except NotHere as refusal:
+            log.warning("Nothing is anonymized: %s", refusal)
         except DatabaseUnusable as unusable:
             log.warning("Anonymizing was broken off, and goes on later: %s", unusable)
         await asyncio.sleep(interval_seconds * random.uniform(0.95, 1))  # noqa: S311 - jitter is no secret

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schema.server import processes
-from schema.server.account import refuse_while_following
+from schema.server.account import kept_here, refuse_while_following
 from schema.server.databases import configured_database, migrated_database, nothing_in, restore_and_describe
 from schema.server.logs import Log
 from schema.server.resources import mailroom_of
@@ -75,7 +75,7 @@ def import_(
     database = migrated_database(settings, create=True)
     with progress_bar("Importing") as bar:
         work = partial(import_documents, paths=files, kind=kind, now=clock(), progress=bar.update, refuse=bar.print_line)
-        imported = run_with(database, work)
+        imported = run_with(database, kept_here(work))
     report(imported)
 
 
@@ -136,7 +136,7 @@ def anonymize(
     refuse_while_following(settings, WIPED_THERE)
     with progress_bar("Anonymizing") as bar:
         work = partial(anonymize_and_describe, days=older_than, clock=clock, dry_run=dry_run, progress=bar.update)
-        description = run_with(migrated_database(settings), work)
+        description = run_with(migrated_database(settings), kept_here(work))
     say(description)
 
 
@@ -157,7 +157,7 @@ def person(
     request = PersonRequest(sys.stdin.readline() if email == "-" else email, care_enquiry or (), contact or ())
     database = migrated_database(settings)
     if erase:
-        say(run_with(database, partial(erase_and_describe, request=request, clock=clock)))
+        say(run_with(database, kept_here(partial(erase_and_describe, request=request, clock=clock))))
     else:
         typer.echo(run_with(database, partial(person_document, request=request)))
 
@@ -172,9 +172,9 @@ def deliver(once: Annotated[bool, typer.Option("--once", help="Send what is due 
         raise Unstartable("There is no mail server to deliver to: set HOME_VISITS_SMTP_URL and HOME_VISITS_MAIL_FROM.")
     mailroom, database = mailroom_of(settings), migrated_database(settings)
     if once:
-        say(f"{run_with(database, mailroom.deliver_once)} sent.")
+        say(f"{run_with(database, kept_here(mailroom.deliver_once))} sent.")
     else:
-        run_with(database, lambda database: processes.run_until_stopped(mailroom.deliver(database)))
+        run_with(database, kept_here(lambda database: processes.run_until_stopped(mailroom.deliver(database))))
 
 
 @commands.command()
@@ -184,4 +184,4 @@ def outbox(retry: Annotated[list[str] | None, typer.Option(help="One to try agai
     if retry:
         refuse_while_following(settings, MAILED_THERE)
     work = partial(retry_and_list, ids=retry or [], now=clock())
-    typer.echo("\n".join(run_with(migrated_database(settings), work)))
+    typer.echo("\n".join(run_with(migrated_database(settings), kept_here(work) if retry else work)))

@@ -18,7 +18,7 @@ from storage.names import folded_columns
 from storage.outbox.messages import withdraw
 from storage.queries.dialect import dialect_of
 from storage.retention.marks import mark
-from storage.retention.wiping import wipe_traces
+from storage.retention.wiping import wipe_traces, wipe_traces_of_enquiries
 
 Row = dict[str, Any]
 
@@ -275,6 +275,7 @@ def _wipe_traces(session: Session, table: sa.Table, anonymized: Sequence[str], n
     if table is VISITS:
         wipe_traces(session, anonymized, now)
     elif anonymized:
+        wipe_traces_of_enquiries(session, anonymized)
         mark(session, now)
 
 

@@ -8,7 +8,9 @@ import asyncpg
 from storage.database import Remains
 
 # Those with columns that say anything of people.
-TABLES = "home_visits, home_visit_events, care_enquiries, service_user_contacts, outbox_messages, idempotency_keys"
+TABLES = (
+    "home_visits, home_visit_events, care_enquiries, service_user_contacts, outbox_messages, idempotency_keys, carehq_intents"
+)
 OLD_PAGES = "Tables and indexes hold what was wiped until VACUUM FULL and REINDEX, the log and base backups until they expire."
 
 # Whoever waits for this lock has all others wait that come after.
@@ -17,15 +19,18 @@ _ATTEMPTS, _PAUSE_SECONDS = 10, 0.3
 _IN_USE = "Statistics of booking keys hold what was wiped: somebody is using their table. Run it again."
 _NOT_OURS = "Statistics of booking keys may hold what was wiped: only the owner of the table idempotency_keys can drop them."
 # ANALYZE leaves the statistics of an empty table as they are; where a column gets a type, even its own, they go.
-_DROP_STATISTICS = """
+_DROP_STATISTICS = "; ".join(
+    f"""
     DO $$ BEGIN
-        IF NOT EXISTS (SELECT 1 FROM idempotency_keys)
-            AND EXISTS (SELECT 1 FROM pg_stats WHERE tablename = 'idempotency_keys' AND schemaname = current_schema())
+        IF NOT EXISTS (SELECT 1 FROM {table})
+            AND EXISTS (SELECT 1 FROM pg_stats WHERE tablename = '{table}' AND schemaname = current_schema())
         THEN
-            ALTER TABLE idempotency_keys ALTER key TYPE varchar, ALTER subject TYPE varchar, ALTER fingerprint TYPE varchar;
+            ALTER TABLE {table} ALTER key TYPE varchar, ALTER subject TYPE varchar, ALTER fingerprint TYPE varchar;
         END IF;
     END $$
-"""
+    """  # noqa: S608 - our own names
+    for table in ("idempotency_keys", "carehq_intents")
+)
 
 
 # To anybody else ANALYZE only gives a warning.

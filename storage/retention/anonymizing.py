@@ -18,6 +18,7 @@ from storage.outbox.mailroom import FOLDER
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
 from storage.retention import wiping
+from storage.retention.followed import require_not_followed
 from storage.retention.purging import purge, sentence_of
 from storage.retention.retrying import MAX_RETRIES, RETRY_SECONDS
 from storage.retention.unneeded import wipe_all_unneeded
@@ -55,8 +56,9 @@ async def anonymize(
     """Wipe what visits hold of people that were closed so many days ago, then what files still hold of it.
 
     Each batch is a transaction, marked as a wipe. Where this ends early, what was wiped stays so, and a repeat completes it.
-    Raises DatabaseUnusable where that was so before anything was wiped.
+    Raises DatabaseUnusable where that was so before anything was wiped, and NotHere where an account is followed.
     """
+    await require_not_followed(database)
     wiping_visits = _Wiping(database, clock() - timedelta(days=days), clock)
     obstacles = Remains()
     try:

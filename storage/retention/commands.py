@@ -11,6 +11,7 @@ from storage.retention.anonymizing import anonymize
 from storage.retention.document import document_of
 from storage.retention.erasing import erase
 from storage.retention.finding import PersonRequest, find_person
+from storage.retention.followed import require_not_followed
 from storage.retention.overdue import describe_overdue
 from storage.retention.preview import preview
 from storage.retention.purging import purge
@@ -21,8 +22,9 @@ Clock = Callable[[], datetime]
 async def anonymize_and_describe(
     database: Database, days: int, clock: Clock, *, dry_run: bool, progress: Progress | None = None
 ) -> str:
-    """Anonymize by age, or count; raise NotAllGone."""
+    """Anonymize by age, or count; raise NotAllGone, or NotHere where an account is followed."""
     if dry_run:
+        await require_not_followed(database)
         counted = f"To be wiped: {await preview(database, days, clock(), progress)}. Nothing was wiped."
         return "\n".join([counted, *await describe_overdue(database, days, clock())])
     report = await anonymize(database, days, clock, progress=progress)
@@ -53,7 +55,8 @@ async def person_document(database: Database, request: PersonRequest) -> str:
 
 
 async def erase_and_describe(database: Database, request: PersonRequest, clock: Clock) -> str:
-    """Erase a person; raise PersonUnnamed, NobodyFound, AmbiguousPerson, LetterUnderWay or NotAllGone."""
+    """Erase a person; raise PersonUnnamed, NobodyFound, AmbiguousPerson, LetterUnderWay, NotAllGone or NotHere."""
+    await require_not_followed(database)
     try:
         person = await find_person(database, request)
     except NobodyFound as nobody:

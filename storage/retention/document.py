@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from storage.carehq.live.intents import Intent
 from storage.database import Database
 from storage.events.appending import EVENTS, VISITS
 from storage.instants import Instant
@@ -20,13 +21,16 @@ from storage.retention.finding import CONTACTS, ENQUIRIES, Person
 Record = dict[str, Any]
 Records = dict[str, list[Record]]
 
-KEYS = table_of(IdempotencyKey)
+KEYS, INTENTS = table_of(IdempotencyKey), table_of(Intent)
 # Of one statement.
 IDS = 500
 
 
 async def document_of(database: Database, person: Person) -> Records:
-    """Return care enquiries, contacts and visits; of each visit its events, letters with whom they went to, and booking keys."""
+    """Return care enquiries, contacts and visits; of each visit its events, letters with whom they went to, and booking keys.
+
+    Where an account is followed, what is asked of it just now and concerns them is there as `changes_in_carehq`.
+    """
     enquiries = await _records(database, ENQUIRIES.c.id, person.care_enquiries)
     visits = await _by_id(
         database, {VISITS.c.care_enquiry: person.care_enquiries, VISITS.c.service_user_contact: person.contacts}
@@ -46,7 +50,9 @@ async def document_of(database: Database, person: Person) -> Records:
         for letter in visit["letters"]:
             # Letters go to the address that the care enquiry has when they are sent; none is kept beside them.
             letter["address_now"] = addresses[visit["care_enquiry"]]
-    return {"care_enquiries": enquiries, "contacts": [*contacts.values()], "home_visits": [*visits.values()]}
+    document = {"care_enquiries": enquiries, "contacts": [*contacts.values()], "home_visits": [*visits.values()]}
+    changes = await _by_id(database, {INTENTS.c.care_enquiry: person.care_enquiries, INTENTS.c.home_visit: visits})
+    return document | ({"changes_in_carehq": [*changes.values()]} if changes else {})
 
 
 async def _by_id(database: Database, conditions: dict[sa.Column[Any], Collection[str]]) -> dict[str, Record]:

@@ -18,6 +18,7 @@ from storage.models import HomeVisit, HomeVisitEventType, HomeVisitStatus
 from storage.outbox.mailroom import FOLDER
 from storage.retention import wiping
 from storage.retention.finding import Person
+from storage.retention.followed import require_not_followed
 from storage.retention.purging import purge
 from storage.retention.retrying import MAX_RETRIES, RETRY_SECONDS
 
@@ -38,7 +39,11 @@ class Erased(NamedTuple):
 
 
 async def erase(database: Database, person: Person, clock: Callable[[], datetime], *, mail: Path = FOLDER) -> Erased:
-    """Erase a person; raise LetterUnderWay, or DatabaseBusy, where others are in the way for longer than a letter takes."""
+    """Erase a person; raise LetterUnderWay, or DatabaseBusy, where others are in the way for longer than a letter takes.
+
+    Raises NotHere where an account is followed.
+    """
+    await require_not_followed(database)
     for retries_left in reversed(range(MAX_RETRIES)):
         try:
             erased = await database.write(partial(_erase, person, clock))

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from storage import lifecycle
+from storage.carehq.live.intents import Intent
 from storage.database import Wiped
 from storage.events.appending import VISITS, append_event
 from storage.models import (
@@ -29,6 +30,7 @@ from storage.outbox.messages import MESSAGES, withdraw
 from storage.retention.marks import mark
 
 ENQUIRIES, CONTACTS, KEYS = table_of(CareEnquiry), table_of(ServiceUserContact), table_of(IdempotencyKey)
+INTENTS = table_of(Intent)
 _NOBODY = {"first_name": None, "last_name": None, "email": None, "phone": None}
 _WIPED: dict[sa.Table, dict[str, Any]] = {
     ENQUIRIES: {"name_folded": NAMELESS, "search_folded": ""},
@@ -119,13 +121,20 @@ def wipe_visits(session: Session, visits: Sequence[HomeVisit], actor: str, now: 
 
 
 def wipe_traces(session: Session, visits: Collection[str], now: datetime) -> None:
-    """Wipe what is kept beside visits that were wiped: events and idempotency keys."""
+    """Wipe what is kept beside visits that were wiped: events, idempotency keys and intents to change them."""
     if not visits:
         return
     mark(session, now)
     _wipe_events(session, visits)
     # Who chooses a key may have made it of anything, and from the hash of a form its values can be guessed.
     session.connection().execute(sa.delete(KEYS).where(KEYS.c.home_visit.in_(visits)))
+    session.connection().execute(sa.delete(INTENTS).where(INTENTS.c.home_visit.in_(visits)))
+
+
+def wipe_traces_of_enquiries(session: Session, enquiries: Collection[str]) -> None:
+    """Wipe what is kept beside care enquiries that were wiped: intents to book for them, with keys that callers have chosen."""
+    if enquiries:
+        session.connection().execute(sa.delete(INTENTS).where(INTENTS.c.care_enquiry.in_(enquiries)))
 
 
 def _wipe_events(session: Session, visits: Collection[str]) -> None:
@@ -138,6 +147,7 @@ def _wipe_events(session: Session, visits: Collection[str]) -> None:
 
 def wipe_enquiries(session: Session, ids: Collection[str], now: datetime) -> set[str]:
     """Wipe the details of care enquiries, which are locked; return those that had not been wiped yet."""
+    wipe_traces_of_enquiries(session, ids)
     return _wipe(session, ENQUIRIES, ids, now)
 
 

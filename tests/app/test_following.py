@@ -12,6 +12,7 @@ from storage.caller import Role
 from storage.database import Database
 from tests import world
 from tests.app.calling import SECRET, Answer, ask, call, get, token
+from tests.app.conftest import ONE_OR_TWO
 from tests.asking import database, world_file
 from tests.conftest import Ended, RunCommand, Server, StartServer
 from tests.resolvers.carehq import VISITS, Gateway, Key, gateway_over, sign
@@ -43,6 +44,18 @@ CHANGES = {
     "completeHomeVisit": 'mutation { completeHomeVisit(input: { id: "$" }) { __typename } }',
 }
 HISTORY = "query ($id: ID!) { homeVisit(id: $id) { history { nodes { actor type } } } }"
+
+
+MAIL = {"SMTP_URL": "smtp://mail.homes.example", "MAIL_FROM": "visits@homes.example"}
+# What is refused in a followed database, and what is said of it.
+DONE_THERE = {
+    ("import", "home_visits.json"): "Documents come from CareHQ",
+    ("anonymize", "--older-than", "730", "--dry-run"): "Personal data are wiped in CareHQ",
+    ("person", "--care-enquiry", world.FOR_WILLOWS, "--erase"): "Personal data are wiped in CareHQ",
+    ("deliver", "--once"): "Emails are sent by CareHQ",
+    ("outbox", "--retry", world.UNKNOWN): "Emails are sent by CareHQ",
+    ("follow", "--end"): "Changes go to CareHQ",
+}
 
 
 class Account(NamedTuple):
@@ -98,10 +111,11 @@ def make_key(run_command: RunCommand) -> Key:
     return Key(*run_command("key", "--role", "COORDINATOR", "--name", "script", KEYS_SECRET=SECRET).out.splitlines())
 
 
+@ONE_OR_TWO
 async def test_a_server_follows_an_account_and_every_change_goes_there_first(
-    account: Account, start_server: StartServer, run_command_here: RunCommand
+    account: Account, start_server: StartServer, run_command_here: RunCommand, flags: tuple[str, ...]
 ) -> None:
-    server = await asyncio.to_thread(start_server, JWT_SECRET=SECRET, KEYS_SECRET=SECRET, **account.settings)
+    server = await asyncio.to_thread(start_server, *flags, JWT_SECRET=SECRET, KEYS_SECRET=SECRET, **account.settings)
     client = Client(server)
     before = await client.until_followed()
 
@@ -114,7 +128,10 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
     key, path = await asyncio.to_thread(make_key, run_command_here), f"{VISITS}/{world.PENDING}/complete"
     completed = await asyncio.to_thread(call, server.port, "PATCH", path, None, sign(key, "PATCH", path))
     history = [(await client.ask(HISTORY, id=one))["data"]["homeVisit"]["history"]["nodes"] for one in (id, world.PENDING)]
-    metrics = await client.metrics()
+    async with asyncio.timeout(60):
+        # One of two workers looks how far the other one is when it would read itself.
+        while not (metrics := await client.metrics()).get(f"{METRICS}lag_seconds", 60) < 60:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.05)
 
     assert before == {
         "source": {"kind": "MIRROR", "lastSynced": before["source"]["lastSynced"]},
@@ -134,9 +151,7 @@ async def test_a_server_follows_an_account_and_every_change_goes_there_first(
         [{"actor": "amy", "type": type} for type in ("BOOKED", "UPDATED", "CANCELLED")],
         [{"actor": "import", "type": "IMPORTED"}, {"actor": "script", "type": "COMPLETED"}],
     ]
-    assert metrics.pop(f"{METRICS}lag_seconds") < 60
-    del metrics[f"{METRICS}refused_created"]
-    assert metrics == {f"{METRICS}refused_total": 0, f"{METRICS}vanished": 0}
+    assert (metrics[f"{METRICS}refused_total"], metrics[f"{METRICS}vanished"]) == (0, 0)
 
 
 async def test_while_the_account_is_away_reads_go_on_and_nothing_is_written(
@@ -166,7 +181,8 @@ async def test_while_the_account_is_away_reads_go_on_and_nothing_is_written(
     # Development writes letters to a folder, and here CareHQ sends them.
     assert (ready.status, mail, code) == (200, 0, 0)
     log = server.log.read_text()
-    assert re.search(r"CareHQ is not followed, and was last read to its end: \d{4}-.+ UTC", log)
+    why = "It cannot be used for now: it cannot be reached: Connection refused. Trying again in"
+    assert re.search(rf"CareHQ is not followed, and was last read to its end: \d{{4}}-\S+ \S+ UTC. {why}", log)
     assert (account.key.secret in log, account.key.key in log) == (False, False)
 
 
@@ -180,6 +196,7 @@ async def test_a_command_reads_what_has_changed_until_it_is_ended(
     second = await asyncio.to_thread(follow, "--once", **account.settings)
     other = await asyncio.to_thread(follow, "--once", **account.settings | {"CAREHQ_ACCOUNT_ID": ACCOUNT_ID})
     unset = await asyncio.to_thread(run_command, "serve", "--dev", "--port", "0")
+    kept = [await asyncio.to_thread(run_command_here, *words, **MAIL) for words in DONE_THERE if words != ("follow", "--end")]
     ended = await asyncio.to_thread(follow, "--end")
     # It is asked again: nobody has to wait until a lease ends.
     after = [await asyncio.to_thread(follow, "--once", **account.settings | {"CAREHQ_SECRET": CANARY}) for _ in range(2)]
@@ -190,6 +207,7 @@ async def test_a_command_reads_what_has_changed_until_it_is_ended(
     assert (other.code, unset.code) == (1, 1)
     assert f"{sentence}ACCOUNT_ID names another one: set it as it was" in other.err
     assert f"{sentence}URL is not set: set it as it was" in unset.err
+    assert [one for one in kept if one.code != 1 or f"{sentence}URL is not set" not in one.err] == []
     assert (ended.code, ended.err.partition(" follows ")[2]) == (
         0,
         "no CareHQ account, and keeps its visits itself from now on.\n",
@@ -267,17 +285,7 @@ def test_what_does_not_go_together_is_refused(
     assert CANARY not in ended.err
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("import", "home_visits.json"), "Documents come from CareHQ"),
-        (("anonymize", "--older-than", "730", "--dry-run"), "Personal data are wiped in CareHQ"),
-        (("person", "--care-enquiry", world.FOR_WILLOWS, "--erase"), "Personal data are wiped in CareHQ"),
-        (("deliver", "--once"), "Emails are sent by CareHQ"),
-        (("outbox", "--retry", world.UNKNOWN), "Emails are sent by CareHQ"),
-        (("follow", "--end"), "Changes go to CareHQ"),
-    ],
-)
+@pytest.mark.parametrize(("words", "sentence"), DONE_THERE.items())
 def test_what_is_done_in_the_account_is_refused_here(run_command_here: RunCommand, words: tuple[str, ...], sentence: str) -> None:
     ended = run_command_here(*words, **FOLLOWED)
 

@@ -1,72 +1,32 @@
-"""Changes of a followed account through both APIs: what is answered, and that others are served whatever the account does."""
+"""Changes of a followed account through both APIs: what is answered."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from resolvers.errors import present
 from resolvers.live import Live
-from schema.context import Context
-from schema.execution.engine import Request
-from schema.transport.concurrency import ConcurrencyLimiter
-from schema.transport.operations import Operations, RequestState, Response
-from storage import writes
 from storage.carehq.live.writing import LiveHomeVisits
-from storage.database import Database
 from storage.repository import HomeVisits
 from tests import world
-from tests.asking import Ask, shared_engine
-from tests.databases import copied, path_of
+from tests.asking import Ask
+from tests.databases import path_of
 from tests.inspection import inspect
 from tests.resolvers.carehq import VISITS, Gateway, gateway_over
 from tests.resolvers.changing import BOOKING, mutation, problem
+from tests.resolvers.following import AskFollowed, account, followed
 from tests.resolvers.test_lost_answers import DONE, INPUTS, KEY, TELLS
 from tests.resolvers.test_lost_answers import document as short
-from tests.storage.carehq.live.conftest import Followed, following
-from tests.storage.carehq.live.rewriting import Rewriting, rewriting
+from tests.storage.carehq.live.conftest import Followed
+from tests.storage.carehq.live.rewriting import Rewriting
 from tests.world import PENDING, VISIT_IDS
+
+__all__ = ["account", "followed"]
 
 OTHER = VISIT_IDS[6]
 DOUBT = "CareHQ did not say whether it has taken this."
-
-
-@pytest.fixture
-async def followed(database: Database, world_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
-    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting) as followed:
-        yield followed
-
-
-@pytest.fixture
-def account(followed: Followed) -> Rewriting:
-    assert isinstance(followed.proxy, Rewriting)
-    return followed.proxy
-
-
-def context(followed: Followed, caller: world.Caller = world.EVERYBODY) -> Context:
-    return Context(
-        followed.database,
-        caller,
-        followed.clock,
-        "Europe/London",
-        lambda _caller, operations: list(operations),
-        make_visits=lambda *repository: LiveHomeVisits(followed.link, *repository),
-    )
-
-
-class AskFollowed(Ask):
-    """Ask what follows an account."""
-
-    def __init__(self, followed: Followed, *, planned: bool) -> None:
-        super().__init__(followed.database, shared_engine(planned=planned))
-        self._followed = followed
-
-    def context(self, caller: world.Caller = world.EVERYBODY) -> Context:
-        return context(self._followed, caller)
 
 
 @pytest.fixture(params=[True, False], ids=["planned", "standard"])
@@ -87,38 +47,6 @@ async def gateway(followed: Followed) -> AsyncIterator[Gateway]:
     live = Live(unused, make_visits, never, unused)
     async with gateway_over(followed.database, live=live) as gateway:
         yield gateway
-
-
-def operations(followed: Followed, *, seconds: float) -> Operations[Any]:
-    """Return what runs documents as every transport does."""
-    return Operations(
-        execute=shared_engine(planned=True).execute,
-        authenticate=lambda _authorization: world.EVERYBODY,
-        make_context=lambda caller, _id: context(followed, caller),
-        present_error=present,
-        record=lambda _record: None,
-        concurrency=ConcurrencyLimiter(),
-        execution_seconds=seconds,
-        cost_limit=10_000,
-    )
-
-
-def respond(operations: Operations[Any], document: str, input: dict[str, Any] | None = None) -> Awaitable[Response]:
-    state = RequestState("the-request")
-    request = Request(document, None, {} if input is None else {"input": input})
-    return operations.respond(state, operations.execute(state, lambda: request))
-
-
-def hold(account: Rewriting) -> asyncio.Event:
-    """Hold changes from now on until the event that is returned."""
-    go_on = asyncio.Event()
-
-    async def before(request: web.Request) -> None:
-        if request.method != "GET":
-            await asyncio.wait_for(go_on.wait(), 30)
-
-    account.before = before
-    return go_on
 
 
 async def test_each_change_is_answered_as_one_of_our_own(ask: Ask, followed: Followed) -> None:
@@ -263,49 +191,6 @@ async def test_what_is_done_there_and_cannot_be_stored_here_is_told_as_done(
     assert error["message"].endswith(f". {DONE}")
 
 
-@pytest.mark.parametrize("name", INPUTS)
-async def test_what_an_account_does_not_answer_in_time_is_in_doubt_and_goes_on(
-    followed: Followed, account: Rewriting, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writes, "END_SECONDS", 0.01)
-    go_on = hold(account)
-
-    response = await respond(operations(followed, seconds=0.5), short(name, key="mine"), INPUTS[name])
-    go_on.set()
-    await followed.link.finish()
-
-    extensions = {"code": "TIMEOUT", "requestId": "the-request", "inDoubtFields": ["mine"]}
-    assert response.errors == [
-        {"message": f"Given up after 0.5 seconds. Perhaps done: mine. {TELLS[name]}", "extensions": extensions}
-    ]
-    events = inspect(path_of(followed.database)).records("home_visit_events")
-    assert [event["actor"] for event in events] == ["everybody"]
-
-
-async def test_reads_go_on_beside_a_hundred_changes_that_an_account_does_not_answer(
-    followed: Followed, account: Rewriting
-) -> None:
-    go_on = hold(account)
-    running = operations(followed, seconds=60)
-    inputs = [BOOKING | {"idempotencyKey": str(n)} for n in range(100)]
-    changes = [asyncio.ensure_future(respond(running, short("bookHomeVisit"), input)) for input in inputs]
-    # Whatever waits for the account has reached it.
-    while sum(change.done() for change in changes) + len(account.sent("PUT")) < len(changes):  # noqa: ASYNC110 - the proxy counts
-        await asyncio.sleep(0.01)
-
-    reads = [await respond(running, "{ homeVisits(first: 5) { nodes { id } } }") for _ in range(50)]
-
-    assert not go_on.is_set()
-    assert all(read.errors == [] for read in reads)
-    refused = [change.result().errors[0] for change in changes if change.done()]
-    assert len(refused) == 100 - len(account.sent("PUT")) >= 70
-    assert {(error["extensions"]["code"], error["message"]) for error in refused} == {
-        ("UPSTREAM_UNAVAILABLE", "CareHQ cannot be used for now: too many changes wait for it.")
-    }
-    go_on.set()
-    await asyncio.gather(*changes)
-
-
 REST_REFUSED: dict[str, tuple[int, Any, int, Any]] = {
     "values": (
         400,
@@ -345,6 +230,21 @@ async def test_a_signature_is_used_up_by_a_change_that_the_account_refuses(gatew
     first, second = [await gateway.call(key, "PATCH", f"{VISITS}/{PENDING}/cancel", nonce="a" * 22) for _ in range(2)]
 
     assert (first.status, second.status) == (400, 401)
+    assert len(account.sent("PATCH")) == 1
+
+
+async def test_a_signature_is_used_up_by_a_change_that_is_refused_unasked_or_not_heard(
+    gateway: Gateway, account: Rewriting
+) -> None:
+    key = await gateway.key()
+    account.refuse(429, {"hint": "Slower."})
+    paths = [f"{VISITS}/{world.CANCELLED}/cancel", f"{VISITS}/{world.UNKNOWN}/cancel", f"{VISITS}/{PENDING}/cancel"]
+
+    answers = [
+        (await gateway.call(key, "PATCH", path, nonce=str(n) * 22)).status for n, path in enumerate(paths) for _ in range(2)
+    ]
+
+    assert answers == [400, 401, 404, 401, 503, 401]
     assert len(account.sent("PATCH")) == 1
 
 

@@ -1,9 +1,9 @@
 """A booking in a live account: sent once, and looked for where nobody knows whether the account has taken it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
@@ -31,10 +31,14 @@ LIKENESS = (*FIXED, "date_time", "host", "notes")
 
 
 class Attempt(NamedTuple):
-    """The intent that there is of a booking. `is_new`: it was declared just now, and no earlier request has the key."""
+    """The intent that there is of a booking. `is_new`: it was declared just now, and no earlier request has the key.
+
+    `assigned_to` is the user that the visit gets, as far as that is known here.
+    """
 
     intent: Intent
     is_new: bool
+    assigned_to: str | None
 
 
 # Returns the visit that a key has booked, or the attempt to: a new one unless there is one of this key, other than that of the
@@ -49,13 +53,12 @@ async def book_there(exchange: Exchange, declare: Declare, booking: BookingInput
         declared = await exchange.check(partial(_run, declare, replaced))
         if not isinstance(declared, Attempt):
             return declared
-        intent, is_new = declared
-        if is_new:
-            with exchange.link.running(intent.id):
-                return await _send(exchange, intent, booking, outcome)
-        if visit := await _settle(exchange, intent, booking, outcome):
+        if declared.is_new:
+            with exchange.link.running(declared.intent.id):
+                return await _send(exchange, declared, booking, outcome)
+        if visit := await _settle(exchange, declared.intent, booking, outcome):
             return visit
-        replaced = intent
+        replaced = declared.intent
 
 
 def _run(declare: Declare, replaced: Intent | None, session: Session) -> HomeVisit | Attempt:
@@ -82,10 +85,11 @@ async def _settle(exchange: Exchange, before: Intent, booking: BookingInput, out
     raise UpstreamInDoubt
 
 
-async def _send(exchange: Exchange, intent: Intent, booking: BookingInput, outcome: Outcome) -> HomeVisit:
+async def _send(exchange: Exchange, attempt: Attempt, booking: BookingInput, outcome: Outcome) -> HomeVisit:
+    intent = attempt.intent
     values = {name: value for name, value in booking.values().items() if value not in (None, "")}
     pairs = pairs_of(values, suppressed=outcome.confirmation is ConfirmationStatus.SUPPRESSED)
-    read = partial(_booked, booking)
+    read = partial(_booked, booking, booking.values() | {"assigned_to": attempt.assigned_to})
     try:
         document = await exchange.ask(intent, exchange.link.carehq.put, lists.path_of(VISITS), pairs, read)
         if await exchange.read(partial(_is_another, document)):
@@ -110,9 +114,9 @@ async def _find_or_doubt(exchange: Exchange, intent: Intent, booking: BookingInp
     raise UpstreamInDoubt
 
 
-def _booked(booking: BookingInput, answer: Answer) -> HomeVisitDocument:
+def _booked(booking: BookingInput, values: Mapping[str, Any], answer: Answer) -> HomeVisitDocument:
     """Return the document that answers a booking; raise UpstreamUnavailable where it is another visit's."""
-    document = completed(read_visit(answer), booking.values())
+    document = completed(read_visit(answer), values)
     is_of_enquiry = document.care_enquiry == booking.care_enquiry and document.visit_type == booking.visit_type
     if not is_of_enquiry or document.anonymized is not None or document.created < answer.sent - LATE:
         raise UpstreamUnavailable(NOT_A_VISIT, may_be_done=True)

@@ -1,6 +1,6 @@
 """A change of a visit in a live account: update, cancel, complete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,9 +39,18 @@ Declare = Callable[[Session, bool], Declared | None]
 
 
 async def update_there(
-    exchange: Exchange, declare: Declare, *, suppressed: bool, outcome: Outcome, expected_version: int | None
+    exchange: Exchange,
+    declare: Declare,
+    *,
+    reset: Collection[str],
+    suppressed: bool,
+    outcome: Outcome,
+    expected_version: int | None,
 ) -> HomeVisit:
-    """Give a visit in the account the values that it does not have; where it has them all, nothing is asked for."""
+    """Give a visit in the account the values that it does not have; where it has them all, nothing is asked for.
+
+    What is `reset` gets the value that the account has for it.
+    """
     visit, values, intent = await _declared(exchange, declare)
     changes = differing(visit, values)
     if expected_version is not None or len(changes) < len(values):
@@ -52,7 +61,7 @@ async def update_there(
             return visit
     if "date_time" in changes:
         outcome = outcome._replace(confirmation=ConfirmationStatus.SUPPRESSED if suppressed else ConfirmationStatus.NOT_REQUIRED)
-    pairs = pairs_of(changes, suppressed=suppressed)
+    pairs = pairs_of(changes | dict.fromkeys(changes.keys() & reset), suppressed=suppressed)
 
     def is_done(document: HomeVisitDocument) -> bool:
         return not differing(document, changes)

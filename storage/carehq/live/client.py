@@ -79,10 +79,29 @@ class CareHQ:
         return await self._ask(self._reads, "GET", path, pairs)
 
     async def put(self, path: str, pairs: Pairs) -> Answer:
-        return await self._ask(self._writes, "PUT", path, pairs)
+        return await self._change("PUT", path, pairs)
 
     async def patch(self, path: str, pairs: Pairs = ()) -> Answer:
-        return await self._ask(self._writes, "PATCH", path, pairs)
+        return await self._change("PATCH", path, pairs)
+
+    async def _change(self, method: str, path: str, pairs: Pairs) -> Answer:
+        try:
+            return await self._ask(self._writes, method, path, pairs)
+        except UpstreamRefused as refused:
+            if refused.status == 401 and await self._is_accepted(path):
+                # Something between sent it twice: the repeat is refused, of what was done.
+                raise UpstreamUnavailable("it says that it had this request before", may_be_done=True) from None
+            raise
+
+    async def _is_accepted(self, path: str) -> bool:
+        """Tell whether the account, for all that can be said, accepts what is signed anew with our key and by our clock."""
+        try:
+            await self.get(path.partition("/")[0], [("per_page", "1")])
+        except UpstreamRefused as refused:
+            return refused.status != 401
+        except (UpstreamUnavailable, UpstreamThrottled):
+            return True
+        return True
 
     async def page(self, path: str, pairs: Pairs) -> Page:
         document, sent = await self.get(path, pairs)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -100,9 +99,6 @@ class Exchange:
             await self._not_done(intent)
             raise unavailable_for_now(throttled) from None
         except UpstreamRefused as refused:
-            if refused.status == 401 and await self._accepts_key():
-                # Something between sent it twice: what it refuses is the repeat.
-                raise UpstreamUnavailable("it has received the request before", may_be_done=True) from None
             if refused.status not in REFUSES:
                 raise UpstreamUnavailable(f"it answers {refused.status}", may_be_done=True) from None
             await self._not_done(intent)
@@ -113,16 +109,6 @@ class Exchange:
     async def _not_done(self, intent: Intent) -> None:
         self.state.rolled_back()
         await self.withdraw(intent)
-
-    async def _accepts_key(self) -> bool:
-        """Tell whether the account may accept what is signed anew."""
-        try:
-            await self.link.carehq.page(lists.path_of(VISITS), [("per_page", "1")])
-        except UpstreamRefused:
-            return False
-        except (UpstreamUnavailable, UpstreamThrottled):
-            return True
-        return True
 
     async def withdraw(self, intent: Intent) -> None:
         """Delete an intent; where that cannot be, a retry of its key waits until it is settled."""
@@ -185,9 +171,7 @@ class Exchange:
         Raises UpstreamInDoubt where that is what another change has booked.
         """
         self.state.committed()
-        # What it refers to comes later where it cannot be had now.
-        with suppress(UpstreamUnavailable, UpstreamThrottled, UpstreamRefused):
-            await self.link.fetch_for(document)
+        await self.link.fetch_for(document)
 
         def work(session: Session) -> HomeVisit:
             return store_outcome(session, intent, document, outcome, self.clock())

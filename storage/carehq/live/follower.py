@@ -144,8 +144,9 @@ class Follower:
                 walk, asked = walks[kind.name], self._clock()
                 page, attributes = await self._page(walk, kind, attributes)
                 if walk.began is None:
-                    walks[kind.name] = walk = lists.begun(walk, page)
-                    if lists.is_by_time(walk):
+                    is_set_back = lists.set_back(walk, page)
+                    walks[kind.name] = walk = is_set_back or lists.begun(walk, page)
+                    if is_set_back or lists.is_by_time(walk):
                         continue
                 rows.add(walk, page)
                 after = lists.advanced(walk, page, list(lists.modified_of(page.items)))

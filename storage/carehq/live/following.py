@@ -97,9 +97,8 @@ class Following:
         if now - self._told_at >= TELL_SECONDS:
             self._told_at = now
             since = f"{self.last_synced:%Y-%m-%d %H:%M:%S} UTC" if self.last_synced else "never"
-            log.warning(
-                "CareHQ is not followed, and was last read to its end: %s. %s Trying again in %.0f s", since, failure, pause
-            )
+            why = f"It cannot be used for now: {failure.reason}." if isinstance(failure, UpstreamUnavailable) else failure
+            log.warning("CareHQ is not followed, and was last read to its end: %s. %s Trying again in %.0f s", since, why, pause)
         return pause
 
     async def _resign(self) -> None:

@@ -19,8 +19,6 @@ from storage.errors import DatabaseUnusable, UpstreamRefused, UpstreamThrottled,
 from storage.models import HomeVisit
 from storage.writes import WriteState
 
-# Fewer than one caller may have executing: whatever becomes of the account, reads go on.
-MOST_UNDER_WAY = 24
 FETCH_SECONDS = 5.0
 # A server that stops waits for so long: what is cut off then is in doubt, and told by its key.
 FINISH_SECONDS = 12.0
@@ -29,12 +27,15 @@ MOST_ENDED = 1_000
 Change = Coroutine[Any, Any, HomeVisit]
 
 
+def most_under_way(executing: int) -> int:
+    """Return fewer than one caller may have executing of so many: whatever becomes of the account, reads go on."""
+    return max(1, 3 * executing // 8)
+
+
 class Link:
     """The changes of a process; more than `most_under_way` at once are refused."""
 
-    def __init__(
-        self, database: Database, carehq: CareHQ, clock: Callable[[], datetime], *, most_under_way: int = MOST_UNDER_WAY
-    ) -> None:
+    def __init__(self, database: Database, carehq: CareHQ, clock: Callable[[], datetime], *, most_under_way: int = 24) -> None:
         self.carehq = carehq
         self._database = database
         self._clock = clock

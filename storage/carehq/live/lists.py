@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from storage.carehq.documents import KINDS, Document, Kind, parse_instant, problems, read_document
 from storage.carehq.exporting import attributes_of
 from storage.carehq.live.client import Page
-from storage.carehq.live.progress import Walk
+from storage.carehq.live.progress import CLOCK_SKEW, Walk
 
 VISITS: Final = KINDS["home_visits"]
 # Each refers only to those before it.
@@ -49,6 +49,17 @@ def attributes_to_ask(kind: Kind, *, certain_only: bool = False) -> list[str]:
 
 def is_by_time(walk: Walk) -> bool:
     return walk.since is not None
+
+
+def set_back(walk: Walk, page: Page) -> Walk | None:
+    """Return from where to walk instead where the account's clock shows an earlier time than the watermark, that was set back.
+
+    How long it was wrong nobody knows: where that was more than clocks differ, everything is read again.
+    """
+    if walk.watermark is None or page.sent >= walk.watermark:
+        return None
+    is_little = walk.watermark - page.sent < CLOCK_SKEW
+    return Walk(kind=walk.kind, watermark=page.sent - CLOCK_SKEW if is_little else None)
 
 
 def begun(walk: Walk, page: Page) -> Walk:

@@ -1,19 +1,11 @@
 """How far an account is followed, kept with what was read of it: a process that is killed goes on where it was."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
 
-import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel, col, delete, update
+from sqlmodel import Field, Session, SQLModel, col, update
 
-from storage.database import Database
 from storage.errors import DatabaseUnusable
 from storage.instants import Instant
-from storage.models import table_of
-from storage.queries.dialect import Dialect
-from storage.queries.statements import Statement, compiled
 
 # Longer than a request to the account may take.
 LEASE = timedelta(seconds=60)
@@ -80,22 +72,6 @@ def lead(session: Session, url: str, account_id: str, holder: str, now: datetime
     return account
 
 
-async def followed(database: Database) -> str | None:
-    """Return the ID of the account that a database follows, None where it follows none."""
-    rows: Sequence[Any] = await database.fetch(_account_id(database.dialect), {})
-    return rows[0][0] if rows else None
-
-
-def end(session: Session, now: datetime) -> bool:
-    """Follow no account any more, unless somebody follows it just now; return whether that is so."""
-    account = session.get(FollowedAccount, 1, with_for_update=True)
-    if account is not None and is_held(account.held_until, now):
-        return False
-    session.exec(delete(Walk))
-    session.exec(delete(FollowedAccount))
-    return True
-
-
 def is_held(held_until: datetime | None, now: datetime) -> bool:
     """Tell whether a lease lasts."""
     return held_until is not None and now < held_until <= now + LEASE + CLOCK_SKEW
@@ -104,8 +80,3 @@ def is_held(held_until: datetime | None, now: datetime) -> bool:
 def resign(session: Session, holder: str) -> None:
     """Let others follow at once."""
     session.exec(update(FollowedAccount).where(col(FollowedAccount.holder) == holder).values(holder=None, held_until=None))
-
-
-@cache
-def _account_id(dialect: Dialect) -> Statement:
-    return compiled(dialect, sa.select(table_of(FollowedAccount).c.account_id))

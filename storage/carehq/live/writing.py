@@ -55,16 +55,17 @@ class LiveHomeVisits(HomeVisits):
         def declare(session: Session, replaced: Intent | None) -> HomeVisit | Attempt:
             if visit := self._find_idempotent_booking(session, idempotency_key, fingerprint):
                 return conflicts.read_after(lambda _: visit)(session) if conflicts else visit
-            self._bookable_enquiry(session, booking, idempotency_key)
+            enquiry = self._bookable_enquiry(session, booking, idempotency_key)
+            user = booking.assigned_to or enquiry.assigned_to
             if idempotency_key and (before := intents.of_key(session, self._caller.subject, idempotency_key)):
                 if before.fingerprint != fingerprint:
                     raise IdempotencyConflict(idempotency_key)
                 if replaced is None or before.id != replaced.id:
-                    return Attempt(before, is_new=False)
+                    return Attempt(before, is_new=False, assigned_to=user)
                 intents.withdraw(session, before.id)
             # A hash that nobody compares is not kept: from that of a form its values can be guessed.
             key = {"key": idempotency_key, "fingerprint": fingerprint} if idempotency_key else {}
-            return Attempt(self._declared(session, care_enquiry=booking.care_enquiry, **key), is_new=True)
+            return Attempt(self._declared(session, care_enquiry=booking.care_enquiry, **key), is_new=True, assigned_to=user)
 
         confirmation = ConfirmationStatus.SUPPRESSED if suppress_confirmation else ConfirmationStatus.NOT_REQUIRED
         outcome = Outcome(HomeVisitEventType.BOOKED, confirmation, conflicts)
@@ -94,6 +95,7 @@ class LiveHomeVisits(HomeVisits):
 
         async def update() -> HomeVisit:
             how: Any = {"suppressed": suppress_confirmation, "outcome": outcome, "expected_version": expected_version}
+            how["reset"] = frozenset(name for name, value in changes.items() if value is None)
             try:
                 return await update_there(exchange, declare, **how)
             except InvalidInput as refusal:

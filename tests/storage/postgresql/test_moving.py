@@ -18,6 +18,8 @@ from sqlmodel import Session, text
 from storage import moving
 from storage.api_keys import APIKey, APIKeys
 from storage.caller import Caller, Role
+from storage.carehq.live.intents import Intent
+from storage.carehq.live.progress import Walk, lead
 from storage.database import Database, database_of
 from storage.demo import fill_with_demo
 from storage.errors import DatabaseBusy, DatabaseUnusable, UnfinishedMove
@@ -88,18 +90,30 @@ async def with_a_key(database: Database) -> None:
     await keys.keep_nonce(Nonce("k", "AAECAwQFBgcICQoLDA0ODw"))
 
 
+async def with_a_followed_account(database: Database) -> None:
+    now = clock()
+
+    def work(session: Session) -> None:
+        lead(session, "https://api.carehq.example", "3" * 24, "somebody", now).last_synced = now
+        session.add(Walk(kind="home_visits", watermark=now, began=now, page=7, item_count=812, has_shrunk=True))
+        session.add(Walk(kind="users"))
+        for number, key in enumerate([None, "k", "\u2028ß"]):
+            session.add(Intent(id=f"{number:024}", subject="clerk", key=key, fingerprint=key, started=now))
+
+    await database.write(work)
+
+
 async def test_every_row_is_moved_there_and_back_as_it_was(database: Database, sqlite: Callable[[str], Database]) -> None:
     first, last = await sqlite("first.db").open(), await sqlite("last.db").open()
     await with_odd_texts(first)
     await with_a_key(first)
+    await with_a_followed_account(first)
     before = await rows_in(first)
 
     moved, moved_back = await move(first, database), await move(database, last)
 
-    assert (
-        min(len(before[name]) for name in ("home_visits", "users", "home_visit_events", "sightings", "api_keys", "used_nonces"))
-        > 0
-    )
+    of_all = ("home_visits", "users", "home_visit_events", "sightings", "api_keys", "used_nonces")
+    assert min(len(before[name]) for name in (*of_all, "carehq_account", "carehq_walks", "carehq_intents")) > 0
     assert moved == moved_back == sum(map(len, before.values()))
     assert await rows_in(database) == await rows_in(last) == before
     await asyncio.gather(first.close(), last.close())

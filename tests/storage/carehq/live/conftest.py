@@ -21,7 +21,7 @@ from tests.asking import database, world_file
 from tests.databases import copied, database_at, migrate
 from tests.resolvers.carehq import Gateway, gateway_over
 from tests.storage.carehq.live.faulty import Faulty, faulty
-from tests.storage.carehq.live.rewriting import rewriting
+from tests.storage.carehq.live.rewriting import Rewriting, rewriting
 
 __all__ = ["database", "world_file"]
 
@@ -60,11 +60,15 @@ class Followed:
     def follower(self) -> Follower:
         return Follower(self.database, self.carehq, self.clock)
 
+    def follower_after(self) -> Follower:
+        """Return one that goes on after another has died: its lease is over by then."""
+        self.clock.added += timedelta(seconds=61)
+        return self.follower()
+
 
 @asynccontextmanager
 async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncIterator[Followed]:
-    """Have the database of a path follow another, whose gateway goes by the system's clock."""
-    migrate(path)
+    """Have the database of a path, which is up to date, follow another, whose gateway goes by the system's clock."""
     async with following(there, path, faulty, clock) as followed:
         yield followed
 
@@ -76,17 +80,33 @@ async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> Asy
         yield followed
 
 
+@pytest.fixture
+def account(rewritten: Followed) -> tuple[Followed, Rewriting]:
+    """Return what has what an account has that a test answers for, and that."""
+    assert isinstance(rewritten.proxy, Rewriting)
+    return rewritten, rewritten.proxy
+
+
 @asynccontextmanager
 async def following(there: Database, path: Path, proxied: Proxied, clock: Clock) -> AsyncIterator[Followed]:
     mirror = await database_at(path).open()
     async with gateway_over(there) as gateway, proxied(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:
-            yield Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
-    await mirror.close()
+            followed = Followed(gateway, proxy, mirror, carehq, clock, Link(mirror, carehq, clock))
+            yield followed
+    await followed.database.close()
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that is up to date and empty, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    migrate(path)
+    return path
 
 
 @pytest.fixture
-async def followed(database: Database, tmp_path: Path) -> AsyncIterator[Followed]:
-    async with followed_into(tmp_path / "mirror.db", database, Clock()) as followed:
+async def followed(database: Database, empty_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
+    async with followed_into(copied(empty_file, tmp_path / "mirror.db"), database, Clock()) as followed:
         yield followed

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import format_datetime
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
+import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
@@ -24,6 +25,7 @@ class Fault(Enum):
     THROTTLE = auto()
     OTHER_SHAPE = auto()
     HTML = auto()
+    ERROR = auto()  # of which the status says nothing
     HANG = auto()
     DOUBLE = auto()  # the account gets it twice, and its first answer comes back
     DOUBLE_LAST = auto()  # ... its last answer
@@ -34,8 +36,8 @@ JSON = "application/json"
 # What is answered in the account's place, which never hears of the request.
 ANSWERS: dict[Fault, Callable[[], web.Response]] = {
     Fault.FAIL: lambda: web.json_response({"hint": "Broken."}, status=503),
-    Fault.THROTTLE: lambda: web.json_response({"hint": "Slower."}, status=429, headers={"Retry-After": "1"}),
     Fault.OTHER_SHAPE: lambda: web.json_response({"data": []}),
+    Fault.ERROR: lambda: web.json_response({"hint": "Broken.", "arg_errors": {"page": ["Broken."]}}),
     Fault.HTML: lambda: web.Response(text="<html>", content_type="text/html"),
 }
 
@@ -50,25 +52,32 @@ class Request(NamedTuple):
 class Faulty:
     """`faults` are what happens to the next requests; `requests` are those that came, as method and path.
 
-    `arrived` is called for each of them. With a `clock` answers were sent when it says so.
+    `arrived` is called for each of them, `change` changes what the account answers. With a `clock` that says when answers were
+    sent.
     """
 
     def __init__(self, origin: str, session: aiohttp.ClientSession) -> None:
         self.faults: list[Fault] = []
         self.choose: Callable[[], Fault] = lambda: self.faults.pop(0) if self.faults else Fault.NONE
         self.requests: list[tuple[str, str]] = []
+        self.paths: list[str] = []
+        self.retry_after = "1"
         self.passed: list[tuple[str, str]] = []
         self.delayed: list[Request] = []
         self.hung = asyncio.Event()
         self.arrived: Callable[[], None] = lambda: None
         self.clock: Callable[[], datetime] | None = None
+        self.change: Callable[[str, Any], Any] = lambda _path, document: document
         self._origin = origin
         self._session = session
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
+        self.paths.append(request.raw_path)
         self.arrived()
         fault = self.choose()
+        if fault is Fault.THROTTLE:
+            return web.json_response({"hint": "Slower."}, status=429, headers={"Retry-After": self.retry_after})
         if (answered := ANSWERS.get(fault)) is not None:
             return self._dated(answered())
         sent = Request(request.method, request.raw_path, dict(request.headers), await request.read())
@@ -114,9 +123,8 @@ class Faulty:
         ) as answer:
             kept = ("x-carehq", "retry-after", "date")
             shown = {name: value for name, value in answer.headers.items() if name.lower().startswith(kept)}
-            return self._dated(
-                web.Response(body=await answer.read(), status=answer.status, headers=shown, content_type=answer.content_type)
-            )
+            body = orjson.dumps(self.change(request.path, orjson.loads(await answer.read())))
+            return self._dated(web.Response(body=body, status=answer.status, headers=shown, content_type=answer.content_type))
 
     def _dated(self, answer: web.Response) -> web.Response:
         if self.clock is not None:

@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from storage.carehq.documents import KINDS, read_document
 from storage.carehq.exporting import attributes_of, document_of
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import Answer, CareHQ
-from storage.carehq.live.link import Link
 from storage.carehq.live.follower import Follower
+from storage.carehq.live.link import Link
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.carehq.merging import merge
@@ -43,7 +43,7 @@ from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
 from storage.retention.wiping import wipe_due
 from tests import world
-from tests.databases import copied, database_at, drop_below, migrate, path_of
+from tests.databases import copied, database_at, drop_below, path_of
 from tests.inspection import inspect
 from tests.resolvers.carehq import gateway_over
 from tests.storage.carehq.live.conftest import Followed
@@ -137,7 +137,7 @@ class Histories(RuleBasedStateMachine):
 
     ended = 0
 
-    def __init__(self, template: Path) -> None:
+    def __init__(self, template: Path, empty: Path) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._patch = pytest.MonkeyPatch()
@@ -145,14 +145,14 @@ class Histories(RuleBasedStateMachine):
         self._patch.setattr("resolvers.operations.clock", self._clock)
         self._patch.setattr("storage.carehq.live.exchange.WAIT_SECONDS", 0.1)
         self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
-        self._followed = self._runner.run(self._open(template))
+        self._followed = self._runner.run(self._open(template, empty))
         self._follower = self._new_follower()
 
-    async def _open(self, template: Path) -> Followed:
+    async def _open(self, template: Path, empty: Path) -> Followed:
         folder, clock = Path(self._folder.name), self._clock
         there = await database_at(copied(template, folder / "there.db")).open()
         self._stack.push_async_callback(there.close)
-        here = await database_at(copied(_empty(template), folder / "here.db")).open()
+        here = await database_at(copied(empty, folder / "here.db")).open()
         self._stack.push_async_callback(here.close)
         gateway = await self._stack.enter_async_context(gateway_over(there, now=lambda: clock().timestamp()))
         proxy, origin = await self._stack.enter_async_context(faulty(gateway.origin))
@@ -197,7 +197,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(booking=BOOKINGS)
     def book_there(self, booking: BookingInput) -> None:
-        self._there(lambda visits: visits.book(booking))
+        # What is booked through here is told from it.
+        in_person = replace(booking, visit_type=VisitType.IN_PERSON)
+        self._there(lambda visits: visits.book(in_person))
 
     @rule(pick=PICKS, changes=CHANGES)
     def update_there(self, pick: int, changes: dict[str, Any]) -> None:
@@ -513,14 +515,3 @@ def _text(value: Any) -> Any:
 
 def _modified(now: datetime | None) -> dict[str, Any]:
     return {} if now is None else {"modified": _text(now)}
-
-
-_EMPTY: dict[Path, Path] = {}
-
-
-def _empty(template: Path) -> Path:
-    """Return a database that is up to date and empty."""
-    if template not in _EMPTY:
-        _EMPTY[template] = template.with_name("empty.db")
-        migrate(_EMPTY[template])
-    return _EMPTY[template]

@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.storage.carehq.live.faulty import Faulty
+from tests.storage.carehq.live.faulty import Faulty, Request
 
 
 async def _pass(_request: web.Request) -> web.StreamResponse | None:
@@ -26,7 +26,8 @@ class Rewriting(Faulty):
         self.requests.append((request.method, request.path))
         if (answer := await self.before(request)) is not None:
             return answer
-        response = await self._pass_on(request)
+        sent = Request(request.method, request.raw_path, dict(request.headers), await request.read())
+        response = await self._pass_on(sent)
         if request.method == "GET" or response.status != 200:
             return response
         assert isinstance(response.body, bytes)

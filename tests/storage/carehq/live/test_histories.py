@@ -13,10 +13,10 @@ from tests.storage.carehq.live.histories import Histories
 MANY = int(os.environ.get("HOME_VISITS_HISTORIES", "30"))
 
 
-def run(template: Path, examples: int, steps: int) -> None:
+def run(template: Path, empty: Path, examples: int, steps: int) -> None:
     before = Histories.ended
     run_state_machine_as_test(
-        lambda: Histories(template),
+        lambda: Histories(template, empty),
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
         ),
@@ -24,10 +24,10 @@ def run(template: Path, examples: int, steps: int) -> None:
     assert Histories.ended - before >= examples
 
 
-def test_random_histories_end_alike_on_both_sides(world_file: Path) -> None:
-    run(world_file, examples=5, steps=10)
+def test_random_histories_end_alike_on_both_sides(world_file: Path, empty_file: Path) -> None:
+    run(world_file, empty_file, examples=4, steps=9)
 
 
 @pytest.mark.slow
-def test_long_random_histories_end_alike_on_both_sides(world_file: Path) -> None:
-    run(world_file, examples=MANY, steps=30)
+def test_long_random_histories_end_alike_on_both_sides(world_file: Path, empty_file: Path) -> None:
+    run(world_file, empty_file, examples=MANY, steps=30)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from storage.carehq.live.intents import Intent
 from storage.errors import (
     HomeVisitNotPending,
     IdempotencyConflict,
@@ -15,6 +16,8 @@ from storage.errors import (
 )
 from storage.lifecycle import BookingInput
 from storage.models import ConfirmationStatus, HomeVisitStatus, VisitHost, VisitType
+from storage.retention.erasing import erase
+from storage.retention.finding import Person
 from tests import world
 from tests.databases import path_of
 from tests.inspection import inspect
@@ -191,3 +194,39 @@ async def test_an_enquiry_that_is_new_there_can_be_booked_for_at_once(followed: 
 
     assert visit.location == world.WILLOWS
     assert ("GET", f"/v1/care-enquiries/{world.FOR_WILLOWS}") in followed.proxy.requests
+
+
+async def test_what_is_wiped_there_is_wiped_here_with_all_that_tells_of_it(followed: Followed) -> None:
+    follower = followed.follower()
+    await follower.follow_once()
+    visit = await followed.here.book(BOOKING, idempotency_key="zebrafish")
+    started = followed.clock()
+    intents = [
+        Intent(id="a", subject="x", key="zebrafish", home_visit=visit.id, started=started - timedelta(hours=1)),
+        Intent(id="b", subject="y", key="zebrafish", care_enquiry=world.FOR_WILLOWS, started=started - timedelta(hours=1)),
+    ]
+    await followed.database.write(lambda session: session.add_all(intents))
+    await erase(followed.gateway.database, Person(frozenset({world.FOR_WILLOWS}), frozenset()), followed.clock)
+
+    await follower.follow_once()
+    at_once = inspect(path_of(followed.database)).everything()
+    followed.clock.added = timedelta(hours=25)
+    await follower.follow_once()
+
+    assert "Élan" not in repr(at_once)
+    assert (at_once["idempotency_keys"], [row[0] for row in at_once["carehq_intents"]]) == ([], ["b"])
+    kept = inspect(path_of(followed.database)).everything()
+    assert "zebrafish" not in repr(kept)
+    assert "Wilma" not in repr(kept["care_enquiries"])
+
+
+async def test_a_fingerprint_is_kept_only_where_a_key_is_compared_by_it(followed: Followed) -> None:
+    await followed.follower().follow_once()
+
+    for key in (None, "k"):
+        followed.proxy.faults = [Fault.CUT_BEFORE]
+        with pytest.raises(UpstreamInDoubt):
+            await followed.here.book(BOOKING, idempotency_key=key)
+
+    rows = inspect(path_of(followed.database)).query("SELECT key, fingerprint IS NULL FROM carehq_intents")
+    assert [(key, bool(is_without)) for key, is_without in rows] == [("k", False)]
