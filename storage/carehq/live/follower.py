@@ -26,6 +26,7 @@ from storage.carehq.live.unknown import unknown
 from storage.carehq.merging import Tally, merge
 from storage.database import Database
 from storage.errors import UpstreamRefused, UpstreamUnavailable
+from storage.identifiers import is_identifier
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ class Follower:
                 pairs += [("page", str(page)), ("per_page", str(lists.PER_PAGE)), ("sort", "-_id")]
                 asked = self._clock()
                 found = await self._carehq.page(lists.path_of(kind), pairs)
-                ids = [item["_id"] for item in found.items if isinstance(item, dict) and isinstance(item.get("_id"), str)]
+                ids = [item["_id"] for item in found.items if isinstance(item, dict) and is_identifier(str(item.get("_id")))]
                 new = await unknown(self._database, kind, ids)
                 items = [item for item in found.items if isinstance(item, dict) and item.get("_id") in new]
                 await self._store(kind, items, asked)
