@@ -116,9 +116,14 @@ REFUSED: dict[str, tuple[int, Any, str, str]] = {
         401,
         {"hint": "Unknown key k3y."},
         "UPSTREAM_UNAVAILABLE",
-        "CareHQ cannot be used for now: it refuses the key of this gateway.",
+        "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed: try again in a moment.",
     ),
-    "rate": (429, {"hint": "Slower."}, "UPSTREAM_UNAVAILABLE", "CareHQ cannot be used for now: it asks us to wait for 5 s."),
+    "rate": (
+        429,
+        {"hint": "Slower."},
+        "UPSTREAM_UNAVAILABLE",
+        "CareHQ cannot be used for now: it asks us to wait for 5 s. Nothing was changed: try again in a moment.",
+    ),
     "doubt": (502, {}, "IN_DOUBT", DOUBT),
 }
 
@@ -199,7 +204,12 @@ REST_REFUSED: dict[str, tuple[int, Any, int, Any]] = {
         {"date_time": ["Too late.", "Too far."], "mystery": ["?"], "request": ["Odd."]},
     ),
     "hint": (400, {"hint": "Not on a Sunday."}, 400, "CareHQ refuses this: Not on a Sunday."),
-    "key": (403, {"hint": "k3y"}, 503, "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed."),
+    "key": (
+        403,
+        {"hint": "k3y"},
+        503,
+        "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed: try again in a moment.",
+    ),
     "doubt": (502, {}, 500, f"{DOUBT} Perhaps done: bookHomeVisit. {KEY}"),
 }
 REST_BOOKING = [

@@ -76,7 +76,7 @@ async def followed_into(path: Path, there: Database, clock: Clock) -> AsyncItera
 @pytest.fixture
 async def rewritten(database: Database, world_file: Path, tmp_path: Path) -> AsyncIterator[Followed]:
     """Have what an account has that a test answers for."""
-    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting, Clock()) as followed:
+    async with following(database, copied(world_file, tmp_path / "mirror.db"), rewriting) as followed:
         yield followed
 
 
@@ -88,8 +88,8 @@ def account(rewritten: Followed) -> tuple[Followed, Rewriting]:
 
 
 @asynccontextmanager
-async def following(there: Database, path: Path, proxied: Proxied, clock: Clock) -> AsyncIterator[Followed]:
-    mirror = await database_at(path).open()
+async def following(there: Database, path: Path, proxied: Proxied, clock: Clock | None = None) -> AsyncIterator[Followed]:
+    mirror, clock = await database_at(path).open(), clock or Clock()
     async with gateway_over(there) as gateway, proxied(gateway.origin) as (proxy, origin):
         key = await gateway.key()
         async with CareHQ(Account(origin, key.account_id, key.key, key.secret)) as carehq:

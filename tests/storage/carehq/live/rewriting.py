@@ -38,10 +38,10 @@ class Rewriting(Faulty):
         return [request for request in self.requests if not methods or request[0] in methods]
 
     def refuse(self, status: int, document: Any) -> None:
-        """Answer changes so from now on."""
+        """Answer changes so from now on; a key that it does not know it refuses for reads too."""
 
         async def before(request: web.Request) -> web.StreamResponse | None:
-            return None if request.method == "GET" else web.json_response(document, status=status)
+            return None if request.method == "GET" and status != 401 else web.json_response(document, status=status)
 
         self.before = before
 

@@ -33,7 +33,10 @@ async def test_what_is_wrong_with_our_key_is_told_to_nobody(
     refused = await refusal(change, followed.here)
 
     assert isinstance(refused, UpstreamUnavailable)
-    assert str(refused) == "CareHQ cannot be used for now: it refuses the key of this gateway."
+    assert (
+        str(refused)
+        == "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed: try again in a moment."
+    )
     assert SECRET in caplog.text
     assert everything(followed) == before
 
