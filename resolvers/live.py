@@ -25,7 +25,7 @@ from storage.retention.followed import purge_regularly, purge_wiped
 
 
 class Live(NamedTuple):
-    """`make_visits` makes the repository of one change, which goes to the account first."""
+    """`make_visits` makes the repository of one change, which goes to the account first, while `background` runs."""
 
     following: Following
     make_visits: Callable[..., HomeVisits]
@@ -44,12 +44,12 @@ def live_of(settings: Settings, database: Database) -> Live:
     def make_visits(*repository: Any) -> HomeVisits:
         return LiveHomeVisits(link, *repository)
 
-    tasks = [
+    background = [
         BackgroundTask("changes of CareHQ", partial(_keep_open, carehq, link)),
         BackgroundTask("following CareHQ", following.run),
         BackgroundTask("files of what CareHQ has wiped", partial(purge_regularly, database)),
     ]
-    return Live(following, make_visits, partial(last_synced, database), tasks)
+    return Live(following, make_visits, partial(last_synced, database), background)
 
 
 async def _keep_open(carehq: CareHQ, link: Link) -> None:

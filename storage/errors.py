@@ -142,9 +142,7 @@ class UpstreamRefused(Refusal):
     """The CareHQ account refuses this request: with what status, why, and of each argument what is wrong with it."""
 
     def __init__(self, status: int, hint: str, arg_errors: Mapping[str, Sequence[str]]) -> None:
-        said = f"{hint.rstrip('.')}." if hint else "Check the account, its key and what that may do."
-        sentence = f"CareHQ answers {status}: {said}"
-        super().__init__(sentence)
+        super().__init__(f"CareHQ refuses a request ({status}: {hint or 'no reason'}). Check the key that it is called with.")
         self.status = status
         self.hint = hint
         self.arg_errors = arg_errors
@@ -162,9 +160,9 @@ class UpstreamUnavailable(Refusal):
     """The CareHQ account cannot be used for now; the message says why. `may_be_done`: it may have received the request."""
 
     def __init__(self, reason: str, *, may_be_done: bool) -> None:
-        super().__init__(f"CareHQ cannot be used for now: {reason}. Nothing was changed: try again in a moment.")
-        self.reason = reason
+        super().__init__(f"CareHQ cannot be used for now: {reason}. Try again later.")
         self.may_be_done = may_be_done
+        self.reason = reason
 
 
 class UpstreamInDoubt(Refusal):

@@ -50,9 +50,9 @@ async def move(source: Database, target: Database, progress: Progress | None = N
     """Copy what `target` has not yet, then compare both; return how many rows there are. `progress` counts each row twice."""
     # Each imports its tables where it is used.
     import storage.api_keys  # noqa: PLC0415 - its table belongs to what is moved
-    import storage.carehq.live.intents  # noqa: PLC0415 - with how far an account is followed
+    import storage.carehq.live.intents  # noqa: PLC0415 - and so do these
     import storage.carehq.live.progress  # noqa: PLC0415
-    import storage.outbox.messages  # noqa: F401, PLC0415 - and so does this one
+    import storage.outbox.messages  # noqa: F401, PLC0415
     from storage.events.numbering import number_events  # noqa: PLC0415 - only this needs it
 
     await number_events(source)  # SQLite numbers none that is there

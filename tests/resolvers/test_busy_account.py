@@ -64,7 +64,7 @@ async def test_reads_go_on_beside_a_hundred_changes_that_an_account_does_not_ans
     refused = [change.result().errors[0] for change in changes if change.done()]
     assert len(refused) == 100 - len(account.sent("PUT")) >= 70
     assert {(error["extensions"]["code"], error["message"]) for error in refused} == {
-        ("UPSTREAM_UNAVAILABLE", "CareHQ cannot be used for now: too many changes wait for it.")
+        ("UPSTREAM_UNAVAILABLE", "CareHQ cannot be used for now: too many changes wait for it. Try again later.")
     }
     go_on.set()
     await asyncio.gather(*changes)

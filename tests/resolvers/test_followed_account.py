@@ -116,13 +116,13 @@ REFUSED: dict[str, tuple[int, Any, str, str]] = {
         401,
         {"hint": "Unknown key k3y."},
         "UPSTREAM_UNAVAILABLE",
-        "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed: try again in a moment.",
+        "CareHQ cannot be used for now: it refuses the key of this gateway. Try again later.",
     ),
     "rate": (
         429,
         {"hint": "Slower."},
         "UPSTREAM_UNAVAILABLE",
-        "CareHQ cannot be used for now: it asks us to wait for 5 s. Nothing was changed: try again in a moment.",
+        "CareHQ cannot be used for now: it asks us to wait for 5 s. Try again later.",
     ),
     "doubt": (502, {}, "IN_DOUBT", DOUBT),
 }
@@ -208,7 +208,7 @@ REST_REFUSED: dict[str, tuple[int, Any, int, Any]] = {
         403,
         {"hint": "k3y"},
         503,
-        "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed: try again in a moment.",
+        "CareHQ cannot be used for now: it refuses the key of this gateway. Nothing was changed. Try again later.",
     ),
     "doubt": (502, {}, 500, f"{DOUBT} Perhaps done: bookHomeVisit. {KEY}"),
 }

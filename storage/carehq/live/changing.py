@@ -15,7 +15,7 @@ from storage.carehq.live.intents import Intent
 from storage.carehq.live.lists import VISITS
 from storage.carehq.live.outcomes import Outcome
 from storage.carehq.live.refusals import OF_THE_KEY, refusal_of
-from storage.carehq.live.values import differing, pairs_of
+from storage.carehq.live.values import differing, pairs_of, unequal
 from storage.errors import (
     HomeVisitNotFound,
     HomeVisitNotPending,
@@ -52,10 +52,10 @@ async def update_there(
     What is `reset` gets the value that the account has for it.
     """
     visit, values, intent = await _declared(exchange, declare)
-    changes = differing(visit, values)
+    changes = unequal(visit, values)
     if expected_version is not None or len(changes) < len(values):
         visit = await _require_current(exchange, visit, intent, expected_version, outcome)
-        changes = differing(visit, values)
+        changes = unequal(visit, values)
         if not changes:
             await exchange.withdraw(intent)
             return visit
@@ -63,8 +63,11 @@ async def update_there(
         outcome = outcome._replace(confirmation=ConfirmationStatus.SUPPRESSED if suppressed else ConfirmationStatus.NOT_REQUIRED)
     pairs = pairs_of(changes | dict.fromkeys(changes.keys() & reset), suppressed=suppressed)
 
+    # Where it is white space alone that changes, that tells.
+    remaining = differing if differing(visit, changes) else unequal
+
     def is_done(document: HomeVisitDocument) -> bool:
-        return not differing(document, changes)
+        return not remaining(document, changes)
 
     return await _change(exchange, visit, intent, _Request("", pairs, changes), is_done, outcome)
 

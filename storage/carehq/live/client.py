@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote_plus
@@ -21,11 +21,16 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
 # Somebody waits for it.
 WRITE_SECONDS = 10.0
+CLOCK_SKEW = timedelta(minutes=5)
 LARGEST_ANSWER = 16_000_000
 MOST_ITEMS = 2**31 - 1
+# What repeats a change may repeat a read.
+KEY_CHECKS = 3
 # What an account asks us to wait for is believed up to this.
 LONGEST_WAIT = 300.0
 DEFAULT_WAIT = 5.0
+# It goes into our log, and to callers.
+LONGEST_HINT = 500
 RATE = "X-CareHQ-RateLimit-"
 FORM = "application/x-www-form-urlencoded"
 
@@ -95,13 +100,16 @@ class CareHQ:
 
     async def _is_accepted(self, path: str) -> bool:
         """Tell whether the account, for all that can be said, accepts what is signed anew with our key and by our clock."""
-        try:
-            await self.get(path.partition("/")[0], [("per_page", "1")])
-        except UpstreamRefused as refused:
-            return refused.status != 401
-        except (UpstreamUnavailable, UpstreamThrottled):
+        for _ in range(KEY_CHECKS):
+            try:
+                await self.get(path.partition("/")[0], [("per_page", "1")])
+            except UpstreamRefused as refused:
+                if refused.status == 401:
+                    continue
+            except (UpstreamUnavailable, UpstreamThrottled):
+                pass
             return True
-        return True
+        return False
 
     async def page(self, path: str, pairs: Pairs) -> Page:
         document, sent = await self.get(path, pairs)
@@ -145,7 +153,7 @@ class CareHQ:
                 method, url, data=body, headers=headers, allow_redirects=False, middlewares=(signing,)
             ) as response:
                 if response.headers.get(f"{RATE}Remaining", "").strip() == "0":
-                    self._allowed_at = time.monotonic() + _wait(response, _date(response))
+                    self._allowed_at = time.monotonic() + _wait(response)
                 return _answer(response, await _read(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise UpstreamUnavailable(f"it cannot be reached: {_reason(error)}", may_be_done=False) from None
@@ -178,14 +186,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
     status = response.status
-    sent = _date(response)
+    # Without a date: as early as the clock of an account may be that accepts our signatures.
+    sent = _date(response) or datetime.now(UTC).replace(microsecond=0) - CLOCK_SKEW
     document = _json(body)
     hint = document.get("hint") if isinstance(document, dict) else None
-    hint = hint if isinstance(hint, str) else ""
+    hint = " ".join(hint[:LONGEST_HINT].split()) if isinstance(hint, str) else ""
     if status == 200 and isinstance(document, dict):
         return Answer(document, sent)
     if status == 429:
-        raise UpstreamThrottled(_wait(response, sent))
+        raise UpstreamThrottled(_wait(response))
     if 400 <= status < 500 and isinstance(document, dict):
         raise UpstreamRefused(status, hint, _arg_errors(document))
     what = f"it answers {status}" + ("" if isinstance(document, dict) else ", and no JSON object")
@@ -199,17 +208,19 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _date(response: aiohttp.ClientResponse) -> datetime:
+def _date(response: aiohttp.ClientResponse) -> datetime | None:
+    """Return what the account's clock showed, None where that cannot be read."""
     try:
         sent = parsedate_to_datetime(response.headers["Date"])
         return sent.astimezone(UTC) if sent.tzinfo else sent.replace(tzinfo=UTC)
     except (KeyError, ValueError, TypeError, OverflowError):
-        return datetime.now(UTC).replace(microsecond=0)
+        return None
 
 
-def _wait(response: aiohttp.ClientResponse, sent: datetime) -> float:
-    """Return for how many seconds the account asks us to wait, by its own clock."""
-    for name, since in (("Retry-After", 0.0), (f"{RATE}Reset", sent.timestamp())):
+def _wait(response: aiohttp.ClientResponse) -> float:
+    """Return for how many seconds the account asks us to wait, by its own clock where it shows it."""
+    now = (_date(response) or datetime.now(UTC)).timestamp()
+    for name, since in (("Retry-After", 0.0), (f"{RATE}Reset", now)):
         try:
             seconds = float(response.headers[name]) - since
         except (KeyError, ValueError):

@@ -14,6 +14,7 @@ from storage.carehq.live.lists import VISITS
 from storage.carehq.live.progress import Walk
 from storage.database import Database
 from storage.errors import UpstreamRefused, UpstreamUnavailable
+from storage.identifiers import is_identifier
 from storage.instants import stored as stored_text
 from storage.queries.dialect import Dialect
 from storage.queries.statements import Statement, compiled
@@ -55,8 +56,9 @@ async def _listed(carehq: CareHQ) -> dict[str, str]:
             if lists.is_by_time(walk):
                 continue
         for item in page.items:
-            if isinstance(item, dict) and isinstance(item.get("_id"), str):
-                listed[item["_id"]] = next((_cut(modified) for modified in lists.modified_of([item])), "")
+            # What else stands there is no ID of a visit, and may lead to another path.
+            if isinstance(item, dict) and isinstance(id := item.get("_id"), str) and is_identifier(id):
+                listed[id] = next((_cut(modified) for modified in lists.modified_of([item])), "")
         walk = lists.advanced(walk, page, list(lists.modified_of(page.items)))
         if lists.is_ended(walk, page):
             return listed

@@ -26,11 +26,14 @@ from storage.carehq.live.unknown import unknown
 from storage.carehq.merging import Tally, merge
 from storage.database import Database
 from storage.errors import UpstreamRefused, UpstreamUnavailable
+from storage.identifiers import is_identifier
 
 log = logging.getLogger(__name__)
 
 # Once a day what is known of people and homes is read anew, and all IDs are compared.
 COMPARE_EVERY = timedelta(hours=24)
+# What our clock counts in.
+TICK = timedelta(milliseconds=1)
 # Enquiries and contacts that no visit names yet are looked for.
 NEWEST_EVERY = timedelta(minutes=5)
 WAIT_SECONDS = 0.1
@@ -205,7 +208,7 @@ class Follower:
         """Store documents, the walk that they belong to, and how far the account is followed."""
         asked_at = {document.id: asked for document in documents if asked is not None and kind is VISITS}
 
-        def work(session: Session) -> Tally | set[str] | None:
+        def work(session: Session) -> Tally | dict[str, datetime] | None:
             self._lead(session)
             if kind is VISITS and intents.are_concerned(session, documents, self._clock()):
                 return None
@@ -223,7 +226,8 @@ class Follower:
                 asked = self._clock()
                 again = [document for id in sorted(tally) for document in await self._single(id)]
                 documents = [document for document in documents if document.id not in tally] + again
-                asked_at |= dict.fromkeys(tally, asked)
+                # What was seen before it was asked again is in its answer, whatever the clock showed: it may be set back.
+                asked_at |= {id: max(asked, at + TICK) for id, at in tally.items()}
         return tally
 
     async def _single(self, id: str) -> list[Document]:
@@ -250,7 +254,7 @@ class Follower:
                 pairs += [("page", str(page)), ("per_page", str(lists.PER_PAGE)), ("sort", "-_id")]
                 asked = self._clock()
                 found = await self._carehq.page(lists.path_of(kind), pairs)
-                ids = [item["_id"] for item in found.items if isinstance(item, dict) and isinstance(item.get("_id"), str)]
+                ids = [item["_id"] for item in found.items if isinstance(item, dict) and is_identifier(str(item.get("_id")))]
                 new = await unknown(self._database, kind, ids)
                 items = [item for item in found.items if isinstance(item, dict) and item.get("_id") in new]
                 await self._store(kind, items, asked)

@@ -45,7 +45,7 @@ class Following:
 
     def lag_seconds(self) -> float:
         """Return how old what is here may be; without end before anything was read."""
-        return math.inf if self.last_synced is None else (self._clock() - self.last_synced).total_seconds()
+        return math.inf if self.last_synced is None else max(0.0, (self._clock() - self.last_synced).total_seconds())
 
     async def run(self) -> None:
         """Follow until cancelled; nothing that goes wrong ends it."""

@@ -81,7 +81,7 @@ def advanced(walk: Walk, page: Page, modified: Sequence[datetime]) -> Walk:
     if (
         walk.since is not None
         and modified
-        and (since := max(modified).replace(microsecond=0) - timedelta(seconds=1)) > walk.since
+        and (since := max(*modified, EPOCH + timedelta(seconds=1)).replace(microsecond=0) - timedelta(seconds=1)) > walk.since
     ):
         after.since, after.page, after.item_count, after.has_shrunk = since, 0, None, False
     return after

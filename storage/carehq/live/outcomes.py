@@ -31,11 +31,11 @@ def store_outcome(session: Session, intent: Intent, document: HomeVisitDocument,
         # Another process has looked for it meanwhile.
         return visit
     is_booking = outcome.type is HomeVisitEventType.BOOKED
-    known = _visit(session, document.id)
-    if is_booking and known and _is_booked(session, known):
+    stored = _visit(session, document.id)
+    if is_booking and stored and _is_booked(session, stored):
         raise UpstreamInDoubt
     # The follower may have stored the booking, and whatever was made of it since.
-    origin = IMPORT if is_booking and known else Origin(intent.subject, outcome.type)
+    origin = IMPORT if is_booking and stored else Origin(intent.subject, outcome.type)
     tally = Tally()
     visit = merged(session, document, now, origin, tally)
     if origin is IMPORT or not (tally.new or tally.updated):

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.carehq.documents import Document, Kind
+from storage.carehq.documents import Document, Kind, UserDocument
 from storage.carehq.live.lists import REFERENCES
 from storage.database import Database
 from storage.queries.dialect import Dialect
@@ -25,7 +25,8 @@ def named(kind: Kind, documents: Iterable[Document]) -> dict[str, set[str]]:
         for field, name in references.items():
             if id := getattr(document, field):
                 ids[name].add(id)
-        ids["locations"].update(getattr(document, "locations", None) or ())
+        if isinstance(document, UserDocument):
+            ids["locations"].update(document.locations or ())
     return ids
 
 

@@ -20,8 +20,13 @@ def pairs_of(values: Mapping[str, Any], *, suppressed: bool) -> Pairs:
     return [*pairs, (SUPPRESS, "true")] if suppressed else pairs
 
 
+def unequal(record: HomeVisitDocument | HomeVisit, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the values that a visit does not have to the letter."""
+    return {name: value for name, value in values.items() if getattr(record, name) != value}
+
+
 def differing(record: HomeVisitDocument | HomeVisit, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the values that a visit does not have."""
+    """Return those of the values that a visit does not have, whatever white space stands in them."""
     return {name: value for name, value in values.items() if _comparable(getattr(record, name)) != _comparable(value)}
 
 

@@ -1,4 +1,4 @@
-"""What tests of several changes at once share: another process, events, and changes that are held on their way."""
+"""What tests of several changes at once share: another process, events, and changes that are stopped on their way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -51,7 +51,7 @@ def count(database: Database, table: str) -> int:
     return int(rows)
 
 
-class Held:
+class Barrier:
     """Holds changes before the account hears of them: `arrived` when there is one, until `go_on`; then `answer`, if any."""
 
     def __init__(self, proxy: Rewriting, answer: Callable[[web.Request], web.StreamResponse] | None = None) -> None:

@@ -1,7 +1,7 @@
 """A CareHQ account that fails: a proxy before a gateway of ours, which does to the next requests what a test tells it to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import format_datetime
@@ -26,6 +26,7 @@ class Fault(Enum):
     OTHER_SHAPE = auto()
     HTML = auto()
     ERROR = auto()  # of which the status says nothing
+    MISSING = auto()
     HANG = auto()
     DOUBLE = auto()  # the account gets it twice, and its first answer comes back
     DOUBLE_LAST = auto()  # ... its last answer
@@ -38,8 +39,13 @@ ANSWERS: dict[Fault, Callable[[], web.Response]] = {
     Fault.FAIL: lambda: web.json_response({"hint": "Broken."}, status=503),
     Fault.OTHER_SHAPE: lambda: web.json_response({"data": []}),
     Fault.ERROR: lambda: web.json_response({"hint": "Broken.", "arg_errors": {"page": ["Broken."]}}),
+    Fault.MISSING: lambda: web.json_response({"hint": "Not found."}, status=404),
     Fault.HTML: lambda: web.Response(text="<html>", content_type="text/html"),
 }
+
+
+async def _nothing(_path: str) -> None:
+    return
 
 
 class Request(NamedTuple):
@@ -53,7 +59,7 @@ class Faulty:
     """`faults` are what happens to the next requests; `requests` are those that came, as method and path.
 
     `arrived` is called for each of them, `change` changes what the account answers. With a `clock` that says when answers were
-    sent.
+    sent. `meanwhile` happens between an answer of the account and its arrival.
     """
 
     def __init__(self, origin: str, session: aiohttp.ClientSession) -> None:
@@ -67,6 +73,7 @@ class Faulty:
         self.hung = asyncio.Event()
         self.arrived: Callable[[], None] = lambda: None
         self.clock: Callable[[], datetime] | None = None
+        self.meanwhile: Callable[[str], Awaitable[None]] = _nothing
         self.change: Callable[[str, Any], Any] = lambda _path, document: document
         self._origin = origin
         self._session = session
@@ -89,6 +96,7 @@ class Faulty:
             self.hung.set()
             await asyncio.sleep(60)
         answer = await self._pass_on(sent)
+        await self.meanwhile(request.path)
         if fault in (Fault.DOUBLE, Fault.DOUBLE_LAST):
             again = await self._pass_on(sent)
             answer = again if fault is Fault.DOUBLE_LAST else answer

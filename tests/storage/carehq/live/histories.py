@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from storage.caller import Caller, Role
 from storage.carehq.documents import KINDS, read_document
 from storage.carehq.exporting import attributes_of, document_of
+from storage.carehq.live import lists
 from storage.carehq.live.account import Account
 from storage.carehq.live.client import Answer, CareHQ
 from storage.carehq.live.follower import Follower
@@ -54,7 +55,8 @@ LINK, OFFICE, CLERK = (Caller(name, frozenset(Role)) for name in ("link", "offic
 START = datetime(2030, 1, 1, tzinfo=UTC)
 TIME = datetime(2031, 3, 3, 14, 30, tzinfo=UTC)
 
-FAULTS = st.lists(st.sampled_from([*Fault, Fault.NONE, Fault.NONE]), max_size=3)
+# That a visit is missing which is there, no network says.
+FAULTS = st.lists(st.sampled_from([*(fault for fault in Fault if fault is not Fault.MISSING), *[Fault.NONE] * 2]), max_size=3)
 PICKS = st.integers(0, 11)
 KEYS = st.sampled_from([None, None, "k", "l", "m"])
 CRASHES = st.none() | st.tuples(st.sampled_from(["request", "write", "written"]), st.integers(1, 6))
@@ -144,6 +146,7 @@ class Histories(RuleBasedStateMachine):
         self._clock, self._tally = Clock(), Tally()
         self._patch.setattr("resolvers.operations.clock", self._clock)
         self._patch.setattr("storage.carehq.live.exchange.WAIT_SECONDS", 0.1)
+        self._patch.setattr(lists, "PER_PAGE", 10)
         self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
         self._followed = self._runner.run(self._open(template, empty))
         self._follower = self._new_follower()
@@ -325,9 +328,6 @@ class Histories(RuleBasedStateMachine):
 
     async def _book(self, booking: BookingInput, key: str | None, *, alone: bool = True) -> None:
         calls = self._tally.bookings.setdefault(booking, Calls())
-        if key in self._tally.doubtful:
-            calls.in_doubt -= 1
-            self._tally.doubtful.discard(key)
         try:
             visit = await self._here().book(booking, idempotency_key=key)
         except UpstreamInDoubt:
@@ -337,20 +337,23 @@ class Histories(RuleBasedStateMachine):
         except (*UNAVAILABLE, *REFUSALS):
             return
         else:
-            self._acknowledge(booking, key, visit)
-            if alone:
+            is_new = self._acknowledge(booking, key, visit)
+            if alone and is_new:
                 await self._require_same(visit.id)
 
-    def _acknowledge(self, booking: BookingInput, key: str | None, visit: HomeVisit) -> None:
+    def _acknowledge(self, booking: BookingInput, key: str | None, visit: HomeVisit) -> bool:
+        """Return whether it was booked just now, for all that its callers know."""
         calls, booked = self._tally.bookings[booking], self._tally.booked
         if key in self._tally.doubtful:
             calls.in_doubt -= 1
             self._tally.doubtful.discard(key)
-        if key is None or key not in booked:
+        is_new = key is None or key not in booked
+        if is_new:
             assert visit.id not in booked.values(), "one visit was told to two who have booked"
             calls.acknowledged += 1
             booked[key or len(booked)] = visit.id
         assert booked[key or len(booked) - 1] == visit.id, "a key was told two visits"
+        return is_new
 
     async def _change(
         self, id: str, type: str, do: Callable[[int | None], Awaitable[HomeVisit]], behind: int | None, *, alone: bool = True

@@ -26,6 +26,9 @@ class Rewriting(Faulty):
         self.requests.append((request.method, request.path))
         if (answer := await self.before(request)) is not None:
             return answer
+        return await self.pass_on(request)
+
+    async def pass_on(self, request: web.Request) -> web.StreamResponse:
         sent = Request(request.method, request.raw_path, dict(request.headers), await request.read())
         response = await self._pass_on(sent)
         if request.method == "GET" or response.status != 200:

@@ -6,12 +6,16 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
+from storage import lifecycle
 from storage.carehq.live import exchange
+from storage.carehq.live.intents import Intent
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.errors import IdempotencyConflict, InvalidInput, UpstreamInDoubt
+from storage.models import HomeVisit
+from tests import world
 from tests.databases import path_of
 from tests.inspection import inspect
-from tests.storage.carehq.live.beside import BOOKING, TIME, Held, count, elsewhere, events
+from tests.storage.carehq.live.beside import BOOKING, TIME, Barrier, count, elsewhere, events
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
 
@@ -45,14 +49,14 @@ async def test_two_processes_with_one_key_are_one_booking(account: tuple[Followe
 
 async def test_a_key_that_is_under_way_is_refused_for_another_booking(account: tuple[Followed, Rewriting]) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     with pytest.raises(IdempotencyConflict):
         await followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True)
 
-    held.go_on.set()
+    barrier.go_on.set()
     await booking
     assert len(proxy.sent("PUT")) == 1
 
@@ -85,7 +89,7 @@ async def test_of_two_bookings_alike_none_takes_the_visit_of_the_other(
         if taken.is_set():
             return proxy.cut(request)
         del proxy.before
-        answer = await Rewriting.handle(proxy, request)
+        answer = await proxy.pass_on(request)
         proxy.before = before
         taken.set()
         await asyncio.wait_for(go_on.wait(), 30)
@@ -105,17 +109,45 @@ async def test_of_two_bookings_alike_none_takes_the_visit_of_the_other(
     assert events(followed, visit.id) == [("BOOKED", "everybody")]
 
 
+async def test_of_two_keys_in_doubt_one_gets_the_visit_that_there_is(account: tuple[Followed, Rewriting]) -> None:
+    followed, proxy = account
+    there = await followed.there.book(BOOKING)
+    fingerprint = lifecycle.fingerprint(BOOKING.values() | {"suppress_confirmation": False})
+    started = followed.clock() - timedelta(minutes=2)
+    intents = [
+        Intent(id=key, subject="everybody", key=key, fingerprint=fingerprint, care_enquiry=world.FOR_WILLOWS, started=started)
+        for key in ("a", "b")
+    ]
+    await followed.database.write(lambda session: session.add_all(intents))
+    both = asyncio.Event()
+
+    async def before(_request: web.Request) -> None:
+        if len(proxy.sent("GET")) == 2:
+            both.set()
+        await asyncio.wait_for(both.wait(), 30)
+
+    proxy.before = before
+
+    booked = await asyncio.gather(
+        *(followed.here.book(BOOKING, idempotency_key=key) for key in ("a", "b")), return_exceptions=True
+    )
+
+    assert [visit.id for visit in booked if isinstance(visit, HomeVisit)] == [there.id]
+    assert [type(refusal) for refusal in booked if isinstance(refusal, Exception)] == [UpstreamInDoubt]
+    assert proxy.sent("PUT") == []
+
+
 async def test_what_the_follower_has_stored_before_is_booked_by_its_key(account: tuple[Followed, Rewriting]) -> None:
     """As where the process was killed between the account's answer and storing it."""
     followed, proxy = account
-    held = Held(proxy, proxy.cut)
+    barrier = Barrier(proxy, proxy.cut)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
     there = await followed.there.book(BOOKING, suppress_confirmation=True)
     followed.clock.added = timedelta(minutes=1)
     await followed.follower().follow_once()
     assert events(followed, there.id) == [("IMPORTED", "import")]
-    held.go_on.set()
+    barrier.go_on.set()
 
     visit = await booking
     again = await followed.here.book(BOOKING, idempotency_key="k", suppress_confirmation=True)

@@ -3,18 +3,20 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from storage import writes
+from storage.carehq.live import exchange
 from storage.carehq.live.link import Link
 from storage.carehq.live.writing import LiveHomeVisits
-from storage.errors import NonceUsed, UpstreamInDoubt, UpstreamUnavailable
+from storage.errors import HomeVisitNotPending, NonceUsed, UpstreamInDoubt, UpstreamUnavailable
 from storage.models import HomeVisitStatus
 from storage.nonces import Nonce
 from storage.writes import Stage, WriteState
 from tests import world
 from tests.databases import path_of
 from tests.inspection import inspect
-from tests.storage.carehq.live.beside import BOOKING, Held, count, elsewhere, events
+from tests.storage.carehq.live.beside import BOOKING, Barrier, count, elsewhere, events
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
 
@@ -43,15 +45,15 @@ async def test_a_caller_who_leaves_while_the_account_is_asked_is_told_the_truth(
 ) -> None:
     monkeypatch.setattr(writes, "END_SECONDS", 0.05)
     followed, proxy = account
-    held, state = Held(proxy), WriteState("everybody")
+    barrier, state = Barrier(proxy), WriteState("everybody")
     here = LiveHomeVisits(followed.link, followed.database, world.EVERYBODY, followed.clock, state)
     booking = asyncio.ensure_future(here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     booking.cancel()
     await asyncio.gather(booking, return_exceptions=True)
     left_at = state.stage
-    held.go_on.set()
+    barrier.go_on.set()
     await followed.link.finish()
 
     assert (left_at, state.stage) == (Stage.BEGUN, Stage.COMMITTED)
@@ -62,13 +64,13 @@ async def test_a_caller_who_leaves_while_the_account_is_asked_is_told_the_truth(
 
 async def test_a_server_that_stops_cuts_off_what_takes_too_long_and_its_key_tells(account: tuple[Followed, Rewriting]) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(followed.here.book(BOOKING, idempotency_key="k"))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     await followed.link.finish(0.05)
     await asyncio.gather(booking, return_exceptions=True)
-    held.go_on.set()
+    barrier.go_on.set()
     await asyncio.sleep(0.2)
 
     assert count(followed.database, "carehq_intents") == 1
@@ -81,14 +83,14 @@ async def test_more_changes_than_may_be_under_way_are_refused_unasked(account: t
     followed, proxy = account
     link = Link(followed.database, followed.carehq, followed.clock, most_under_way=1)
     here = LiveHomeVisits(link, followed.database, world.EVERYBODY, followed.clock)
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     booking = asyncio.ensure_future(here.book(BOOKING))
-    await held.arrived.wait()
+    await barrier.arrived.wait()
 
     with pytest.raises(UpstreamUnavailable, match="too many changes wait for it"):
         await here.cancel(world.PENDING)
 
-    held.go_on.set()
+    barrier.go_on.set()
     await booking
     assert len(proxy.sent("PUT", "PATCH")) == 1
 
@@ -97,34 +99,80 @@ async def test_no_transaction_is_open_while_the_account_is_asked(
     account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits
 ) -> None:
     followed, proxy = account
-    held = Held(proxy)
+    barrier = Barrier(proxy)
     changes = [
         asyncio.ensure_future(change)
         for change in (followed.here.book(BOOKING), followed.here.cancel(world.PENDING), followed.here.book(BOOKING))
     ]
-    await held.arrived.wait()
+    await barrier.arrived.wait()
     while len(proxy.sent("PUT", "PATCH")) < 3:  # noqa: ASYNC110 - the proxy counts
         await asyncio.sleep(0.01)
 
     for database in (followed.database, elsewhere._database):
         await database.write(lambda session: session.connection().exec_driver_sql("UPDATE home_visits SET version = version"))
-    assert not held.go_on.is_set()
+    assert not barrier.go_on.is_set()
 
-    held.go_on.set()
+    barrier.go_on.set()
     await asyncio.gather(*changes)
 
 
-async def test_changes_of_one_visit_are_stored_in_the_order_of_the_account(account: tuple[Followed, Rewriting]) -> None:
-    followed, _ = account
+def hold_answers(proxy: Rewriting) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold the answer to the next change: the account has done it once the first event is set, and waits for the second."""
+    done, go_on = asyncio.Event(), asyncio.Event()
 
-    notes = [f"Notes {n}" for n in range(8)]
-    await asyncio.gather(*(followed.here.update(world.PENDING, {"notes": text}) for text in notes))
+    async def before(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "GET":
+            return None
+        del proxy.before
+        answer = await proxy.pass_on(request)
+        done.set()
+        await asyncio.wait_for(go_on.wait(), 30)
+        return answer
+
+    proxy.before = before
+    return done, go_on
+
+
+async def test_a_change_waits_until_what_came_of_the_last_one_is_stored(account: tuple[Followed, Rewriting]) -> None:
+    followed, proxy = account
+    done, go_on = hold_answers(proxy)
+    first = asyncio.ensure_future(followed.here.update(world.PENDING, {"notes": "First"}))
+    await done.wait()
+
+    second = asyncio.ensure_future(followed.here.update(world.PENDING, {"notes": "Second"}))
+    await asyncio.sleep(0.5)
+    assert len(proxy.sent("PATCH")) == 1
+    go_on.set()
+    await asyncio.gather(first, second)
 
     here, there = await followed.here.get(world.PENDING), await followed.there.get(world.PENDING)
     assert here is not None
     assert there is not None
-    assert here.notes == there.notes
-    assert events(followed, world.PENDING) == [("UPDATED", "everybody")] * 8
+    assert here.notes == there.notes == "Second"
+    assert events(followed, world.PENDING) == [("UPDATED", "everybody")] * 2
+
+
+async def test_what_somebody_else_has_ended_is_stored_by_them(
+    account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WAIT_SECONDS", 0.1)
+    followed, proxy = account
+    done, go_on = hold_answers(proxy)
+    first = asyncio.ensure_future(followed.here.cancel(world.PENDING))
+    await done.wait()
+
+    async def before(request: web.Request) -> None:
+        if request.method == "PATCH":
+            monkeypatch.setattr(exchange, "WAIT_SECONDS", 30.0)
+            asyncio.get_running_loop().call_later(0.3, go_on.set)
+
+    proxy.before = before
+
+    with pytest.raises(HomeVisitNotPending):
+        await elsewhere.complete(world.PENDING)
+
+    await first
+    assert events(followed, world.PENDING) == [("CANCELLED", "everybody")]
 
 
 async def test_one_of_two_who_end_a_visit_wins(account: tuple[Followed, Rewriting], elsewhere: LiveHomeVisits) -> None:
