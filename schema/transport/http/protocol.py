@@ -104,7 +104,6 @@ class Connection(web.RequestHandler):
         tcp.set_write_buffer_limits(high=0)
         super().connection_made(transport)
         peer = tcp.get_extra_info("peername")
-        # As aiohttp's requests have it.
         self._remote = None if peer is None else str(peer[0] if isinstance(peer, list | tuple) else peer)
         self._server.admit(tcp)
 
@@ -243,9 +242,7 @@ class Connection(web.RequestHandler):
         return True
 
     async def _handle_request(self, request: BaseRequest, *rest: Any) -> tuple[web.StreamResponse, bool]:
-        # aiohttp has not waited until an answer that was given straight was taken, as it does after its own.
-        if self._paused:
-            await self._until_writable()
+        await self._until_writable()  # aiohttp does so after its own answers, and knows of no straight one
         return await super()._handle_request(request, *rest)
 
     async def finish_response(
