@@ -34,8 +34,6 @@ RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
 # The one path of which requests are answered straight, as it stands in their first line.
 STRAIGHT_PATH = "/graphql"
-# Headers by which a request asks for more than one answer to one message, or says that its body is not as it came.
-_OUT_OF_THE_USUAL = (hdrs.EXPECT, hdrs.UPGRADE, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING)
 # Python's own parser, where the compiled one is missing, is not what the straight way was tested with.
 _PARSERS = "aiohttp._http_parser"
 _NOTHING: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
@@ -345,6 +343,11 @@ def _is_whole(message: Any, payload: Any) -> bool:
     ):
         return False
     headers = message.headers
-    return headers.get(hdrs.CONTENT_LENGTH) == str(len(payload._buffer[0])) and not any(
-        name in headers for name in _OUT_OF_THE_USUAL
+    return (
+        headers.get(hdrs.CONTENT_LENGTH) == str(len(payload._buffer[0]))
+        # Headers by which a request asks for more than an answer, or says that its body is not as it came.
+        and hdrs.EXPECT not in headers
+        and hdrs.UPGRADE not in headers
+        and hdrs.TRANSFER_ENCODING not in headers
+        and hdrs.CONTENT_ENCODING not in headers
     )
