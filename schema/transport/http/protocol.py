@@ -32,11 +32,8 @@ COUNTED_BYTES = 4 << 10
 # Of a request that could not be read, only the connection is known.
 RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
-# The one path of which requests are answered straight, as it stands in their first line.
-STRAIGHT_PATH = "/graphql"
-# Python's own parser, where the compiled one is missing, is not what the straight way was tested with.
-_PARSERS = "aiohttp._http_parser"
-_NOTHING: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
+STRAIGHT_PATH = "/graphql"  # The one of which requests are answered straight, as it stands in their first line.
+_PARSERS = "aiohttp._http_parser"  # The compiled one: the straight way was not tested with Python's own.
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +54,7 @@ class _Parser:
         messages, is_upgraded, _ = found
         if len(messages) == 1 and not is_upgraded and self._answers(*messages[0]):
             self.message_consumed()
-            return _NOTHING
+            return (), False, b""
         return found
 
 
