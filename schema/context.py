@@ -79,10 +79,17 @@ class Context:
         self._make_visits = make_visits
         self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
-        self.people = People(database, caller, default_time_zone)
-        self.events = HomeVisitEvents(database, caller)
+        self._default_time_zone = default_time_zone
         self._references = References(database, caller, default_time_zone)
         self._loaders: dict[Any, _DataLoader] = {}
+
+    @property
+    def people(self) -> People:
+        return People(self._database, self.caller, self._default_time_zone)
+
+    @property
+    def events(self) -> HomeVisitEvents:
+        return HomeVisitEvents(self._database, self.caller)
 
     def allowed_operations(self, visit: HomeVisit) -> list[HomeVisitOperation]:
         return self._permitted(self.caller, lifecycle.allowed_operations(visit))

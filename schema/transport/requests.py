@@ -50,6 +50,9 @@ class TrustedDocuments:
 
 def request_of(members: dict[str, Any], trusted: TrustedDocuments | None) -> Request:
     """Return the request that the members of a JSON object make. Raises RequestError: 400, or 403 where others are trusted."""
+    query, variables = members.get("query"), members.get("variables")
+    if trusted is None and type(query) is str and query and type(variables) is dict and len(members) == 2:
+        return Request(query, None, variables)
     extensions = _object(members, "extensions")
     document = _document(members, extensions, trusted)
     operation_name = _optional(members, "operationName", str, "a string") or None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from app import create_app
+from schema.server import processes
 from schema.server.logs import Line, Log
 from schema.server.settings import Settings
 from schema.transport.http.connections import Runner
@@ -183,7 +184,8 @@ class MeasuredServer:
 
     async def _serve(self) -> None:
         settings = Settings(database_url=url_of(self._database), _env_file=None)  # type: ignore[call-arg]  # pydantic's own
-        runner = Runner(create_app(settings, self.log, dev=True), settings.http)
+        app = create_app(settings, self.log, dev=True)
+        runner = Runner(app, settings.http, straight=app.get(processes.STRAIGHT))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._port = runner.addresses[0][1]

@@ -32,13 +32,8 @@ COUNTED_BYTES = 4 << 10
 # Of a request that could not be read, only the connection is known.
 RefuseHeader = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
-# The one path of which requests are answered straight, as it stands in their first line.
-STRAIGHT_PATH = "/graphql"
-# Headers by which a request asks for more than one answer to one message, or says that its body is not as it came.
-_OUT_OF_THE_USUAL = (hdrs.EXPECT, hdrs.UPGRADE, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING)
-# Python's own parser, where the compiled one is missing, is not what the straight way was tested with.
-_PARSERS = "aiohttp._http_parser"
-_NOTHING: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
+STRAIGHT_PATH = "/graphql"  # The one of which requests are answered straight, as it stands in their first line.
+_PARSERS = "aiohttp._http_parser"  # The compiled one: the straight way was not tested with Python's own.
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +54,7 @@ class _Parser:
         messages, is_upgraded, _ = found
         if len(messages) == 1 and not is_upgraded and self._answers(*messages[0]):
             self.message_consumed()
-            return _NOTHING
+            return (), False, b""
         return found
 
 
@@ -104,7 +99,6 @@ class Connection(web.RequestHandler):
         tcp.set_write_buffer_limits(high=0)
         super().connection_made(transport)
         peer = tcp.get_extra_info("peername")
-        # As aiohttp's requests have it.
         self._remote = None if peer is None else str(peer[0] if isinstance(peer, list | tuple) else peer)
         self._server.admit(tcp)
 
@@ -243,9 +237,7 @@ class Connection(web.RequestHandler):
         return True
 
     async def _handle_request(self, request: BaseRequest, *rest: Any) -> tuple[web.StreamResponse, bool]:
-        # aiohttp has not waited until an answer that was given straight was taken, as it does after its own.
-        if self._paused:
-            await self._until_writable()
+        await self._until_writable()  # aiohttp does so after its own answers, and knows of no straight one
         return await super()._handle_request(request, *rest)
 
     async def finish_response(
@@ -348,6 +340,11 @@ def _is_whole(message: Any, payload: Any) -> bool:
     ):
         return False
     headers = message.headers
-    return headers.get(hdrs.CONTENT_LENGTH) == str(len(payload._buffer[0])) and not any(
-        name in headers for name in _OUT_OF_THE_USUAL
+    return (
+        headers.get(hdrs.CONTENT_LENGTH) == str(len(payload._buffer[0]))
+        # Headers by which a request asks for more than an answer, or says that its body is not as it came.
+        and hdrs.EXPECT not in headers
+        and hdrs.UPGRADE not in headers
+        and hdrs.TRANSFER_ENCODING not in headers
+        and hdrs.CONTENT_ENCODING not in headers
     )

@@ -1,6 +1,7 @@
 """Straight answers: bytes for a request that came whole, made while it is received, or nothing, and the ordinary way is taken."""
 
 from collections.abc import Container
+from time import perf_counter
 from typing import Any
 
 from aiohttp import hdrs
@@ -12,6 +13,7 @@ from schema.transport.http.connections import HTTPLimits
 from schema.transport.http.heads import head
 from schema.transport.http.negotiation import is_json, response_type
 from schema.transport.http.requests import authorization, parse_request
+from schema.transport.http.turns import Turn
 from schema.transport.operations import Operations
 from schema.transport.requests import TrustedDocuments
 
@@ -33,10 +35,20 @@ class StraightAnswers:
         self._trusted = trusted
         self._origins = origins
         self._clients = clients
+        self._turn = Turn()
         self.answers = 0
 
     def answer(self, request: Head, body: bytes) -> bytes | None:
         """Return the whole of a response; None: the ordinary handler has to answer."""
+        if self._turn.is_over:
+            return None
+        started = perf_counter()
+        try:
+            return self._answer(request, body)
+        finally:
+            self._turn.spend(perf_counter() - started)
+
+    def _answer(self, request: Head, body: bytes) -> bytes | None:
         headers = request.headers
         media_type = response_type(", ".join(headers.getall(hdrs.ACCEPT, ())))
         if media_type is None or not is_json(headers.get(hdrs.CONTENT_TYPE, "")) or len(body) > self._limits.body:

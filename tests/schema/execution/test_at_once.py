@@ -34,6 +34,13 @@ AT_ONCE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine anything may take long."""
+    monkeypatch.setattr("storage.sqlite.readers.INLINE_SECONDS", 60)
+    monkeypatch.setattr("schema.execution.at_once.SLICE", 60)
+
+
 def context_of(database: Database, caller: Caller) -> Context:
     return Context(database, caller, lambda: world.NOW, "Europe/London", allowed_operations)
 

@@ -209,4 +209,4 @@ async def test_nobody_gets_the_answer_of_another() -> None:
         bodies = await asyncio.gather(*(concurrently(server, 30) for _ in range(20)))
 
     assert sum(map(len, bodies)) == 600
-    assert server.straight_answers > 500
+    assert server.straight_answers > 100
