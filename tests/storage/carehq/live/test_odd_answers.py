@@ -33,6 +33,7 @@ async def test_what_is_no_id_of_a_visit_is_asked_for_nowhere(followed: Followed,
 
     assert await documents(followed.database) == await documents(followed.gateway.database)
     assert follower.report.refused == 1
+    assert [path for path in followed.proxy.paths if path.startswith(f"{VISITS}/")] == []
 
 
 async def test_a_clock_that_is_set_back_asks_once_for_what_changes(followed: Followed) -> None:
