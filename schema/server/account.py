@@ -27,10 +27,10 @@ def followed_account(settings: Settings) -> Account | None:
     values = {name: _text(settings, name) for name in BESIDE}
     if settings.carehq_url is None:
         if any(values.values()):
-            raise Unstartable(f"{_some(values, are_set=True)} is set, and {_name('carehq_url')} is not: {_ALL_OR_NONE}.")
+            raise Unstartable(f"{_some(values, are_set=True)} set, and {_name('carehq_url')} is not: {_ALL_OR_NONE}.")
         return None
     if not all(values.values()):
-        raise Unstartable(f"{_name('carehq_url')} is set, and {_some(values, are_set=False)} is not: {_ALL_OR_NONE}.")
+        raise Unstartable(f"{_name('carehq_url')} is set, and {_some(values, are_set=False)} not: {_ALL_OR_NONE}.")
     for name, value in values.items():
         if not (value.isascii() and value.isprintable()) or " " in value:
             raise Unstartable(f"{_name(name)} has a character that is in none: copy it as CareHQ shows it.")
@@ -91,7 +91,8 @@ def _text(settings: Settings, name: str) -> str:
 
 
 def _some(values: dict[str, str], *, are_set: bool) -> str:
-    return " and ".join(_name(name) for name, value in values.items() if bool(value) is are_set)
+    names = [_name(name) for name, value in values.items() if bool(value) is are_set]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _name(setting: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, is_dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
@@ -59,11 +59,19 @@ def _parse_base(text: str | None) -> str | None:
         return None
     base = text.strip().rstrip("/").removesuffix("/v1")
     url = urlsplit(base)
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
+    if url.scheme not in ("http", "https") or not _has_host_alone(url) or url.query or url.fragment:
         raise ValueError("this is no base URL: write one like https://api.carehq.co.uk")
     if url.scheme == "http" and url.hostname not in LOOPBACK:
         raise ValueError("personal data would pass in the clear: use https")
     return base
+
+
+def _has_host_alone(url: SplitResult) -> bool:
+    """Tell whether a URL names a host, and perhaps a port, and nobody who signs in."""
+    try:
+        return bool(url.hostname) and url.port != 0 and not re.search(r"[\s@]", url.netloc)
+    except ValueError:  # of a port that is no number, which is told with it
+        return False
 
 
 class _UnusableMember(ValueError):

@@ -237,7 +237,7 @@ def test_nobody_follows_themselves(run_command_here: RunCommand) -> None:
         (
             (),
             {"CAREHQ_URL": "", "CAREHQ_ACCOUNT_ID": ""},
-            (f"HOME_VISITS_CAREHQ_KEY and HOME_VISITS_CAREHQ_SECRET is set, and HOME_VISITS_CAREHQ_URL is not: {ALL_OR_NONE}."),
+            (f"HOME_VISITS_CAREHQ_KEY and HOME_VISITS_CAREHQ_SECRET are set, and HOME_VISITS_CAREHQ_URL is not: {ALL_OR_NONE}."),
         ),
         (
             (),
@@ -253,6 +253,19 @@ def test_nobody_follows_themselves(run_command_here: RunCommand) -> None:
             (),
             {"CAREHQ_URL": f"ftp://{CANARY}@api.carehq.example"},
             f"{UNUSABLE_URL}this is no base URL: write one like https://api.carehq.co.uk.",
+        ),
+        *(
+            (
+                (),
+                {"CAREHQ_URL": f"https://{netloc}"},
+                f"{UNUSABLE_URL}this is no base URL: write one like https://api.carehq.co.uk.",
+            )
+            for netloc in (
+                f"api.carehq.example:{CANARY}",
+                "api.carehq.example:99999",
+                f":{CANARY}@api.carehq.example",
+                "api carehq",
+            )
         ),
         (
             (),

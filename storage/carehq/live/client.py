@@ -1,6 +1,7 @@
 """The client of a live account: one signed request, and what came of it, told apart by what it means to whoever asked."""
 
 import asyncio
+import json
 import math
 import os
 import time
@@ -29,6 +30,7 @@ KEY_CHECKS = 3
 # What an account asks us to wait for is believed up to this.
 LONGEST_WAIT = 300.0
 DEFAULT_WAIT = 5.0
+LONGEST_NUMBER = 100
 # It goes into our log, and to callers.
 LONGEST_HINT = 500
 RATE = "X-CareHQ-RateLimit-"
@@ -190,7 +192,7 @@ def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
     sent = _date(response) or datetime.now(UTC).replace(microsecond=0) - CLOCK_SKEW
     document = _json(body)
     hint = document.get("hint") if isinstance(document, dict) else None
-    hint = " ".join(hint[:LONGEST_HINT].split()) if isinstance(hint, str) else ""
+    hint = " ".join(_readable(hint[:LONGEST_HINT]).split()) if isinstance(hint, str) else ""
     if status == 200 and isinstance(document, dict):
         return Answer(document, sent)
     if status == 429:
@@ -202,10 +204,28 @@ def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
 
 
 def _json(body: bytes) -> Any:
+    """Return what a body holds, None where it is no JSON; a value that is none, such as NaN, costs no more than its document."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
+        pass
+    try:
+        return _lenient.decode(body.decode(errors="surrogateescape"))
+    except (ValueError, RecursionError):
         return None
+
+
+def _number(digits: str) -> float:
+    """Return a whole number, an infinite one where that would be too long."""
+    return int(digits) if len(digits) < LONGEST_NUMBER else math.inf
+
+
+_lenient = json.JSONDecoder(strict=False, parse_constant=float, parse_int=_number)
+
+
+def _readable(text: str) -> str:
+    """Return a text without what is no character."""
+    return text.encode(errors="replace").decode()
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:
@@ -234,7 +254,11 @@ def _arg_errors(document: dict[str, Any]) -> dict[str, list[str]]:
     errors = document.get("arg_errors")
     if not isinstance(errors, dict):
         return {}
-    return {name: [text for text in texts if isinstance(text, str)] for name, texts in errors.items() if isinstance(texts, list)}
+    return {
+        name: [_readable(text) for text in texts if isinstance(text, str)]
+        for name, texts in errors.items()
+        if isinstance(texts, list)
+    }
 
 
 def _reason(error: BaseException) -> str:

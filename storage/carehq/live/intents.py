@@ -15,8 +15,8 @@ from storage.instants import Instant
 
 # As long as a change may be under way: its requests, and storing what came of it.
 UNDER_WAY = timedelta(seconds=45)
-# A signature is good for five minutes, and what arrives by then may take its time.
-SETTLED_AFTER = timedelta(minutes=6)
+# A signature is good for five minutes by the account's clock, which may be five behind; what arrives by then may take its time.
+SETTLED_AFTER = timedelta(minutes=11)
 # As long as idempotency keys hold.
 KEPT_FOR = timedelta(hours=24)
 

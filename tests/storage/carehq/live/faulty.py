@@ -60,6 +60,7 @@ class Faulty:
 
     `arrived` is called for each of them, `change` changes what the account answers. With a `clock` that says when answers were
     sent. `meanwhile` happens between an answer of the account and its arrival.
+    `spoil` changes the bytes of that.
     """
 
     def __init__(self, origin: str, session: aiohttp.ClientSession) -> None:
@@ -75,6 +76,7 @@ class Faulty:
         self.clock: Callable[[], datetime] | None = None
         self.meanwhile: Callable[[str], Awaitable[None]] = _nothing
         self.change: Callable[[str, Any], Any] = lambda _path, document: document
+        self.spoil: Callable[[bytes], bytes] = lambda body: body
         self._origin = origin
         self._session = session
 
@@ -131,7 +133,7 @@ class Faulty:
         ) as answer:
             kept = ("x-carehq", "retry-after", "date")
             shown = {name: value for name, value in answer.headers.items() if name.lower().startswith(kept)}
-            body = orjson.dumps(self.change(request.path, orjson.loads(await answer.read())))
+            body = self.spoil(orjson.dumps(self.change(request.path, orjson.loads(await answer.read()))))
             return self._dated(web.Response(body=body, status=answer.status, headers=shown, content_type=answer.content_type))
 
     def _dated(self, answer: web.Response) -> web.Response:

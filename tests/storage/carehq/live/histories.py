@@ -1,14 +1,12 @@
 """Random histories of an account and of a database that follows it, with faults between them."""
 
 import asyncio
-import json
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,122 +14,47 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from storage.caller import Caller, Role
 from storage.carehq.documents import KINDS, read_document
-from storage.carehq.exporting import attributes_of, document_of
 from storage.carehq.live import lists
 from storage.carehq.live.account import Account
-from storage.carehq.live.client import Answer, CareHQ
 from storage.carehq.live.follower import Follower
 from storage.carehq.live.link import Link
 from storage.carehq.live.progress import NotTheFollower
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.carehq.merging import merge
-from storage.errors import (
-    HomeVisitNotFound,
-    HomeVisitNotPending,
-    InvalidInput,
-    NotHere,
-    Refusal,
-    UpstreamInDoubt,
-    UpstreamRefused,
-    UpstreamThrottled,
-    UpstreamUnavailable,
-    VersionConflict,
-)
+from storage.errors import Refusal, UpstreamInDoubt
 from storage.lifecycle import BookingInput
 from storage.models import HomeVisit, VisitHost, VisitType
 from storage.repository import HomeVisits
 from storage.retention.wiping import wipe_due
-from tests import world
 from tests.databases import copied, database_at, drop_below, path_of
 from tests.inspection import inspect
 from tests.resolvers.carehq import gateway_over
+from tests.storage.carehq.live.agreeing import Agreement, Calls, Tally
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.faulty import Fault, faulty
+from tests.storage.carehq.live.sides import (
+    BOOKINGS,
+    CHANGES,
+    CLERK,
+    CRASHES,
+    FAULTS,
+    KEYS,
+    LINK,
+    OFFICE,
+    PICKS,
+    REFUSALS,
+    TIME,
+    UNAVAILABLE,
+    Clock,
+    Impatient,
+    awaited,
+    cancel_at_write,
+    document,
+    modified,
+    text,
+)
 from tests.storage.carehq.live.test_following import documents
-
-LINK, OFFICE, CLERK = (Caller(name, frozenset(Role)) for name in ("link", "office", "clerk"))
-START = datetime(2030, 1, 1, tzinfo=UTC)
-TIME = datetime(2031, 3, 3, 14, 30, tzinfo=UTC)
-
-# That a visit is missing which is there, no network says.
-FAULTS = st.lists(st.sampled_from([*(fault for fault in Fault if fault is not Fault.MISSING), *[Fault.NONE] * 2]), max_size=3)
-PICKS = st.integers(0, 11)
-KEYS = st.sampled_from([None, None, "k", "l", "m"])
-CRASHES = st.none() | st.tuples(st.sampled_from(["request", "write", "written"]), st.integers(1, 6))
-BOOKINGS = st.builds(
-    BookingInput,
-    care_enquiry=st.sampled_from([world.FOR_WILLOWS, world.FOR_BEECHES]),
-    date_time=st.integers(0, 1).map(lambda hours: TIME + timedelta(hours=hours)),
-    visit_type=st.just(VisitType.VIRTUAL),
-    host=st.just(VisitHost.MANAGER),
-    notes=st.sampled_from(["", "Ring twice.\nÉlan & co."]),
-)
-CHANGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "date_time": st.integers(0, 1).map(lambda hours: TIME + timedelta(hours=hours)),
-        "host": st.sampled_from(list(VisitHost)[:3]),
-        "assigned_to": st.sampled_from([world.ANNA, world.BEN, None]),
-        "notes": st.sampled_from(["", "Other"]),
-    },
-)
-UNAVAILABLE = (UpstreamUnavailable, UpstreamThrottled, UpstreamRefused)
-REFUSALS = (HomeVisitNotFound, HomeVisitNotPending, InvalidInput, NotHere, VersionConflict)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-        self.step = timedelta()
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    async def pause(self, seconds: float) -> None:
-        self.advance(max(seconds, 5))
-        await asyncio.sleep(0)
-
-
-class Impatient(CareHQ):
-    """Gives up as soon as the proxy tells that the account hangs: a busy machine is not taken for that."""
-
-    hung: asyncio.Event
-
-    async def _ask(self, *request: Any) -> Answer:
-        self.hung.clear()
-        asking, hanging = asyncio.ensure_future(super()._ask(*request)), asyncio.ensure_future(self.hung.wait())
-        try:
-            await asyncio.wait({asking, hanging}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return await asking
-        finally:
-            hanging.cancel()
-            asking.cancel()
-        raise UpstreamUnavailable("it does not answer in time", may_be_done=True)
-
-
-@dataclass
-class Calls:
-    """What became of calls that are alike."""
-
-    acknowledged: int = 0
-    in_doubt: int = 0
-
-
-@dataclass
-class Tally:
-    """What was asked through here: `bookings` by their content, `changes` by visit and type; `keys` with their bookings."""
-
-    bookings: dict[BookingInput, Calls] = field(default_factory=dict)
-    changes: dict[tuple[str, str], Calls] = field(default_factory=dict)
-    keys: dict[str, BookingInput] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
-    booked: dict[str | int, str] = field(default_factory=dict)
 
 
 class Histories(RuleBasedStateMachine):
@@ -171,7 +94,7 @@ class Histories(RuleBasedStateMachine):
             # What a step has broken is told by that step.
             if sys.exc_info()[1] is None:
                 self._settle()
-                self._runner.run(self._check())
+                self._runner.run(self._agreement.check())
                 Histories.ended += 1
         finally:
             self._runner.run(self._stack.aclose())
@@ -220,7 +143,7 @@ class Histories(RuleBasedStateMachine):
         if visit.completed is not None and visit.anonymized is None:
             self._clock.advance(1)
             now = self._clock().replace(microsecond=0)
-            self._merge_there("home_visits", _document(visit) | {"completed": None, "cancelled": now if cancelled else None}, now)
+            self._merge_there("home_visits", document(visit) | {"completed": None, "cancelled": now if cancelled else None}, now)
 
     @rule()
     def anonymize_there(self) -> None:
@@ -299,12 +222,12 @@ class Histories(RuleBasedStateMachine):
     def _there(self, do: Callable[[HomeVisits], Awaitable[HomeVisit]]) -> None:
         self._clock.advance(0.3)
         try:
-            self._runner.run(_awaited(do(HomeVisits(self._followed.gateway.database, OFFICE, self._clock))))
+            self._runner.run(awaited(do(HomeVisits(self._followed.gateway.database, OFFICE, self._clock))))
         except Refusal:
             return
 
     def _merge_there(self, kind: str, values: dict[str, Any], now: datetime | None = None) -> None:
-        document = read_document(KINDS[kind], {name: _text(value) for name, value in values.items()} | _modified(now))[0]
+        document = read_document(KINDS[kind], {name: text(value) for name, value in values.items()} | modified(now))[0]
         self._runner.run(
             self._followed.gateway.database.write(lambda session: merge(session, KINDS[kind], [document], self._clock()))
         )
@@ -371,7 +294,7 @@ class Histories(RuleBasedStateMachine):
             # What changes nothing is not asked for.
             if alone and here is not None and visit.version != here.version:
                 await self._require_same(id)
-                assert self._events(id)[-1] == (visit.version, type, "clerk")
+                assert self._agreement.events(id)[-1] == (visit.version, type, "clerk")
 
     async def _require_same(self, id: str) -> None:
         """Hold that a visit which was just changed is there as it is here."""
@@ -401,21 +324,7 @@ class Histories(RuleBasedStateMachine):
         if at == "request":
             self._at_request = number
             return
-        database, write, writes = self._followed.database, self._followed.database.write, 0
-
-        async def counted(work: Any, state: Any = None) -> Any:
-            nonlocal writes
-            writes += 1
-            if writes == number and at == "write":
-                following.cancel()
-                await asyncio.sleep(0)
-            written = await write(work, state)
-            if writes == number:
-                following.cancel()
-                await asyncio.sleep(0)
-            return written
-
-        database.__dict__["write"] = counted
+        cancel_at_write(self._followed.database, following, at, number)
 
     # In the end
 
@@ -434,87 +343,6 @@ class Histories(RuleBasedStateMachine):
         self._follower = self._new_follower()
         self._runner.run(self._follower.follow_once())
 
-    async def _check(self) -> None:
-        here, there = [await documents(database) for database in (self._followed.database, self._followed.gateway.database)]
-        assert here == there
-        self._check_bookings()
-        self._check_changes()
-        self._check_events()
-        self._check_wiped()
-
-    def _check_bookings(self) -> None:
-        booked = self._there_by("BOOKED")
-        assert set(self._tally.booked.values()) <= booked.keys()
-        assert set(booked.values()) <= {1}
-        total = sum(calls.acknowledged + calls.in_doubt for calls in self._tally.bookings.values())
-        acknowledged = sum(calls.acknowledged for calls in self._tally.bookings.values())
-        assert acknowledged <= len(booked) <= total
-        letters = inspect(path_of(self._followed.gateway.database)).query("SELECT home_visit FROM outbox_messages")
-        moves = self._there_by("UPDATED")
-        for id, sent in Counter(str(id) for (id,) in letters).items():
-            assert sent <= 1 + moves[id] + self._office_by("UPDATED")[id]
-
-    def _check_changes(self) -> None:
-        for type in ("UPDATED", "CANCELLED", "COMPLETED"):
-            there = self._there_by(type)
-            for id, count in there.items():
-                calls = self._tally.changes.get((id, type), Calls())
-                assert count <= calls.acknowledged + calls.in_doubt, (id, type)
-
-    def _check_events(self) -> None:
-        versions = dict(inspect(path_of(self._followed.database)).query("SELECT id, version FROM home_visits"))
-        theirs = dict(inspect(path_of(self._followed.gateway.database)).query("SELECT id, version FROM home_visits"))
-        for id, version in versions.items():
-            events = self._events(str(id))
-            assert sorted({event[0] for event in events}) == list(range(1, int(version) + 1)), (id, events)
-            # What the follower has stored first is told again, once it is known who has done it.
-            assert max(Counter((version, actor == "clerk") for version, _, actor in events).values()) == 1, (id, events)
-            assert version <= theirs[id], (id, events)
-            assert {(type, actor) for _, type, actor in events if actor != "clerk"} <= {("IMPORTED", "import")}
-            own = Counter(type for _, type, actor in events if actor == "clerk")
-            assert own["BOOKED"] <= list(self._tally.booked.values()).count(str(id))
-            for type in ("UPDATED", "CANCELLED", "COMPLETED"):
-                assert own[type] <= self._tally.changes.get((str(id), type), Calls()).acknowledged
-
-    def _check_wiped(self) -> None:
-        for table in ("care_enquiries", "service_user_contacts"):
-            for row in inspect(path_of(self._followed.gateway.database)).records(table):
-                if row["anonymized"] is not None:
-                    names = f"SELECT first_name, last_name, email, phone FROM {table} WHERE id = '{row['id']}'"  # noqa: S608 - ours
-                    assert set(inspect(path_of(self._followed.database)).query(names)) <= {(None, None, None, None)}
-        for row in inspect(path_of(self._followed.database)).records("home_visits"):
-            if row["anonymized"] is not None:
-                changes = f"SELECT changes FROM home_visit_events WHERE home_visit = '{row['id']}'"  # noqa: S608 - ours
-                texts = inspect(path_of(self._followed.database)).query(changes)
-                entries = [entry for (text,) in texts for entry in json.loads(text)]
-                assert all(entry[1:] == [None, None] for entry in entries if entry[0] in ("notes", "service_user_contact"))
-
-    def _events(self, id: str) -> list[tuple[int, str, str]]:
-        events = f"SELECT version, type, actor FROM home_visit_events WHERE home_visit = '{id}' ORDER BY version"  # noqa: S608 - ours
-        return [
-            (int(version), str(type), str(actor))
-            for version, type, actor in inspect(path_of(self._followed.database)).query(events)
-        ]
-
-    def _there_by(self, type: str, actor: str = "link") -> Counter[str]:
-        events = f"SELECT home_visit FROM home_visit_events WHERE actor = '{actor}' AND type = '{type}'"  # noqa: S608 - ours
-        return Counter(str(id) for (id,) in inspect(path_of(self._followed.gateway.database)).query(events))
-
-    def _office_by(self, type: str) -> Counter[str]:
-        return self._there_by(type, "office")
-
-
-async def _awaited(work: Awaitable[HomeVisit]) -> HomeVisit:
-    return await work
-
-
-def _document(visit: HomeVisit) -> dict[str, Any]:
-    return document_of(KINDS["home_visits"], visit, attributes_of(KINDS["home_visits"]))
-
-
-def _text(value: Any) -> Any:
-    return value.replace(tzinfo=None).isoformat(" ") if isinstance(value, datetime) else value
-
-
-def _modified(now: datetime | None) -> dict[str, Any]:
-    return {} if now is None else {"modified": _text(now)}
+    @property
+    def _agreement(self) -> Agreement:
+        return Agreement(self._followed, self._tally)

@@ -33,6 +33,30 @@ async def test_what_is_no_id_of_a_visit_is_asked_for_nowhere(followed: Followed,
 
     assert await documents(followed.database) == await documents(followed.gateway.database)
     assert follower.report.refused == 1
+    assert [path for path in followed.proxy.paths if path.startswith(f"{VISITS}/")] == []
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"9" * 5_000, b'"\\ud800"', b'"\xff"', b'"\x00"'], ids=repr)
+async def test_a_value_that_is_none_costs_one_document(followed: Followed, value: bytes) -> None:
+    followed.proxy.spoil = lambda body: body.replace(b'"the spoilt one"', value)
+    await followed.there.update(world.PENDING, {"notes": "the spoilt one"})
+    follower = followed.follower()
+
+    await follower.follow_once()
+
+    there = [document for document in await documents(followed.gateway.database) if document["_id"] != world.PENDING]
+    assert await documents(followed.database) == there
+    assert follower.report.tallies["home_visits"].new == world.VISITS - 1
+
+
+async def test_a_hint_that_is_no_text_can_be_told_all_the_same(followed: Followed) -> None:
+    followed.proxy.change = lambda _path, _document: {"hint": "the spoilt one", "arg_errors": {"a": ["the spoilt one"]}}
+    followed.proxy.spoil = lambda body: body.replace(b'"the spoilt one"', b'"No \\ud800 here."')
+
+    with pytest.raises(UpstreamRefused) as refused:
+        await followed.carehq.get("home-visits/unknown")
+
+    assert (refused.value.hint, refused.value.arg_errors) == ("No ? here.", {"a": ["No ? here."]})
 
 
 async def test_a_clock_that_is_set_back_asks_once_for_what_changes(followed: Followed) -> None:

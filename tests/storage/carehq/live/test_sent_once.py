@@ -177,7 +177,7 @@ async def test_what_was_changed_since_it_was_booked_is_not_booked_again(account:
     [(id,)] = inspect(path_of(followed.gateway.database)).query("SELECT id FROM home_visits ORDER BY number DESC LIMIT 1")
     await asyncio.sleep(1.1)  # the account shows whole seconds
     await followed.there.update(id, {"date_time": TIME + timedelta(days=1)})
-    followed.clock.added = timedelta(minutes=7)
+    followed.clock.added = timedelta(minutes=12)
 
     with pytest.raises(UpstreamInDoubt):
         await followed.here.book(BOOKING, idempotency_key="k")
