@@ -78,7 +78,7 @@ def settings_for(followed: Followed, **others: Any) -> Settings:
 
 async def test_a_server_that_stops_lets_changes_come_to_their_end(followed: Followed, account: Rewriting) -> None:
     live = live_of(settings_for(followed), followed.database)
-    serving = asyncio.ensure_future(live.background.run())
+    serving = asyncio.ensure_future(live.background[0].run())
     await asyncio.sleep(0)
     visits = live.make_visits(followed.database, world.EVERYBODY, followed.clock, None, None)
     go_on = hold(account)
@@ -100,7 +100,7 @@ async def test_a_server_has_fewer_changes_under_way_than_places(
     followed: Followed, account: Rewriting, executing: int, most: int
 ) -> None:
     live = live_of(settings_for(followed, executing=executing), followed.database)
-    serving = asyncio.ensure_future(live.background.run())
+    serving = asyncio.ensure_future(live.background[0].run())
     await asyncio.sleep(0)
     visits = live.make_visits(followed.database, world.EVERYBODY, followed.clock, None, None)
     go_on = hold(account)

@@ -1,22 +1,21 @@
 """How far an account is followed goes along with what was read of it, into another database and into a backup."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from storage.carehq.live.exchange import Link
 from storage.carehq.live.follower import Follower
+from storage.carehq.live.link import Link
 from storage.carehq.live.writing import LiveHomeVisits
 from storage.errors import UpstreamInDoubt
 from storage.sqlite.backup import backup, restore
 from tests import world
 from tests.databases import database_at, path_of
+from tests.inspection import inspect
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.faulty import Fault
 from tests.storage.carehq.live.test_following import BOOKING, documents
@@ -47,10 +46,9 @@ async def test_a_move_takes_watermark_and_intents_along(followed: Followed, tmp_
     command = [sys.executable, "-c", MOVE, f"sqlite:///{source}", f"sqlite:///{target}"]
     await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=True)
 
-    with closing(sqlite3.connect(source)) as before, closing(sqlite3.connect(target)) as after:
-        for table in ("carehq_account", "carehq_walks", "carehq_intents"):
-            rows = f"SELECT * FROM {table} ORDER BY 1"  # noqa: S608 - ours
-            assert after.execute(rows).fetchall() == before.execute(rows).fetchall() != []
+    for table in ("carehq_account", "carehq_walks", "carehq_intents"):
+        before, after = [sorted(inspect(path).records(table), key=repr) for path in (source, target)]
+        assert after == before != []
     followed.database = moved = await database_at(target).open()
     link = Link(moved, followed.carehq, followed.clock)
     visit = await LiveHomeVisits(link, moved, world.EVERYBODY, followed.clock).book(BOOKING, idempotency_key="k")
