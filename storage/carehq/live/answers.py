@@ -1,4 +1,4 @@
-"""What an account answers: a document, a refusal, or that we are to wait; whatever it sends, it is one of these, or an error of ours."""
+"""What an account answers: a document, a refusal, or that we are to wait."""
 
 import json
 import math
