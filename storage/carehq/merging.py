@@ -95,7 +95,6 @@ def merge(
     now: datetime,
     *,
     origin: Origin = IMPORT,
-    confirmation: ConfirmationStatus = ConfirmationStatus.NOT_REQUIRED,
 ) -> Tally:
     """Write what is new or newer, with an event for each visit; insert stubs of records that are referred to and not stored."""
     connection = session.connection()
@@ -106,7 +105,7 @@ def merge(
         final = _final_states(rows)
         for row in rows:
             if row is final[row["id"], row["modified"]]:
-                _merge_visit(session, batch, row, now, confirmation)
+                _merge_visit(session, batch, row, now)
             else:
                 batch.tally.unchanged += 1
     else:
@@ -152,12 +151,12 @@ def _final_states(rows: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
     return final
 
 
-def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime, confirmation: ConfirmationStatus) -> None:
+def _merge_visit(session: Session, batch: _Batch, row: Row, now: datetime) -> None:
     before = batch.rows.get(row["id"])
     if before is None:
         after = row | {
             "version": 1,
-            "confirmation": confirmation,
+            "confirmation": ConfirmationStatus.NOT_REQUIRED,
             "notes_folded": folded(row["notes"]),
         }
         batch.insert(after)

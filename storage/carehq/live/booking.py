@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import intents, lists
-from storage.carehq.live.client import Answer
+from storage.carehq.live.answers import Answer
 from storage.carehq.live.exchange import NOT_A_VISIT, Exchange, completed, read_visit
 from storage.carehq.live.intents import Intent
 from storage.carehq.live.lists import VISITS

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from storage import lifecycle
 from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import lists
-from storage.carehq.live.client import Answer
+from storage.carehq.live.answers import Answer
 from storage.carehq.live.exchange import Exchange, document_of
 from storage.carehq.live.intents import Intent
 from storage.carehq.live.lists import VISITS

@@ -1,56 +1,27 @@
 """The client of a live account: one signed request, and what came of it, told apart by what it means to whoever asked."""
 
 import asyncio
-import json
-import math
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, Self
+from typing import Self
 from urllib.parse import quote_plus
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from storage.carehq.live.account import BASE, Account, Pairs
+from storage.carehq.live.answers import RATE, Answer, Page, answer_of, read_body, wait_of
 from storage.errors import UpstreamRefused, UpstreamThrottled, UpstreamUnavailable
 
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
 # Somebody waits for it.
 WRITE_SECONDS = 10.0
-CLOCK_SKEW = timedelta(minutes=5)
-LARGEST_ANSWER = 16_000_000
 MOST_ITEMS = 2**31 - 1
 # What repeats a change may repeat a read.
 KEY_CHECKS = 3
-# What an account asks us to wait for is believed up to this.
-LONGEST_WAIT = 300.0
-DEFAULT_WAIT = 5.0
-LONGEST_NUMBER = 100
-# It goes into our log, and to callers.
-LONGEST_HINT = 500
-RATE = "X-CareHQ-RateLimit-"
 FORM = "application/x-www-form-urlencoded"
-
-
-class Answer(NamedTuple):
-    """A document, and when the account's own clock showed that it was sent."""
-
-    document: dict[str, Any]
-    sent: datetime
-
-
-class Page(NamedTuple):
-    """One page of a list, as numbered by the account."""
-
-    items: list[Any]
-    item_count: int
-    page_count: int
-    sent: datetime
 
 
 class CareHQ:
@@ -155,8 +126,8 @@ class CareHQ:
                 method, url, data=body, headers=headers, allow_redirects=False, middlewares=(signing,)
             ) as response:
                 if response.headers.get(f"{RATE}Remaining", "").strip() == "0":
-                    self._allowed_at = time.monotonic() + _wait(response)
-                return _answer(response, await _read(response))
+                    self._allowed_at = time.monotonic() + wait_of(response)
+                return answer_of(response, await read_body(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise UpstreamUnavailable(f"it cannot be reached: {_reason(error)}", may_be_done=False) from None
         except TimeoutError:
@@ -175,90 +146,6 @@ def _session(seconds: float, connector: aiohttp.BaseConnector) -> aiohttp.Client
         headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "home-visits"},
         auto_decompress=False,
     )
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_ANSWER:
-            raise UpstreamUnavailable(f"it answers more than {LARGEST_ANSWER:,} bytes", may_be_done=True)
-    return bytes(body)
-
-
-def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
-    status = response.status
-    # Without a date: as early as the clock of an account may be that accepts our signatures.
-    sent = _date(response) or datetime.now(UTC).replace(microsecond=0) - CLOCK_SKEW
-    document = _json(body)
-    hint = document.get("hint") if isinstance(document, dict) else None
-    hint = " ".join(_readable(hint[:LONGEST_HINT]).split()) if isinstance(hint, str) else ""
-    if status == 200 and isinstance(document, dict):
-        return Answer(document, sent)
-    if status == 429:
-        raise UpstreamThrottled(_wait(response))
-    if 400 <= status < 500 and isinstance(document, dict):
-        raise UpstreamRefused(status, hint, _arg_errors(document))
-    what = f"it answers {status}" + ("" if isinstance(document, dict) else ", and no JSON object")
-    raise UpstreamUnavailable(what, may_be_done=True)
-
-
-def _json(body: bytes) -> Any:
-    """Return what a body holds, None where it is no JSON; a value that is none, such as NaN, costs no more than its document."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return _lenient.decode(body.decode(errors="surrogateescape"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _number(digits: str) -> float:
-    """Return a whole number, an infinite one where that would be too long."""
-    return int(digits) if len(digits) < LONGEST_NUMBER else math.inf
-
-
-_lenient = json.JSONDecoder(strict=False, parse_constant=float, parse_int=_number)
-
-
-def _readable(text: str) -> str:
-    """Return a text without what is no character."""
-    return text.encode(errors="replace").decode()
-
-
-def _date(response: aiohttp.ClientResponse) -> datetime | None:
-    """Return what the account's clock showed, None where that cannot be read."""
-    try:
-        sent = parsedate_to_datetime(response.headers["Date"])
-        return sent.astimezone(UTC) if sent.tzinfo else sent.replace(tzinfo=UTC)
-    except (KeyError, ValueError, TypeError, OverflowError):
-        return None
-
-
-def _wait(response: aiohttp.ClientResponse) -> float:
-    """Return for how many seconds the account asks us to wait, by its own clock where it shows it."""
-    now = (_date(response) or datetime.now(UTC)).timestamp()
-    for name, since in (("Retry-After", 0.0), (f"{RATE}Reset", now)):
-        try:
-            seconds = float(response.headers[name]) - since
-        except (KeyError, ValueError):
-            continue
-        if not math.isnan(seconds):
-            return min(max(seconds, 0.1), LONGEST_WAIT)
-    return DEFAULT_WAIT
-
-
-def _arg_errors(document: dict[str, Any]) -> dict[str, list[str]]:
-    errors = document.get("arg_errors")
-    if not isinstance(errors, dict):
-        return {}
-    return {
-        name: [_readable(text) for text in texts if isinstance(text, str)]
-        for name, texts in errors.items()
-        if isinstance(texts, list)
-    }
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from storage.caller import Caller
 from storage.carehq.documents import HomeVisitDocument
 from storage.carehq.live import intents, lists
-from storage.carehq.live.client import Answer, Page
+from storage.carehq.live.answers import Answer, Page
 from storage.carehq.live.intents import Intent
 from storage.carehq.live.link import Link, unavailable_for_now
 from storage.carehq.live.lists import VISITS

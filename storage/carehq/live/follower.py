@@ -16,7 +16,8 @@ from sqlmodel import Session, select
 from storage.carehq.documents import Document, Kind
 from storage.carehq.importing import ImportReport
 from storage.carehq.live import intents, lists
-from storage.carehq.live.client import CareHQ, Page
+from storage.carehq.live.answers import Page
+from storage.carehq.live.client import CareHQ
 from storage.carehq.live.comparing import MOST_LOOKED_AT, compare
 from storage.carehq.live.lists import REFERENCES, VISITS, Rows
 from storage.carehq.live.progress import FollowedAccount, Walk, lead, resign

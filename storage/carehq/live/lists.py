@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from storage.carehq.documents import KINDS, Document, Kind, parse_instant, problems, read_document
 from storage.carehq.exporting import attributes_of
-from storage.carehq.live.client import Page
+from storage.carehq.live.answers import Page
 from storage.carehq.live.progress import CLOCK_SKEW, Walk
 
 VISITS: Final = KINDS["home_visits"]

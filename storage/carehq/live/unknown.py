@@ -32,17 +32,17 @@ def named(kind: Kind, documents: Iterable[Document]) -> dict[str, set[str]]:
 
 async def unknown(database: Database, kind: Kind, ids: Iterable[str]) -> set[str]:
     """Return those of which nothing is stored, or nothing but the ID."""
-    wanted = set(ids)
-    if not wanted:
-        return wanted
+    candidates = set(ids)
+    if not candidates:
+        return candidates
     rows: Sequence[Any] = await database.fetch(
-        _known(database.dialect, kind), {"ids": database.dialect.list_value(sorted(wanted))}
+        _with_details(database.dialect, kind), {"ids": database.dialect.list_value(sorted(candidates))}
     )
-    return wanted - {row[0] for row in rows}
+    return candidates - {row[0] for row in rows}
 
 
 @lru_cache
-def _known(dialect: Dialect, kind: Kind) -> Statement:
+def _with_details(dialect: Dialect, kind: Kind) -> Statement:
     table = kind.table
     details = [table.c[name] for name in kind.document.model_fields if name != "id" and table.c[name].nullable]
     has_details = sa.or_(*(column.is_not(None) for column in details))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from storage.caller import Caller, Role
 from storage.carehq.documents import KINDS
 from storage.carehq.exporting import attributes_of, document_of
-from storage.carehq.live.client import Answer, CareHQ
+from storage.carehq.live.answers import Answer
+from storage.carehq.live.client import CareHQ
 from storage.database import Database
 from storage.errors import (
     HomeVisitNotFound,

@@ -9,7 +9,8 @@ from aiohttp.test_utils import TestServer
 
 from storage.carehq.live import lists
 from storage.carehq.live.account import Account
-from storage.carehq.live.client import LONGEST_HINT, CareHQ
+from storage.carehq.live.answers import LONGEST_HINT
+from storage.carehq.live.client import CareHQ
 from storage.carehq.live.following import Following
 from storage.errors import UpstreamRefused
 from storage.instants import clock as system_clock

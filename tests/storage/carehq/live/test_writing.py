@@ -76,7 +76,7 @@ async def test_what_our_rules_refuse_is_not_asked(followed: Followed) -> None:
     before = len(followed.proxy.requests)
 
     with pytest.raises(InvalidInput):
-        await followed.here.book(BookingInput(world.FOR_WILLOWS, TIME.replace(year=1800), VisitType.VIRTUAL, VisitHost.NURSE))
+        await followed.here.book(BookingInput(world.FOR_WILLOWS, TIME.replace(year=1800), VisitHost.NURSE, VisitType.VIRTUAL))
     with pytest.raises(HomeVisitNotPending):
         await followed.here.cancel(world.CANCELLED)
     with pytest.raises(NotHere):
