@@ -76,6 +76,7 @@ class RequestState:
     client: str | None = None
     trace_id: str | None = None
     reason: str | None = None
+    cost: int = 0
 
     def __init__(self, id: str | None = None) -> None:
         # It has to be unlike others, not secret: random bytes of the system's would be a system call.
@@ -184,12 +185,13 @@ class Operations(Generic[C]):
         if result is None:
             return None
         self._concurrency.shares.charge(caller.subject, result.cost)
-        state.caller, state.request, state.operation = caller, request, result.operation
+        state.caller, state.request, state.operation, state.cost = caller, request, result.operation, result.cost
         return Response(result.data, [], True, None, self._extensions(state, result))
 
     def defer(self, state: RequestState) -> None:
-        """Have the next requests for an operation that was run `at_once` not tried so."""
-        if self._at_once is not None and state.request is not None:
+        """Take back what was charged for an operation that was run `at_once`, and have the next requests for it not tried so."""
+        if self._at_once is not None and state.request is not None and state.caller is not None:
+            self._concurrency.shares.charge(state.caller.subject, -state.cost)
             self._at_once.defer(state.request)
 
     @property

@@ -62,6 +62,7 @@ class Work:
     cleaned: list[str] = field(default_factory=list)
     running: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    cost: int = 0
 
     def hello(self, _info: GraphQLResolveInfo[Any], name: str | None) -> str:
         self.ran.append("hello")
@@ -124,12 +125,11 @@ class Work:
         result: Any = execute(SCHEMA, document, self, make_context(), request.variables, request.operation_name)
         return None if result.errors else self._result(operation, result)
 
-    @staticmethod
-    def _result(operation: OperationDefinitionNode, result: Any) -> Result:
+    def _result(self, operation: OperationDefinitionNode, result: Any) -> Result:
         errors = result.errors or []
         if result.data is None and not any(error.path for error in errors):
             return _request_error("BAD_USER_INPUT", *errors, operation=operation)
-        return Result(result.data, errors, True, operation)
+        return Result(result.data, errors, True, operation, cost=self.cost)
 
 
 def _request_error(code: str, *errors: GraphQLError, operation: OperationDefinitionNode | None = None) -> Result:

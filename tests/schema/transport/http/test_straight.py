@@ -1,6 +1,7 @@
 """Which requests are answered straight: whole ones on an idle connection, and never before what came first."""
 
 import asyncio
+import gzip
 import json
 import re
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 from schema.execution.engine import Request, Result
 from schema.transport.concurrency import ConcurrencyLimiter
 from schema.transport.http.protocol import Connection as ServedConnection
+from schema.transport.shares import ShareLimits, Shares
 from tests.schema.transport.http.served import AMY, WAIT, Connection, Served, at_once, post, served, until
 from tests.schema.transport.http.streams import TURN, Wire, run, settle
 
@@ -202,6 +204,17 @@ async def concurrently(server: Served, number: int) -> list[bytes]:
             assert body == b'{"data":{"hello":"Hello, %b!"}}' % name.encode()
             received.append(body)
         return received
+
+
+async def test_what_is_left_to_the_ordinary_way_once_it_was_run_is_paid_for_once() -> None:
+    shares = Shares(ShareLimits(rate=100, seconds=10), clock=lambda: 0.0)
+    async with served(straight=True, concurrency=ConcurrencyLimiter(shares=shares)) as server:
+        server.work.cost = 100
+        response = await server.ask({"query": "{ long(characters: 70000) }"}, Accept_Encoding="gzip")
+        long = json.loads(gzip.decompress(await response.read()))
+
+    assert len(long["data"]["long"]) == 70_000
+    assert (server.straight_answers, shares.share(AMY.subject).available) == (0, 900)
 
 
 async def test_nobody_gets_the_answer_of_another() -> None:
