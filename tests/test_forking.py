@@ -72,6 +72,7 @@ def open_files(process: Process) -> list[str]:
     return sorted(str(path.readlink()).partition(":")[0] for path in Path(f"/proc/{process.pid}/fd").iterdir())
 
 
+@pytest.mark.sqlite  # to PostgreSQL a server opens connections as it needs them
 def test_a_fork_has_no_files_but_its_own(tmp_path: Path) -> None:
     with serving(tmp_path, forked=False) as own:
         files = open_files(own)
