@@ -24,6 +24,8 @@ from storage.queries.statements import Statement, compiled
 LONGEST_PAUSE = 300.0
 # Why it lags is told when it begins to, and then so often.
 TELL_SECONDS = 300.0
+# A process that follows comes to an end of what has changed within so many seconds.
+LATE_SECONDS = 10.0
 ACCOUNT = table_of(FollowedAccount)
 
 log = logging.getLogger(__name__)
@@ -61,18 +63,18 @@ class Following:
     async def poll(self) -> float:
         """Read what has changed, if nobody else does; return for how many seconds to wait now."""
         try:
-            if await self._is_free():
-                self.last_synced = await self.follower.follow_once()
+            if not await self._is_free():
+                return self._waited()
+            self.last_synced = await self.follower.follow_once()
         except NotTheFollower:
-            pass
+            return self._waited()
         except UpstreamThrottled as throttled:
             return self._failed(throttled, throttled.seconds)
         except (UpstreamUnavailable, UpstreamRefused, DatabaseUnusable) as failure:
             return self._failed(failure, 0)
-        else:
-            if self._failures:
-                log.info("CareHQ is followed again")
-            self._failures, self._told_at = 0, float("-inf")
+        if self._failures:
+            log.info("CareHQ is followed again")
+        self._failures, self._told_at = 0, float("-inf")
         return self._poll_seconds
 
     async def _is_free(self) -> bool:
@@ -86,20 +88,29 @@ class Following:
         self.last_synced = last_synced and instant(last_synced)
         return holder in (None, self.follower.name) or not is_held(held_until and instant(held_until), self._clock())
 
+    def _waited(self) -> float:
+        """Leave it to another process; tell where that one is late."""
+        if self.last_synced is not None and self.lag_seconds() > 3 * self._poll_seconds + LATE_SECONDS:
+            self._tell("Another process follows it, or was killed while it did: then one goes on within a minute.")
+        return self._poll_seconds
+
     def _failed(self, failure: Refusal, pause: float) -> float:
-        now = asyncio.get_running_loop().time()
         # A long walk that is broken off now and then comes to its end.
         has_progressed = self.follower.pages_stored > self._pages_read
         self._failures = 1 if has_progressed else self._failures + 1
         self._pages_read = self.follower.pages_stored
         longest = min(self._poll_seconds * 2**self._failures, LONGEST_PAUSE)
         pause = max(pause, longest * random.uniform(0.75, 1))  # noqa: S311 - jitter is no secret
+        why = f"It cannot be used for now: {failure.reason}." if isinstance(failure, UpstreamUnavailable) else failure
+        self._tell(f"{why} Trying again in {pause:.0f} s")
+        return pause
+
+    def _tell(self, why: str) -> None:
+        now = asyncio.get_running_loop().time()
         if now - self._told_at >= TELL_SECONDS:
             self._told_at = now
             since = f"{self.last_synced:%Y-%m-%d %H:%M:%S} UTC" if self.last_synced else "never"
-            why = f"It cannot be used for now: {failure.reason}." if isinstance(failure, UpstreamUnavailable) else failure
-            log.warning("CareHQ is not followed, and was last read to its end: %s. %s Trying again in %.0f s", since, why, pause)
-        return pause
+            log.warning("CareHQ is not followed, and was last read to its end: %s. %s", since, why)
 
     async def _resign(self) -> None:
         try:

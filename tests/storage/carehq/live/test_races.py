@@ -89,6 +89,28 @@ async def test_a_lease_that_a_wrong_clock_has_dated_holds_nobody_up(followed: Fo
     assert following.follower.leads
 
 
+async def test_a_process_that_waits_for_another_tells_once_where_that_is_late(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    await followed.follower().follow_once()  # and is killed
+    following = Following(followed.database, followed.carehq, followed.clock, poll_seconds=1)
+
+    await following.poll()
+    in_time = caplog.text
+    followed.clock.added = timedelta(seconds=20)
+    for _ in range(3):
+        await following.poll()
+    late = [record.message for record in caplog.records]
+    followed.clock.added = timedelta(seconds=70)
+    await following.poll()
+
+    assert in_time == ""
+    assert len(late) == 1
+    assert late[0].startswith("CareHQ is not followed, and was last read to its end: ")
+    assert late[0].endswith(" UTC. Another process follows it, or was killed while it did: then one goes on within a minute.")
+    assert following.follower.leads
+
+
 @pytest.mark.parametrize("number", [-1, 2**31, 2**64 - 1, 1.5, "3", None])
 @pytest.mark.parametrize("name", ["item_count", "page_count"])
 async def test_a_number_that_no_list_has_is_another_form(followed: Followed, name: str, number: object) -> None:
