@@ -13,7 +13,7 @@ from storage.carehq.merging import Tally, merge
 from storage.conflicts import Conflicts
 from storage.errors import UpstreamInDoubt
 from storage.events.appending import IMPORT, Origin, append_event
-from storage.models import ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
+from storage.models import CareEnquiry, ConfirmationStatus, HomeVisit, HomeVisitEvent, HomeVisitEventType, IdempotencyKey
 from storage.repository import INSERT_KEY
 
 
@@ -27,10 +27,12 @@ class Outcome(NamedTuple):
 
 def store_outcome(session: Session, intent: Intent, document: HomeVisitDocument, outcome: Outcome, now: datetime) -> HomeVisit:
     """Store a document that is what came of an intent; raise UpstreamInDoubt where it is what came of another one."""
+    is_booking = outcome.type is HomeVisitEventType.BOOKED
+    if is_booking:
+        _wait_for_other_bookings(session, document.care_enquiry)
     if intent.key and (visit := _booked_by_key(session, intent.subject, intent.key)):
         # Another process has looked for it meanwhile.
         return visit
-    is_booking = outcome.type is HomeVisitEventType.BOOKED
     stored = _visit(session, document.id)
     if is_booking and stored and _is_booked(session, stored):
         raise UpstreamInDoubt
@@ -56,6 +58,11 @@ def merged(session: Session, document: HomeVisitDocument, now: datetime, origin:
         tally.add(found)
     session.flush()
     return session.exec(select(HomeVisit).where(HomeVisit.id == document.id).execution_options(populate_existing=True)).one()
+
+
+def _wait_for_other_bookings(session: Session, care_enquiry: str) -> None:
+    """Let who stores a booking for the same care enquiry end first, and others after this: of two, one sees the other's."""
+    session.exec(select(CareEnquiry.id).where(CareEnquiry.id == care_enquiry).with_for_update(key_share=True)).all()
 
 
 def _visit(session: Session, id: str) -> HomeVisit | None:
