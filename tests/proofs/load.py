@@ -224,7 +224,8 @@ async def loaded(url: str, *, writers: int, readers: int, subscribers: int, paus
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [error for error in ended if isinstance(error, Exception)] == []
+        errors = [error for error in ended if isinstance(error, Exception)]
+        assert errors == [], errors  # pytest rewrites asserts of tests alone
 
 
 def _headers(caller: str) -> dict[str, str]:
