@@ -92,7 +92,7 @@ class Load:
                 answer = await response.json()
         finally:
             del self.pending[request]
-        [error] = answer.get("errors") or [None]
+        error, *_ = answer.get("errors") or [None]  # a page of several fields may have one for each
         # It was saved, though it could not be read afterwards.
         is_saved = error is not None and error["extensions"].get("committed", False)
         code = None if error is None else "COMMITTED" if is_saved else error["extensions"]["code"]
@@ -181,17 +181,22 @@ class Load:
         events = self.received.setdefault(name, [])
         payload: dict[str, Any] = {"query": CHANGED, "variables": {"after": BEGINNING}}
         while True:
-            async with self.session.ws_connect(self.url, protocols=["graphql-transport-ws"], headers=_headers(name)) as socket:
-                await socket.send_json({"type": "connection_init"})
-                await socket.receive()
-                await socket.send_json({"type": "subscribe", "id": "1", "payload": payload})
-                async for message in socket:
-                    if not (found := EVENT.search(message.data)):
-                        self.ends[str(message.data)[:200]] += 1
-                        break
-                    payload["variables"] = {"after": found[1]}
-                    events.append((int(found[3]), found[2]))
-            self.ends[f"closed {socket.close_code}"] += 1
+            try:
+                async with self.session.ws_connect(
+                    self.url, protocols=["graphql-transport-ws"], headers=_headers(name)
+                ) as socket:
+                    await socket.send_json({"type": "connection_init"})
+                    await socket.receive()
+                    await socket.send_json({"type": "subscribe", "id": "1", "payload": payload})
+                    async for message in socket:
+                        if not (found := EVENT.search(message.data)):
+                            self.ends[str(message.data)[:200]] += 1
+                            break
+                        payload["variables"] = {"after": found[1]}
+                        events.append((int(found[3]), found[2]))
+                self.ends[f"closed {socket.close_code}"] += 1
+            except aiohttp.ClientError as error:
+                self.ends[type(error).__name__] += 1
             self.reconnected += 1
             await asyncio.sleep(0.2)
 
