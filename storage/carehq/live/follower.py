@@ -143,7 +143,7 @@ class Follower:
         for turn in range(MAX_WALKS):
             rows = Rows()
             while True:
-                walk, asked = walks[kind.name], self._clock()
+                walk, requested_at = walks[kind.name], self._clock()
                 page, attributes = await self._page(walk, kind, attributes)
                 if walk.began is None:
                     is_set_back = lists.set_back(walk, page)
@@ -156,7 +156,7 @@ class Follower:
                 is_whole = is_ended and ((not after.has_shrunk and rows.are_all()) or turn == MAX_WALKS - 1)
                 if is_ended:
                     after = lists.ended(after, is_whole=is_whole)
-                await self._store(kind, page.items, asked, after, synced if is_whole else None)
+                await self._store(kind, page.items, requested_at, after, synced if is_whole else None)
                 walks[kind.name] = after
                 if is_ended:
                     break
@@ -174,16 +174,16 @@ class Follower:
             return await self._carehq.page(lists.path_of(kind), lists.pairs_of(walk, certain)), certain
 
     async def _store(
-        self, kind: Kind, items: Sequence[Any], asked: datetime, walk: Walk | None = None, synced: datetime | None = None
+        self, kind: Kind, items: Sequence[Any], requested_at: datetime, walk: Walk | None = None, synced: datetime | None = None
     ) -> None:
-        """Store documents of an answer to what was `asked` then."""
+        """Store documents of an answer to a request of that time."""
         documents = self._read(kind, items)
         await self._references.fetch_for(kind, documents)
         if kind is VISITS:
             await self._wipe_people(documents)
         if synced is not None and self._state is not None:
             self._state.account.last_synced = synced
-        tally = await self._merge(kind, documents, walk, asked)
+        tally = await self._merge(kind, documents, walk, requested_at)
         self._tally(kind).add(tally)
         self.pages_stored += 1
 
@@ -204,16 +204,16 @@ class Follower:
             await self._references.fetch_anew(await self._database.write(lambda session: people_to_wipe(session, wiped)))
 
     async def _merge(
-        self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None, asked: datetime | None = None
+        self, kind: Kind, documents: Sequence[Document], walk: Walk | None = None, requested_at: datetime | None = None
     ) -> Tally:
         """Store documents, the walk that they belong to, and how far the account is followed."""
-        asked_at = {document.id: asked for document in documents if asked is not None and kind is VISITS}
+        request_times = {document.id: requested_at for document in documents if requested_at is not None and kind is VISITS}
 
         def work(session: Session) -> Tally | dict[str, datetime] | None:
             self._lead(session)
             if kind is VISITS and intents.are_concerned(session, documents, self._clock()):
                 return None
-            if outdated := changed_since(session, asked_at):
+            if outdated := changed_since(session, request_times):
                 return outdated
             if walk is not None:
                 session.merge(walk)
@@ -224,11 +224,11 @@ class Follower:
                 # Who makes a change stores it, with the event that tells of it.
                 await self._pause(WAIT_SECONDS)
             else:
-                asked = self._clock()
+                requested_at = self._clock()
                 again = [document for id in sorted(tally) for document in await self._single(id)]
                 documents = [document for document in documents if document.id not in tally] + again
                 # What was seen before it was asked again is in its answer, whatever the clock showed: it may be set back.
-                asked_at |= {id: max(asked, at + TICK) for id, at in tally.items()}
+                request_times |= {id: max(requested_at, at + TICK) for id, at in tally.items()}
         return tally
 
     async def _single(self, id: str) -> list[Document]:
@@ -253,12 +253,12 @@ class Follower:
             while is_new:
                 pairs = [("attributes", name) for name in lists.attributes_to_ask(kind, certain_only=True)]
                 pairs += [("page", str(page)), ("per_page", str(lists.PER_PAGE)), ("sort", "-_id")]
-                asked = self._clock()
+                requested_at = self._clock()
                 found = await self._carehq.page(lists.path_of(kind), pairs)
                 ids = [item["_id"] for item in found.items if isinstance(item, dict) and is_identifier(str(item.get("_id")))]
                 new = await unknown(self._database, kind, ids)
                 items = [item for item in found.items if isinstance(item, dict) and item.get("_id") in new]
-                await self._store(kind, items, asked)
+                await self._store(kind, items, requested_at)
                 is_new, page = len(new) == len(ids) > 0 and page < found.page_count, page + 1
         self._looked = now
 
@@ -270,10 +270,10 @@ class Follower:
             await self._walk(walks, VISITS)
         else:
             for id in sorted(comparison.missed):
-                asked = self._clock()
+                requested_at = self._clock()
                 documents = await self._single(id)
                 await self._references.fetch_for(VISITS, documents)
-                self._tally(VISITS).add(await self._merge(VISITS, documents, asked=asked))
+                self._tally(VISITS).add(await self._merge(VISITS, documents, requested_at=requested_at))
         self.vanished = len(comparison.vanished)
         _tell("CareHQ does not list %d visits that are kept here; nothing was deleted: %s", comparison.vanished)
         _tell("CareHQ has %d visits as they were before what is kept here; nothing was changed: %s", comparison.older)

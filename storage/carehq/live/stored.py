@@ -10,18 +10,18 @@ from storage.events.appending import EVENTS
 from storage.models import HomeVisit, ServiceUserContact
 
 
-def changed_since(session: Session, asked: Mapping[str, datetime]) -> dict[str, datetime]:
+def changed_since(session: Session, request_times: Mapping[str, datetime]) -> dict[str, datetime]:
     """Return those visits that were changed here since the account was asked for them, by its answer to a change, and when.
 
     What it showed before may be older, within the same whole second.
     """
-    if not asked:
+    if not request_times:
         return {}
     latest = sa.select(EVENTS.c.home_visit, sa.func.max(EVENTS.c.at)).where(
-        EVENTS.c.home_visit.in_(asked), EVENTS.c.at >= min(asked.values())
+        EVENTS.c.home_visit.in_(request_times), EVENTS.c.at >= min(request_times.values())
     )
     found = session.connection().execute(latest.group_by(EVENTS.c.home_visit))
-    return {id: at for id, at in found if at >= asked[id]}
+    return {id: at for id, at in found if at >= request_times[id]}
 
 
 def people_to_wipe(session: Session, visits: Collection[str]) -> dict[str, set[str]]:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from email.utils import format_datetime
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -148,12 +148,19 @@ class Faulty:
         raise asyncio.CancelledError
 
 
+P = TypeVar("P", bound=Faulty)
+
+
 @asynccontextmanager
-async def faulty(origin: str) -> AsyncIterator[tuple[Faulty, str]]:
+async def proxied(origin: str, kind: type[P]) -> AsyncIterator[tuple[P, str]]:
     """Yield a proxy before an account, and its own origin."""
     async with aiohttp.ClientSession() as session:
-        proxy = Faulty(origin, session)
+        proxy = kind(origin, session)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", proxy.handle)
         async with TestServer(app) as server:
             yield proxy, f"http://{server.host}:{server.port}"
+
+
+def faulty(origin: str) -> AbstractAsyncContextManager[tuple[Faulty, str]]:
+    return proxied(origin, Faulty)

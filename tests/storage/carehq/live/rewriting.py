@@ -1,15 +1,13 @@
 """A CareHQ account that a test answers for: a proxy before a gateway of ours, which may hold, answer or rewrite each request."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from tests.storage.carehq.live.faulty import Faulty, Request
+from tests.storage.carehq.live.faulty import Faulty, Request, proxied
 
 
 async def _pass(_request: web.Request) -> web.StreamResponse | None:
@@ -52,12 +50,6 @@ class Rewriting(Faulty):
         return self._cut(request)
 
 
-@asynccontextmanager
-async def rewriting(origin: str) -> AsyncIterator[tuple[Rewriting, str]]:
-    """Yield a proxy before an account, and its own origin."""
-    async with aiohttp.ClientSession() as session:
-        proxy = Rewriting(origin, session)
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", proxy.handle)
-        async with TestServer(app) as server:
-            yield proxy, f"http://{server.host}:{server.port}"
+def rewriting(origin: str) -> AbstractAsyncContextManager[tuple[Rewriting, str]]:
+    """Have a proxy before an account, and its own origin."""
+    return proxied(origin, Rewriting)
