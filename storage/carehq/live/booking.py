@@ -41,6 +41,18 @@ class Attempt(NamedTuple):
     assigned_to: str | None
 
 
+class Known(NamedTuple):
+    """What is known here of visits, by their IDs: which were booked through here, which were changed since they were read first.
+
+    The account does not tell of a change in the second in which a visit was made. `others_under_way`: somebody else books for the
+    same care enquiry just now.
+    """
+
+    booked: set[str]
+    changed: set[str]
+    others_under_way: bool
+
+
 # Returns the visit that a key has booked, or the attempt to: a new one unless there is one of this key, other than that of the
 # intent which is to be replaced.
 Declare = Callable[[Session, Intent | None], HomeVisit | Attempt]
@@ -145,18 +157,20 @@ async def _find(exchange: Exchange, intent: Intent, booking: BookingInput) -> Ho
     if not likely:
         return None
     await exchange.has_become(lambda session: not intents.others_under_way(session, intent, exchange.clock()))
-    booked, others = await exchange.read(partial(_booked_here, exchange, intent, [document.id for document in likely]))
-    unbooked = [document for document in likely if document.id not in booked]
+    known = await exchange.read(partial(_known, exchange, intent, [document.id for document in likely]))
+    unbooked = [document for document in likely if document.id not in known.booked]
     values = {name: getattr(booking, name) for name in LIKENESS}
     alike = [document for document in unbooked if not differing(document, values)]
-    if (alike and others) or (not alike and any(document.modified != document.created for document in unbooked)):
+    was_changed = any(document.modified != document.created or document.id in known.changed for document in unbooked)
+    if (alike and known.others_under_way) or (not alike and was_changed):
         raise UpstreamInDoubt
     return alike[0] if alike else None
 
 
-def _booked_here(exchange: Exchange, intent: Intent, ids: list[str], session: Session) -> tuple[set[str], bool]:
-    """Return which visits were booked through here, and whether somebody else books for the same care enquiry just now."""
+def _known(exchange: Exchange, intent: Intent, ids: list[str], session: Session) -> Known:
     booked = select(HomeVisitEvent.home_visit).where(
         col(HomeVisitEvent.home_visit).in_(ids), HomeVisitEvent.type == HomeVisitEventType.BOOKED
     )
-    return set(session.exec(booked)), intents.others_under_way(session, intent, exchange.clock())
+    changed = select(HomeVisit.id).where(col(HomeVisit.id).in_(ids), HomeVisit.version > 1)
+    others_under_way = intents.others_under_way(session, intent, exchange.clock())
+    return Known(set(session.exec(booked)), set(session.exec(changed)), others_under_way)

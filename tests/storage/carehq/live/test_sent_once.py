@@ -18,6 +18,7 @@ from tests.inspection import inspect
 from tests.storage.carehq.live.beside import BOOKING, TIME, Barrier, count, elsewhere, events
 from tests.storage.carehq.live.conftest import Followed
 from tests.storage.carehq.live.rewriting import Rewriting
+from tests.storage.carehq.live.test_following import documents
 
 __all__ = ["elsewhere"]
 
@@ -158,8 +159,15 @@ async def test_what_the_follower_has_stored_before_is_booked_by_its_key(account:
     assert len(proxy.sent("PUT")) == 1
 
 
-async def test_what_was_changed_since_it_was_booked_is_not_booked_again(account: tuple[Followed, Rewriting]) -> None:
+@pytest.mark.parametrize("is_changed_here", [False, True])
+async def test_what_was_changed_since_it_was_booked_is_not_booked_again(
+    account: tuple[Followed, Rewriting], is_changed_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account shows whole seconds: that it was changed in the same one is known from here alone."""
     followed, proxy = account
+    if is_changed_here:
+        now = followed.clock()
+        monkeypatch.setattr("resolvers.operations.clock", lambda: now)
     failed = False
 
     async def before(request: web.Request) -> web.StreamResponse | None:
@@ -175,8 +183,17 @@ async def test_what_was_changed_since_it_was_booked_is_not_booked_again(account:
         await followed.here.book(BOOKING, idempotency_key="k")
     failed = False
     [(id,)] = inspect(path_of(followed.gateway.database)).query("SELECT id FROM home_visits ORDER BY number DESC LIMIT 1")
-    await asyncio.sleep(1.1)  # the account shows whole seconds
-    await followed.there.update(id, {"date_time": TIME + timedelta(days=1)})
+    changes = {"date_time": TIME + timedelta(days=1)}
+    if is_changed_here:
+        followed.clock.added = timedelta(minutes=1)
+        await followed.follower().follow_once()
+        del proxy.rewrite
+        await followed.here.update(id, changes)
+        [shown] = [visit for visit in await documents(followed.gateway.database) if visit["_id"] == id]
+        assert shown["modified"] == shown["created"]
+    else:
+        await asyncio.sleep(1.1)
+        await followed.there.update(id, changes)
     followed.clock.added = timedelta(minutes=12)
 
     with pytest.raises(UpstreamInDoubt):
