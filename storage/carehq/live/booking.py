@@ -41,8 +41,8 @@ class Attempt(NamedTuple):
     assigned_to: str | None
 
 
-class Known(NamedTuple):
-    """What is known here of visits, by their IDs: which were booked through here, which were changed since they were read first.
+class LocalHistory(NamedTuple):
+    """What happened here to visits, by their IDs: which were booked through here, which were changed since they were read first.
 
     The account does not tell of a change in the second in which a visit was made. `others_under_way`: somebody else books for the
     same care enquiry just now.
@@ -157,20 +157,20 @@ async def _find(exchange: Exchange, intent: Intent, booking: BookingInput) -> Ho
     if not likely:
         return None
     await exchange.has_become(lambda session: not intents.others_under_way(session, intent, exchange.clock()))
-    known = await exchange.read(partial(_known, exchange, intent, [document.id for document in likely]))
-    unbooked = [document for document in likely if document.id not in known.booked]
+    history = await exchange.read(partial(_local_history, exchange, intent, [document.id for document in likely]))
+    unbooked = [document for document in likely if document.id not in history.booked]
     values = {name: getattr(booking, name) for name in LIKENESS}
     alike = [document for document in unbooked if not differing(document, values)]
-    was_changed = any(document.modified != document.created or document.id in known.changed for document in unbooked)
-    if (alike and known.others_under_way) or (not alike and was_changed):
+    was_changed = any(document.modified != document.created or document.id in history.changed for document in unbooked)
+    if (alike and history.others_under_way) or (not alike and was_changed):
         raise UpstreamInDoubt
     return alike[0] if alike else None
 
 
-def _known(exchange: Exchange, intent: Intent, ids: list[str], session: Session) -> Known:
+def _local_history(exchange: Exchange, intent: Intent, ids: list[str], session: Session) -> LocalHistory:
     booked = select(HomeVisitEvent.home_visit).where(
         col(HomeVisitEvent.home_visit).in_(ids), HomeVisitEvent.type == HomeVisitEventType.BOOKED
     )
     changed = select(HomeVisit.id).where(col(HomeVisit.id).in_(ids), HomeVisit.version > 1)
     others_under_way = intents.others_under_way(session, intent, exchange.clock())
-    return Known(set(session.exec(booked)), set(session.exec(changed)), others_under_way)
+    return LocalHistory(set(session.exec(booked)), set(session.exec(changed)), others_under_way)
