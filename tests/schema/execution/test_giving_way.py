@@ -8,8 +8,10 @@ from time import thread_time
 from typing import Any
 
 import pytest
+from graphql import get_introspection_query
 
 from schema.execution.engine import Request, Result, Served
+from storage.database import Database
 from tests import world
 from tests.asking import Ask, engine
 from tests.databases import copied, database_at
@@ -115,3 +117,16 @@ async def test_windows_that_all_fail_stop_nobody(many: Ask) -> None:
     assert [node["assignedTo"] for node in nodes] == [None] * LOCATIONS
     print(f"{len(turns)} turns, at most {max(turns) * 1e3:.1f} ms")
     assert max(turns) < 0.1
+
+
+async def test_others_are_served_while_the_schema_is_shown(database: Database) -> None:
+    ask = Ask(database, engine(planned=True))
+    document = get_introspection_query().replace("{", "{ viewer { subject }", 1)
+    whole = await ask.engine.execute(Request(document, None, {}), ask.context())
+
+    result, turns = await beside_others(ask, Request(document, None, {}))
+
+    assert (result.errors, result.data) == ([], whole.data)
+    assert (result.data or {}).keys() == {"viewer", "__schema"}
+    print(f"{len(turns)} turns, at most {max(turns) * 1e3:.1f} ms")
+    assert len(turns) > 5
