@@ -78,6 +78,18 @@ def test_no_more_than_ten_errors_are_told() -> None:
     assert {code for code, _ in refused} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
+def test_of_one_value_no_more_than_three_errors_are_told() -> None:
+    """The library tells each with the whole value, printed once more."""
+    unknown = " ".join(f"field{n}: 1" for n in range(20))
+
+    refused = refusals(f"{{ homeVisits(filter: {{ {unknown} }}, first: true) {{ totalCount }} }}", suggest=False)
+
+    assert [message.partition(", found")[0] for _, message in refused] == [
+        *(f"Expected value of type 'HomeVisitFilter' not to include unknown field 'field{n}'" for n in range(3)),
+        "Int cannot represent non-integer value: true.",
+    ]
+
+
 def test_suggestions_give_nothing_away_where_the_schema_is_not_shown() -> None:
     refused = refusals("{ viewer { subjects } }", suggest=False)
 
