@@ -45,6 +45,13 @@ class Agreement(NamedTuple):
         self._check_events()
         self._check_wiped()
 
+    def may_be_there(self, booking: BookingInput) -> bool:
+        """Tell whether a visit that nobody here was told may be this booking: it has what never changes, and was changed."""
+        fixed = {name: getattr(booking, name) for name in ("care_enquiry", "visit_type", "service_user_contact")}
+        booked = self.tally.booked.values()
+        rows = inspect(path_of(self.followed.gateway.database)).records("home_visits")
+        return any(row["id"] not in booked and row["modified"] != row["created"] and fixed.items() <= row.items() for row in rows)
+
     def _check_bookings(self) -> None:
         booked = self._there_by("BOOKED")
         assert set(self.tally.booked.values()) <= booked.keys()
