@@ -14,7 +14,7 @@ class Accounts(Protocol):
     """What callers have used lately, by their subjects: reads of those who have overdrawn it are served last."""
 
     def charge_reading(self, subject: str, seconds: float) -> None:
-        """Charge a caller with the seconds for which a read of theirs kept others from a reader thread, or a connection."""
+        """Charge a caller with the seconds for which a read of theirs kept others from a thread, a connection or the loop."""
 
     def is_overdrawn(self, subject: str) -> bool: ...
 

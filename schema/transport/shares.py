@@ -31,8 +31,8 @@ class Share(NamedTuple):
 class Shares:
     """The buckets of all callers of a process. A bucket may be overdrawn, by as much again as it holds.
 
-    A request is charged with its cost once it has run, and with the seconds for which its reads kept a reader thread or a
-    connection. `others_wait` tells for a subject whether anybody else waits for one.
+    A request is charged with its cost once it has run, and with the seconds for which its reads kept a reader thread, a
+    connection, or the event loop for more than a moment. `others_wait` tells for a subject whether anybody else waits for one.
     """
 
     def __init__(

@@ -154,7 +154,9 @@ class SQLiteDatabase(Database):
 
     async def _rows(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         try:
-            if (rows := self._rows_at_once(statement, values)) is not None:
+            # Who has used more than a share keeps nobody from the loop who waits.
+            is_last = self._pool.others_wait(subject) and self.accounts.is_overdrawn(subject)
+            if not is_last and (rows := self._rows_at_once(statement, values, subject)) is not None:
                 return rows
             return await self._pool.fetch(statement, values, Read(subject, self._statement_seconds))
         except sqlite3.Error as error:
@@ -165,11 +167,16 @@ class SQLiteDatabase(Database):
     def at_once(self) -> Database:
         return _AtOnce(self)
 
-    def _rows_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+    def _rows_at_once(self, statement: Statement, values: Mapping[str, Any], subject: str) -> list[Any] | None:
         """Return the rows, or None where a thread should read them."""
-        if self._inline_reader is None:
+        reader = self._inline_reader
+        if reader is None:
             return None
-        return self._inline_reader.fetch(statement.text, statement.arguments(values))
+        try:
+            return reader.fetch(statement.text, statement.arguments(values))
+        finally:
+            if reader.seconds:
+                self.accounts.charge_reading(subject, reader.seconds)
 
     def others_wait(self, subject: str) -> bool:
         return self._pool.others_wait(subject)
@@ -287,11 +294,11 @@ class _AtOnce(SQLiteDatabase):
         self,
         statement: Statement,
         values: Mapping[str, Any],
-        subject: str = OURSELVES,  # noqa: ARG002 - nobody waits for a reader
+        subject: str = OURSELVES,
     ) -> list[Any]:
         if self._health is not None and self._health.fault is not None:
             raise NotAtOnce
-        rows = self._rows_at_once(statement, values)
+        rows = self._rows_at_once(statement, values, subject)
         if rows is None:
             raise NotAtOnce
         self.statement_count += 1

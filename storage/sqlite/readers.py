@@ -19,6 +19,9 @@ from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, uri
 STEP = 200
 INLINE_STEPS = 250
 INLINE_SECONDS = 0.004
+# Seconds for which reads together may keep the loop in one of its turns. A page takes a few steps: it is not timed.
+TURN_SECONDS = 0.005
+UNTIMED_STEPS = 20
 SLOW_FOR = 50
 LONG_STEP = 10_000
 SLOW_STATEMENTS = 250
@@ -31,7 +34,10 @@ class InlineReader:
     """Runs short reads on the event loop, because waking a thread costs more than most reads.
 
     A read over its budget of steps or of time is abandoned, for a reader thread to run, and where the statement has proved slow,
-    so are the next that run it.
+    so are the next that run it. Once reads have kept the loop for long, threads run all others of that turn: many at once, each
+    within its budget, would keep everybody waiting.
+
+    `seconds` is how long the last read kept the loop; 0 where that is next to nothing.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +48,9 @@ class InlineReader:
         except BaseException:
             self._connection.close()
             raise
+        self.seconds = 0.0
         self._clock = clock
+        self._turn_seconds = 0.0
         self._steps_left = 0
         self._deadline = 0.0
         self._slow: dict[str, int] = {}
@@ -54,12 +62,17 @@ class InlineReader:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Any] | None:
         """Return the rows, or None where a thread should read them."""
+        self.seconds = 0.0
         slow = self._slow.get(text)
         if slow:
             self._slow[text] = slow - 1
             return None
+        if self._turn_seconds >= TURN_SECONDS:
+            return None
         self._steps_left = INLINE_STEPS
-        self._deadline = self._clock() + INLINE_SECONDS
+        started = self._clock()
+        self._deadline = started + INLINE_SECONDS
+        rows = None
         try:
             rows = self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
@@ -69,9 +82,21 @@ class InlineReader:
             is_late = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_INTERRUPT and self._steps_left >= 0
             self._hand_over(text, 0 if is_late and slow is None else SLOW_FOR)
             return None
+        finally:
+            if rows is None or self._steps_left < INLINE_STEPS - UNTIMED_STEPS:
+                self._count(self._clock() - started)
         if slow is not None:
             del self._slow[text]
         return rows
+
+    def _count(self, seconds: float) -> None:
+        if not self._turn_seconds:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._turn_seconds += seconds
+        self.seconds = seconds
+
+    def _begin_turn(self) -> None:
+        self._turn_seconds = 0.0
 
     def _hand_over(self, text: str, times: int) -> None:
         """Leave a statement to the threads the next times."""

@@ -184,6 +184,29 @@ async def test_the_loop_reads_for_four_milliseconds_however_few_its_steps(
         reader.close()
 
 
+async def test_once_reads_have_kept_the_loop_for_long_the_others_of_that_turn_are_left_to_the_threads(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(readers, "INLINE_SECONDS", 60.0)
+    # A look at each step: the longer ones take 9 milliseconds.
+    reader = InlineReader(path, clock=count(0.0, 0.0001).__next__)
+
+    def are_served(*rows: int) -> list[bool]:
+        return [reader.fetch(COUNT.text, [number]) is not None for number in rows]
+
+    short, longer = 10, 1_000
+    try:
+        of_one_turn = are_served(short, longer, short, longer, short, longer)
+        await asyncio.sleep(0)
+        of_the_next = are_served(longer, *[short] * 100)
+    finally:
+        reader.close()
+
+    assert of_one_turn == [True, True, True, True, False, False]
+    assert of_the_next == [True] * 101
+
+
 async def test_only_a_statement_that_is_late_twice_in_a_row_is_left_to_the_threads(
     database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,13 +218,14 @@ async def test_only_a_statement_that_is_late_twice_in_a_row_is_left_to_the_threa
         now += seconds_at_a_look
         return now
 
-    def is_served(seconds: float) -> bool:
+    async def is_served(seconds: float) -> bool:
         nonlocal seconds_at_a_look
         seconds_at_a_look = seconds
+        await asyncio.sleep(0)  # each in a turn of its own
         return reader.fetch(COUNT.text, [100]) is not None
 
     reader = InlineReader(path, clock)
-    served = [is_served(seconds) for seconds in (0.0041, 0, 0.0041, 0.0041, 0, 0, 0)]
+    served = [await is_served(seconds) for seconds in (0.0041, 0, 0.0041, 0.0041, 0, 0, 0)]
     reader.close()
 
     assert served == [False, True, False, False, False, False, True]
