@@ -73,11 +73,10 @@ class Context:
         self._database = database
         self._clock = clock
         self._permitted = permitted
-        self._largest_answer = largest_answer
+        self._letters = _Letters(largest_answer)
         self.last_synced = last_synced
         self._feed = feed
         self._make_visits = make_visits
-        self._letters = 0
         self.visits = HomeVisits(database, caller, clock)
         self._default_time_zone = default_time_zone
         self._references = References(database, caller, default_time_zone)
@@ -117,12 +116,13 @@ class Context:
         Where `columns` names the attributes that will be read of the visits, they need not have others.
         """
 
+        visits, letters = self.visits, self._letters
         with_notes = columns is None or "notes" in columns
 
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            pages = await self.visits.pages(parent, ids, filter, order, window, columns)
+            pages = await visits.pages(parent, ids, filter, order, window, columns)
             if with_notes:
-                self.count_letters(pages)
+                letters.count(pages)
             return dict(zip(ids, pages, strict=True))
 
         key = (parent, repr(sorted(filter.items())), tuple(order), window, columns)
@@ -131,42 +131,46 @@ class Context:
     def contacts_loader(self, window: Window) -> PagesLoader:
         """Return what loads, for IDs of care enquiries, a page each of their contacts."""
 
+        people = self.people
+
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            return dict(zip(ids, await self.people.contacts(ids, window), strict=True))
+            return dict(zip(ids, await people.contacts(ids, window), strict=True))
 
         return self._loader(("contacts", window), _in_parts(load, window)).load_many
 
     def histories_loader(self, window: Window) -> PagesLoader:
         """Return what loads, for IDs of visits, a page each of their events."""
 
+        events = self.events
+
         async def load(ids: list[str]) -> Mapping[str, Any]:
-            return await self.events.histories(ids, window)
+            return await events.histories(ids, window)
 
         return self._loader(("history", window), _in_parts(load, window)).load_many
 
     def visits_loader(self, columns: frozenset[str] | None) -> RecordsLoader:
         """Return what loads visits by their IDs; where `columns` names what will be read of them, they need not have others."""
 
+        visits, letters = self.visits, self._letters
+
         async def load(ids: list[str]) -> Mapping[str, Any]:
             if columns is not None and columns <= {"id"}:
                 # What refers to them has all that is read.
                 return {id: VISIT_BY_ID((id,)) for id in ids}
-            visits: dict[str, Any] = {}
+            found: dict[str, Any] = {}
             for start in range(0, len(ids), LIST_LENGTH):
                 some = ids[start : start + LIST_LENGTH]
-                page = await self.visits.page({"ids": some}, (("id", False),), Window(len(some), False, None, None), columns)
+                page = await visits.page({"ids": some}, (("id", False),), Window(len(some), False, None, None), columns)
                 if columns is None or "notes" in columns:
-                    self.count_letters((page,))
-                visits |= {visit.id: visit for visit in page.nodes}
-            return visits
+                    letters.count((page,))
+                found |= {visit.id: visit for visit in page.nodes}
+            return found
 
         return self._loader(("visits", columns), load).load_many
 
     def count_letters(self, pages: Iterable[Any]) -> None:
         """Raise AnswerTooLarge where the notes that were read are more than an answer may have."""
-        self._letters += sum(len(visit.notes) for page in pages for visit in page.nodes)
-        if self._letters > self._largest_answer:
-            raise AnswerTooLarge
+        self._letters.count(pages)
 
     async def follow(self, filter: HomeVisitEventFilter, after: str | None) -> Follower:
         """Return the events that the caller sees from now on, or from a cursor on; raise InvalidPage."""
@@ -188,6 +192,19 @@ class Context:
         if loader is None:
             loader = self._loaders[key] = (_LoaderAtOnce if self._database.is_at_once else _DataLoader)(load)
         return loader
+
+
+class _Letters:
+    """The notes that were read for a request. Loaders count in it, which must not refer to the context that keeps them."""
+
+    def __init__(self, largest: int) -> None:
+        self._number = 0
+        self._largest = largest
+
+    def count(self, pages: Iterable[Any]) -> None:
+        self._number += sum(len(visit.notes) for page in pages for visit in page.nodes)
+        if self._number > self._largest:
+            raise AnswerTooLarge
 
 
 def _in_parts(load: Load, window: Window, rows: int = ROWS_AT_ONCE) -> Load:
