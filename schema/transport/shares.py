@@ -32,7 +32,8 @@ class Shares:
     """The buckets of all callers of a process. A bucket may be overdrawn, by as much again as it holds.
 
     A request is charged with its cost once it has run, and with the seconds for which its reads kept a reader thread, a
-    connection, or the event loop for more than a moment. `others_wait` tells for a subject whether anybody else waits for one.
+    connection, or the event loop for more than a moment. `others_wait` tells for a subject whether anybody else waits for a
+    thread or a connection.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Shares:
         self._full_at[key] = min(full_at + cost / self._limits.rate, now + 2 * self._limits.seconds)
 
     def charge_reading(self, subject: str, seconds: float) -> None:
-        """Take the time of a read in a thread from a caller's bucket."""
+        """Take the time for which a read kept others waiting from a caller's bucket."""
         self.charge(subject, seconds * self._limits.reader_second)
 
     def share(self, subject: str) -> Share:

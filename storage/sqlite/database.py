@@ -154,7 +154,7 @@ class SQLiteDatabase(Database):
 
     async def _rows(self, statement: Statement, values: Mapping[str, Any], subject: str = OURSELVES) -> list[Any]:
         try:
-            # Who has used more than a share keeps nobody from the loop who waits.
+            # Who has used more than a share keeps the loop from nobody while others wait for a thread.
             is_last = self._pool.others_wait(subject) and self.accounts.is_overdrawn(subject)
             if not is_last and (rows := self._rows_at_once(statement, values, subject)) is not None:
                 return rows
@@ -172,11 +172,10 @@ class SQLiteDatabase(Database):
         reader = self._inline_reader
         if reader is None:
             return None
-        try:
-            return reader.fetch(statement.text, statement.arguments(values))
-        finally:
-            if reader.seconds:
-                self.accounts.charge_reading(subject, reader.seconds)
+        rows = reader.fetch(statement.text, statement.arguments(values))
+        if reader.seconds:
+            self.accounts.charge_reading(subject, reader.seconds)
+        return rows
 
     def others_wait(self, subject: str) -> bool:
         return self._pool.others_wait(subject)

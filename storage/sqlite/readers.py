@@ -19,9 +19,13 @@ from storage.sqlite.connecting import EVERY_CONNECTION, apply, connected, uri
 STEP = 200
 INLINE_STEPS = 250
 INLINE_SECONDS = 0.004
-# Seconds for which reads together may keep the loop in one of its turns. A page takes a few steps: it is not timed.
+# Seconds for which reads together may keep the loop in one of its turns, and what each may take of it then: a page takes less.
 TURN_SECONDS = 0.005
-UNTIMED_STEPS = 20
+LAST_STEPS = 20
+LAST_SECONDS = 0.0005
+# Seconds of reads that are not worth counting, and of those that are not worth charging.
+NOTHING = 0.0003
+MOMENT = 0.001
 SLOW_FOR = 50
 LONG_STEP = 10_000
 SLOW_STATEMENTS = 250
@@ -34,10 +38,10 @@ class InlineReader:
     """Runs short reads on the event loop, because waking a thread costs more than most reads.
 
     A read over its budget of steps or of time is abandoned, for a reader thread to run, and where the statement has proved slow,
-    so are the next that run it. Once reads have kept the loop for long, threads run all others of that turn: many at once, each
-    within its budget, would keep everybody waiting.
+    so are the next that run it. Once reads have kept the loop for long, others of that turn get no further than a page does:
+    many at once, each within its budget, would keep everybody waiting.
 
-    `seconds` is how long the last read kept the loop; 0 where that is next to nothing.
+    `seconds` is how long the last read kept the loop, 0 where that was no more than a moment or not for what it had to read.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,12 +71,10 @@ class InlineReader:
         if slow:
             self._slow[text] = slow - 1
             return None
-        if self._turn_seconds >= TURN_SECONDS:
-            return None
-        self._steps_left = INLINE_STEPS
+        is_used_up = self._turn_seconds >= TURN_SECONDS
+        self._steps_left = LAST_STEPS if is_used_up else INLINE_STEPS
         started = self._clock()
-        self._deadline = started + INLINE_SECONDS
-        rows = None
+        self._deadline = started + (LAST_SECONDS if is_used_up else INLINE_SECONDS)
         try:
             rows = self._connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
@@ -80,20 +82,23 @@ class InlineReader:
                 raise
             # On a busy machine time passes without us: only what is late twice in a row is slow.
             is_late = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_INTERRUPT and self._steps_left >= 0
-            self._hand_over(text, 0 if is_late and slow is None else SLOW_FOR)
+            if not is_used_up:
+                self._hand_over(text, 0 if is_late and slow is None else SLOW_FOR)
+            self._count(self._clock() - started, is_charged=not is_late)
             return None
-        finally:
-            if rows is None or self._steps_left < INLINE_STEPS - UNTIMED_STEPS:
-                self._count(self._clock() - started)
+        self._count(self._clock() - started)
         if slow is not None:
             del self._slow[text]
         return rows
 
-    def _count(self, seconds: float) -> None:
+    def _count(self, seconds: float, *, is_charged: bool = True) -> None:
+        if seconds < NOTHING:
+            return
         if not self._turn_seconds:
             asyncio.get_running_loop().call_soon(self._begin_turn)
         self._turn_seconds += seconds
-        self.seconds = seconds
+        if is_charged and seconds > MOMENT:
+            self.seconds = seconds
 
     def _begin_turn(self) -> None:
         self._turn_seconds = 0.0

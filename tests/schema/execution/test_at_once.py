@@ -38,6 +38,7 @@ AT_ONCE = {
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine anything may take long."""
     monkeypatch.setattr("storage.sqlite.readers.INLINE_SECONDS", 60)
+    monkeypatch.setattr("storage.sqlite.readers.TURN_SECONDS", 60)
     monkeypatch.setattr("schema.execution.at_once.SLICE", 60)
 
 

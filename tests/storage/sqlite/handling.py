@@ -13,6 +13,7 @@ from storage.database import Database
 from storage.models import User
 from storage.queries.statements import Statement
 from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.readers import InlineReader
 from tests.storage.homes import ALICE
 
 COUNT = Statement("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n", ("to",))
@@ -40,10 +41,15 @@ async def opened(path: Path, accounts: Accounts | None = None, **options: float)
         await database.close()
 
 
+def inline_reader(database: Database) -> InlineReader:
+    assert isinstance(database, SQLiteDatabase)
+    assert database._inline_reader is not None
+    return database._inline_reader
+
+
 def close_inline_reader(database: Database) -> None:
     """Leave all that is fetched from now on to the threads."""
-    assert database._inline_reader is not None
-    database._inline_reader.close()
+    inline_reader(database).close()
     database._inline_reader = None
 
 

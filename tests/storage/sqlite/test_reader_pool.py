@@ -18,7 +18,7 @@ from storage.queries.statements import Statement
 from storage.sqlite import reader_pool, readers
 from storage.sqlite.reader_pool import ReaderPool
 from storage.sqlite.readers import Read, Reader
-from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, close_inline_reader, opened
+from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, close_inline_reader, inline_reader, opened
 
 LONG = {"to": 2_000_000}  # three times as long as a short read may take
 NAME = Statement("SELECT ?", ("name",))
@@ -312,9 +312,12 @@ async def test_a_database_tells_what_is_read_in_threads_for_whom(path: Path) -> 
 
 async def test_who_keeps_the_loop_for_more_than_a_moment_is_charged_for_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "INLINE_SECONDS", 60.0)
+    monkeypatch.setattr(readers, "TURN_SECONDS", 60.0)
     charged = Charged()
 
     async with opened(path, charged) as database:
+        # A look at each step: the longer ones take 9 milliseconds.
+        monkeypatch.setattr(inline_reader(database), "_clock", count(0.0, 0.0001).__next__)
         for subject, rows in (("a moment", 10), ("longer", 1_000), ("a moment", 10)):
             assert await database.fetch(COUNT, {"to": rows}, subject) == [(rows,)]
         at_once = database.at_once()
