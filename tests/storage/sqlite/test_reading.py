@@ -21,7 +21,16 @@ from storage.sqlite import reader_pool, readers
 from storage.sqlite.dialect import DIALECT
 from storage.sqlite.readers import INLINE_SECONDS, InlineReader
 from tests.storage.homes import ALICE, everything_in, keep, visit
-from tests.storage.sqlite.handling import A_WHILE, COUNT, ENDLESS, alices_name, close_inline_reader, name_alice, opened
+from tests.storage.sqlite.handling import (
+    A_WHILE,
+    COUNT,
+    ENDLESS,
+    alices_name,
+    close_inline_reader,
+    let_steps_alone_count,
+    name_alice,
+    opened,
+)
 
 # As https://sqlite.org/walformat.html has it: the header, which is there twice, and the bytes that stand for locks.
 WAL_INDEX_HEADER, WRITE_LOCK, RECOVER_LOCK = 96, 120, 122
@@ -151,9 +160,7 @@ async def test_a_read_that_waits_is_served_when_a_reader_is_free(path: Path) -> 
 
 @pytest.fixture
 def _steps_alone_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine the kernel may set any read aside for longer than the loop would wait."""
-    monkeypatch.setattr(readers, "INLINE_SECONDS", 60.0)
-    monkeypatch.setattr(readers, "TURN_SECONDS", 60.0)
+    let_steps_alone_count(monkeypatch)
 
 
 @pytest.mark.usefixtures("_steps_alone_count")
@@ -185,13 +192,17 @@ async def test_the_loop_reads_for_four_milliseconds_however_few_its_steps(
         reader.close()
 
 
-@pytest.mark.parametrize(("seconds_at_a_look", "seconds"), [(0.0009, 0.0), (0.0011, 0.0011), (0.0041, 0.0)])
+@pytest.mark.parametrize(
+    ("rows", "seconds_at_a_look", "seconds"),
+    [(10, 0.0009, 0.0), (10, 0.0011, 0.0011), (100, 0.0041, 0.0)],
+    ids=["a moment", "longer", "late"],
+)
 async def test_reads_tell_how_long_they_kept_the_loop_but_for_a_moment_or_where_they_were_late(
-    database: Database, path: Path, seconds_at_a_look: float, seconds: float
+    database: Database, path: Path, rows: int, seconds_at_a_look: float, seconds: float
 ) -> None:
     reader = InlineReader(path, clock=count(0.0, seconds_at_a_look).__next__)
     try:
-        reader.fetch(COUNT.text, [100 if seconds_at_a_look > 0.004 else 10])
+        reader.fetch(COUNT.text, [rows])
         assert reader.seconds == pytest.approx(seconds)
     finally:
         reader.close()
